@@ -1,0 +1,141 @@
+# Every chore of the project. `make help` lists them.
+#
+#   PYTHON  the interpreter that the virtual environment is made of (3.11 or newer)
+#   VENV    where that environment is; one for each interpreter: make test PYTHON=python3.13 VENV=.venv-3.13
+#   ARGS    arguments for `make run`, `make test-python`, `make coverage` and `make bench`
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.NOTPARALLEL:
+MAKEFLAGS += --no-builtin-rules
+
+PY := $(VENV)/bin/python
+WHEELS := target/wheels/$(notdir $(VENV))
+
+# Stamp files: each stands for a step that is done, and is older than what would make the step due again.
+MADE := $(VENV)/.made
+MATURIN := $(VENV)/.maturin
+TOOLS := $(VENV)/.tools
+INSTALLED := $(VENV)/.installed
+
+SOURCES := Cargo.toml pyproject.toml $(wildcard Cargo.lock README.md build.rs) \
+	$(shell find src python -type f \( -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name py.typed \) 2>/dev/null)
+
+# Cargo must see the same interpreter each time, or it builds PyO3 anew; the binaries of tests and benches link to
+# libpython where that is a shared library, and must find it. (LIBDIR of a static build is harmless.)
+define CARGO_ENV
+	export PYO3_PYTHON="$(abspath $(PY))"; \
+	libdir="$$("$(PY)" -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR") or "")')"; \
+	export LD_LIBRARY_PATH="$$libdir$${LD_LIBRARY_PATH:+:$$LD_LIBRARY_PATH}"; \
+	export DYLD_LIBRARY_PATH="$$libdir$${DYLD_LIBRARY_PATH:+:$$DYLD_LIBRARY_PATH}"
+endef
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+
+# --- set-up -----------------------------------------------------------------------------------------------------------
+
+$(MADE):
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		version="$$("$(PYTHON)" -V 2>/dev/null || echo 'not there')"; \
+		echo "asynctcp needs Python 3.11 or newer; '$(PYTHON)' is $$version." >&2; \
+		echo "Name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	"$(PYTHON)" -m venv --clear "$(VENV)"
+	@touch $@
+
+$(MATURIN): requirements-dev.txt $(MADE)
+	"$(PY)" -m pip install --quiet --disable-pip-version-check --constraint requirements-dev.txt maturin
+	@touch $@
+
+$(TOOLS): requirements-dev.txt $(MADE)
+	"$(PY)" -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@touch $@
+
+# A wheel, installed like any other: the package in the source tree has no native module and is never imported.
+$(INSTALLED): $(SOURCES) $(MATURIN)
+	@command -v cargo >/dev/null || { echo "cargo is not there: install Rust (rustup, or your system's package) first." >&2; exit 1; }
+	rm -rf "$(WHEELS)"
+	"$(PY)" -m maturin build --release --out "$(WHEELS)" --interpreter "$(abspath $(PY))"
+	"$(PY)" -m pip install --quiet --disable-pip-version-check --no-index --no-deps --force-reinstall "$(WHEELS)"/asynctcp-*.whl
+	@touch $@
+
+.PHONY: build
+build: $(INSTALLED) ## builds the package (release) and installs it into the virtual environment
+
+.PHONY: run
+run: build ## serves an echo server from the installed package (ARGS="--help" lists its options)
+	@exec "$(PY)" -m asynctcp echo $(ARGS)
+
+# --- tests ------------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: test-rust test-loom test-python ## runs all tests: Rust, loom models, Python
+
+.PHONY: test-rust
+test-rust: $(MADE) ## runs the Rust tests
+	@$(CARGO_ENV); set -x; \
+	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run && cargo test --doc; else cargo test; fi
+
+# A crate of its own, which takes the shipped source files with loom's types under them.
+.PHONY: test-loom
+test-loom: ## tries the interleavings of the loom models
+	@if [ -d tests/loom ]; then set -x; cd tests/loom && CARGO_TARGET_DIR="$(CURDIR)/target/loom" cargo test --release; fi
+
+.PHONY: test-python
+test-python: $(TOOLS) build ## runs the Python tests against the installed package (ARGS="-k name")
+	"$(PY)" -m pytest $(ARGS)
+
+.PHONY: coverage
+coverage: $(TOOLS) build ## runs the Python tests and reports lines and branches of python/asynctcp not covered
+	"$(PY)" -m pytest --cov --cov-report=term-missing $(ARGS)
+
+.PHONY: bench
+bench: $(MADE) ## runs the Rust benchmarks (ARGS="name" for one of them)
+	@$(CARGO_ENV); set -x; cargo bench -- $(ARGS)
+
+# --- style ------------------------------------------------------------------------------------------------------------
+
+.PHONY: lint
+lint: lint-io lint-rust lint-python lint-types lint-stub ## checks formatting, lints, types and stubs
+
+.PHONY: lint-io
+lint-io: ## checks that the I/O side knows no Python
+	tools/check_io_side.sh
+
+.PHONY: lint-rust
+lint-rust: $(MADE) ## checks format and lints of the Rust code
+	cargo fmt --check
+	@$(CARGO_ENV); set -x; cargo clippy --all-targets -- -D warnings
+
+.PHONY: lint-python
+lint-python: $(TOOLS) ## checks format and lints of the Python code
+	"$(PY)" -m ruff format --check
+	"$(PY)" -m ruff check
+
+.PHONY: lint-types
+lint-types: $(TOOLS) ## checks the types of the Python code
+	"$(PY)" -m mypy --strict python/asynctcp
+
+.PHONY: lint-stub
+lint-stub: $(TOOLS) build ## compares the native module with its stub
+	"$(PY)" -m mypy.stubtest --mypy-config-file pyproject.toml asynctcp._core
+
+.PHONY: fmt
+fmt: $(TOOLS) ## formats all code, and mends what the linter can mend
+	cargo fmt
+	"$(PY)" -m ruff check --fix
+	"$(PY)" -m ruff format
+
+.PHONY: clean
+clean: ## removes all that was built, the virtual environment too
+	rm -rf target tests/loom/target "$(VENV)" dist htmlcov .coverage .coverage.* \
+		.pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find python tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,359 @@
+"""The conditions: everything that is told about a socket, a server or a lookup beside its data.
+
+A condition is an exception. Most are not raised but handed to an ``event_cb``; the few that a call raises say
+so below. ``except`` and ``isinstance`` see through to Python's own classes: a ``TcpTimeout`` is a
+``TimeoutError``, and every ``TcpError`` is an ``OSError`` with ``errno`` and ``strerror``::
+
+    Exception
+    ├── EventInfo                      something happened
+    │   ├── EventError                 something went wrong: errcode, errmsg
+    │   │   └── TcpError               (also TcpInfo, OSError)
+    │   │       ├── TcpTimeout         (also TimeoutError)
+    │   │       ├── TcpRefused         (also ConnectionRefusedError)
+    │   │       ├── TcpReset           (also ConnectionResetError)
+    │   │       ├── TcpAborted         (also ConnectionAbortedError)
+    │   │       ├── TcpBrokenPipe      (also BrokenPipeError)
+    │   │       ├── TcpAcceptError     listener, server
+    │   │       ├── TcpServerBindError address, port
+    │   │       ├── SocketClosed
+    │   │       └── DnsError           (also socket.gaierror) host
+    │   └── TcpInfo                    about one socket: socket, peer
+    │       ├── TcpEof
+    │       ├── TcpBufferFull
+    │       ├── TcpBufferDrained
+    │       └── TcpError               (see above)
+    └── RuntimeError
+        └── EventLoopError
+
+"Closing condition" in the texts below means: the ``event_cb`` is called while the socket is still open, at
+most once in the socket's life, and the socket is closed when the ``event_cb`` returns.
+
+Conditions can be pickled and copied. Sockets, servers and listeners stay behind, since they belong to a
+process and a loop: in the copy these attributes are ``None``. ``peer`` still tells which connection it was.
+"""
+
+from __future__ import annotations
+
+import errno
+from socket import gaierror
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asynctcp._core import Socket, TcpServer
+
+__all__ = [
+    "DnsError",
+    "EventError",
+    "EventInfo",
+    "EventLoopError",
+    "SocketClosed",
+    "TcpAborted",
+    "TcpAcceptError",
+    "TcpBrokenPipe",
+    "TcpBufferDrained",
+    "TcpBufferFull",
+    "TcpEof",
+    "TcpError",
+    "TcpInfo",
+    "TcpRefused",
+    "TcpReset",
+    "TcpServerBindError",
+    "TcpTimeout",
+    "condition_from_errno",
+    "event_errcode",
+    "event_errmsg",
+    "tcp_accept_error_listener",
+    "tcp_accept_error_server",
+    "tcp_socket",
+]
+
+
+class EventInfo(Exception):
+    """Something happened: the base of all that an ``event_cb`` is given by asynctcp itself.
+
+    Never made as such. With ``catch_app_errors=True`` an ``event_cb`` may be given other exceptions as well,
+    so an ``isinstance`` check against this class tells the library's news from the app's own errors. Carries
+    nothing.
+    """
+
+    def _state(self) -> dict[str, Any]:
+        """All that a copy of this condition keeps, by attribute name."""
+        return dict(vars(self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Not BaseException's way, which calls the class with `args`: these do not hold every constructor
+        # argument (the host of a DnsError), and attributes would take the socket along.
+        return _restore, (type(self), self.args), self._state()
+
+
+def _restore(cls: type[EventInfo], args: tuple[object, ...]) -> EventInfo:
+    """The first half of unpickling and copying; the attributes are set afterwards from ``_state()``."""
+    condition = cls.__new__(cls)
+    condition.args = args
+    return condition
+
+
+class EventError(EventInfo):
+    """Something went wrong: the base of all errors that reach an ``event_cb``.
+
+    Never made as such by asynctcp; an app may derive its own errors from it. Carries ``errcode`` (the
+    system's number; an ``EAI_`` code in a ``DnsError``) and ``errmsg`` (the text to it), which are also
+    ``errno`` and ``strerror``, and ``args`` is the pair of them, as in an ``OSError``.
+    """
+
+    errcode: int
+    errmsg: str
+    # Typed as in OSError, which shares a subclass with this one; never None here. In a TcpError these two are
+    # OSError's own fields, so that its C side sees the number too.
+    errno: int | None
+    strerror: str | None
+
+    def __init__(self, errcode: int, errmsg: str) -> None:
+        Exception.__init__(self, errcode, errmsg)
+        self.errcode = self.errno = errcode
+        self.errmsg = self.strerror = errmsg
+
+    def __str__(self) -> str:
+        return f"[Errno {self.errcode}] {self.errmsg}"
+
+    def _state(self) -> dict[str, Any]:
+        # Named, since OSError's fields are not among the vars().
+        return {**super()._state(), "errno": self.errno, "strerror": self.strerror}
+
+
+class TcpInfo(EventInfo):
+    """Something happened on a TCP socket: the base of all that concerns one socket.
+
+    Never made as such. Carries ``socket`` (None where none exists, and in a copy) and ``peer``, the address
+    of the other end as text, such as ``127.0.0.1:80``, or None where it is not known.
+    """
+
+    socket: Socket | None = None
+    peer: str | None = None
+
+    _summary = "TCP event"
+
+    def __init__(self, socket: Socket | None = None) -> None:
+        Exception.__init__(self)  # without arguments: `args` would hold the socket
+        self.socket = socket
+
+    def _peer_suffix(self) -> str:
+        return f" (peer {self.peer})" if self.peer else ""
+
+    def __str__(self) -> str:
+        return self._summary + self._peer_suffix()
+
+    def _state(self) -> dict[str, Any]:
+        return {name: value for name, value in super()._state().items() if name != "socket"}
+
+
+class TcpError(EventError, TcpInfo, OSError):
+    """A connection failed, in a way that has no class of its own below (host unreachable, for one).
+
+    A closing condition of its socket. Also raised, the socket staying as it is, where a socket is connected
+    twice. Carries ``errcode``, ``errmsg``, ``socket`` and ``peer``.
+    """
+
+    def __init__(self, errcode: int, errmsg: str, socket: Socket | None = None) -> None:
+        EventError.__init__(self, errcode, errmsg)
+        self.socket = socket
+
+    def __str__(self) -> str:
+        return super().__str__() + self._peer_suffix()
+
+
+class TcpEof(TcpInfo):
+    """The peer has sent all it will send; comes once, after all data.
+
+    A closing condition: what was written before and during the ``event_cb`` is still sent. With
+    ``allow_half_open=True`` the socket instead stays open for writing until ``close_socket``. Carries
+    ``socket`` and ``peer``.
+    """
+
+    _summary = "end of stream"
+
+
+class TcpTimeout(TcpError, TimeoutError):
+    """Nothing came, or nothing could be sent, for as long as the timeout allows; or connecting took too long.
+
+    A closing condition. Comes from asynctcp's own timeouts and from the system's (``ETIMEDOUT``). Carries
+    ``errcode`` (``ETIMEDOUT``), ``errmsg`` (which tells what took too long), ``socket`` and ``peer``.
+    """
+
+
+class TcpRefused(TcpError, ConnectionRefusedError):
+    """Nobody listens at the address that was to be connected to (``ECONNREFUSED``).
+
+    A closing condition of a socket that was never connected. Carries ``errcode``, ``errmsg``, ``socket`` and
+    ``peer``.
+    """
+
+
+class TcpReset(TcpError, ConnectionResetError):
+    """The peer broke the connection off (``ECONNRESET``); what had not arrived yet is lost.
+
+    A closing condition; comes after the data that was received before it. Carries ``errcode``, ``errmsg``,
+    ``socket`` and ``peer``.
+    """
+
+
+class TcpAborted(TcpError, ConnectionAbortedError):
+    """The connection was broken off by this side's system or on the way (``ECONNABORTED``).
+
+    A closing condition. Carries ``errcode``, ``errmsg``, ``socket`` and ``peer``.
+    """
+
+
+class TcpBrokenPipe(TcpError, BrokenPipeError):
+    """Data was to be sent where nothing can be sent any more (``EPIPE``, ``ESHUTDOWN``).
+
+    A closing condition where the peer takes no more data. Also raised by a write after ``shutdown_write()``,
+    the socket staying open for reading. Carries ``errcode``, ``errmsg``, ``socket`` and ``peer``.
+    """
+
+
+class TcpAcceptError(TcpError):
+    """A server could not accept a connection; there may be no descriptor left (``EMFILE``), for one.
+
+    Goes to the server's ``event_cb``, at most once a second for the same cause. No socket exists, so
+    ``socket`` is None, and nothing is closed: the server goes on accepting when it can. Carries ``errcode``,
+    ``errmsg``, ``listener`` (what listens) and ``server`` (the ``TcpServer``); both are None in a copy.
+    """
+
+    listener: object = None
+    server: TcpServer | None = None
+
+    def __init__(
+        self, errcode: int, errmsg: str, listener: object = None, server: TcpServer | None = None
+    ) -> None:
+        super().__init__(errcode, errmsg)
+        self.listener = listener
+        self.server = server
+
+    def _state(self) -> dict[str, Any]:
+        return {name: value for name, value in super()._state().items() if name not in ("listener", "server")}
+
+
+class TcpServerBindError(TcpError):
+    """A server could not listen at the address asked for; raised by ``tcp_server``.
+
+    No socket and no server exist. Carries ``errcode``, ``errmsg``, and ``address`` and ``port`` as they were
+    given to ``tcp_server`` (an address of None or ``""`` is any address).
+    """
+
+    address: str | None
+    port: int
+
+    def __init__(self, errcode: int, errmsg: str, address: str | None, port: int) -> None:
+        super().__init__(errcode, errmsg)
+        self.address = address
+        self.port = port
+
+    def __str__(self) -> str:
+        host = self.address or "*"
+        return f"{super().__str__()} (address {f'[{host}]' if ':' in host else host}:{self.port})"
+
+
+class SocketClosed(TcpError):
+    """An operation was asked of a closed socket; raised by the call.
+
+    The socket was closed before, and stays so. Carries ``errcode`` (``EBADF``), ``errmsg``, ``socket`` and
+    ``peer``.
+    """
+
+    def __init__(
+        self, errcode: int = errno.EBADF, errmsg: str = "socket is closed", socket: Socket | None = None
+    ) -> None:
+        super().__init__(errcode, errmsg, socket)
+
+
+class DnsError(TcpError, gaierror):
+    """A name could not be looked up, or an address has no name.
+
+    Goes to the ``event_cb`` of the lookup, where no socket exists, or of the socket that was to be connected,
+    whose closing condition it is. Carries ``errcode`` (one of ``socket.EAI_*``, no errno), ``errmsg``,
+    ``host`` (what was looked up) and ``socket``.
+    """
+
+    host: str
+
+    def __init__(self, errcode: int, errmsg: str, host: str, socket: Socket | None = None) -> None:
+        super().__init__(errcode, errmsg, socket)
+        self.host = host
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} (host {self.host})"
+
+
+class TcpBufferFull(TcpInfo):
+    """After a flush more than ``high`` bytes were left to be sent; only with ``set_write_buffer_limits``.
+
+    The socket is open and keeps what is written to it; an app that goes on writing spends memory. Carries
+    ``socket`` and ``peer``.
+    """
+
+    _summary = "write buffer is full"
+
+
+class TcpBufferDrained(TcpInfo):
+    """After a ``TcpBufferFull`` the bytes left to be sent fell to ``low``: the time to write on.
+
+    The socket is open. Carries ``socket`` and ``peer``.
+    """
+
+    _summary = "write buffer has drained"
+
+
+class EventLoopError(RuntimeError):
+    """A loop was needed and is not there, is there and must not be, or belongs to another thread or process.
+
+    Raised by the call. Not about one socket, and closes none. Carries its message only.
+    """
+
+
+_CLASS_OF_ERRNO: dict[int, type[TcpError]] = {
+    errno.ETIMEDOUT: TcpTimeout,
+    errno.ECONNREFUSED: TcpRefused,
+    errno.ECONNRESET: TcpReset,
+    errno.ECONNABORTED: TcpAborted,
+    errno.EPIPE: TcpBrokenPipe,
+    errno.ESHUTDOWN: TcpBrokenPipe,
+}
+
+
+def condition_from_errno(
+    errcode: int, errmsg: str, socket: Socket | None = None, peer: str | None = None
+) -> TcpError:
+    """Make the condition for an error number of the system.
+
+    ``errcode`` is an errno, never an ``EAI_`` code. One without a class of its own becomes a plain
+    ``TcpError`` with the number intact. ``errmsg``, ``socket`` and ``peer`` are carried over as they are.
+    """
+    condition = _CLASS_OF_ERRNO.get(errcode, TcpError)(errcode, errmsg, socket)
+    condition.peer = peer
+    return condition
+
+
+def event_errcode(condition: EventError) -> int:
+    """The ``errcode`` of an error condition."""
+    return condition.errcode
+
+
+def event_errmsg(condition: EventError) -> str:
+    """The ``errmsg`` of an error condition."""
+    return condition.errmsg
+
+
+def tcp_socket(condition: TcpInfo) -> Socket | None:
+    """The ``socket`` that a condition is about, None where there is none."""
+    return condition.socket
+
+
+def tcp_accept_error_listener(condition: TcpAcceptError) -> object:
+    """What was listening when accepting failed."""
+    return condition.listener
+
+
+def tcp_accept_error_server(condition: TcpAcceptError) -> TcpServer | None:
+    """The server whose accepting failed."""
+    return condition.server

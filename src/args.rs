@@ -1,0 +1,231 @@
+//! Checks arguments at the call, before anything is opened, and turns them into plain Rust values.
+//!
+//! Every message names the argument and its value.
+
+use crate::io::link::Timeouts;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyByteArray, PyBytes, PyFloat, PyInt, PyString};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::time::Duration;
+
+/// Longest name that the DNS knows (RFC 1035), and longest label of one.
+const LONGEST_HOST: usize = 253;
+const LONGEST_LABEL: usize = 63;
+
+fn wrong_type(name: &str, wanted: &str, value: &Bound<'_, PyAny>) -> PyErr {
+    let kind = value.get_type().name().map(|name| name.to_string()).unwrap_or_default();
+    PyTypeError::new_err(format!("{name} must be {wanted}, not {kind}: {}", shown(value)))
+}
+
+fn wrong_value(name: &str, wanted: &str, value: &Bound<'_, PyAny>) -> PyErr {
+    PyValueError::new_err(format!("{name} must be {wanted}, not {}", shown(value)))
+}
+
+fn shown(value: &Bound<'_, PyAny>) -> String {
+    let text = value.repr().map(|repr| repr.to_string_lossy().into_owned());
+    let mut text = text.unwrap_or_else(|_| "(no repr)".to_owned());
+    if text.chars().count() > 80 {
+        text = text.chars().take(77).chain("...".chars()).collect();
+    }
+    text
+}
+
+/// A callable or None.
+pub fn callback(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Py<PyAny>>> {
+    match value {
+        None => Ok(None),
+        Some(value) if value.is_none() => Ok(None),
+        Some(value) if value.is_callable() => Ok(Some(value.clone().unbind())),
+        Some(value) => Err(wrong_type(name, "callable or None", value)),
+    }
+}
+
+/// A port: an int from `least` to 65535.
+pub fn port(name: &str, value: &Bound<'_, PyAny>, least: u16) -> PyResult<u16> {
+    if !value.is_instance_of::<PyInt>() || value.is_instance_of::<PyBool>() {
+        return Err(wrong_type(name, "an int", value));
+    }
+    match value.extract::<u16>() {
+        Ok(port) if port >= least => Ok(port),
+        _ => Err(wrong_value(name, &format!("from {least} to 65535"), value)),
+    }
+}
+
+/// A whole number from `least` on that fits `T`.
+pub fn whole<T: TryFrom<i64>>(name: &str, value: &Bound<'_, PyAny>, least: i64) -> PyResult<T> {
+    if !value.is_instance_of::<PyInt>() || value.is_instance_of::<PyBool>() {
+        return Err(wrong_type(name, "an int", value));
+    }
+    let number = value.extract::<i64>().ok().filter(|number| *number >= least);
+    number
+        .and_then(|number| T::try_from(number).ok())
+        .ok_or_else(|| wrong_value(name, &format!("at least {least} and not too large"), value))
+}
+
+fn seconds(name: &str, value: &Bound<'_, PyAny>) -> PyResult<f64> {
+    let number = value.is_instance_of::<PyFloat>() || value.is_instance_of::<PyInt>();
+    if !number || value.is_instance_of::<PyBool>() {
+        return Err(wrong_type(name, "a number of seconds or None", value));
+    }
+    // An int beyond a float's range is as good as infinite.
+    let seconds = value.extract::<f64>().unwrap_or(f64::INFINITY);
+    if seconds.is_nan() { Err(wrong_value(name, "a number", value)) } else { Ok(seconds) }
+}
+
+/// A timeout in seconds; None, zero, a negative number or infinity: none.
+pub fn timeout(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Duration>> {
+    let Some(value) = value.filter(|value| !value.is_none()) else { return Ok(None) };
+    let seconds = seconds(name, value)?;
+    if seconds <= 0.0 {
+        return Ok(None);
+    }
+    // What a Duration cannot hold is longer than anything will run.
+    Ok(Duration::try_from_secs_f64(seconds).ok().filter(|timeout| timeout.as_secs() < u64::from(u32::MAX)))
+}
+
+/// Both timeouts of a socket.
+pub fn timeouts(
+    read: (&str, Option<&Bound<'_, PyAny>>),
+    write: (&str, Option<&Bound<'_, PyAny>>),
+) -> PyResult<Timeouts> {
+    Ok(Timeouts { read: timeout(read.0, read.1)?, write: timeout(write.0, write.1)? })
+}
+
+/// A delay in seconds: not negative, not NaN; None is 0.
+pub fn delay(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Duration> {
+    let Some(given) = value.filter(|value| !value.is_none()) else { return Ok(Duration::ZERO) };
+    let seconds = seconds(name, given)?;
+    if seconds < 0.0 {
+        return Err(wrong_value(name, "zero or more seconds", given));
+    }
+    // 136 years stand for ever.
+    let ever = Duration::from_secs(u64::from(u32::MAX));
+    Ok(Duration::try_from_secs_f64(seconds).map_or(ever, |delay| delay.min(ever)))
+}
+
+/// A host: an address, or a name ready for the resolver.
+#[derive(Debug)]
+pub enum HostArg {
+    /// A literal, with its scope.
+    Literal(SocketAddr),
+    /// A name (in ASCII), or a literal with a scope that only the system can resolve.
+    Name(String),
+}
+
+/// A host that is not empty.
+pub fn host(name: &str, value: &Bound<'_, PyAny>) -> PyResult<HostArg> {
+    let Ok(text) = value.cast::<PyString>() else { return Err(wrong_type(name, "a str", value)) };
+    let text = match text.to_str() {
+        Ok(text) => text.to_owned(),
+        Err(_) => return Err(wrong_value(name, "a host without surrogates", value)),
+    };
+    if text.is_empty() {
+        return Err(wrong_value(name, "a host", value));
+    }
+    if text.chars().any(|c| c.is_whitespace() || c == '\0') {
+        return Err(wrong_value(name, "a host without whitespace or NUL", value));
+    }
+    if let Some(address) = literal(&text) {
+        return Ok(HostArg::Literal(address));
+    }
+    let ascii = if text.is_ascii() { text } else { idna(name, value)? };
+    let labels_fit = ascii.split('%').next().unwrap_or("").split('.').all(|label| label.len() <= LONGEST_LABEL);
+    if ascii.len() > LONGEST_HOST || !labels_fit {
+        return Err(wrong_value(name, "a host of at most 253 characters in labels of at most 63", value));
+    }
+    Ok(HostArg::Name(ascii))
+}
+
+fn literal(text: &str) -> Option<SocketAddr> {
+    if let Ok(ip) = text.parse::<IpAddr>() {
+        return Some(SocketAddr::new(ip, 0));
+    }
+    let (address, zone) = text.split_once('%')?;
+    let address: Ipv6Addr = address.parse().ok()?;
+    Some(SocketAddrV6::new(address, 0, 0, scope(zone)?).into())
+}
+
+/// The index of an interface, given by name or number. A zone that does not exist is left for the resolver to refuse.
+fn scope(zone: &str) -> Option<u32> {
+    if let Ok(index) = zone.parse() {
+        return Some(index);
+    }
+    let plain = !zone.is_empty() && !zone.contains('/') && !zone.starts_with('.');
+    let file = plain.then(|| std::fs::read_to_string(format!("/sys/class/net/{zone}/ifindex")))?;
+    file.ok()?.trim().parse().ok()
+}
+
+fn idna(name: &str, value: &Bound<'_, PyAny>) -> PyResult<String> {
+    let encoded = value.call_method1("encode", ("idna",));
+    let encoded = encoded.and_then(|encoded| encoded.call_method1("decode", ("ascii",))?.extract::<String>());
+    encoded.map_err(|_| wrong_value(name, "a host that IDNA can encode", value))
+}
+
+/// What `write` was given, as bytes: borrowed where Python's object cannot change, else a copy.
+pub enum Data<'py> {
+    /// An immutable object.
+    Bytes(Bound<'py, PyBytes>),
+    /// Its UTF-8 form is kept by the object itself.
+    Text(Bound<'py, PyString>),
+    /// The state at the call.
+    Copy(Vec<u8>),
+}
+
+impl<'py> Data<'py> {
+    /// Bytes-like (C-contiguous) or str.
+    pub fn from(name: &str, value: &Bound<'py, PyAny>) -> PyResult<Self> {
+        if let Ok(bytes) = value.cast::<PyBytes>() {
+            return Ok(Self::Bytes(bytes.clone()));
+        }
+        if let Ok(text) = value.cast::<PyString>() {
+            // Encodes now, so that a lone surrogate is an error of the call.
+            text.to_str()?;
+            return Ok(Self::Text(text.clone()));
+        }
+        if let Ok(array) = value.cast::<PyByteArray>() {
+            return Ok(Self::Copy(array.to_vec()));
+        }
+        let view = value.py().import("builtins")?.getattr("memoryview")?.call1((value,));
+        let Ok(view) = view else { return Err(wrong_type(name, "bytes-like or str", value)) };
+        if !view.getattr("c_contiguous")?.extract::<bool>()? {
+            return Err(PyTypeError::new_err(format!("{name} must be C-contiguous, not {}", shown(value))));
+        }
+        let bytes = view.call_method0("tobytes")?;
+        Ok(Self::Bytes(bytes.cast_into()?))
+    }
+
+    /// The bytes.
+    pub fn as_slice(&self) -> PyResult<&[u8]> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes.as_bytes()),
+            Self::Text(text) => text.to_str().map(str::as_bytes),
+            Self::Copy(bytes) => Ok(bytes),
+        }
+    }
+}
+
+/// `bytes[start:end]` with bounds that must lie within.
+pub fn slice<'a>(
+    bytes: &'a [u8],
+    start: Option<&Bound<'_, PyAny>>,
+    end: Option<&Bound<'_, PyAny>>,
+) -> PyResult<&'a [u8]> {
+    let bound = |name: &str, value: Option<&Bound<'_, PyAny>>, default: usize| match value {
+        Some(value) if !value.is_none() => {
+            let outside = || wrong_value(name, &format!("from 0 to {}", bytes.len()), value);
+            whole::<usize>(name, value, i64::MIN).map_err(|error| {
+                if error.is_instance_of::<PyTypeError>(value.py()) { error } else { outside() }
+            })
+        }
+        _ => Ok(default),
+    };
+    let (from, to) = (bound("start", start, 0)?, bound("end", end, bytes.len())?);
+    if to > bytes.len() || from > to {
+        return Err(PyValueError::new_err(format!(
+            "start and end must lie within the data: start={from}, end={to}, {} bytes",
+            bytes.len()
+        )));
+    }
+    Ok(&bytes[from..to])
+}

@@ -1,0 +1,176 @@
+//! Runs the Tokio runtime of a loop: on the pump's thread while it idles, on the helper's while Python is busy.
+//!
+//! The helper takes over when the pump has been away for longer than [`GRACE`]. It learns of that by an [`Alarm`]:
+//! in a busy program it looks every `GRACE` and finds the pump's turn number changed; in a quiet one it sleeps, and
+//! the pump sets the alarm when it leaves the runtime and clears it when it comes back (two cheap system calls that
+//! wake nobody).
+
+use super::alarm::Alarm;
+use super::handover::Handover;
+use super::hub::Hub;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout_at;
+
+/// How long Python may keep the pump before the helper drives: the interpreter's own switch interval. A shorter one
+/// cost the prototype 5 %.
+const GRACE: Duration = Duration::from_millis(5);
+/// Turns within a grace time that make a program busy: the helper then looks at each.
+const BUSY_TURNS: u64 = 16;
+/// In a quiet program, every so many turns the alarm is left to ring, so that the helper sees how busy it has become.
+const CHECK_EVERY: u32 = 64;
+/// Tasks that run before the driver looks for new events: as many as one poll brings, so that the pump gets all in
+/// one batch.
+const TASKS_A_TURN: u32 = 256;
+
+/// The runtime and, unless it has threads of its own, the helper.
+pub struct Driver {
+    hub: Arc<Hub>,
+    runtime: Arc<Runtime>,
+    helper: Option<Helper>,
+}
+
+struct Helper {
+    watch: Arc<Watch>,
+    thread: JoinHandle<()>,
+}
+
+/// What pump and helper share about looking.
+struct Watch {
+    alarm: Alarm,
+    /// The helper sets the alarm itself.
+    ticking: AtomicBool,
+    stopped: AtomicBool,
+}
+
+/// How long the pump waits for events.
+#[derive(Debug, Clone, Copy)]
+pub enum Wait {
+    /// Not at all: what is ready is done and collected.
+    No,
+    /// Until the first event or this time.
+    Until(Instant),
+    /// Until the first event.
+    Forever,
+}
+
+/// The pump's own memory of the alarm.
+#[derive(Default)]
+pub struct PumpWatch {
+    set: bool,
+    quiet_turns: u32,
+}
+
+impl Driver {
+    /// Starts a runtime for `hub`. With `io_threads` 0 the pump and the helper drive it, else as many threads of
+    /// its own.
+    pub fn start(hub: Arc<Hub>, io_threads: usize) -> io::Result<Self> {
+        let mut builder = if io_threads == 0 { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+        builder.enable_io().enable_time().thread_name("asynctcp-io");
+        if io_threads > 0 {
+            let runtime = Arc::new(builder.worker_threads(io_threads).build()?);
+            hub.run_commands_on(runtime.handle().clone());
+            return Ok(Self { hub, runtime, helper: None });
+        }
+        let runtime = Arc::new(builder.event_interval(TASKS_A_TURN).build()?);
+        let watch = Watch {
+            alarm: Alarm::new()?,
+            ticking: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+        };
+        let watch = Arc::new(watch);
+        let thread = {
+            let (hub, runtime, watch) = (hub.clone(), runtime.clone(), watch.clone());
+            let thread = std::thread::Builder::new().name("asynctcp-helper".into());
+            thread.spawn(move || help(&hub, &runtime, &watch))?
+        };
+        Ok(Self { hub, runtime, helper: Some(Helper { watch, thread }) })
+    }
+
+    /// The pump's turn in the runtime. No lock of Python's may be held.
+    pub fn drive(&self, pump: &mut PumpWatch, wait: Wait) {
+        self.hub.handover.enter();
+        if let Some(helper) = &self.helper {
+            pump.back(&helper.watch);
+        }
+        let queued = std::future::poll_fn(|context| self.hub.poll_drive(context));
+        self.runtime.block_on(async {
+            match wait {
+                Wait::Forever => queued.await,
+                // A deadline that passed is no error: the pump looks at its timers.
+                Wait::Until(deadline) => drop(timeout_at(deadline.into(), queued).await),
+                Wait::No => {
+                    self.hub.run_commands();
+                    tokio::task::yield_now().await;
+                }
+            }
+        });
+        self.hub.handover.leave();
+        if let Some(helper) = &self.helper {
+            pump.away(&helper.watch);
+        }
+    }
+
+    /// Ends the runtime: all tasks are dropped, and with them their descriptors. Waits for the helper, which is
+    /// recalled first; nothing else is waited for. No lock of Python's may be held.
+    pub fn stop(self) {
+        if let Some(helper) = self.helper {
+            helper.watch.stopped.store(true, Ordering::SeqCst);
+            self.hub.handover.enter();
+            helper.watch.alarm.set(Duration::from_nanos(1));
+            // A helper that panicked has ended as well.
+            let _ = helper.thread.join();
+        }
+        if let Some(runtime) = Arc::into_inner(self.runtime) {
+            runtime.shutdown_background();
+        }
+        self.hub.clear();
+    }
+}
+
+impl PumpWatch {
+    fn away(&mut self, watch: &Watch) {
+        // SeqCst, here and in `help`: the pump writes its word and then reads `ticking`, the helper the other way
+        // round, so at least one of them sees that nobody is looking.
+        if !watch.ticking.load(Ordering::SeqCst) {
+            watch.alarm.set(GRACE);
+            self.set = true;
+        }
+    }
+
+    fn back(&mut self, watch: &Watch) {
+        if std::mem::take(&mut self.set) {
+            self.quiet_turns = (self.quiet_turns + 1) % CHECK_EVERY;
+            if self.quiet_turns != 0 {
+                watch.alarm.clear();
+            }
+        }
+    }
+}
+
+/// The helper's life.
+fn help(hub: &Hub, runtime: &Runtime, watch: &Watch) {
+    let mut seen = hub.handover.observe();
+    loop {
+        watch.alarm.wait();
+        if watch.stopped.load(Ordering::SeqCst) {
+            return;
+        }
+        let now = hub.handover.observe();
+        if now == seen && hub.handover.take_over(now) {
+            runtime.block_on(std::future::poll_fn(|context| hub.poll_help(context)));
+        }
+        let turns = Handover::turns_between(seen, now);
+        seen = hub.handover.observe();
+        let look = turns >= BUSY_TURNS || Handover::is_away(seen);
+        watch.ticking.store(look, Ordering::SeqCst);
+        if look || Handover::is_away(hub.handover.observe()) {
+            watch.ticking.store(true, Ordering::SeqCst);
+            watch.alarm.set(GRACE);
+        }
+    }
+}

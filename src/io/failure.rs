@@ -1,0 +1,66 @@
+//! What can go wrong with a connection, as plain data; the pump side makes a condition of it.
+
+use std::io;
+
+/// Why a connection, an attempt or an accept failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// The system said so.
+    Os(io::Error),
+    /// A write met it, with reading disabled or at its end: told at once, data that waits or not.
+    Sending(io::Error),
+    /// A read, write or connection timeout passed.
+    Timeout(&'static str),
+    /// A name could not be looked up.
+    Lookup(LookupFailure),
+    /// The connection's task panicked; its message.
+    Panic(String),
+}
+
+/// A failed name lookup.
+#[derive(Debug, Clone)]
+pub struct LookupFailure {
+    /// The EAI_ code of getaddrinfo.
+    pub code: i32,
+    /// The resolver's words.
+    pub message: String,
+    /// The name that was looked up.
+    pub host: String,
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Os(error)
+    }
+}
+
+impl Failure {
+    /// The errno that a condition carries (EAI code for lookups).
+    pub fn code(&self) -> i32 {
+        match self {
+            Self::Os(error) | Self::Sending(error) => error.raw_os_error().unwrap_or(libc::EIO),
+            Self::Timeout(_) => libc::ETIMEDOUT,
+            Self::Lookup(lookup) => lookup.code,
+            Self::Panic(_) => libc::EIO,
+        }
+    }
+
+    /// Lower case, no full stop.
+    pub fn message(&self) -> String {
+        match self {
+            Self::Os(error) | Self::Sending(error) => describe(error),
+            Self::Timeout(what) => (*what).to_owned(),
+            Self::Lookup(lookup) => lookup.message.clone(),
+            Self::Panic(message) => format!("internal error: {message}"),
+        }
+    }
+}
+
+/// The system's text without Rust's trailing "(os error N)": the number is carried beside it.
+pub fn describe(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error") {
+        Some(end) => text[..end].to_lowercase(),
+        None => text,
+    }
+}

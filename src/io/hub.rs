@@ -1,0 +1,248 @@
+//! What all tasks of one loop share: the queue, the commands that the pump leaves for them, keys and limits.
+
+use super::handover::Handover;
+use super::link::Link;
+use super::queue::Queue;
+use super::sync::Mutex;
+use super::{Event, Failure};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+/// Names a connection, an attempt or a listener: an index into the pump's table and a generation, so that an event
+/// of one that is gone never reaches the next in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// Place in the pump's table.
+    pub index: u32,
+    /// Grows each time the place is given away.
+    pub generation: u32,
+}
+
+/// Bounds on received bytes that wait for Python.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes of one connection.
+    pub read: usize,
+    /// Bytes of all connections of the loop together.
+    pub memory: usize,
+}
+
+/// A connection may hold this much although the loop's memory limit is reached.
+pub const LEAST_READ: usize = 4096;
+
+/// What the pump asks the I/O side to do; run by whoever drives, so that it costs no wake-up.
+pub enum Command {
+    /// A connection's flags changed, or it may read again.
+    Wake(Arc<Link>),
+    /// Start a task: a connection attempt, an accept loop.
+    Spawn(Pin<Box<dyn Future<Output = ()> + Send>>),
+    /// Wake any other task.
+    Call(std::task::Waker),
+}
+
+#[derive(Default)]
+struct Keys {
+    free: Vec<Key>,
+    next: u32,
+}
+
+/// Shared by the pump, the tasks and the driver of one loop.
+pub struct Hub {
+    /// Towards the pump.
+    pub queue: Queue<Event>,
+    /// Who drives.
+    pub handover: Handover,
+    /// The loop's limits.
+    pub limits: Limits,
+    /// Set when commands may run at once: a runtime with threads of its own drives itself.
+    runtime: Mutex<Option<tokio::runtime::Handle>>,
+    /// Towards whoever drives. Leaf lock.
+    commands: Mutex<Vec<Command>>,
+    /// Leaf lock.
+    keys: Mutex<Keys>,
+    /// Received bytes that wait in the queue or the pump's batch.
+    unread: AtomicUsize,
+    /// Connections that wait because of the memory limit. Leaf lock.
+    starved: Mutex<Vec<Arc<Link>>>,
+    anyone_starved: AtomicBool,
+    /// Tasks that keep the loop alive: connections, attempts, listeners.
+    alive: AtomicUsize,
+}
+
+impl Hub {
+    /// A hub for a loop with these limits.
+    pub fn new(limits: Limits) -> Arc<Self> {
+        Arc::new(Self {
+            queue: Queue::default(),
+            handover: Handover::default(),
+            limits,
+            runtime: Mutex::new(None),
+            commands: Mutex::new(Vec::new()),
+            keys: Mutex::new(Keys::default()),
+            unread: AtomicUsize::new(0),
+            starved: Mutex::new(Vec::new()),
+            anyone_starved: AtomicBool::new(false),
+            alive: AtomicUsize::new(0),
+        })
+    }
+
+    /// From now on commands run at once on `runtime`, whose own threads drive it.
+    pub fn run_commands_on(&self, runtime: tokio::runtime::Handle) {
+        *self.runtime.lock() = Some(runtime);
+    }
+
+    /// Leaves a command for whoever drives. Any thread.
+    pub fn post(&self, command: Command) {
+        let runtime = self.runtime.lock().clone();
+        if let Some(runtime) = runtime {
+            let _entered = runtime.enter();
+            return run(command);
+        }
+        self.commands.lock().push(command);
+    }
+
+    /// After [`Hub::post`]: lets the helper see the commands if it drives. Once a batch is enough.
+    pub fn kick_helper(&self) {
+        if self.handover.helper_drives() && !self.commands.lock().is_empty() {
+            self.handover.wake_helper();
+        }
+    }
+
+    /// Runs what was posted, on the driving thread inside the runtime. The root futures call it after they have
+    /// registered their wakers.
+    pub fn run_commands(&self) {
+        let commands = std::mem::take(&mut *self.commands.lock());
+        for command in commands {
+            run(command);
+        }
+    }
+
+    /// The pump's root future: drives until something is queued.
+    pub fn poll_drive(&self, context: &mut Context<'_>) -> Poll<()> {
+        if self.queue.poll_ready(context).is_ready() {
+            return Poll::Ready(());
+        }
+        self.run_commands();
+        Poll::Pending
+    }
+
+    /// The helper's root future: drives until the pump comes back.
+    pub fn poll_help(&self, context: &mut Context<'_>) -> Poll<()> {
+        if self.handover.poll_recalled(context).is_ready() {
+            return Poll::Ready(());
+        }
+        self.run_commands();
+        Poll::Pending
+    }
+
+    /// A key that no event in the queue names.
+    pub fn new_key(&self) -> Key {
+        let mut keys = self.keys.lock();
+        keys.free.pop().unwrap_or_else(|| {
+            keys.next += 1;
+            Key { index: keys.next - 1, generation: 0 }
+        })
+    }
+
+    /// Gives a key back after its `Gone` was seen.
+    pub fn free_key(&self, key: Key) {
+        let next = Key { index: key.index, generation: key.generation.wrapping_add(1) };
+        self.keys.lock().free.push(next);
+    }
+
+    /// One more task that keeps the loop alive.
+    pub fn came(&self) {
+        self.alive.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// It ended. Its `Gone` is queued by the caller afterwards, so the pump looks again.
+    pub fn went(&self) {
+        self.alive.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// How many tasks keep the loop alive.
+    pub fn alive(&self) -> usize {
+        self.alive.load(Ordering::SeqCst)
+    }
+
+    /// Received bytes that wait for the pump.
+    pub fn unread(&self) -> usize {
+        self.unread.load(Ordering::Relaxed)
+    }
+
+    /// How much `link` may receive now; 0: it waits, and [`Hub::delivered`] will wake it.
+    pub(crate) fn allowance(&self, link: &Arc<Link>) -> usize {
+        if !link.credit.may_read(self.limits.read) {
+            return 0;
+        }
+        let own = self.limits.read - link.credit.unread().min(self.limits.read);
+        if self.unread.load(Ordering::Relaxed) < self.limits.memory {
+            return own;
+        }
+        if link.credit.unread() == 0 {
+            return own.min(LEAST_READ);
+        }
+        self.starved.lock().push(link.clone());
+        self.anyone_starved.store(true, Ordering::SeqCst);
+        // The pump may have taken the last batch just before; then nobody else would come to wake us.
+        if self.unread.load(Ordering::SeqCst) < self.limits.memory {
+            self.starved.lock().retain(|other| !Arc::ptr_eq(other, link));
+            return own;
+        }
+        0
+    }
+
+    /// `bytes` of `link` were queued.
+    pub(crate) fn received(&self, link: &Link, bytes: usize) {
+        link.credit.add(bytes);
+        self.unread.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// The pump took `bytes` out of its batch: they no longer count against other connections.
+    pub fn taken(&self, bytes: usize) {
+        let left = self.unread.fetch_sub(bytes, Ordering::SeqCst) - bytes;
+        if left < self.limits.memory && self.anyone_starved.load(Ordering::SeqCst) {
+            self.feed_starved();
+        }
+    }
+
+    /// Python has `bytes` of `link`: it may receive more.
+    pub fn delivered(&self, link: &Arc<Link>, bytes: usize) {
+        if link.credit.delivered(bytes, self.limits.read) {
+            self.post(Command::Wake(link.clone()));
+        }
+    }
+
+    fn feed_starved(&self) {
+        self.anyone_starved.store(false, Ordering::SeqCst);
+        let starved = std::mem::take(&mut *self.starved.lock());
+        for link in starved {
+            self.post(Command::Wake(link));
+        }
+    }
+
+    /// Tells the pump that a task failed.
+    pub(crate) fn failed(&self, key: Key, failure: Failure) {
+        self.queue.push(Event::Failed(key, Box::new(failure)));
+    }
+
+    /// Drops what was left to do, when the loop has ended.
+    pub fn clear(&self) {
+        // Both hold links, which hold the hub: a cycle if they stayed.
+        let commands = std::mem::take(&mut *self.commands.lock());
+        let starved = std::mem::take(&mut *self.starved.lock());
+        drop((commands, starved));
+        *self.runtime.lock() = None;
+    }
+}
+
+fn run(command: Command) {
+    match command {
+        Command::Wake(link) => link.wake_task(),
+        Command::Call(waker) => waker.wake(),
+        // Detached on purpose: each task ends by a flag of its link or listener, at the latest with the runtime.
+        Command::Spawn(task) => drop(tokio::spawn(task)),
+    }
+}

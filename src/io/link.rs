@@ -1,0 +1,378 @@
+//! One connection as the pump and its task share it: flags, what waits to be sent, credit.
+//!
+//! The pump (and, for writes, any other thread) changes flags and stages bytes; the task owns receiving and the end
+//! of the connection. Sending belongs to whoever holds the [`SendToken`].
+
+use super::credit::Credit;
+use super::hub::{Command, Hub, Key};
+use super::outbox::{Fin, Marks, Outbox, Segments, VECTORS};
+use super::sync::Mutex;
+use super::token::SendToken;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::Waker;
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+/// Drop everything and reset.
+pub(crate) const FORCE: u32 = 1;
+/// Send what waits, then end.
+pub(crate) const CLOSING: u32 = 2;
+/// The app disabled reading.
+pub(crate) const READ_OFF: u32 = 4;
+/// The socket has a timeout.
+pub(crate) const TIMED: u32 = 8;
+
+/// System calls that one flush makes before it lets others have their turn (1 MiB each at most).
+const ROUNDS: usize = 4;
+
+/// Read and write timeout; None: none.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Timeouts {
+    /// Nothing received for that long.
+    pub read: Option<Duration>,
+    /// Bytes waiting and none taken by the kernel for that long.
+    pub write: Option<Duration>,
+}
+
+/// What became of a flush.
+#[derive(Debug)]
+pub enum Flush {
+    /// Nothing to do, or another thread is sending.
+    Nothing,
+    /// All that was written is with the kernel.
+    Done,
+    /// The kernel is full (or others wait for their turn); the task goes on when there is room.
+    Blocked,
+    /// The connection is broken; the task tells it after what was received.
+    Failed,
+}
+
+/// See the module's page.
+#[derive(Debug)]
+pub struct Link {
+    /// Names it in events.
+    pub key: Key,
+    /// Received and not delivered.
+    pub(crate) credit: Credit,
+    pub(crate) token: SendToken,
+    control: AtomicU32,
+    /// Leaf lock, taken by the pump, by writing threads and by the task; never across a system call.
+    out: Mutex<Outbox>,
+    /// The task that minds this connection; set by the task itself. Leaf lock.
+    task: Mutex<Option<Waker>>,
+    /// Set before [`TIMED`]. Leaf lock.
+    timeouts: Mutex<Timeouts>,
+    /// Peer and own address, once connected.
+    addresses: OnceLock<(SocketAddr, SocketAddr)>,
+    /// The first error of a failed send, for the task to tell. Leaf lock.
+    send_error: Mutex<Option<io::Error>>,
+    received: AtomicU64,
+    sent: AtomicU64,
+    /// On the pump's list of links to flush.
+    dirty: AtomicBool,
+    /// The pump wants to know when all was flushed.
+    wants_flushed: AtomicBool,
+}
+
+impl Link {
+    /// A connection that does not exist yet: what is written waits.
+    pub fn connecting(key: Key, timeouts: Timeouts) -> Arc<Self> {
+        let link = Self {
+            key,
+            credit: Credit::default(),
+            token: SendToken::taken(),
+            control: AtomicU32::new(0),
+            out: Mutex::new(Outbox::default()),
+            task: Mutex::new(None),
+            timeouts: Mutex::new(Timeouts::default()),
+            addresses: OnceLock::new(),
+            send_error: Mutex::new(None),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            dirty: AtomicBool::new(false),
+            wants_flushed: AtomicBool::new(false),
+        };
+        link.set_timeouts(timeouts);
+        Arc::new(link)
+    }
+
+    /// The connection exists from now on. The caller holds the token as the link's maker and gives it back here.
+    pub(crate) fn attach(&self, stream: Arc<TcpStream>) {
+        if let (Ok(peer), Ok(own)) = (stream.peer_addr(), stream.local_addr()) {
+            let _ = self.addresses.set((plain(peer), plain(own)));
+        }
+        let mut out = self.out.lock();
+        out.stream = Some(stream);
+        // What was written before goes out by the task, which is about to run: it holds the token until then.
+        out.blocked = true;
+    }
+
+    /// Peer and own address.
+    pub fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
+        self.addresses.get().copied()
+    }
+
+    /// The connection's stream while it is open.
+    pub fn stream(&self) -> Option<Arc<TcpStream>> {
+        self.out.lock().stream.clone()
+    }
+
+    pub(crate) fn control(&self) -> u32 {
+        self.control.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn register_task(&self, waker: &Waker) {
+        *self.task.lock() = Some(waker.clone());
+    }
+
+    pub(crate) fn forget_task(&self) {
+        let waker = self.task.lock().take();
+        drop(waker);
+    }
+
+    /// Polls the task again; cheap only on the driving thread, hence [`Command::Wake`].
+    pub(crate) fn wake_task(&self) {
+        let waker = self.task.lock().clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn set(self: &Arc<Self>, hub: &Hub, set: u32, clear: u32) {
+        let _ = self.control.fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| Some(now & !clear | set));
+        hub.post(Command::Wake(self.clone()));
+    }
+
+    /// Reading on or off.
+    pub fn set_reading(self: &Arc<Self>, hub: &Hub, on: bool) {
+        if on { self.set(hub, 0, READ_OFF) } else { self.set(hub, READ_OFF, 0) }
+    }
+
+    /// Writing on or off. The caller flushes afterwards.
+    pub fn set_writing(self: &Arc<Self>, hub: &Hub, on: bool) {
+        self.out.lock().write_off = !on;
+        hub.post(Command::Wake(self.clone()));
+    }
+
+    /// Ends the connection: after what was written, or at once with a reset.
+    pub fn close(self: &Arc<Self>, hub: &Hub, force: bool) {
+        self.out.lock().write_off = false;
+        self.set(hub, if force { FORCE } else { CLOSING }, READ_OFF);
+    }
+
+    /// Replaces both timeouts; before the task runs or followed by a wake-up.
+    pub fn set_timeouts(&self, timeouts: Timeouts) {
+        *self.timeouts.lock() = timeouts;
+        let timed = timeouts.read.is_some() || timeouts.write.is_some();
+        if timed {
+            self.control.fetch_or(TIMED, Ordering::AcqRel);
+        } else {
+            self.control.fetch_and(!TIMED, Ordering::AcqRel);
+        }
+    }
+
+    /// The timeouts as they are.
+    pub fn timeouts(&self) -> Timeouts {
+        *self.timeouts.lock()
+    }
+
+    /// Stages `bytes` for the next flush. False: the connection is broken and they were dropped.
+    pub fn stage(&self, bytes: &[u8]) -> bool {
+        let mut out = self.out.lock();
+        if out.dead {
+            return false;
+        }
+        out.owed = true;
+        out.staged.push(bytes);
+        true
+    }
+
+    /// Bytes not yet taken by the kernel.
+    pub fn write_buffer_size(&self) -> usize {
+        self.out.lock().size()
+    }
+
+    /// Limits for [`Outbox::became_full`]; None: none.
+    pub fn set_marks(&self, marks: Option<Marks>) {
+        self.out.lock().marks = marks;
+    }
+
+    /// Whether the pump wants to know when all was flushed.
+    pub fn set_wants_flushed(&self, wants: bool) {
+        self.wants_flushed.store(wants, Ordering::Relaxed);
+    }
+
+    /// What [`Link::set_wants_flushed`] said.
+    pub fn wants_flushed(&self) -> bool {
+        self.wants_flushed.load(Ordering::Relaxed)
+    }
+
+    /// True if the caller shall put it on the list of links to flush: it is not there yet.
+    pub fn mark_dirty(&self) -> bool {
+        !self.dirty.swap(true, Ordering::AcqRel)
+    }
+
+    /// It was taken off the list and is about to be flushed.
+    pub fn unmark_dirty(&self) {
+        self.dirty.store(false, Ordering::Release);
+    }
+
+    /// True once when more than the high mark waits; to be asked after a flush.
+    pub fn became_full(&self) -> bool {
+        self.out.lock().became_full()
+    }
+
+    /// A FIN shall follow what was written. The caller flushes afterwards.
+    pub fn shutdown_write(&self) {
+        let mut out = self.out.lock();
+        if out.fin == Fin::Open {
+            out.fin = Fin::Wanted;
+        }
+    }
+
+    /// Whether [`Link::shutdown_write`] was called.
+    pub fn write_is_shut(&self) -> bool {
+        self.out.lock().fin != Fin::Open
+    }
+
+    /// Whether nothing is left to send, so that a close need not wait.
+    pub fn nothing_to_send(&self) -> bool {
+        let out = self.out.lock();
+        out.size() == 0 && out.fin != Fin::Wanted
+    }
+
+    /// Bytes received so far.
+    pub fn bytes_received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Bytes taken by the kernel so far.
+    pub fn bytes_sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_received(&self, bytes: usize) {
+        self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn with_out<R>(&self, look: impl FnOnce(&mut Outbox) -> R) -> R {
+        look(&mut self.out.lock())
+    }
+
+    pub(crate) fn take_send_error(&self) -> Option<io::Error> {
+        self.send_error.lock().take()
+    }
+
+    /// The pump's [`Link::try_send`], with the interpreter's lock released; wakes the task if it has to go on.
+    pub fn flush(self: &Arc<Self>, hub: &Hub) -> Flush {
+        let flush = self.try_send();
+        if matches!(flush, Flush::Blocked | Flush::Failed) || self.control() & CLOSING != 0 {
+            hub.post(Command::Wake(self.clone()));
+        }
+        flush
+    }
+
+    /// Sends what is staged, if nobody else is sending.
+    pub(crate) fn try_send(&self) -> Flush {
+        if self.token.try_take() { self.send_staged(transmit) } else { Flush::Nothing }
+    }
+
+    /// The token's holder sends until nothing is staged or the kernel is full. `send` is [`transmit`], or the task's
+    /// version of it that keeps Tokio's readiness.
+    pub(crate) fn send_staged(&self, send: impl Fn(&TcpStream, &mut Segments) -> io::Result<bool>) -> Flush {
+        let mut flush = Flush::Nothing;
+        for _ in 0..ROUNDS {
+            let Some((mut segments, stream)) = self.with_out(Outbox::take) else {
+                if self.token.give_back(|| self.with_out(|out| out.sendable())) {
+                    continue;
+                }
+                return flush;
+            };
+            let before = segments.len();
+            let result = send(&stream, &mut segments);
+            self.sent.fetch_add((before - segments.len()) as u64, Ordering::Relaxed);
+            match result {
+                Ok(true) if segments.is_empty() => flush = self.sent_all(&stream),
+                Ok(room) => {
+                    self.with_out(|out| out.put_back(segments));
+                    if !room {
+                        break;
+                    }
+                }
+                Err(error) => return self.send_failed(error),
+            }
+        }
+        self.with_out(|out| out.blocked = true);
+        Flush::Blocked
+    }
+
+    fn sent_all(&self, stream: &TcpStream) -> Flush {
+        let (done, fin) = self.with_out(|out| {
+            out.in_flight = 0;
+            let done = out.staged.is_empty();
+            out.owed &= !done;
+            let fin = done && out.fin == Fin::Wanted;
+            if fin {
+                out.fin = Fin::Sent;
+            }
+            (done, fin)
+        });
+        if fin {
+            let _ = socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write);
+        }
+        if done { Flush::Done } else { Flush::Nothing }
+    }
+
+    /// The token stays taken: nobody sends on this connection again.
+    fn send_failed(&self, error: io::Error) -> Flush {
+        let dropped = self.with_out(|out| {
+            out.dead = true;
+            out.in_flight = 0;
+            std::mem::take(&mut out.staged)
+        });
+        drop(dropped);
+        self.send_error.lock().get_or_insert(error);
+        Flush::Failed
+    }
+}
+
+/// One system call; false: the kernel had no room for all that was offered.
+///
+/// `sendmsg` and not `write`: MSG_NOSIGNAL keeps a broken pipe from raising SIGPIPE in the user's process.
+pub(crate) fn transmit(stream: &TcpStream, segments: &mut Segments) -> io::Result<bool> {
+    let socket = socket2::SockRef::from(stream);
+    loop {
+        let mut slices = [IoSlice::new(&[]); VECTORS];
+        let (used, offered) = segments.gather(&mut slices);
+        if used == 0 {
+            return Ok(true);
+        }
+        let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+        let result = if used == 1 {
+            socket.send_with_flags(&slices[0], flags)
+        } else {
+            socket.send_vectored_with_flags(&slices[..used], flags)
+        };
+        match result {
+            Ok(count) => {
+                segments.advance(count);
+                return Ok(count == offered);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// An IPv4 address that a dual-stack socket shows as IPv6, as itself.
+pub fn plain(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        ip if ip.is_ipv4() => SocketAddr::new(ip, address.port()),
+        // Kept whole: it may carry a scope id.
+        _ => address,
+    }
+}

@@ -1,0 +1,291 @@
+//! Binding, and the accept loop of one server.
+
+use super::hub::{Command, Hub, Key};
+use super::link::{Link, Timeouts};
+use super::resolve;
+use super::sync::Mutex;
+use super::task::ConnTask;
+use super::{Event, Failure};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, Sleep, sleep};
+
+/// Connections accepted before others have their turn.
+const ACCEPTS: usize = 64;
+/// Out of descriptors or memory: wait this long, then ever longer.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+/// The same error is told once in this time.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// How a server listens.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// None: the system's maximum.
+    pub backlog: Option<i32>,
+    /// SO_REUSEPORT.
+    pub reuse_port: bool,
+    /// Accepting pauses at this number of open connections.
+    pub max_connections: Option<usize>,
+    /// For each connection.
+    pub timeouts: Timeouts,
+}
+
+/// One server as the pump and its accept task share it.
+#[derive(Debug)]
+pub struct Listener {
+    /// Names it in events.
+    pub key: Key,
+    options: Options,
+    /// Not ours to shut down: another process may listen on it.
+    adopted: bool,
+    /// The listening socket; None once closed. Leaf lock.
+    socket: Mutex<Option<Socket>>,
+    closed: AtomicBool,
+    open: AtomicUsize,
+    /// Leaf lock.
+    task: Mutex<Option<Waker>>,
+}
+
+/// Listens on any address (None) or a literal or a name. Blocks while a name is looked up.
+pub fn bind(host: Option<&str>, port: u16, options: &Options) -> Result<Socket, Failure> {
+    let Some(host) = host else { return Ok(bind_any(port, options)?) };
+    let mut address = match host.parse() {
+        Ok(ip) => SocketAddr::new(ip, port),
+        Err(_) => first_of(resolve::look_up_now(host, None).map_err(Failure::Lookup)?),
+    };
+    address.set_port(port);
+    Ok(listen(address, false, options)?)
+}
+
+/// A name with both families means its IPv4 address, as most clients will try that in any case.
+fn first_of(addresses: Vec<SocketAddr>) -> SocketAddr {
+    addresses.iter().find(|address| address.is_ipv4()).copied().unwrap_or(addresses[0])
+}
+
+/// IPv6 with IPv4 mapped into it, or IPv4 alone where there is no IPv6.
+fn bind_any(port: u16, options: &Options) -> io::Result<Socket> {
+    match listen((Ipv6Addr::UNSPECIFIED, port).into(), true, options) {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)) => {
+            listen((Ipv4Addr::UNSPECIFIED, port).into(), false, options)
+        }
+        result => result,
+    }
+}
+
+fn listen(address: SocketAddr, dual_stack: bool, options: &Options) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!dual_stack)?;
+    }
+    // On Unix this lets a restarted server bind while old connections are in TIME_WAIT, and no more.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    #[cfg(unix)]
+    if options.reuse_port {
+        socket.set_reuse_port(true)?;
+    }
+    socket.bind(&address.into())?;
+    // The kernel bounds it by net.core.somaxconn.
+    socket.listen(options.backlog.unwrap_or(i32::MAX))?;
+    Ok(socket)
+}
+
+impl Listener {
+    /// Leaves the accept loop to whoever drives. `adopted`: the descriptor came from outside.
+    pub fn start(
+        hub: &Arc<Hub>,
+        key: Key,
+        socket: Socket,
+        options: Options,
+        adopted: bool,
+    ) -> io::Result<Arc<Self>> {
+        socket.set_nonblocking(true)?;
+        // Linux hands it on to accepted sockets, which saves a system call for each.
+        socket.set_tcp_nodelay(true)?;
+        let accepting = std::net::TcpListener::from(socket.try_clone()?);
+        let listener = Arc::new(Self {
+            key,
+            options,
+            adopted,
+            socket: Mutex::new(Some(socket)),
+            closed: AtomicBool::new(false),
+            open: AtomicUsize::new(0),
+            task: Mutex::new(None),
+        });
+        hub.came();
+        let alive = Alive { hub: hub.clone(), key };
+        let task = accept_all(hub.clone(), listener.clone(), accepting, alive);
+        hub.post(Command::Spawn(Box::pin(task)));
+        Ok(listener)
+    }
+
+    /// Stops listening at once; the connections live on.
+    pub fn close(&self, hub: &Hub) {
+        self.closed.store(true, Ordering::SeqCst);
+        let socket = self.socket.lock().take();
+        if let Some(socket) = socket.filter(|_| !self.adopted) {
+            // Closing it would not stop it: the accept loop has a duplicate until it runs.
+            let _ = socket.shutdown(std::net::Shutdown::Both);
+        }
+        self.wake(hub);
+    }
+
+    fn wake(&self, hub: &Hub) {
+        let waker = self.task.lock().clone();
+        if let Some(waker) = waker {
+            hub.post(Command::Call(waker));
+        }
+    }
+
+    /// Connections that are open now.
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::SeqCst)
+    }
+
+    /// A connection has ended: there is room for another, and a free descriptor. On the driving thread.
+    pub(crate) fn released(&self) {
+        self.open.fetch_sub(1, Ordering::SeqCst);
+        let waker = self.task.lock().take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.options.max_connections.is_some_and(|most| self.open() >= most)
+    }
+}
+
+/// Says `Gone` when the accept loop ends, however it ends.
+struct Alive {
+    hub: Arc<Hub>,
+    key: Key,
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.hub.went();
+        self.hub.queue.push(Event::Gone(self.key));
+    }
+}
+
+async fn accept_all(hub: Arc<Hub>, listener: Arc<Listener>, socket: std::net::TcpListener, alive: Alive) {
+    match TcpListener::from_std(socket) {
+        Ok(socket) => {
+            let key = listener.key;
+            let accepting =
+                Accepting { hub: hub.clone(), listener, socket, pause: None, paused: FIRST_PAUSE, told: None };
+            if let Err(error) = accepting.await {
+                hub.queue.push(Event::AcceptFailed(key, Box::new(error.into())));
+            }
+        }
+        Err(error) => hub.queue.push(Event::AcceptFailed(listener.key, Box::new(error.into()))),
+    }
+    drop(alive);
+}
+
+/// The accept loop. Ends when the listener was closed, or with an error that no waiting mends.
+struct Accepting {
+    hub: Arc<Hub>,
+    listener: Arc<Listener>,
+    socket: TcpListener,
+    /// Waiting for descriptors or memory.
+    pause: Option<Pin<Box<Sleep>>>,
+    paused: Duration,
+    /// The error that was told last, and when.
+    told: Option<(i32, Instant)>,
+}
+
+impl Accepting {
+    fn welcome(&self, stream: TcpStream) {
+        let link = Link::connecting(self.hub.new_key(), self.listener.options.timeouts);
+        self.hub.came();
+        self.listener.open.fetch_add(1, Ordering::SeqCst);
+        if cfg!(not(target_os = "linux")) {
+            let _ = stream.set_nodelay(true);
+        }
+        let task = ConnTask::new(self.hub.clone(), link.clone(), stream, Some(self.listener.clone()));
+        self.hub.queue.push(Event::Accepted { listener: self.listener.key, link });
+        // Ends by its link's flags, or with the runtime.
+        tokio::spawn(task);
+    }
+
+    /// True: go on at once. False: wait. An error: accepting is over.
+    fn failed(&mut self, error: io::Error) -> io::Result<bool> {
+        let code = error.raw_os_error().unwrap_or(0);
+        match code {
+            // The listening socket itself is gone.
+            libc::EBADF | libc::EINVAL | libc::ENOTSOCK => return Err(error),
+            libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM => {}
+            // A connection that ended before it was accepted, or a network error of its own (accept(2)).
+            _ => return Ok(true),
+        }
+        let again = self.told.is_some_and(|(last, when)| last == code && when.elapsed() < TELL_EVERY);
+        if !again {
+            self.told = Some((code, Instant::now()));
+            self.hub.queue.push(Event::AcceptFailed(self.listener.key, Box::new(error.into())));
+        }
+        self.pause = Some(Box::pin(sleep(self.paused)));
+        self.paused = (self.paused * 2).min(LONGEST_PAUSE);
+        Ok(false)
+    }
+
+    /// Whether to wait for descriptors. A connection that ended frees one, and its wake-up ends the pause.
+    fn is_pausing(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(pause) = &mut self.pause else { return false };
+        if self.listener.task.lock().is_some() && pause.as_mut().poll(context).is_pending() {
+            return true;
+        }
+        self.pause = None;
+        false
+    }
+}
+
+impl Future for Accepting {
+    type Output = io::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let accepting = &mut *self;
+        let pausing = accepting.is_pausing(context);
+        *accepting.listener.task.lock() = Some(context.waker().clone());
+        if accepting.listener.closed.load(Ordering::SeqCst) {
+            return Poll::Ready(Ok(()));
+        }
+        if pausing {
+            return Poll::Pending;
+        }
+        for _ in 0..ACCEPTS {
+            if accepting.listener.is_full() {
+                return Poll::Pending;
+            }
+            let Poll::Ready(accepted) = accepting.socket.poll_accept(context) else { return Poll::Pending };
+            match accepted {
+                Ok((stream, _)) => {
+                    accepting.paused = FIRST_PAUSE;
+                    accepting.welcome(stream);
+                }
+                Err(_) if accepting.listener.closed.load(Ordering::SeqCst) => return Poll::Ready(Ok(())),
+                Err(error) => match accepting.failed(error) {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(error) => return Poll::Ready(Err(error)),
+                },
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// The address that `socket` is bound to.
+pub fn address_of(socket: &Socket) -> Option<SocketAddr> {
+    SockRef::from(socket).local_addr().ok()?.as_socket()
+}

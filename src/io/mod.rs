@@ -1,0 +1,83 @@
+//! The I/O side: sockets, accept loop, connecting, name lookup and timeouts as Tokio tasks.
+//!
+//! Nothing below this module knows Python, so nothing that Tokio polls can take the interpreter's lock, hold a
+//! Python object or wait for a callback. What happens here is told to the pump as [`Event`]s through one
+//! [`queue::Queue`]; what the pump wants done comes as [`hub::Command`]s and as flags on a [`link::Link`].
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `queue.rs` | the event queue: one lock, one arena for the bytes |
+//! | `hub.rs` | what all tasks of one loop share: queue, commands, keys, limits |
+//! | `driver.rs`, `handover.rs`, `alarm.rs` | who runs the Tokio runtime, and when |
+//! | `link.rs`, `outbox.rs`, `token.rs`, `credit.rs` | one connection as seen by the pump and by its task |
+//! | `task.rs`, `deadline.rs`, `linger.rs` | the one task of a connection, its timeouts, its end |
+//! | `connect.rs`, `resolve.rs` | from a host to a connection |
+//! | `listener.rs` | binding and the accept loop |
+//! | `failure.rs` | what can go wrong, before it becomes a condition |
+
+pub mod alarm;
+pub mod connect;
+pub mod credit;
+mod deadline;
+pub mod driver;
+pub mod failure;
+pub mod handover;
+pub mod hub;
+mod linger;
+pub mod link;
+pub mod listener;
+pub mod outbox;
+pub mod queue;
+pub mod resolve;
+pub mod sync;
+mod sys;
+mod task;
+pub mod token;
+
+use std::sync::Arc;
+
+pub use failure::Failure;
+pub use hub::{Hub, Key, Limits};
+pub use link::Link;
+
+/// What the I/O side tells the pump.
+///
+/// Order for one key: `Accepted` or `Connected`, then `Data` and `Flushed` as they happen, one `End` at most,
+/// `Gone` last.
+#[derive(Debug)]
+pub enum Event {
+    /// A listener has a new connection; its `Link` is known to the pump from here on.
+    Accepted {
+        /// The listener's key.
+        listener: Key,
+        /// The new connection.
+        link: Arc<Link>,
+    },
+    /// An outgoing connection is established.
+    Connected(Key),
+    /// Bytes came in; they lie in the batch's arena from `at` on.
+    Data {
+        /// The connection.
+        key: Key,
+        /// Offset into the arena.
+        at: usize,
+        /// How many bytes.
+        len: usize,
+    },
+    /// All that was written so far was handed to the kernel.
+    Flushed(Key),
+    /// What waits to be sent fell to the low mark.
+    Drained(Key),
+    /// The peer sent its FIN; nothing more will come in.
+    Eof(Key),
+    /// The connection (or the attempt) failed; nothing more comes but `Gone`.
+    Failed(Key, Box<Failure>),
+    /// The task ended and its descriptor is closed: the key may be used again.
+    Gone(Key),
+    /// Accepting failed; told at most once a second for the same cause.
+    AcceptFailed(Key, Box<Failure>),
+    /// A signal arrived for the process (Python's wake-up descriptor was written).
+    Signal,
+    /// The pump was asked to take a turn: another thread left something to do.
+    Nudge,
+}

@@ -1,0 +1,194 @@
+//! What waits to be sent on one connection.
+//!
+//! Small writes are joined into segments; a partial send only moves an offset, nothing is shifted to the front.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+
+/// Small writes are joined up to this many bytes.
+const SEGMENT: usize = 64 * 1024;
+/// Most segments that one system call gets.
+pub const VECTORS: usize = 16;
+
+/// A queue of bytes.
+#[derive(Debug, Default)]
+pub struct Segments {
+    whole: VecDeque<Vec<u8>>,
+    tail: Vec<u8>,
+    /// Bytes of the first segment that are gone already.
+    gone: usize,
+    len: usize,
+}
+
+impl Segments {
+    /// Bytes that wait.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Copies `bytes` behind the others.
+    pub fn push(&mut self, bytes: &[u8]) {
+        if !self.tail.is_empty() && self.tail.len() + bytes.len() > SEGMENT {
+            self.whole.push_back(std::mem::take(&mut self.tail));
+        }
+        self.tail.extend_from_slice(bytes);
+        self.len += bytes.len();
+    }
+
+    /// Puts `newer` behind.
+    pub fn append(&mut self, newer: Segments) {
+        debug_assert_eq!(newer.gone, 0, "only the older bytes were sent in part");
+        if newer.is_empty() {
+            return;
+        }
+        if !self.tail.is_empty() {
+            self.whole.push_back(std::mem::take(&mut self.tail));
+        }
+        self.whole.extend(newer.whole);
+        self.tail = newer.tail;
+        self.len += newer.len;
+    }
+
+    /// Fills `slices` from the front; returns how many were used and their bytes.
+    pub fn gather<'a>(&'a self, slices: &mut [IoSlice<'a>; VECTORS]) -> (usize, usize) {
+        let mut used = 0;
+        let mut bytes = 0;
+        let mut skip = self.gone;
+        for segment in self.whole.iter().chain(std::iter::once(&self.tail)) {
+            if used == VECTORS || segment.is_empty() {
+                break;
+            }
+            let rest = &segment[skip..];
+            skip = 0;
+            slices[used] = IoSlice::new(rest);
+            used += 1;
+            bytes += rest.len();
+        }
+        (used, bytes)
+    }
+
+    /// Forgets `count` bytes at the front.
+    pub fn advance(&mut self, count: usize) {
+        self.len -= count;
+        let mut gone = self.gone + count;
+        while let Some(first) = self.whole.front() {
+            if gone < first.len() {
+                break;
+            }
+            gone -= first.len();
+            self.whole.pop_front();
+        }
+        if self.len == 0 {
+            self.tail.clear();
+            gone = 0;
+        }
+        self.gone = gone;
+    }
+}
+
+/// Write buffer limits in bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Marks {
+    /// More than this left after a flush: the buffer is full.
+    pub high: usize,
+    /// Fallen to this: it is drained.
+    pub low: usize,
+}
+
+/// How far the sending side was shut down.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Fin {
+    /// Open for writing.
+    #[default]
+    Open,
+    /// A FIN follows what waits.
+    Wanted,
+    /// The FIN was sent.
+    Sent,
+}
+
+/// The sending half's data; in `Link` under one leaf lock.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// Waits for the next flush.
+    pub staged: Segments,
+    /// Bytes that the token's holder took out and is sending.
+    pub in_flight: usize,
+    /// None before the connection is established and after its task ended.
+    pub stream: Option<Arc<TcpStream>>,
+    /// The app disabled writing.
+    pub write_off: bool,
+    /// The token belongs to the task, which waits for room in the kernel.
+    pub blocked: bool,
+    /// Something was written since the last complete flush, if only `b""`.
+    pub owed: bool,
+    /// Sending is over: it failed, or the task ended.
+    pub dead: bool,
+    /// Half close.
+    pub fin: Fin,
+    /// The app's limits.
+    pub marks: Option<Marks>,
+    /// `BufferFull` was told and `Drained` not yet.
+    pub full: bool,
+}
+
+impl Outbox {
+    /// Bytes not yet taken by the kernel.
+    pub fn size(&self) -> usize {
+        self.staged.len() + self.in_flight
+    }
+
+    /// Whether a holder of the token would have something to do.
+    pub fn sendable(&self) -> bool {
+        self.stream.is_some() && !self.write_off && !self.dead && (self.owed || self.fin == Fin::Wanted)
+    }
+
+    /// Takes what is to be sent now.
+    pub fn take(&mut self) -> Option<(Segments, Arc<TcpStream>)> {
+        if !self.sendable() {
+            return None;
+        }
+        let stream = self.stream.clone()?;
+        let segments = std::mem::take(&mut self.staged);
+        self.in_flight = segments.len();
+        Some((segments, stream))
+    }
+
+    /// Puts back what the kernel did not take, ahead of what was staged meanwhile.
+    pub fn put_back(&mut self, mut rest: Segments) {
+        self.in_flight = 0;
+        if self.dead {
+            return;
+        }
+        rest.append(std::mem::take(&mut self.staged));
+        self.staged = rest;
+    }
+
+    /// True once when more than the high mark waits.
+    pub fn became_full(&mut self) -> bool {
+        let now = self.marks.is_some_and(|marks| !self.full && self.size() > marks.high);
+        self.full |= now;
+        now
+    }
+
+    /// True once when a full buffer fell to the low mark.
+    pub fn became_drained(&mut self) -> bool {
+        let now = self.full && self.marks.is_none_or(|marks| self.size() <= marks.low);
+        self.full &= !now;
+        now
+    }
+
+    /// Sending is over; what waits is dropped. Returned, so that it is freed after the lock.
+    pub fn kill(&mut self) -> (Segments, Option<Arc<TcpStream>>) {
+        self.dead = true;
+        self.in_flight = 0;
+        (std::mem::take(&mut self.staged), self.stream.take())
+    }
+}

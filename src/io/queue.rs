@@ -1,0 +1,134 @@
+//! The event queue: the one place where the I/O side and the pump meet.
+//!
+//! Producers are Tokio tasks on whichever thread drives, and other threads that nudge the pump; the one consumer is
+//! the pump, which takes everything at once by swapping in an empty [`Batch`]. Both allocations of a batch are kept,
+//! so a small message costs no allocation. FIFO as a whole, hence for each socket; urgent events have a lane of
+//! their own ahead of the rest. The queue itself has no bound: [`super::credit`] bounds what each connection may
+//! have in it.
+//!
+//! Rule: nothing here touches Python, and no waker is woken while the lock is held.
+
+use super::sync::Mutex;
+use std::task::{Context, Poll, Waker};
+
+/// Arena capacity (bytes) that is kept for the next batch; a burst's larger one is given back.
+const KEPT_ARENA: usize = 1 << 20;
+
+/// What was queued since the last swap.
+#[derive(Debug)]
+pub struct Batch<E> {
+    /// Events that go ahead of all others.
+    pub urgent: Vec<E>,
+    /// Events in the order in which they happened.
+    pub events: Vec<E>,
+    /// The received bytes that data events point into.
+    pub bytes: Vec<u8>,
+}
+
+impl<E> Default for Batch<E> {
+    fn default() -> Self {
+        Self { urgent: Vec::new(), events: Vec::new(), bytes: Vec::new() }
+    }
+}
+
+impl<E> Batch<E> {
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.urgent.is_empty()
+    }
+
+    /// Empties it for the next swap and keeps its allocations, unless they grew large in a burst.
+    pub fn recycle(&mut self) {
+        self.urgent.clear();
+        self.events.clear();
+        self.bytes.clear();
+        if self.bytes.capacity() > KEPT_ARENA {
+            self.bytes = Vec::new();
+        }
+    }
+}
+
+struct Inner<E> {
+    batch: Batch<E>,
+    /// Present exactly while the pump sleeps (or is about to): whoever queues takes and wakes it.
+    sleeper: Option<Waker>,
+}
+
+/// See the module's page. `E` is [`super::Event`]; loom's tests use a number.
+pub struct Queue<E> {
+    /// Leaf lock: nothing else is locked while it is held.
+    inner: Mutex<Inner<E>>,
+}
+
+impl<E> Default for Queue<E> {
+    fn default() -> Self {
+        Self { inner: Mutex::new(Inner { batch: Batch::default(), sleeper: None }) }
+    }
+}
+
+impl<E> Queue<E> {
+    /// Queues an event behind all others.
+    pub fn push(&self, event: E) {
+        self.insert(|batch| batch.events.push(event));
+    }
+
+    /// Queues an event ahead of those that [`Queue::push`] queued.
+    pub fn push_urgent(&self, event: E) {
+        self.insert(|batch| batch.urgent.push(event));
+    }
+
+    /// Copies `bytes` into the arena and queues the event that `event` makes of their offset.
+    pub fn push_bytes(&self, bytes: &[u8], event: impl FnOnce(usize) -> E) {
+        self.insert(|batch| {
+            let at = batch.bytes.len();
+            batch.bytes.extend_from_slice(bytes);
+            batch.events.push(event(at));
+        });
+    }
+
+    /// Wakes the pump's poll without an event, so that it looks around.
+    pub fn wake(&self) {
+        self.insert(|_| ());
+    }
+
+    fn insert(&self, put: impl FnOnce(&mut Batch<E>)) {
+        let sleeper = {
+            let mut inner = self.inner.lock();
+            put(&mut inner.batch);
+            inner.sleeper.take()
+        };
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
+        }
+    }
+
+    /// Ready once something is queued; otherwise the caller's waker is called by the next push or [`Queue::wake`].
+    pub fn poll_ready(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut inner = self.inner.lock();
+        // Looking and falling asleep are one step under the lock, so no push can fall between them.
+        if inner.batch.is_empty() {
+            inner.sleeper = Some(context.waker().clone());
+            Poll::Pending
+        } else {
+            inner.sleeper = None;
+            Poll::Ready(())
+        }
+    }
+
+    /// Swaps what is queued for `empty`. The pump calls it with a batch it has recycled.
+    pub fn swap(&self, empty: &mut Batch<E>) {
+        debug_assert!(empty.is_empty());
+        std::mem::swap(&mut self.inner.lock().batch, empty);
+    }
+
+    /// Whether nothing is queued now.
+    pub fn is_empty(&self) -> bool {
+        self.inner.lock().batch.is_empty()
+    }
+
+    /// Queued events and bytes, for statistics.
+    pub fn sizes(&self) -> (usize, usize) {
+        let inner = self.inner.lock();
+        (inner.batch.events.len() + inner.batch.urgent.len(), inner.batch.bytes.len())
+    }
+}

@@ -1,0 +1,149 @@
+//! Name lookup on threads of its own, so that a stuck resolver holds up nothing else.
+//!
+//! `getaddrinfo` honours the system's configuration but blocks. At most [`THREADS`] threads serve the whole process;
+//! they are never joined (a stuck one must not hold up the exit) and end after a while without work. Lookups of the
+//! same name at the same time are one. Each has a deadline, after which its caller gets EAI_AGAIN.
+
+use super::failure::LookupFailure;
+use dns_lookup::AddrInfoHints;
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// Most threads that wait for the system's resolver.
+const THREADS: usize = 16;
+/// A lookup without an answer ends after this.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// A thread without work ends after this.
+const IDLE: Duration = Duration::from_secs(10);
+
+type Answer = Result<Vec<SocketAddr>, LookupFailure>;
+/// What is looked up: a host and an address family (None: both).
+type Question = (String, Option<i32>);
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Question>,
+    callers: HashMap<Question, Vec<oneshot::Sender<Answer>>>,
+    idle: usize,
+    threads: usize,
+}
+
+#[derive(Default)]
+struct Pool {
+    /// Leaf lock of callers and resolver threads; never held during a lookup.
+    state: Mutex<State>,
+    work: Condvar,
+}
+
+impl Pool {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The process that the pool's threads belong to, and the pool: a forked child starts with an empty one.
+static POOL: Mutex<Option<(u32, Arc<Pool>)>> = Mutex::new(None);
+
+fn pool() -> Arc<Pool> {
+    let me = std::process::id();
+    let mut current = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*current {
+        Some((process, pool)) if *process == me => pool.clone(),
+        _ => {
+            let fresh = Arc::new(Pool::default());
+            // The parent's is forgotten, not dropped: its lock may have been held when the process was forked.
+            std::mem::forget(current.replace((me, fresh.clone())));
+            fresh
+        }
+    }
+}
+
+/// The addresses of `host`, with port 0, in the system's order (RFC 6724).
+pub async fn lookup(host: &str, family: Option<i32>) -> Answer {
+    let answer = ask((host.to_owned(), family));
+    match tokio::time::timeout(DEADLINE, answer).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_)) => Err(failure(host, libc::EAI_FAIL, "the resolver's thread ended")),
+        Err(_) => Err(failure(host, libc::EAI_AGAIN, "no answer within 30 seconds")),
+    }
+}
+
+fn failure(host: &str, code: i32, message: &str) -> LookupFailure {
+    LookupFailure { code, message: message.to_owned(), host: host.to_owned() }
+}
+
+fn ask(question: Question) -> oneshot::Receiver<Answer> {
+    let (caller, answer) = oneshot::channel();
+    let pool = pool();
+    let mut state = pool.lock();
+    if let Some(callers) = state.callers.get_mut(&question) {
+        callers.push(caller);
+        return answer;
+    }
+    state.callers.insert(question.clone(), vec![caller]);
+    state.waiting.push_back(question);
+    let start = state.idle < state.waiting.len() && state.threads < THREADS;
+    state.threads += usize::from(start);
+    drop(state);
+    if start {
+        let served = pool.clone();
+        let thread = std::thread::Builder::new().name("asynctcp-resolver".into());
+        if thread.spawn(move || serve(&served)).is_err() {
+            pool.lock().threads -= 1;
+        }
+    } else {
+        pool.work.notify_one();
+    }
+    answer
+}
+
+/// A resolver thread's life.
+fn serve(pool: &Pool) {
+    while let Some(question) = next_question(pool) {
+        let answer = look_up_now(&question.0, question.1);
+        let callers = pool.lock().callers.remove(&question).unwrap_or_default();
+        for caller in callers {
+            // A caller that gave up is no concern.
+            let _ = caller.send(answer.clone());
+        }
+    }
+}
+
+/// None: there was nothing to do for a while, and the thread ends.
+fn next_question(pool: &Pool) -> Option<Question> {
+    let mut state = pool.lock();
+    state.idle += 1;
+    let nothing = |state: &mut State| state.waiting.is_empty();
+    let waited = pool.work.wait_timeout_while(state, IDLE, nothing);
+    state = waited.unwrap_or_else(PoisonError::into_inner).0;
+    state.idle -= 1;
+    let question = state.waiting.pop_front();
+    state.threads -= usize::from(question.is_none());
+    question
+}
+
+/// Blocks; for the resolver's threads, and for a server's own address.
+pub fn look_up_now(host: &str, family: Option<i32>) -> Answer {
+    let hints = AddrInfoHints {
+        socktype: libc::SOCK_STREAM,
+        address: family.unwrap_or(libc::AF_UNSPEC),
+        ..AddrInfoHints::default()
+    };
+    let found = dns_lookup::getaddrinfo(Some(host), None, Some(hints)).map_err(|error| {
+        let code = error.error_num();
+        let text = std::io::Error::from(error).to_string();
+        let message = text.trim_start_matches("failed to lookup address information: ");
+        failure(host, code, message)
+    });
+    let addresses: Vec<_> = match found {
+        Ok(found) => found.filter_map(Result::ok).map(|info| info.sockaddr).collect(),
+        Err(failure) => return Err(failure),
+    };
+    if addresses.is_empty() {
+        return Err(failure(host, libc::EAI_NONAME, "no address of this host can be used"));
+    }
+    Ok(addresses)
+}

@@ -1,0 +1,24 @@
+//! The locks and atomics of the files that loom checks: `queue.rs`, `token.rs`, `credit.rs`, `handover.rs`.
+//!
+//! `tests/loom/` compiles those very files with loom's types under the same names, so they use nothing else.
+
+pub use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{MutexGuard, PoisonError};
+
+/// A `std` mutex whose `lock` ignores poisoning: every section under it leaves its data whole at each step.
+///
+/// Sections are short: no system call, no await, no wake-up, no Python under any lock of this crate.
+#[derive(Debug, Default)]
+pub struct Mutex<T>(std::sync::Mutex<T>);
+
+impl<T> Mutex<T> {
+    /// Wraps `value`.
+    pub const fn new(value: T) -> Self {
+        Self(std::sync::Mutex::new(value))
+    }
+
+    /// Waits for the lock.
+    pub fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

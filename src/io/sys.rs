@@ -1,0 +1,57 @@
+//! The few system calls that neither Tokio nor socket2 offers.
+
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use tokio::net::TcpStream;
+
+/// Receives without waiting.
+pub fn receive(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match (&*socket2::SockRef::from(stream)).read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// Looks for received data or an error without taking data: true if bytes (or the peer's FIN) wait.
+pub fn something_waits(stream: &TcpStream) -> io::Result<bool> {
+    let mut byte = [std::mem::MaybeUninit::uninit()];
+    let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+    match socket2::SockRef::from(stream).recv_with_flags(&mut byte, flags) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Bytes (a FIN counts as one) that the kernel sent and the peer has not acknowledged, or has still to send.
+#[cfg(target_os = "linux")]
+pub fn unacknowledged(stream: &TcpStream) -> io::Result<usize> {
+    use std::os::fd::AsRawFd;
+    let mut count: libc::c_int = 0;
+    // SAFETY: the descriptor is open as long as `stream` is borrowed, and SIOCOUTQ (which is TIOCOUTQ) writes one int
+    // to the address it is given. No crate wraps this call, and without it a close either cuts replies or waits for
+    // the peer's FIN.
+    let result = unsafe { libc::ioctl(stream.as_raw_fd(), libc::TIOCOUTQ, &raw mut count) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(usize::try_from(count).unwrap_or(0)) }
+}
+
+/// Elsewhere the kernel does not tell: the close waits for the peer's FIN instead.
+#[cfg(not(target_os = "linux"))]
+pub fn unacknowledged(_: &TcpStream) -> io::Result<usize> {
+    Ok(1)
+}
+
+/// Makes the coming close a reset, and resets at once where the system can: a forked child that holds a copy of the
+/// descriptor would otherwise keep the connection open.
+pub fn reset(stream: &TcpStream) {
+    let _ = socket2::SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO));
+    #[cfg(target_os = "linux")]
+    let _ = rustix::net::connect_unspec(stream.as_fd());
+}
+
+/// A FIN, although copies of the descriptor may be open elsewhere.
+pub fn finish(stream: &TcpStream) {
+    let _ = socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write);
+}

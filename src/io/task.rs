@@ -1,0 +1,296 @@
+//! The one task of a connection: receives, sends what the pump could not, minds timeouts, ends the connection.
+//!
+//! It runs on whichever thread drives the runtime, owns the stream's reading half and its end, and tells everything
+//! through the queue. Its state is small on purpose (an idle connection costs its size), so what is rarely needed
+//! is boxed.
+
+use super::hub::Hub;
+use super::linger::Linger;
+use super::link::{CLOSING, FORCE, Flush, Link, READ_OFF, TIMED, transmit};
+use super::listener::Listener;
+use super::outbox::{Outbox, Segments};
+use super::sys;
+use super::{Event, Failure};
+use crate::io::deadline::Deadlines;
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+/// One system call receives this much at most.
+const SCRATCH: usize = 64 * 1024;
+/// Full reads of one connection before others have their turn: with `SCRATCH` 256 KiB.
+const READS: usize = 4;
+
+thread_local! {
+    /// Shared by all connections that a thread drives, so that an idle one has no buffer.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH]);
+}
+
+type ErrorWatch = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// See the module's page.
+pub(crate) struct ConnTask {
+    hub: Arc<Hub>,
+    link: Arc<Link>,
+    /// None only while it is dropped.
+    stream: Option<Arc<TcpStream>>,
+    /// The listener that counts this connection.
+    listener: Option<Arc<Listener>>,
+    registered: bool,
+    eof: bool,
+    /// A failed send, told after what was received.
+    broken: Option<io::Error>,
+    /// Waits for a reset while the app does not read.
+    watch: Option<ErrorWatch>,
+    deadlines: Option<Box<Deadlines>>,
+    linger: Option<Box<Linger>>,
+}
+
+impl ConnTask {
+    /// For an established connection, which `link` learns here. The caller has counted it by [`Hub::came`].
+    pub(crate) fn new(hub: Arc<Hub>, link: Arc<Link>, stream: TcpStream, listener: Option<Arc<Listener>>) -> Self {
+        let stream = Arc::new(stream);
+        link.attach(stream.clone());
+        Self {
+            hub,
+            link,
+            stream: Some(stream),
+            listener,
+            registered: false,
+            eof: false,
+            broken: None,
+            watch: None,
+            deadlines: None,
+            linger: None,
+        }
+    }
+
+    fn step(&mut self, stream: &Arc<TcpStream>, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        let control = self.link.control();
+        if control & FORCE != 0 {
+            sys::reset(stream);
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_send(stream, context);
+        if control & CLOSING != 0 {
+            return self.poll_close(stream, context).map(Ok);
+        }
+        if let Err(failure) = self.poll_receive(stream, context, control & READ_OFF != 0) {
+            return Poll::Ready(Err(failure));
+        }
+        if control & TIMED != 0 {
+            return self.poll_deadlines(context).map(Err);
+        }
+        self.deadlines = None;
+        Poll::Pending
+    }
+
+    /// Goes on sending if the pump left the token to this task.
+    fn poll_send(&mut self, stream: &Arc<TcpStream>, context: &mut Context<'_>) {
+        while self.link.with_out(|out| out.blocked) {
+            if stream.poll_write_ready(context).is_pending() {
+                return;
+            }
+            self.link.with_out(|out| out.blocked = false);
+            let before = self.link.bytes_sent();
+            match self.link.send_staged(send_when_ready) {
+                Flush::Done => self.tell_flushed(),
+                Flush::Blocked if self.link.bytes_sent() > before => {
+                    // Others have their turn first.
+                    context.waker().wake_by_ref();
+                    self.progressed();
+                    return;
+                }
+                Flush::Blocked | Flush::Nothing | Flush::Failed => {}
+            }
+            self.progressed();
+        }
+        if self.broken.is_none() {
+            self.broken = self.link.take_send_error();
+        }
+    }
+
+    fn tell_flushed(&self) {
+        if self.link.wants_flushed() {
+            self.hub.queue.push(Event::Flushed(self.link.key));
+        }
+    }
+
+    fn progressed(&mut self) {
+        if self.link.with_out(Outbox::became_drained) {
+            self.hub.queue.push(Event::Drained(self.link.key));
+        }
+        if let Some(deadlines) = &mut self.deadlines {
+            deadlines.sent();
+        }
+    }
+
+    fn poll_receive(
+        &mut self,
+        stream: &Arc<TcpStream>,
+        context: &mut Context<'_>,
+        disabled: bool,
+    ) -> Result<(), Failure> {
+        if self.eof || disabled {
+            if let Some(error) = self.broken.take() {
+                return Err(Failure::Sending(error));
+            }
+            return if self.eof { Ok(()) } else { self.poll_watch(stream, context) };
+        }
+        self.watch = None;
+        for _ in 0..READS {
+            let room = self.hub.allowance(&self.link);
+            if room == 0 {
+                return Ok(());
+            }
+            if stream.poll_read_ready(context).is_pending() {
+                return self.broken.take().map_or(Ok(()), |error| Err(error.into()));
+            }
+            match self.receive(stream, room) {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.eof = true;
+                    self.hub.queue.push(Event::Eof(self.link.key));
+                    return Ok(());
+                }
+                Err(error) => return Err(self.broken.take().unwrap_or(error).into()),
+            }
+        }
+        context.waker().wake_by_ref();
+        Ok(())
+    }
+
+    /// One read of at most `room` bytes; false: end of stream.
+    fn receive(&mut self, stream: &TcpStream, room: usize) -> io::Result<bool> {
+        BUFFER.with_borrow_mut(|buffer| {
+            let buffer = &mut buffer[..room.min(SCRATCH)];
+            let mut count = None;
+            let result = stream.try_io(Interest::READABLE, || {
+                let got = sys::receive(stream, buffer)?;
+                count = Some(got);
+                // Edge-triggered: less than asked for means that nothing is left. Saying WouldBlock clears Tokio's
+                // readiness without a second system call that would only say the same.
+                let drained = got > 0 && got < buffer.len();
+                if drained { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+            });
+            match (count, result) {
+                (Some(0), _) => Ok(false),
+                (Some(got), _) => {
+                    self.tell_data(&buffer[..got]);
+                    Ok(true)
+                }
+                (None, Err(error)) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+                (None, _) => Ok(true),
+            }
+        })
+    }
+
+    fn tell_data(&mut self, bytes: &[u8]) {
+        let (key, len) = (self.link.key, bytes.len());
+        self.link.count_received(len);
+        self.hub.received(&self.link, len);
+        self.hub.queue.push_bytes(bytes, |at| Event::Data { key, at, len });
+        if let Some(deadlines) = &mut self.deadlines {
+            deadlines.received();
+        }
+    }
+
+    /// While the app does not read: a reset is told at once if no data waits before it.
+    fn poll_watch(&mut self, stream: &Arc<TcpStream>, context: &mut Context<'_>) -> Result<(), Failure> {
+        let watch = self.watch.get_or_insert_with(|| {
+            let stream = stream.clone();
+            Box::pin(async move {
+                // Linux tells errors by a readiness of their own; an error to wait with is none to tell.
+                let _ = stream.ready(Interest::ERROR).await;
+            })
+        });
+        if watch.as_mut().poll(context).is_pending() {
+            return Ok(());
+        }
+        // Done watching: with data before it, the error comes when that is read, or when a write meets it.
+        self.watch = Some(Box::pin(std::future::pending()));
+        sys::something_waits(stream).map(|_| ()).map_err(Failure::Os)
+    }
+
+    fn poll_deadlines(&mut self, context: &mut Context<'_>) -> Poll<Failure> {
+        let reading = !self.eof && self.link.control() & READ_OFF == 0 && !self.link.credit.is_paused();
+        let sending = self.link.with_out(|out| out.blocked);
+        let deadlines = self.deadlines.get_or_insert_with(|| Box::new(Deadlines::new()));
+        deadlines.poll(context, self.link.timeouts(), reading, sending).map(Failure::Timeout)
+    }
+
+    /// Sends what waits, then a FIN, and lets go when the peer has it all.
+    fn poll_close(&mut self, stream: &Arc<TcpStream>, context: &mut Context<'_>) -> Poll<()> {
+        if self.broken.is_some() {
+            return Poll::Ready(());
+        }
+        if !self.link.with_out(|out| out.blocked) {
+            match self.link.try_send() {
+                Flush::Failed => return Poll::Ready(()),
+                Flush::Blocked => self.poll_send(stream, context),
+                Flush::Done | Flush::Nothing => {}
+            }
+        }
+        let limit = self.link.timeouts().write;
+        let linger = self.linger.get_or_insert_with(|| Box::new(Linger::new(limit)));
+        linger.poll(stream, &self.link, self.eof, context)
+    }
+}
+
+/// [`transmit`] through Tokio's readiness, so that a full kernel buffer clears it.
+fn send_when_ready(stream: &TcpStream, segments: &mut Segments) -> io::Result<bool> {
+    let sent = stream.try_io(Interest::WRITABLE, || match transmit(stream, segments) {
+        Ok(false) => Err(io::ErrorKind::WouldBlock.into()),
+        result => result,
+    });
+    match sent {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        result => result,
+    }
+}
+
+impl Future for ConnTask {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let task = &mut *self;
+        let Some(stream) = task.stream.clone() else { return Poll::Ready(()) };
+        if !task.registered {
+            task.registered = true;
+            task.link.register_task(context.waker());
+        }
+        match task.step(&stream, context) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) => Poll::Ready(()),
+            Poll::Ready(Err(failure)) => {
+                task.hub.failed(task.link.key, failure);
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+impl Drop for ConnTask {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.hub.failed(self.link.key, Failure::Panic("the connection's task panicked".into()));
+        }
+        if let (Some(stream), None) = (&self.stream, &self.linger) {
+            sys::finish(stream);
+        }
+        let left = self.link.with_out(Outbox::kill);
+        self.watch = None;
+        self.stream = None;
+        drop(left);
+        self.link.forget_task();
+        if let Some(listener) = self.listener.take() {
+            listener.released();
+        }
+        self.hub.went();
+        self.hub.queue.push(Event::Gone(self.link.key));
+    }
+}

@@ -1,0 +1,2 @@
+//! asynctcp.
+pub mod io;
