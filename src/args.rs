@@ -5,6 +5,7 @@
 use crate::io::link::Timeouts;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use socket2::TcpKeepalive;
 use pyo3::types::{PyBool, PyByteArray, PyBytes, PyFloat, PyInt, PyString};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
@@ -41,6 +42,11 @@ pub fn callback(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option
     }
 }
 
+/// A callable.
+pub fn required_callback(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+    if value.is_callable() { Ok(value.clone().unbind()) } else { Err(wrong_type(name, "callable", value)) }
+}
+
 /// A port: an int from `least` to 65535.
 pub fn port(name: &str, value: &Bound<'_, PyAny>, least: u16) -> PyResult<u16> {
     if !value.is_instance_of::<PyInt>() || value.is_instance_of::<PyBool>() {
@@ -61,6 +67,20 @@ pub fn whole<T: TryFrom<i64>>(name: &str, value: &Bound<'_, PyAny>, least: i64) 
     number
         .and_then(|number| T::try_from(number).ok())
         .ok_or_else(|| wrong_value(name, &format!("at least {least} and not too large"), value))
+}
+
+/// [`whole`], or None.
+pub fn optional_whole<T: TryFrom<i64>>(
+    name: &str,
+    value: Option<&Bound<'_, PyAny>>,
+    least: i64,
+) -> PyResult<Option<T>> {
+    value.filter(|value| !value.is_none()).map(|value| whole(name, value, least)).transpose()
+}
+
+/// A backlog; -1: None, the system's maximum.
+pub fn backlog(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<i32>> {
+    Ok(optional_whole(name, value, -1)?.filter(|backlog| *backlog >= 0))
 }
 
 fn seconds(name: &str, value: &Bound<'_, PyAny>) -> PyResult<f64> {
@@ -104,6 +124,42 @@ pub fn delay(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Duration>
     Ok(Duration::try_from_secs_f64(seconds).map_or(ever, |delay| delay.min(ever)))
 }
 
+/// The keep-alive times that were given; None: none were.
+pub fn keepalive(
+    idle: Option<&Bound<'_, PyAny>>,
+    interval: Option<&Bound<'_, PyAny>>,
+    count: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Option<TcpKeepalive>> {
+    let idle = optional_whole::<u32>("idle", idle, 1)?;
+    let interval = optional_whole::<u32>("interval", interval, 1)?;
+    let count = optional_whole::<u32>("count", count, 1)?;
+    if idle.or(interval).or(count).is_none() {
+        return Ok(None);
+    }
+    let mut keepalive = TcpKeepalive::new();
+    if let Some(idle) = idle {
+        keepalive = keepalive.with_time(Duration::from_secs(idle.into()));
+    }
+    if let Some(interval) = interval {
+        keepalive = keepalive.with_interval(Duration::from_secs(interval.into()));
+    }
+    if let Some(count) = count {
+        keepalive = keepalive.with_retries(count);
+    }
+    Ok(Some(keepalive))
+}
+
+/// Seconds between two runs: more than 0.
+pub fn period(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Duration> {
+    if value.is_none() {
+        return Err(wrong_type(name, "a number of seconds", value));
+    }
+    match delay(name, Some(value))? {
+        Duration::ZERO => Err(wrong_value(name, "more than 0 seconds", value)),
+        period => Ok(period),
+    }
+}
+
 /// A host: an address, or a name ready for the resolver.
 #[derive(Debug)]
 pub enum HostArg {
@@ -135,6 +191,28 @@ pub fn host(name: &str, value: &Bound<'_, PyAny>) -> PyResult<HostArg> {
         return Err(wrong_value(name, "a host of at most 253 characters in labels of at most 63", value));
     }
     Ok(HostArg::Name(ascii))
+}
+
+/// Where a server listens; None: any address.
+pub fn bind_host(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<HostArg>> {
+    let any = value.is_none() || value.cast::<PyString>().is_ok_and(|text| text.len().is_ok_and(|len| len == 0));
+    if any { Ok(None) } else { host(name, value).map(Some) }
+}
+
+/// The own address to connect from: (host, port), the host a literal.
+pub fn local_address(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<SocketAddr>> {
+    let Some(value) = value.filter(|value| !value.is_none()) else { return Ok(None) };
+    let Ok((address, number)) = value.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>() else {
+        return Err(wrong_type(name, "a tuple (host, port)", value));
+    };
+    let number = port(name, &number, 0)?;
+    match host(name, &address)? {
+        HostArg::Literal(mut address) => {
+            address.set_port(number);
+            Ok(Some(address))
+        }
+        HostArg::Name(_) => Err(wrong_value(name, "an IP address and a port", value)),
+    }
 }
 
 fn literal(text: &str) -> Option<SocketAddr> {

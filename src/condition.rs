@@ -1,28 +1,79 @@
-//! From what the I/O side tells to the condition classes of `asynctcp.conditions`.
+//! From what the I/O side tells to the condition classes of `asynctcp.conditions`: the one place that maps them.
 
 use crate::io::Failure;
+use crate::socket::Socket;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyType;
+use pyo3::types::PyModule;
 
-type Class = PyOnceLock<Py<PyType>>;
+static CONDITIONS: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
 
-static TCP_EOF: Class = PyOnceLock::new();
-static TCP_TIMEOUT: Class = PyOnceLock::new();
-static TCP_BUFFER_FULL: Class = PyOnceLock::new();
-static TCP_BUFFER_DRAINED: Class = PyOnceLock::new();
-static TCP_ACCEPT_ERROR: Class = PyOnceLock::new();
-static TCP_ERROR: Class = PyOnceLock::new();
-static TCP_BROKEN_PIPE: Class = PyOnceLock::new();
-static DNS_ERROR: Class = PyOnceLock::new();
-static SOCKET_CLOSED: Class = PyOnceLock::new();
-static BIND_ERROR: Class = PyOnceLock::new();
-static LOOP_ERROR: Class = PyOnceLock::new();
-static FROM_ERRNO: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+fn class<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    let module = CONDITIONS.get_or_try_init(py, || py.import("asynctcp.conditions").map(Bound::unbind))?;
+    module.bind(py).getattr(name)
+}
 
-fn class<'py>(py: Python<'py>, cell: &'static Class, name: &str) -> PyResult<&'static Bound<'py, PyType>>
-where
-    'py: 'static,
-{
-    cell.import(py, "asynctcp.conditions", name)
+/// `name` with its peer's address filled in.
+fn about<'py>(socket: &Bound<'py, Socket>, condition: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    condition.setattr("peer", socket.get().peer_text())?;
+    Ok(condition)
+}
+
+/// A condition without an error, by its class's name.
+pub fn info<'py>(name: &str, socket: &Bound<'py, Socket>) -> PyResult<Bound<'py, PyAny>> {
+    about(socket, class(socket.py(), name)?.call1((socket,))?)
+}
+
+/// Why a connection or an attempt failed.
+pub fn failure<'py>(socket: &Bound<'py, Socket>, failure: &Failure) -> PyResult<Bound<'py, PyAny>> {
+    let py = socket.py();
+    let (code, message) = (failure.code(), failure.message());
+    let condition = match failure {
+        Failure::Lookup(lookup) => class(py, "DnsError")?.call1((code, message, &lookup.host, socket))?,
+        _ => class(py, "condition_from_errno")?.call1((code, message, socket))?,
+    };
+    about(socket, condition)
+}
+
+/// An accept that failed.
+pub fn accept_error<'py>(
+    py: Python<'py>,
+    failure: &Failure,
+    listener: Py<PyAny>,
+    server: Py<PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    class(py, "TcpAcceptError")?.call1((failure.code(), failure.message(), listener, server))
+}
+
+fn raised(condition: PyResult<Bound<'_, PyAny>>) -> PyErr {
+    condition.map_or_else(|error| error, PyErr::from_value)
+}
+
+/// An operation on a closed socket.
+pub fn socket_closed(socket: &Bound<'_, Socket>) -> PyErr {
+    let message = "socket is closed";
+    raised(class(socket.py(), "SocketClosed").and_then(|class| class.call1((libc::EBADF, message, socket))))
+}
+
+/// A write after the half close.
+pub fn write_is_shut(socket: &Bound<'_, Socket>) -> PyErr {
+    let message = "the sending side was shut down";
+    raised(class(socket.py(), "TcpBrokenPipe").and_then(|class| class.call1((libc::EPIPE, message, socket))))
+}
+
+/// A second connect.
+pub fn connected_twice(socket: &Bound<'_, Socket>) -> PyErr {
+    let message = "the socket is connected or connecting already";
+    raised(class(socket.py(), "TcpError").and_then(|class| class.call1((libc::EISCONN, message, socket))))
+}
+
+/// A server that cannot listen.
+pub fn bind_error(py: Python<'_>, failure: &Failure, address: &Bound<'_, PyAny>, port: u16) -> PyErr {
+    let arguments = (failure.code(), failure.message(), address, port);
+    raised(class(py, "TcpServerBindError").and_then(|class| class.call1(arguments)))
+}
+
+/// A loop is needed and not there, or there and not wanted.
+pub fn loop_error(py: Python<'_>, message: &str) -> PyErr {
+    raised(class(py, "EventLoopError").and_then(|class| class.call1((message,))))
 }

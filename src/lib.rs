@@ -1,2 +1,41 @@
-//! asynctcp.
+//! What Python sees of the Rust side, by name: the module `asynctcp._core`.
+//!
+//! `io/` is the I/O side and knows no Python; the other files are the pump side. See ARCHITECTURE.md.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod args;
+mod condition;
+mod core;
+mod dispatch;
+mod event_loop;
+mod functions;
 pub mod io;
+mod life;
+mod pump;
+mod server;
+mod socket;
+mod timer;
+mod wakeup;
+
+/// The native module.
+#[pyo3::pymodule(gil_used = true)]
+mod _core {
+    #[pymodule_export]
+    use crate::event_loop::{LoopCore, set_default_event_handler};
+    #[pymodule_export]
+    use crate::functions::{
+        close_socket, close_tcp_server, disable_socket, enable_socket, remove_interval, set_socket_timeouts,
+        socket_closed_p, socket_data, tcp_connect, write_socket_data,
+    };
+    #[pymodule_export]
+    use crate::server::{TcpServer, tcp_server};
+    #[pymodule_export]
+    use crate::socket::Socket;
+    #[pymodule_export]
+    use crate::timer::{Timer, delay, interval};
+
+    #[pymodule_export]
+    #[allow(non_upper_case_globals)]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+}

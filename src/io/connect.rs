@@ -55,7 +55,7 @@ impl Attempt {
         let established = tokio::select! {
             biased;
             () = cancelled(&self.link) => return,
-            established = within(&self.link, establish(target)) => established,
+            established = within(&self.link, establish(&self.hub, target)) => established,
         };
         match established {
             Err(failure) => self.hub.failed(self.link.key, failure),
@@ -107,10 +107,11 @@ async fn within(
     }
 }
 
-async fn establish(target: Target) -> Result<TcpStream, Failure> {
+async fn establish(hub: &Hub, target: Target) -> Result<TcpStream, Failure> {
     let addresses = match target.host {
         Host::Address(address) => vec![address],
         Host::Name(host, port) => {
+            let _counted = hub.lookup_begins();
             let found = resolve::lookup(&host, None).await.map_err(Failure::Lookup)?;
             interleave(found.into_iter().map(|ip| with_port(ip, port)).collect())
         }

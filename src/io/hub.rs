@@ -69,6 +69,8 @@ pub struct Hub {
     anyone_starved: AtomicBool,
     /// Tasks that keep the loop alive: connections, attempts, listeners.
     alive: AtomicUsize,
+    /// Names being looked up.
+    lookups: AtomicUsize,
 }
 
 impl Hub {
@@ -85,6 +87,7 @@ impl Hub {
             starved: Mutex::new(Vec::new()),
             anyone_starved: AtomicBool::new(false),
             alive: AtomicUsize::new(0),
+            lookups: AtomicUsize::new(0),
         })
     }
 
@@ -167,6 +170,17 @@ impl Hub {
         self.alive.load(Ordering::SeqCst)
     }
 
+    /// Names being looked up now.
+    pub fn lookups(&self) -> usize {
+        self.lookups.load(Ordering::Relaxed)
+    }
+
+    /// Counts a lookup until the guard is dropped.
+    pub(crate) fn lookup_begins(&self) -> LookupGuard<'_> {
+        self.lookups.fetch_add(1, Ordering::Relaxed);
+        LookupGuard(&self.lookups)
+    }
+
     /// Received bytes that wait for the pump.
     pub fn unread(&self) -> usize {
         self.unread.load(Ordering::Relaxed)
@@ -235,6 +249,15 @@ impl Hub {
         let starved = std::mem::take(&mut *self.starved.lock());
         drop((commands, starved));
         *self.runtime.lock() = None;
+    }
+}
+
+/// A name that is being looked up.
+pub(crate) struct LookupGuard<'a>(&'a AtomicUsize);
+
+impl Drop for LookupGuard<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

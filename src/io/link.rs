@@ -37,6 +37,17 @@ pub struct Timeouts {
     pub write: Option<Duration>,
 }
 
+/// What became of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Staged {
+    /// It waits for the next flush.
+    Yes,
+    /// The sending side was shut down before.
+    Shut,
+    /// The connection is broken; the bytes were dropped.
+    Broken,
+}
+
 /// What became of a flush.
 #[derive(Debug)]
 pub enum Flush {
@@ -163,8 +174,13 @@ impl Link {
         self.set(hub, if force { FORCE } else { CLOSING }, READ_OFF);
     }
 
-    /// Replaces both timeouts; before the task runs or followed by a wake-up.
-    pub fn set_timeouts(&self, timeouts: Timeouts) {
+    /// Replaces both timeouts.
+    pub fn change_timeouts(self: &Arc<Self>, hub: &Hub, timeouts: Timeouts) {
+        self.set_timeouts(timeouts);
+        hub.post(Command::Wake(self.clone()));
+    }
+
+    fn set_timeouts(&self, timeouts: Timeouts) {
         *self.timeouts.lock() = timeouts;
         let timed = timeouts.read.is_some() || timeouts.write.is_some();
         if timed {
@@ -179,15 +195,18 @@ impl Link {
         *self.timeouts.lock()
     }
 
-    /// Stages `bytes` for the next flush. False: the connection is broken and they were dropped.
-    pub fn stage(&self, bytes: &[u8]) -> bool {
+    /// Stages `bytes` for the next flush.
+    pub fn stage(&self, bytes: &[u8]) -> Staged {
         let mut out = self.out.lock();
+        if out.fin != Fin::Open {
+            return Staged::Shut;
+        }
         if out.dead {
-            return false;
+            return Staged::Broken;
         }
         out.owed = true;
         out.staged.push(bytes);
-        true
+        Staged::Yes
     }
 
     /// Bytes not yet taken by the kernel.
@@ -231,11 +250,6 @@ impl Link {
         if out.fin == Fin::Open {
             out.fin = Fin::Wanted;
         }
-    }
-
-    /// Whether [`Link::shutdown_write`] was called.
-    pub fn write_is_shut(&self) -> bool {
-        self.out.lock().fin != Fin::Open
     }
 
     /// Whether nothing is left to send, so that a close need not wait.

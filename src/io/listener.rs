@@ -54,19 +54,21 @@ pub struct Listener {
     task: Mutex<Option<Waker>>,
 }
 
-/// Listens on any address (None) or a literal or a name. Blocks while a name is looked up.
-pub fn bind(host: Option<&str>, port: u16, options: &Options) -> Result<Socket, Failure> {
-    let Some(host) = host else { return Ok(bind_any(port, options)?) };
-    let mut address = match host.parse() {
-        Ok(ip) => SocketAddr::new(ip, port),
-        Err(_) => first_of(resolve::look_up_now(host, None).map_err(Failure::Lookup)?),
-    };
+/// Listens on any address (None) or on that of a name. Blocks while the name is looked up.
+pub fn bind(name: Option<&str>, port: u16, options: &Options) -> Result<Socket, Failure> {
+    let Some(name) = name else { return Ok(bind_any(port, options)?) };
+    let mut address = first_of(&resolve::look_up_now(name, None).map_err(Failure::Lookup)?);
     address.set_port(port);
-    Ok(listen(address, false, options)?)
+    Ok(bind_address(address, options)?)
+}
+
+/// Listens on one address.
+pub fn bind_address(address: SocketAddr, options: &Options) -> io::Result<Socket> {
+    listen(address, false, options)
 }
 
 /// A name with both families means its IPv4 address, as most clients will try that in any case.
-fn first_of(addresses: Vec<SocketAddr>) -> SocketAddr {
+fn first_of(addresses: &[SocketAddr]) -> SocketAddr {
     addresses.iter().find(|address| address.is_ipv4()).copied().unwrap_or(addresses[0])
 }
 

@@ -1,0 +1,68 @@
+"""cl-async's TCP system for Python: servers and clients with callbacks, timeouts and typed conditions.
+
+Start with ``start_event_loop``, ``tcp_server`` and ``tcp_connect``; each has a docstring. Callbacks run in the
+thread that runs the loop, one at a time. Sockets are owned by Tokio tasks on the native side.
+"""
+
+from asynctcp._core import (
+    Socket,
+    TcpServer,
+    Timer,
+    __version__,
+    close_socket,
+    close_tcp_server,
+    delay,
+    disable_socket,
+    enable_socket,
+    interval,
+    remove_interval,
+    set_default_event_handler,
+    set_socket_timeouts,
+    socket_closed_p,
+    socket_data,
+    tcp_connect,
+    tcp_server,
+    write_socket_data,
+)
+from asynctcp._handlers import default_event_handler
+from asynctcp._loop import (
+    EventLoop,
+    add_event_loop_exit_callback,
+    current_event_loop,
+    event_loop,
+    exit_event_loop,
+    start_event_loop,
+    stats,
+)
+from asynctcp.conditions import *  # noqa: F403
+from asynctcp.conditions import __all__ as _conditions
+
+__all__ = [
+    "EventLoop",
+    "Socket",
+    "TcpServer",
+    "Timer",
+    "__version__",
+    "add_event_loop_exit_callback",
+    "close_socket",
+    "close_tcp_server",
+    "current_event_loop",
+    "default_event_handler",
+    "delay",
+    "disable_socket",
+    "enable_socket",
+    "event_loop",
+    "exit_event_loop",
+    "interval",
+    "remove_interval",
+    "set_default_event_handler",
+    "set_socket_timeouts",
+    "socket_closed_p",
+    "socket_data",
+    "start_event_loop",
+    "stats",
+    "tcp_connect",
+    "tcp_server",
+    "write_socket_data",
+    *_conditions,
+]

@@ -1,0 +1,170 @@
+"""The native side: sockets, servers, timers, and the half of the event loop that waits and dispatches."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias, final
+
+__all__ = [
+    "LoopCore",
+    "Socket",
+    "TcpServer",
+    "Timer",
+    "__version__",
+    "close_socket",
+    "close_tcp_server",
+    "delay",
+    "disable_socket",
+    "enable_socket",
+    "interval",
+    "remove_interval",
+    "set_default_event_handler",
+    "set_socket_timeouts",
+    "socket_closed_p",
+    "socket_data",
+    "tcp_connect",
+    "tcp_server",
+    "write_socket_data",
+]
+
+__version__: str
+
+_Bytes: TypeAlias = bytes | bytearray | memoryview | str
+_ReadCallback: TypeAlias = Callable[[Socket, bytes], object]
+_SocketCallback: TypeAlias = Callable[[Socket], object]
+_EventCallback: TypeAlias = Callable[[Any], object]
+_Seconds: TypeAlias = float | None
+_Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
+
+class LoopCore:
+    def __new__(
+        cls,
+        *,
+        catch_app_errors: bool | Callable[[BaseException], object] = False,
+        send_errors_to_event_cb: bool = True,
+        io_threads: int = 0,
+        read_limit: int = 262144,
+        memory_limit: int = 67108864,
+        debug: bool = False,
+    ) -> LoopCore: ...
+    def call_soon_threadsafe(self, fn: Callable[..., object], *args: object) -> None: ...
+    def stats(self) -> dict[str, Any]: ...
+    def _begin(self) -> None: ...
+    def _call(self, start_fn: Callable[[], object]) -> None: ...
+    def _turn(self) -> bool: ...
+    def _end(self) -> None: ...
+    def _exit(self) -> None: ...
+    def _watch_signals(self, fd: int) -> None: ...
+
+@final
+class Socket:
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def data(self) -> Any: ...
+    @data.setter
+    def data(self, value: Any) -> None: ...
+    @property
+    def server(self) -> TcpServer | None: ...
+    @property
+    def peername(self) -> _Address | None: ...
+    @property
+    def sockname(self) -> _Address | None: ...
+    @property
+    def bytes_read(self) -> int: ...
+    @property
+    def bytes_written(self) -> int: ...
+    @property
+    def write_buffer_size(self) -> int: ...
+    def write(
+        self,
+        data: _Bytes,
+        *,
+        read_cb: _ReadCallback | None = None,
+        write_cb: _SocketCallback | None = None,
+        event_cb: _EventCallback | None = None,
+        start: int | None = None,
+        end: int | None = None,
+    ) -> None: ...
+    def close(self, force: bool = False) -> None: ...
+    def set_write_buffer_limits(self, high: int, low: int) -> None: ...
+    def disable(self, *, read: bool = False, write: bool = False) -> None: ...
+    def enable(self, *, read: bool = False, write: bool = False) -> None: ...
+    def set_timeouts(self, read_sec: _Seconds, write_sec: _Seconds) -> None: ...
+    def shutdown_write(self) -> None: ...
+    def fileno(self) -> int: ...
+    def set_nodelay(self, on: bool) -> None: ...
+    def set_keepalive(
+        self, on: bool, *, idle: int | None = None, interval: int | None = None, count: int | None = None
+    ) -> None: ...
+
+@final
+class TcpServer:
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def address(self) -> _Address | None: ...
+    @property
+    def connections(self) -> int: ...
+    def close(self) -> None: ...
+
+@final
+class Timer:
+    @property
+    def cancelled(self) -> bool: ...
+    def cancel(self) -> None: ...
+    def __call__(self) -> None: ...
+    def ref(self) -> None: ...
+    def unref(self) -> None: ...
+
+def tcp_connect(
+    host: str,
+    port: int,
+    read_cb: _ReadCallback | None,
+    event_cb: _EventCallback | None = None,
+    *,
+    data: _Bytes | None = None,
+    connect_cb: _SocketCallback | None = None,
+    write_cb: _SocketCallback | None = None,
+    read_timeout: _Seconds = -1,
+    write_timeout: _Seconds = -1,
+    allow_half_open: bool = False,
+    local_address: tuple[str, int] | None = None,
+) -> Socket: ...
+def tcp_server(
+    bind_address: str | None,
+    port: int,
+    read_cb: _ReadCallback | None,
+    event_cb: _EventCallback | None = None,
+    *,
+    connect_cb: _SocketCallback | None = None,
+    backlog: int = -1,
+    reuse_port: bool = False,
+    read_timeout: _Seconds = -1,
+    write_timeout: _Seconds = -1,
+    allow_half_open: bool = False,
+    max_connections: int | None = None,
+) -> TcpServer: ...
+def write_socket_data(
+    socket: Socket,
+    data: _Bytes,
+    *,
+    read_cb: _ReadCallback | None = None,
+    write_cb: _SocketCallback | None = None,
+    event_cb: _EventCallback | None = None,
+    start: int | None = None,
+    end: int | None = None,
+) -> None: ...
+def close_socket(socket: Socket, *, force: bool = False) -> None: ...
+def socket_closed_p(socket: Socket) -> bool: ...
+def socket_data(socket: Socket) -> Any: ...
+def enable_socket(socket: Socket, *, read: bool = False, write: bool = False) -> None: ...
+def disable_socket(socket: Socket, *, read: bool = False, write: bool = False) -> None: ...
+def set_socket_timeouts(socket: Socket, read_sec: _Seconds, write_sec: _Seconds) -> None: ...
+def close_tcp_server(server: TcpServer) -> None: ...
+def delay(
+    callback: Callable[[], object], time: float | None = None, *, event_cb: _EventCallback | None = None
+) -> Timer: ...
+def interval(
+    callback: Callable[[], object], time: float, *, event_cb: _EventCallback | None = None
+) -> Timer: ...
+def remove_interval(timer: Timer) -> None: ...
+def set_default_event_handler(fn: _EventCallback | None) -> None: ...

@@ -1,0 +1,199 @@
+"""The event loop: while the core has a turn, take it.
+
+The native half (``_core.LoopCore``) waits for events, calls the callbacks and sends what they wrote; this half
+begins and ends it, and looks after what must be put back whatever happens: the signal wake-up descriptor and
+the exit callbacks.
+"""
+
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from asynctcp import _core
+from asynctcp._handlers import log_app_error
+from asynctcp.conditions import EventLoopError
+
+_current = threading.local()
+
+
+class _SignalWakeup:
+    """Python's wake-up descriptor while a loop runs in the main thread: a signal ends the loop's wait."""
+
+    def __init__(self, core: _core.LoopCore) -> None:
+        self._previous: int | None = None
+        if threading.current_thread() is not threading.main_thread():
+            return
+        self._read, self._write = socket.socketpair()
+        self._read.setblocking(False)
+        self._write.setblocking(False)
+        core._watch_signals(self._read.fileno())
+        self._previous = signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
+
+    def close(self) -> None:
+        """Put the descriptor of before back."""
+        if self._previous is None:
+            return
+        signal.set_wakeup_fd(self._previous)
+        self._read.close()
+        self._write.close()
+
+
+class EventLoop(_core.LoopCore):
+    """An event loop; ``start_event_loop`` makes one, and so does ``event_loop()``.
+
+    Args:
+        catch_app_errors: False: an exception of a callback ends the loop and comes out of ``run``. True: it goes
+            to the ``event_cb`` of the socket, server or timer concerned, that socket is closed, and the loop
+            goes on. A function: it is called with the exception.
+        send_errors_to_event_cb: False: with ``catch_app_errors=True`` exceptions are logged instead.
+        io_threads: 0: this thread does the I/O while Python idles, a helper thread while Python is busy. More:
+            so many threads of their own do it.
+        read_limit: bytes of one socket that may wait for Python, and the most that one ``read_cb`` gets.
+        memory_limit: bytes of all sockets together. At a limit reading pauses; each socket may always hold one
+            read of 4 KiB.
+        debug: kept for diagnostics.
+
+    A loop runs once, in one thread; callbacks run in that thread.
+    """
+
+    _exit_callbacks: list[Callable[[], object]]
+    _wakeup: _SignalWakeup
+    _before: "EventLoop | None"
+
+    def run(self, start_fn: Callable[[], object] | None = None) -> None:
+        """Run ``start_fn()``, then the loop until nothing is left alive or ``exit()`` was called.
+
+        Raises what a callback raised (see ``catch_app_errors``), after everything is closed, and
+        ``EventLoopError`` if a loop runs in this thread already or this one has run before.
+        """
+        if start_fn is not None and not callable(start_fn):
+            raise TypeError(f"start_fn must be callable or None, not {type(start_fn).__name__}: {start_fn!r}")
+        self._open()
+        try:
+            if start_fn is not None:
+                self._call(start_fn)
+            self._drain()
+        finally:
+            self._close()
+
+    def exit(self) -> None:
+        """End the loop: everything is closed, and after the running callback no other runs. Any thread."""
+        self._exit()
+
+    def _open(self) -> None:
+        self._begin()
+        self._exit_callbacks = []
+        self._before = getattr(_current, "loop", None)
+        _current.loop = self
+        try:
+            self._wakeup = _SignalWakeup(self)
+        except BaseException:
+            self._end()
+            raise
+
+    def _drain(self) -> None:
+        turn = self._turn
+        while turn():
+            pass
+
+    def _close(self) -> None:
+        try:
+            self._end()
+        finally:
+            _current.loop = self._before
+            self._wakeup.close()
+            self._run_exit_callbacks()
+
+    def _run_exit_callbacks(self) -> None:
+        for callback in self._exit_callbacks:
+            try:
+                callback()
+            except Exception as error:
+                # The loop's own exception, if there is one, must not be lost, nor the callbacks that follow.
+                log_app_error(error)
+
+
+def start_event_loop(
+    start_fn: Callable[[], object],
+    *,
+    catch_app_errors: bool | Callable[[BaseException], object] = False,
+    send_errors_to_event_cb: bool = True,
+) -> None:
+    """Run ``start_fn()`` in a new loop of this thread; return when nothing is left alive, or at its exit.
+
+    Alive are servers, sockets that connect or are connected, closing sockets that still send, and timers.
+
+    Args:
+        start_fn: a callable without arguments, the loop's first callback.
+        catch_app_errors: False: an exception of a callback ends the loop and comes out of this call, after all
+            is closed. True: it goes to the ``event_cb`` concerned, and the loop goes on; servers set this. A
+            function: it is called with the exception. ``KeyboardInterrupt`` and ``SystemExit`` always end it.
+        send_errors_to_event_cb: False: such exceptions are logged instead.
+
+    Raises ``EventLoopError`` if a loop runs in this thread already. cl-async: ``start-event-loop``.
+    """
+    if not callable(start_fn):
+        raise TypeError(f"start_fn must be callable, not {type(start_fn).__name__}: {start_fn!r}")
+    EventLoop(
+        catch_app_errors=catch_app_errors, send_errors_to_event_cb=send_errors_to_event_cb
+    ).run(start_fn)
+
+
+@contextmanager
+def event_loop(
+    *,
+    catch_app_errors: bool | Callable[[BaseException], object] = False,
+    send_errors_to_event_cb: bool = True,
+) -> Iterator[EventLoop]:
+    """Open a new loop for the block's calls, and run it to its end when the block ends normally.
+
+    If the block raises, everything is closed and the exception goes on. Arguments and errors are those of
+    ``start_event_loop``. cl-async: ``with-event-loop``.
+    """
+    loop = EventLoop(catch_app_errors=catch_app_errors, send_errors_to_event_cb=send_errors_to_event_cb)
+    loop._open()
+    try:
+        yield loop
+        loop._drain()
+    finally:
+        loop._close()
+
+
+def current_event_loop() -> EventLoop:
+    """Return the loop of this thread. Raises ``EventLoopError`` if there is none."""
+    loop = getattr(_current, "loop", None)
+    if loop is None:
+        raise EventLoopError("no event loop runs in this thread: see start_event_loop()")
+    return loop  # type: ignore[no-any-return]
+
+
+def exit_event_loop() -> None:
+    """End this thread's loop: every server, socket and timer is closed at once.
+
+    Data not yet sent is dropped. After the running callback no other runs but the exit callbacks, and
+    ``start_event_loop`` returns. Raises ``EventLoopError`` without a loop. cl-async: ``exit-event-loop``.
+    """
+    current_event_loop().exit()
+
+
+def add_event_loop_exit_callback(fn: Callable[[], object]) -> None:
+    """Run ``fn()`` in this thread when its loop ends, however it ends, in the order in which they were added.
+
+    Raises ``EventLoopError`` without a loop. cl-async: ``add-event-loop-exit-callback``.
+    """
+    if not callable(fn):
+        raise TypeError(f"fn must be callable, not {type(fn).__name__}: {fn!r}")
+    current_event_loop()._exit_callbacks.append(fn)
+
+
+def stats() -> dict[str, Any]:
+    """Return figures of this thread's loop.
+
+    ``events_dispatched``, ``bytes_read`` and ``bytes_written`` are totals of this loop; ``servers``,
+    ``incoming_tcp_connections``, ``outgoing_tcp_connections``, ``open_dns_queries``, ``timers``,
+    ``queued_events`` and ``queued_bytes`` are what is now. Raises ``EventLoopError`` without a loop.
+    """
+    return current_event_loop().stats()

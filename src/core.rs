@@ -1,0 +1,304 @@
+//! What all Python objects of one loop share on the pump side: the table of sockets and servers, the list of links
+//! to flush, timers, what other threads left to do, and the loop's options.
+//!
+//! Everything here is used with the interpreter's lock held. The mutexes are short sections for the sake of other
+//! Python threads; no Python object is made, called or dropped under any of them (a collection could run a `__del__`
+//! that comes back here).
+
+use crate::condition;
+use crate::io::sync::Mutex;
+use crate::io::{Event, Hub, Key, Limits, Link};
+use crate::server::TcpServer;
+use crate::socket::Socket;
+use crate::timer::Timers;
+use pyo3::prelude::*;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+
+thread_local! {
+    /// The loop that runs in this thread, or whose block is open in it.
+    static CURRENT: RefCell<Option<Arc<Core>>> = const { RefCell::new(None) };
+}
+
+/// What a key of the table names.
+pub enum Entry {
+    /// A socket that connects or is connected.
+    Socket(Py<Socket>),
+    /// An open server.
+    Server(Py<TcpServer>),
+}
+
+impl Entry {
+    fn clone_ref(&self, py: Python<'_>) -> Self {
+        match self {
+            Self::Socket(socket) => Self::Socket(socket.clone_ref(py)),
+            Self::Server(server) => Self::Server(server.clone_ref(py)),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Slot {
+    generation: u32,
+    entry: Option<Entry>,
+    /// Its task has ended; the key is free once the entry is gone as well.
+    gone: bool,
+}
+
+#[derive(Default)]
+struct Table {
+    slots: Vec<Slot>,
+    used: usize,
+}
+
+impl Table {
+    fn slot(&mut self, key: Key) -> Option<&mut Slot> {
+        self.slots.get_mut(key.index as usize).filter(|slot| slot.generation == key.generation)
+    }
+}
+
+/// A function that another thread (or this one) wants to run in the loop, with its arguments.
+pub type Call = (Py<PyAny>, Py<pyo3::types::PyTuple>);
+
+/// What shall be done in the next turn, ahead of events.
+#[derive(Default)]
+pub struct Posts {
+    /// `call_soon_threadsafe`.
+    pub calls: VecDeque<Call>,
+    /// Sockets whose held data can be delivered.
+    pub resumed: Vec<Py<Socket>>,
+}
+
+/// Where a loop is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Life {
+    /// Never run.
+    Fresh,
+    /// Between begin and end.
+    Running,
+    /// Everything is closed.
+    Ended,
+}
+
+/// Totals since the loop began.
+#[derive(Default)]
+pub struct Totals {
+    /// Callbacks made and events handled.
+    pub events: AtomicU64,
+    /// Bytes delivered to callbacks and streams.
+    pub bytes_read: AtomicU64,
+    /// Bytes accepted from the app.
+    pub bytes_written: AtomicU64,
+}
+
+/// See the module's page.
+pub struct Core {
+    /// The I/O side.
+    pub hub: Arc<Hub>,
+    /// Totals for `stats`.
+    pub totals: Totals,
+    /// `delay` and `interval`.
+    pub timers: Timers,
+    life: AtomicU8,
+    exiting: AtomicBool,
+    table: Mutex<Table>,
+    dirty: Mutex<Vec<Arc<Link>>>,
+    posts: Mutex<Posts>,
+}
+
+impl Core {
+    /// For a loop that has not begun.
+    pub fn new(limits: Limits) -> Arc<Self> {
+        Arc::new(Self {
+            hub: Hub::new(limits),
+            totals: Totals::default(),
+            timers: Timers::default(),
+            life: AtomicU8::new(Life::Fresh as u8),
+            exiting: AtomicBool::new(false),
+            table: Mutex::new(Table::default()),
+            dirty: Mutex::new(Vec::new()),
+            posts: Mutex::new(Posts::default()),
+        })
+    }
+
+    /// The loop of this thread, or `EventLoopError`.
+    pub fn current(py: Python<'_>) -> PyResult<Arc<Self>> {
+        CURRENT
+            .with_borrow(Clone::clone)
+            .ok_or_else(|| condition::loop_error(py, "no event loop runs in this thread: see start_event_loop()"))
+    }
+
+    /// Makes this the thread's loop; returns the one before.
+    pub fn make_current(core: Option<Arc<Self>>) -> Option<Arc<Self>> {
+        CURRENT.replace(core)
+    }
+
+    /// Whether this thread runs the loop.
+    pub fn is_current(&self) -> bool {
+        CURRENT.with_borrow(|current| current.as_ref().is_some_and(|core| std::ptr::eq(&raw const **core, self)))
+    }
+
+    /// Where the loop is in its life.
+    pub fn life(&self) -> Life {
+        match self.life.load(Ordering::SeqCst) {
+            0 => Life::Fresh,
+            1 => Life::Running,
+            _ => Life::Ended,
+        }
+    }
+
+    /// Moves it on.
+    pub fn set_life(&self, life: Life) {
+        self.life.store(life as u8, Ordering::SeqCst);
+    }
+
+    /// `exit_event_loop` was called: no further callback runs.
+    pub fn is_exiting(&self) -> bool {
+        self.exiting.load(Ordering::SeqCst)
+    }
+
+    /// Asks the loop to end. Any thread.
+    pub fn exit(&self) {
+        self.exiting.store(true, Ordering::SeqCst);
+        self.nudge();
+    }
+
+    /// Whether anything keeps the loop running.
+    pub fn is_alive(&self) -> bool {
+        self.hub.alive() > 0
+            || self.table.lock().used > 0
+            || self.timers.any_alive()
+            || self.has_posts()
+            || !self.hub.queue.is_empty()
+    }
+
+    /// Gives `key` to an entry.
+    pub fn insert(&self, key: Key, entry: Entry) {
+        let mut table = self.table.lock();
+        let index = key.index as usize;
+        if table.slots.len() <= index {
+            table.slots.resize_with(index + 1, Slot::default);
+        }
+        table.used += 1;
+        table.slots[index] = Slot { generation: key.generation, entry: Some(entry), gone: false };
+    }
+
+    /// The entry of `key`, unless it is gone.
+    pub fn entry(&self, py: Python<'_>, key: Key) -> Option<Entry> {
+        let mut table = self.table.lock();
+        table.slot(key)?.entry.as_ref().map(|entry| entry.clone_ref(py))
+    }
+
+    /// The socket of `key`.
+    pub fn socket(&self, py: Python<'_>, key: Key) -> Option<Py<Socket>> {
+        let mut table = self.table.lock();
+        match table.slot(key)?.entry.as_ref()? {
+            Entry::Socket(socket) => Some(socket.clone_ref(py)),
+            Entry::Server(_) => None,
+        }
+    }
+
+    /// Takes the entry of `key` out; the caller drops it.
+    pub fn remove(&self, key: Key) -> Option<Entry> {
+        let mut table = self.table.lock();
+        let slot = table.slot(key)?;
+        let entry = slot.entry.take()?;
+        let free = slot.gone;
+        table.used -= 1;
+        drop(table);
+        if free {
+            self.hub.free_key(key);
+        }
+        Some(entry)
+    }
+
+    /// The task of `key` has ended.
+    pub fn gone(&self, key: Key) {
+        let waits = {
+            let mut table = self.table.lock();
+            table.slot(key).filter(|slot| slot.entry.is_some()).map(|slot| slot.gone = true).is_some()
+        };
+        if !waits {
+            self.hub.free_key(key);
+        }
+    }
+
+    /// Empties the table, when the loop ends.
+    pub fn take_all(&self) -> Vec<Entry> {
+        let mut table = self.table.lock();
+        table.used = 0;
+        table.slots.drain(..).filter_map(|slot| slot.entry).collect()
+    }
+
+    /// How many servers, accepted sockets and outgoing sockets are open.
+    pub fn census(&self) -> (usize, usize, usize) {
+        let table = self.table.lock();
+        let mut counts = (0, 0, 0);
+        for entry in table.slots.iter().filter_map(|slot| slot.entry.as_ref()) {
+            match entry {
+                Entry::Server(_) => counts.0 += 1,
+                Entry::Socket(socket) if socket.get().is_accepted() => counts.1 += 1,
+                Entry::Socket(_) => counts.2 += 1,
+            }
+        }
+        counts
+    }
+
+    /// `link` has something to flush. In the loop's thread that happens at the end of the batch.
+    pub fn mark_dirty(&self, link: &Arc<Link>) {
+        if !link.mark_dirty() {
+            return;
+        }
+        self.dirty.lock().push(link.clone());
+        self.nudge();
+    }
+
+    /// The links to flush.
+    pub fn take_dirty(&self, into: &mut Vec<Arc<Link>>) {
+        std::mem::swap(&mut *self.dirty.lock(), into);
+    }
+
+    /// Whether any link is to be flushed.
+    pub fn is_dirty(&self) -> bool {
+        !self.dirty.lock().is_empty()
+    }
+
+    /// Lets the pump take a turn. In its own thread it will in any case.
+    pub fn nudge(&self) {
+        if !self.is_current() {
+            self.hub.queue.push_urgent(Event::Nudge);
+        }
+    }
+
+    /// Leaves something for the next turn. Any thread.
+    pub fn post(&self, leave: impl FnOnce(&mut Posts)) {
+        leave(&mut self.posts.lock());
+        self.nudge();
+    }
+
+    /// What was left.
+    pub fn take_posts(&self) -> Posts {
+        std::mem::take(&mut *self.posts.lock())
+    }
+
+    /// Whether anything was left.
+    pub fn has_posts(&self) -> bool {
+        let posts = self.posts.lock();
+        !posts.calls.is_empty() || !posts.resumed.is_empty()
+    }
+
+    /// Visits what the loop owns, for Python's garbage collector: no lock is waited for.
+    pub fn visit_entries(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        let Some(table) = self.table.try_lock() else { return Ok(()) };
+        for entry in table.slots.iter().filter_map(|slot| slot.entry.as_ref()) {
+            match entry {
+                Entry::Socket(socket) => visit.call(socket)?,
+                Entry::Server(server) => visit.call(server)?,
+            }
+        }
+        Ok(())
+    }
+}

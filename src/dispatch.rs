@@ -1,0 +1,308 @@
+//! From a batch of events to callbacks, and what happens when a callback raises.
+
+use crate::condition;
+use crate::core::{Core, Entry};
+use crate::io::sync::Mutex;
+use crate::io::{Failure, Key};
+use crate::life::{Life, Step};
+use crate::server::TcpServer;
+use crate::socket::{Held, Socket};
+use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PySystemExit};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyBytes;
+use std::sync::atomic::Ordering;
+
+/// What the app said about exceptions of its callbacks.
+pub enum Catch {
+    /// They end the loop.
+    Nothing,
+    /// They go to the `event_cb` concerned (or, with false, to the log), and the loop goes on.
+    All {
+        /// `send_errors_to_event_cb`.
+        to_event_cb: bool,
+    },
+    /// They go to this function.
+    With(Py<PyAny>),
+}
+
+/// Replaces the default event handler; None: the library's own, which ignores what is no error.
+static DEFAULT_HANDLER: Mutex<Option<Py<PyAny>>> = Mutex::new(None);
+static LIBRARY_HANDLER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static LOG_APP_ERROR: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// Sets what is called where an `event_cb` is None; None: the library's own handler again.
+pub fn set_default_handler(handler: Option<Py<PyAny>>) {
+    let old = std::mem::replace(&mut *DEFAULT_HANDLER.lock(), handler);
+    drop(old);
+}
+
+/// The `event_cb` or what stands for it. None: the library's handler, which ignores `ignorable` conditions.
+fn handler_for<'py>(
+    py: Python<'py>,
+    event_cb: Option<Py<PyAny>>,
+    ignorable: bool,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    if let Some(event_cb) = event_cb {
+        return Ok(Some(event_cb.into_bound(py)));
+    }
+    let custom = DEFAULT_HANDLER.lock().as_ref().map(|handler| handler.clone_ref(py));
+    if let Some(custom) = custom {
+        return Ok(Some(custom.into_bound(py)));
+    }
+    if ignorable {
+        return Ok(None);
+    }
+    Ok(Some(LIBRARY_HANDLER.import(py, "asynctcp._handlers", "default_event_handler")?.clone()))
+}
+
+/// Calls callbacks of one loop and deals with their exceptions.
+pub struct Dispatcher<'a> {
+    /// The loop.
+    pub core: &'a Core,
+    /// What to do with exceptions.
+    pub catch: &'a Catch,
+}
+
+impl Dispatcher<'_> {
+    /// An exception that `callback` of `socket` raised. `event_cb`: where it may go. An error of this function ends
+    /// the loop.
+    pub fn app_error(
+        &self,
+        py: Python<'_>,
+        error: PyErr,
+        event_cb: Option<Py<PyAny>>,
+        socket: Option<&Bound<'_, Socket>>,
+    ) -> PyResult<()> {
+        let ends = !error.is_instance_of::<PyException>(py)
+            || error.is_instance_of::<PyKeyboardInterrupt>(py)
+            || error.is_instance_of::<PySystemExit>(py);
+        match self.catch {
+            _ if ends => return Err(error),
+            Catch::Nothing => return Err(error),
+            Catch::With(function) => drop(function.bind(py).call1((error.into_value(py),))?),
+            Catch::All { to_event_cb: true } if event_cb.is_some() => {
+                if let Some(Err(second)) = event_cb.map(|event_cb| event_cb.bind(py).call1((error.value(py),)).map(drop)) {
+                    if !second.is_instance_of::<PyException>(py) {
+                        return Err(second);
+                    }
+                    log_app_error(py, second)?;
+                }
+            }
+            Catch::All { .. } => log_app_error(py, error)?,
+        }
+        if let Some(socket) = socket {
+            Socket::end(socket, false);
+        }
+        Ok(())
+    }
+
+    /// Calls `callback` with `arguments`; its exception goes where the app wants it.
+    pub fn call<'py>(
+        &self,
+        callback: &Bound<'py, PyAny>,
+        arguments: impl pyo3::call::PyCallArgs<'py>,
+        event_cb: impl FnOnce() -> Option<Py<PyAny>>,
+        socket: Option<&Bound<'py, Socket>>,
+    ) -> PyResult<()> {
+        match callback.call1(arguments) {
+            Ok(_) => Ok(()),
+            Err(error) => self.app_error(callback.py(), error, event_cb(), socket),
+        }
+    }
+
+    /// `event_cb(condition)`; an exception of it never goes to it again.
+    fn tell<'py>(
+        &self,
+        py: Python<'py>,
+        event_cb: Option<Py<PyAny>>,
+        ignorable: bool,
+        condition: impl FnOnce() -> PyResult<Bound<'py, PyAny>>,
+        socket: Option<&Bound<'py, Socket>>,
+    ) -> PyResult<()> {
+        match handler_for(py, event_cb, ignorable)? {
+            None => Ok(()),
+            Some(handler) => self.call(&handler, (condition()?,), || None, socket),
+        }
+    }
+
+    /// A new connection.
+    pub fn accepted(&self, py: Python<'_>, listener: Key, link: std::sync::Arc<crate::io::Link>) -> PyResult<()> {
+        let Some(Entry::Server(server)) = self.core.entry(py, listener) else {
+            // The server's end was seen before; nobody can serve this connection.
+            link.close(&self.core.hub, true);
+            return Ok(());
+        };
+        let socket = TcpServer::welcome(server.bind(py), link)?;
+        self.connect_cb(socket.bind(py))
+    }
+
+    /// An outgoing connection is established.
+    pub fn connected(&self, py: Python<'_>, key: Key) -> PyResult<()> {
+        let Some(socket) = self.core.socket(py, key) else { return Ok(()) };
+        socket.get().step(Step::Establish);
+        self.connect_cb(socket.bind(py))
+    }
+
+    fn connect_cb(&self, socket: &Bound<'_, Socket>) -> PyResult<()> {
+        let py = socket.py();
+        // Called once, so it is let go now.
+        let callback = socket.get().state.lock().callbacks.connect.take();
+        let Some(callback) = callback else { return Ok(()) };
+        self.call(callback.bind(py), (socket,), || event_cb(socket), Some(socket))
+    }
+
+    /// Bytes came in.
+    pub fn data(&self, py: Python<'_>, key: Key, bytes: &[u8]) -> PyResult<()> {
+        self.core.hub.taken(bytes.len());
+        let Some(socket) = self.core.socket(py, key) else { return Ok(()) };
+        let socket = socket.bind(py);
+        {
+            let mut state = socket.get().state.lock();
+            if !state.reading || !state.held.is_empty() {
+                state.held.push_back(Held::Data(bytes.to_vec()));
+                return Ok(());
+            }
+        }
+        self.deliver(socket, bytes)
+    }
+
+    /// `read_cb(socket, data)`.
+    fn deliver(&self, socket: &Bound<'_, Socket>, bytes: &[u8]) -> PyResult<()> {
+        let py = socket.py();
+        let me = socket.get();
+        self.core.hub.delivered(&me.link, bytes.len());
+        self.core.totals.bytes_read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        // Made before the callback is looked up: an allocation may collect garbage, whose `__del__` may close us.
+        let data = PyBytes::new(py, bytes);
+        let callback = me.state.lock().callbacks.read.as_ref().map(|callback| callback.clone_ref(py));
+        let Some(callback) = callback else { return Ok(()) };
+        self.call(callback.bind(py), (socket, data), || event_cb(socket), Some(socket))
+    }
+
+    /// All that was written is with the kernel.
+    pub fn flushed(&self, py: Python<'_>, key: Key) -> PyResult<()> {
+        let Some(socket) = self.core.socket(py, key) else { return Ok(()) };
+        let socket = socket.bind(py);
+        let callback = socket.get().state.lock().callbacks.write.as_ref().map(|callback| callback.clone_ref(py));
+        let Some(callback) = callback else { return Ok(()) };
+        self.call(callback.bind(py), (socket,), || event_cb(socket), Some(socket))
+    }
+
+    /// `TcpBufferFull` or `TcpBufferDrained`.
+    pub fn buffer(&self, py: Python<'_>, key: Key, class: &str) -> PyResult<()> {
+        let Some(socket) = self.core.socket(py, key) else { return Ok(()) };
+        let socket = socket.bind(py);
+        self.tell(py, event_cb(socket), true, || condition::info(class, socket), Some(socket))
+    }
+
+    /// End of stream.
+    pub fn eof(&self, py: Python<'_>, key: Key) -> PyResult<()> {
+        let Some(socket) = self.core.socket(py, key) else { return Ok(()) };
+        let socket = socket.bind(py);
+        {
+            let mut state = socket.get().state.lock();
+            if !state.reading || !state.held.is_empty() {
+                state.held.push_back(Held::Eof);
+                return Ok(());
+            }
+        }
+        self.deliver_eof(socket)
+    }
+
+    fn deliver_eof(&self, socket: &Bound<'_, Socket>) -> PyResult<()> {
+        let me = socket.get();
+        me.step(Step::PeerEnds);
+        let told = self.tell(
+            socket.py(),
+            event_cb(socket),
+            true,
+            || condition::info("TcpEof", socket),
+            Some(socket),
+        );
+        let half_open = me.state.lock().half_open;
+        if !half_open {
+            Socket::end(socket, false);
+        }
+        told
+    }
+
+    /// The connection or the attempt failed.
+    pub fn failed(&self, py: Python<'_>, key: Key, failure: Box<Failure>) -> PyResult<()> {
+        let socket = match self.core.entry(py, key) {
+            Some(Entry::Socket(socket)) => socket,
+            Some(Entry::Server(server)) => return self.accept_failed(server.bind(py), &failure),
+            None => return Ok(()),
+        };
+        let socket = socket.bind(py);
+        {
+            let mut state = socket.get().state.lock();
+            let at_once = matches!(*failure, Failure::Sending(_)) && !state.reading;
+            if !state.held.is_empty() && !at_once {
+                state.held.push_back(Held::Failed(failure));
+                return Ok(());
+            }
+        }
+        self.deliver_failure(socket, &failure)
+    }
+
+    fn deliver_failure(&self, socket: &Bound<'_, Socket>, failure: &Failure) -> PyResult<()> {
+        let told = self.tell(
+            socket.py(),
+            event_cb(socket),
+            false,
+            || condition::failure(socket, failure),
+            Some(socket),
+        );
+        Socket::end(socket, true);
+        told
+    }
+
+    /// A server's accept failed.
+    pub fn accept_failed(&self, server: &Bound<'_, TcpServer>, failure: &Failure) -> PyResult<()> {
+        let py = server.py();
+        let event_cb = server.get().event_cb(py);
+        self.tell(py, event_cb, false, || TcpServer::accept_error(server, failure), None)
+    }
+
+    /// A task ended.
+    pub fn gone(&self, py: Python<'_>, key: Key) {
+        self.core.gone(key);
+        if let Some(Entry::Server(server)) = self.core.entry(py, key) {
+            server.get().end();
+            drop(self.core.remove(key));
+        }
+    }
+
+    /// The app reads again: what was held is delivered in order, until it stops reading or is done.
+    pub fn resume(&self, socket: &Bound<'_, Socket>) -> PyResult<()> {
+        loop {
+            let held = {
+                let mut state = socket.get().state.lock();
+                if !state.reading || state.life == Life::Closed {
+                    return Ok(());
+                }
+                state.held.pop_front()
+            };
+            if self.core.is_exiting() {
+                return Ok(());
+            }
+            match held {
+                None => return Ok(()),
+                Some(Held::Data(bytes)) => self.deliver(socket, &bytes)?,
+                Some(Held::Eof) => self.deliver_eof(socket)?,
+                Some(Held::Failed(failure)) => self.deliver_failure(socket, &failure)?,
+            }
+        }
+    }
+}
+
+fn event_cb(socket: &Bound<'_, Socket>) -> Option<Py<PyAny>> {
+    socket.get().state.lock().callbacks.event.as_ref().map(|callback| callback.clone_ref(socket.py()))
+}
+
+/// Logs an exception of the app's with its traceback.
+fn log_app_error(py: Python<'_>, error: PyErr) -> PyResult<()> {
+    let log = LOG_APP_ERROR.import(py, "asynctcp._handlers", "log_app_error")?;
+    log.call1((error.into_value(py),)).map(drop)
+}

@@ -1,0 +1,208 @@
+//! The native half of `asynctcp.EventLoop`: begin, turn, end. The loop itself (while the core has a turn, take it)
+//! is Python's, in `_loop.py`.
+
+use crate::args;
+use crate::condition;
+use crate::core::{Core, Entry, Life};
+use crate::dispatch::{self, Catch, Dispatcher};
+use crate::io::Limits;
+use crate::io::driver::Wait;
+use crate::io::hub::{Command, LEAST_READ};
+use crate::io::sync::Mutex;
+use crate::pump::Pump;
+use crate::wakeup;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyDict, PyTuple};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// What `begin` changed and `end` puts back.
+struct Running {
+    pump: Pump,
+    before: Option<Arc<Core>>,
+}
+
+/// See `asynctcp.EventLoop`, which derives from it.
+#[pyclass(frozen, subclass, weakref, module = "asynctcp._core")]
+pub struct LoopCore {
+    core: Arc<Core>,
+    catch: Catch,
+    io_threads: usize,
+    /// Taken out for the length of a turn, so that a turn within a turn finds nothing.
+    running: Mutex<Option<Box<Running>>>,
+}
+
+#[pymethods]
+impl LoopCore {
+    #[new]
+    #[pyo3(signature = (*, catch_app_errors=None, send_errors_to_event_cb=true, io_threads=None, read_limit=None,
+                        memory_limit=None, debug=false))]
+    fn new(
+        py: Python<'_>,
+        catch_app_errors: Option<&Bound<'_, PyAny>>,
+        send_errors_to_event_cb: bool,
+        io_threads: Option<&Bound<'_, PyAny>>,
+        read_limit: Option<&Bound<'_, PyAny>>,
+        memory_limit: Option<&Bound<'_, PyAny>>,
+        debug: bool,
+    ) -> PyResult<Self> {
+        let _ = (py, debug);
+        let least = i64::try_from(LEAST_READ).unwrap_or(i64::MAX);
+        let limits = Limits {
+            read: args::optional_whole("read_limit", read_limit, least)?.unwrap_or(256 * 1024),
+            memory: args::optional_whole("memory_limit", memory_limit, 0)?.unwrap_or(64 << 20),
+        };
+        let io_threads = args::optional_whole("io_threads", io_threads, 0)?.unwrap_or(0);
+        let catch = catch_of(catch_app_errors, send_errors_to_event_cb)?;
+        Ok(Self { core: Core::new(limits), catch, io_threads, running: Mutex::new(None) })
+    }
+
+    /// Makes it the thread's loop and starts its runtime.
+    fn _begin(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let (py, me) = (slf.py(), slf.get());
+        if let Ok(running) = Core::current(py) {
+            let message = if Arc::ptr_eq(&running, &me.core) {
+                "this event loop is running already"
+            } else {
+                "another event loop runs in this thread already"
+            };
+            return Err(condition::loop_error(py, message));
+        }
+        if me.core.life() != Life::Fresh {
+            return Err(condition::loop_error(py, "an event loop runs once: make a new one"));
+        }
+        me.core.set_life(Life::Running);
+        let pump = Pump::start(&me.core, me.io_threads)?;
+        let before = Core::make_current(Some(me.core.clone()));
+        *me.running.lock() = Some(Box::new(Running { pump, before }));
+        Ok(())
+    }
+
+    /// Runs `start_fn()` as the loop's first callback.
+    fn _call(&self, py: Python<'_>, start_fn: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.dispatcher().call(start_fn, (), || None, None)?;
+        let _ = py;
+        Ok(())
+    }
+
+    /// One turn. False: nothing is left to do.
+    fn _turn(&self, py: Python<'_>) -> PyResult<bool> {
+        let Some(mut running) = self.running.lock().take() else {
+            return Err(condition::loop_error(py, "the event loop is not running, or a callback turned it"));
+        };
+        let turned = running.pump.turn(py, &self.core, &self.catch, Wait::Forever);
+        *self.running.lock() = Some(running);
+        turned
+    }
+
+    /// Closes everything and stops the runtime. Twice does nothing.
+    fn _end(&self, py: Python<'_>) -> PyResult<()> {
+        let Some(running) = self.running.lock().take() else { return Ok(()) };
+        self.core.set_life(Life::Ended);
+        let Running { pump, before } = *running;
+        drop((self.close_all(), self.core.take_posts()));
+        py.detach(|| pump.stop());
+        Core::make_current(before);
+        Ok(())
+    }
+
+    /// Lets the loop read a wake-up descriptor of Python's: a signal then ends its wait.
+    fn _watch_signals(&self, fd: std::os::fd::RawFd) -> PyResult<()> {
+        let task = wakeup::watch(self.core.hub.clone(), fd)?;
+        self.core.hub.post(Command::Spawn(task));
+        Ok(())
+    }
+
+    /// Asks the loop to end at once. Any thread.
+    fn _exit(&self) {
+        self.core.exit();
+        if self.core.is_current() {
+            drop(self.close_all());
+        }
+    }
+
+    /// Runs `fn(*args)` in the loop's thread, soon and in order. Callable from any thread.
+    ///
+    /// Raises `EventLoopError` once the loop has ended, `TypeError` if `fn` is not callable.
+    #[pyo3(signature = (r#fn, *args))]
+    fn call_soon_threadsafe(&self, r#fn: &Bound<'_, PyAny>, args: &Bound<'_, PyTuple>) -> PyResult<()> {
+        let function = args::required_callback("fn", r#fn)?;
+        if self.core.life() == Life::Ended {
+            return Err(condition::loop_error(args.py(), "the event loop has ended"));
+        }
+        let arguments = args.clone().unbind();
+        self.core.post(|posts| posts.calls.push_back((function, arguments)));
+        Ok(())
+    }
+
+    /// Figures of this loop; see `asynctcp.stats`.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let (servers, incoming, outgoing) = self.core.census();
+        let (queued_events, queued_bytes) = self.core.hub.queue.sizes();
+        let totals = &self.core.totals;
+        let stats = PyDict::new(py);
+        stats.set_item("servers", servers)?;
+        stats.set_item("incoming_tcp_connections", incoming)?;
+        stats.set_item("outgoing_tcp_connections", outgoing)?;
+        stats.set_item("open_dns_queries", self.core.hub.lookups())?;
+        stats.set_item("timers", self.core.timers.armed())?;
+        stats.set_item("events_dispatched", totals.events.load(Ordering::Relaxed))?;
+        stats.set_item("bytes_read", totals.bytes_read.load(Ordering::Relaxed))?;
+        stats.set_item("bytes_written", totals.bytes_written.load(Ordering::Relaxed))?;
+        stats.set_item("queued_events", queued_events)?;
+        stats.set_item("queued_bytes", queued_bytes)?;
+        Ok(stats)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<asynctcp.EventLoop {:?}>", self.core.life()).to_lowercase().replace("asynctcp.eventloop", "asynctcp.EventLoop")
+    }
+
+    fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        if let Catch::With(function) = &self.catch {
+            visit.call(function)?;
+        }
+        self.core.visit_entries(&visit)
+    }
+}
+
+impl LoopCore {
+    /// Marks everything closed and lets go of the callbacks; the runtime's end closes the descriptors.
+    fn close_all(&self) -> Vec<Entry> {
+        let entries = self.core.take_all();
+        for entry in &entries {
+            match entry {
+                Entry::Socket(socket) => socket.get().end_with_loop(),
+                Entry::Server(server) => server.get().end(),
+            }
+        }
+        for timer in self.core.timers.take_all() {
+            timer.get().end();
+        }
+        entries
+    }
+
+    fn dispatcher(&self) -> Dispatcher<'_> {
+        Dispatcher { core: &self.core, catch: &self.catch }
+    }
+}
+
+fn catch_of(value: Option<&Bound<'_, PyAny>>, to_event_cb: bool) -> PyResult<Catch> {
+    match value {
+        None => Ok(Catch::Nothing),
+        Some(value) if value.is_none() => Ok(Catch::Nothing),
+        Some(value) => match value.cast::<PyBool>() {
+            Ok(all) if all.is_true() => Ok(Catch::All { to_event_cb }),
+            Ok(_) => Ok(Catch::Nothing),
+            Err(_) => args::required_callback("catch_app_errors", value).map(Catch::With),
+        },
+    }
+}
+
+/// Sets what is called where an `event_cb` is None: `fn(condition)`. None restores the library's own.
+#[pyfunction]
+#[pyo3(signature = (r#fn))]
+pub fn set_default_event_handler(r#fn: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    dispatch::set_default_handler(args::callback("fn", r#fn)?);
+    Ok(())
+}

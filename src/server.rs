@@ -1,0 +1,186 @@
+//! The `TcpServer` that Python sees, and `tcp_server`.
+
+use crate::args::{self, HostArg};
+use crate::condition;
+use crate::core::{Core, Entry};
+use crate::io::listener::{self, Listener, Options};
+use crate::io::{Failure, Link};
+use crate::io::sync::Mutex;
+use crate::socket::{Callbacks, Socket, address_tuple};
+use pyo3::prelude::*;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A listening server: what `tcp_server` returns.
+#[pyclass(frozen, weakref, module = "asynctcp")]
+pub struct TcpServer {
+    core: Arc<Core>,
+    listener: Arc<Listener>,
+    address: Option<SocketAddr>,
+    closed: AtomicBool,
+    /// For each connection; let go when the accept loop has ended.
+    callbacks: Mutex<Callbacks>,
+    half_open: bool,
+}
+
+impl TcpServer {
+    /// The socket of a new connection, in the loop's table.
+    pub fn welcome(slf: &Bound<'_, Self>, link: Arc<Link>) -> PyResult<Py<Socket>> {
+        let (py, server) = (slf.py(), slf.get());
+        let callbacks = server.callbacks.lock().clone_ref(py);
+        let (key, owner) = (link.key, slf.clone().unbind());
+        let socket = Socket::make(py, server.core.clone(), link, callbacks, server.half_open, Some(owner))?;
+        server.core.insert(key, Entry::Socket(socket.clone_ref(py)));
+        Ok(socket)
+    }
+
+    /// Where its conditions go.
+    pub fn event_cb(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.callbacks.lock().event.as_ref().map(|callback| callback.clone_ref(py))
+    }
+
+    /// The condition of an accept that failed.
+    pub fn accept_error<'py>(slf: &Bound<'py, Self>, failure: &Failure) -> PyResult<Bound<'py, PyAny>> {
+        let server = slf.clone().into_any().unbind();
+        condition::accept_error(slf.py(), failure, server.clone_ref(slf.py()), server)
+    }
+
+    /// The accept loop has ended.
+    pub fn end(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        let dropped = std::mem::take(&mut *self.callbacks.lock());
+        drop(dropped);
+    }
+}
+
+#[pymethods]
+impl TcpServer {
+    /// Stops listening at once; existing connections live on. Closing it again does nothing. Callable from any
+    /// thread. cl-async: `close-tcp-server`.
+    pub fn close(&self) {
+        if !self.closed.swap(true, Ordering::SeqCst) {
+            self.listener.close(&self.core.hub);
+            self.core.nudge();
+        }
+    }
+
+    /// Whether it stopped listening.
+    #[getter]
+    fn closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// The address it listens (or listened) on, as `getsockname()` gives it.
+    #[getter]
+    fn address<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.address.map(|address| address_tuple(py, address)).transpose()
+    }
+
+    /// How many of its connections are open now.
+    #[getter]
+    fn connections(&self) -> usize {
+        self.listener.open()
+    }
+
+    fn __repr__(&self) -> String {
+        let state = if self.closed() { "closed" } else { "listening" };
+        let address = self.address.map_or_else(|| "?".to_owned(), |address| address.to_string());
+        format!("<asynctcp.TcpServer {state} {address} connections={}>", self.connections())
+    }
+
+    fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        if let Some(callbacks) = self.callbacks.try_lock() {
+            callbacks.visit(&visit)?;
+        }
+        Ok(())
+    }
+
+    fn __clear__(&self) {
+        let dropped = std::mem::take(&mut *self.callbacks.lock());
+        drop(dropped);
+    }
+}
+
+/// Listens for TCP connections.
+///
+/// Args:
+///     bind_address: None or "": any address, IPv4 and IPv6; else an address or a host name.
+///     port: 0 to 65535; 0: any free port, see `server.address`.
+///     read_cb: `read_cb(socket, data: bytes)`, or None.
+///     event_cb: `event_cb(condition)` for each connection's conditions and for accept errors, or None.
+///     connect_cb: `connect_cb(socket)` for each new connection, before its `read_cb`.
+///     backlog: connections that may wait to be accepted; -1: the system's maximum.
+///     reuse_port: SO_REUSEPORT, so that several processes can listen on one port.
+///     read_timeout, write_timeout: seconds for each connection; None, 0, negative or infinite: none.
+///     allow_half_open: a connection stays open for writing after the peer's end of stream.
+///     max_connections: accepting pauses at this number of open connections; None: no limit.
+///
+/// Returns the `TcpServer`. Raises `TcpServerBindError` if it cannot listen, `EventLoopError`, `TypeError`,
+/// `ValueError`. Callbacks run in the loop's thread. cl-async: `tcp-server`.
+#[pyfunction]
+#[pyo3(signature = (bind_address, port, read_cb, event_cb=None, *, connect_cb=None, backlog=None, reuse_port=false,
+                    read_timeout=None, write_timeout=None, allow_half_open=false, max_connections=None),
+       text_signature = "(bind_address, port, read_cb, event_cb=None, *, connect_cb=None, backlog=-1, \
+                         reuse_port=False, read_timeout=-1, write_timeout=-1, allow_half_open=False, \
+                         max_connections=None)")]
+#[allow(clippy::too_many_arguments)]
+pub fn tcp_server(
+    bind_address: &Bound<'_, PyAny>,
+    port: &Bound<'_, PyAny>,
+    read_cb: Option<&Bound<'_, PyAny>>,
+    event_cb: Option<&Bound<'_, PyAny>>,
+    connect_cb: Option<&Bound<'_, PyAny>>,
+    backlog: Option<&Bound<'_, PyAny>>,
+    reuse_port: bool,
+    read_timeout: Option<&Bound<'_, PyAny>>,
+    write_timeout: Option<&Bound<'_, PyAny>>,
+    allow_half_open: bool,
+    max_connections: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Py<TcpServer>> {
+    let py = port.py();
+    let callbacks = Callbacks {
+        read: args::callback("read_cb", read_cb)?,
+        event: args::callback("event_cb", event_cb)?,
+        connect: args::callback("connect_cb", connect_cb)?,
+        write: None,
+    };
+    let number = args::port("port", port, 0)?;
+    let options = Options {
+        backlog: args::backlog("backlog", backlog)?,
+        reuse_port,
+        max_connections: args::optional_whole("max_connections", max_connections, 1)?,
+        timeouts: args::timeouts(("read_timeout", read_timeout), ("write_timeout", write_timeout))?,
+    };
+    let host = args::bind_host("bind_address", bind_address)?;
+    let core = Core::current(py)?;
+    let socket = py
+        .detach(|| listen(host, number, &options))
+        .map_err(|failure| condition::bind_error(py, &failure, bind_address, number))?;
+    let address = listener::address_of(&socket);
+    let key = core.hub.new_key();
+    let listener = Listener::start(&core.hub, key, socket, options, false)?;
+    let server = TcpServer {
+        core: core.clone(),
+        listener,
+        address,
+        closed: AtomicBool::new(false),
+        callbacks: Mutex::new(callbacks),
+        half_open: allow_half_open,
+    };
+    let server = Py::new(py, server)?;
+    core.insert(key, Entry::Server(server.clone_ref(py)));
+    core.nudge();
+    Ok(server)
+}
+
+fn listen(host: Option<HostArg>, port: u16, options: &Options) -> Result<socket2::Socket, Failure> {
+    match host {
+        None => listener::bind(None, port, options),
+        Some(HostArg::Literal(mut address)) => {
+            address.set_port(port);
+            Ok(listener::bind_address(address, options)?)
+        }
+        Some(HostArg::Name(name)) => listener::bind(Some(&name), port, options),
+    }
+}

@@ -1,0 +1,506 @@
+//! The `Socket` that Python sees: its callbacks and state, and the calls of the app.
+//!
+//! Used with the interpreter's lock held, from any thread. What it holds of Python lives here and in the loop's
+//! table, never on the I/O side: the [`Link`] is all that the two share.
+
+use crate::args::{self, Data};
+use crate::condition;
+use crate::core::{Core, Entry};
+use crate::io::connect::{self, Host, Target};
+use crate::io::link::{Staged, Timeouts};
+use crate::io::outbox::Marks;
+use crate::io::sync::Mutex;
+use crate::io::{Failure, Link};
+use crate::life::{Life, Step};
+use crate::server::TcpServer;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The app's functions; let go when the socket is closed.
+#[derive(Default)]
+pub struct Callbacks {
+    /// `read_cb(socket, data)`.
+    pub read: Option<Py<PyAny>>,
+    /// `write_cb(socket)`.
+    pub write: Option<Py<PyAny>>,
+    /// `event_cb(condition)`.
+    pub event: Option<Py<PyAny>>,
+    /// `connect_cb(socket)`.
+    pub connect: Option<Py<PyAny>>,
+}
+
+impl Callbacks {
+    /// Another holder of the same functions.
+    pub fn clone_ref(&self, py: Python<'_>) -> Self {
+        let copy = |callback: &Option<Py<PyAny>>| callback.as_ref().map(|callback| callback.clone_ref(py));
+        Self {
+            read: copy(&self.read),
+            write: copy(&self.write),
+            event: copy(&self.event),
+            connect: copy(&self.connect),
+        }
+    }
+
+    /// For Python's garbage collector.
+    pub fn visit(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        [&self.read, &self.write, &self.event, &self.connect].into_iter().try_for_each(|one| visit.call(one))
+    }
+}
+
+/// What arrived while the app does not read, in order.
+#[derive(Debug)]
+pub enum Held {
+    /// Received bytes.
+    Data(Vec<u8>),
+    /// End of stream.
+    Eof,
+    /// The connection failed.
+    Failed(Box<Failure>),
+}
+
+pub(crate) struct State {
+    pub(crate) life: Life,
+    pub(crate) callbacks: Callbacks,
+    pub(crate) reading: bool,
+    pub(crate) half_open: bool,
+    pub(crate) held: VecDeque<Held>,
+    data: Option<Py<PyAny>>,
+}
+
+/// A TCP connection: what `tcp_connect` returns and a server's callbacks get. Not made by calling its class.
+#[pyclass(frozen, weakref, module = "asynctcp")]
+pub struct Socket {
+    pub(crate) core: Arc<Core>,
+    pub(crate) link: Arc<Link>,
+    /// The server it came from.
+    server: Option<Py<TcpServer>>,
+    closed: AtomicBool,
+    /// Short sections with the interpreter's lock held; nothing of Python's is called or dropped under it.
+    pub(crate) state: Mutex<State>,
+}
+
+impl Socket {
+    /// A socket in `life`, not yet in the loop's table.
+    pub fn make(
+        py: Python<'_>,
+        core: Arc<Core>,
+        link: Arc<Link>,
+        callbacks: Callbacks,
+        half_open: bool,
+        server: Option<Py<TcpServer>>,
+    ) -> PyResult<Py<Self>> {
+        let life = if server.is_some() { Life::Open } else { Life::Idle };
+        link.set_wants_flushed(callbacks.write.is_some());
+        let state =
+            State { life, callbacks, reading: true, half_open, held: VecDeque::new(), data: None };
+        Py::new(py, Self { core, link, server, closed: AtomicBool::new(false), state: Mutex::new(state) })
+    }
+
+    /// Begins to connect; errors come to the `event_cb`.
+    pub fn connect(slf: &Bound<'_, Self>, host: Host, local: Option<SocketAddr>) -> PyResult<()> {
+        let socket = slf.get();
+        if !socket.step(Step::Connect) {
+            return Err(if socket.is_closed() {
+                condition::socket_closed(slf)
+            } else {
+                condition::connected_twice(slf)
+            });
+        }
+        socket.core.insert(socket.link.key, Entry::Socket(slf.clone().unbind()));
+        connect::start(&socket.core.hub, &socket.link, Target { host, local });
+        Ok(())
+    }
+
+    /// Moves the socket on; false: its state refuses.
+    pub fn step(&self, step: Step) -> bool {
+        let mut state = self.state.lock();
+        match state.life.after(step) {
+            Some(next) => {
+                state.life = next;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Whether the app is done with it.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// Whether it came from a server.
+    pub fn is_accepted(&self) -> bool {
+        self.server.is_some()
+    }
+
+    /// Peer's address for messages: `1.2.3.4:80`, `[::1]:80`.
+    pub fn peer_text(&self) -> Option<String> {
+        self.link.addresses().map(|(peer, _)| peer.to_string())
+    }
+
+    /// Closes it: no callback starts from here on, all are let go. False: it was closed before.
+    pub fn end(slf: &Bound<'_, Self>, force: bool) -> bool {
+        let socket = slf.get();
+        if socket.closed.swap(true, Ordering::SeqCst) {
+            return false;
+        }
+        let (life, dropped) = {
+            let mut state = socket.state.lock();
+            let life = std::mem::replace(&mut state.life, Life::Closed);
+            (life, (std::mem::take(&mut state.callbacks), std::mem::take(&mut state.held)))
+        };
+        drop(dropped);
+        if life != Life::Idle {
+            // An attempt without anything to send would be finished in vain.
+            let pointless = life == Life::Connecting && socket.link.nothing_to_send();
+            socket.link.close(&socket.core.hub, force || pointless);
+            socket.core.mark_dirty(&socket.link);
+            socket.core.nudge();
+            drop(socket.core.remove(socket.link.key));
+        }
+        true
+    }
+
+    /// The loop has ended: like [`Socket::end`], while the I/O side is gone already.
+    pub fn end_with_loop(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        let dropped = {
+            let mut state = self.state.lock();
+            state.life = Life::Closed;
+            (std::mem::take(&mut state.callbacks), std::mem::take(&mut state.held))
+        };
+        drop(dropped);
+    }
+
+    fn check_open(slf: &Bound<'_, Self>) -> PyResult<()> {
+        if slf.get().is_closed() { Err(condition::socket_closed(slf)) } else { Ok(()) }
+    }
+
+    fn replace_callbacks(&self, given: [(Option<Py<PyAny>>, fn(&mut Callbacks) -> &mut Option<Py<PyAny>>); 3]) {
+        for (callback, place) in given {
+            if callback.is_some() {
+                let old = std::mem::replace(place(&mut self.state.lock().callbacks), callback);
+                drop(old);
+            }
+        }
+    }
+
+    /// `write` after its arguments were checked.
+    pub fn stage(slf: &Bound<'_, Self>, bytes: &[u8]) -> PyResult<()> {
+        let socket = slf.get();
+        match socket.link.stage(bytes) {
+            Staged::Shut => return Err(condition::write_is_shut(slf)),
+            // Its condition is on the way to the event_cb.
+            Staged::Broken => return Ok(()),
+            Staged::Yes => {}
+        }
+        socket.core.totals.bytes_written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        socket.core.mark_dirty(&socket.link);
+        Ok(())
+    }
+
+    fn with_socket<R>(
+        slf: &Bound<'_, Self>,
+        apply: impl FnOnce(socket2::SockRef<'_>) -> std::io::Result<R>,
+    ) -> PyResult<R> {
+        Self::check_open(slf)?;
+        let Some(stream) = slf.get().link.stream() else {
+            return Err(PyValueError::new_err("the socket is not connected yet"));
+        };
+        Ok(apply(socket2::SockRef::from(&*stream))?)
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if self.state.lock().life == Life::Idle {
+            // Never in the table, so no `Gone` will free its key.
+            self.core.hub.free_key(self.link.key);
+        }
+    }
+}
+
+/// `getsockname()`'s form: (host, port), and flow and scope for IPv6.
+pub fn address_tuple<'py>(py: Python<'py>, address: SocketAddr) -> PyResult<Bound<'py, PyAny>> {
+    match address {
+        SocketAddr::V4(v4) => Ok((v4.ip().to_string(), v4.port()).into_pyobject(py)?.into_any()),
+        SocketAddr::V6(v6) => {
+            Ok((v6.ip().to_string(), v6.port(), v6.flowinfo(), v6.scope_id()).into_pyobject(py)?.into_any())
+        }
+    }
+}
+
+#[pymethods]
+impl Socket {
+    /// Buffers `data` and sends it at the latest when the loop's current batch of callbacks ends.
+    ///
+    /// Args:
+    ///     data: bytes-like (C-contiguous; a mutable one is copied now) or str (sent as UTF-8).
+    ///     read_cb, write_cb, event_cb: replace the socket's from now on, where given.
+    ///     start, end: send `data[start:end]` (counted in bytes, within the data).
+    ///
+    /// Raises `SocketClosed`, `TcpBrokenPipe` after `shutdown_write()`, `TypeError`, `ValueError`. Callable from any
+    /// thread; callbacks run in the loop's. What the network does to it comes to the `event_cb`. cl-async:
+    /// `write-socket-data`.
+    #[pyo3(signature = (data, *, read_cb=None, write_cb=None, event_cb=None, start=None, end=None))]
+    #[allow(clippy::too_many_arguments)]
+    pub fn write(
+        slf: &Bound<'_, Self>,
+        data: &Bound<'_, PyAny>,
+        read_cb: Option<&Bound<'_, PyAny>>,
+        write_cb: Option<&Bound<'_, PyAny>>,
+        event_cb: Option<&Bound<'_, PyAny>>,
+        start: Option<&Bound<'_, PyAny>>,
+        end: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let data = Data::from("data", data)?;
+        let mut bytes = data.as_slice()?;
+        if start.is_some() || end.is_some() {
+            bytes = args::slice(bytes, start, end)?;
+        }
+        if read_cb.is_none() && write_cb.is_none() && event_cb.is_none() {
+            Self::check_open(slf)?;
+            return Self::stage(slf, bytes);
+        }
+        let read_cb = args::callback("read_cb", read_cb)?;
+        let write_cb = args::callback("write_cb", write_cb)?;
+        let event_cb = args::callback("event_cb", event_cb)?;
+        // Only now: converting the data and looking at callables may run Python that closes the socket.
+        Self::check_open(slf)?;
+        let socket = slf.get();
+        if write_cb.is_some() {
+            socket.link.set_wants_flushed(true);
+        }
+        Self::stage(slf, bytes)?;
+        socket.replace_callbacks([
+            (read_cb, |callbacks| &mut callbacks.read),
+            (write_cb, |callbacks| &mut callbacks.write),
+            (event_cb, |callbacks| &mut callbacks.event),
+        ]);
+        Ok(())
+    }
+
+    /// Closes the socket: no further callback of it runs, its callbacks are let go.
+    ///
+    /// What was written before is still sent in the background (given up after the write timeout, else 30 seconds,
+    /// without progress), unless `force`, which drops it and resets the connection. Raises `SocketClosed` if it is
+    /// closed already. Callable from any thread. cl-async: `close-socket`.
+    #[pyo3(signature = (force=false))]
+    pub fn close(slf: &Bound<'_, Self>, force: bool) -> PyResult<()> {
+        if Self::end(slf, force) { Ok(()) } else { Err(condition::socket_closed(slf)) }
+    }
+
+    /// Whether the socket was closed, by the app or with its condition.
+    #[getter]
+    pub fn closed(&self) -> bool {
+        self.is_closed()
+    }
+
+    /// Anything of the app's; None at first.
+    #[getter]
+    pub fn data(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.state.lock().data.as_ref().map(|data| data.clone_ref(py))
+    }
+
+    #[setter]
+    fn set_data(&self, data: Option<Py<PyAny>>) {
+        let old = std::mem::replace(&mut self.state.lock().data, data);
+        drop(old);
+    }
+
+    /// The `TcpServer` it came from, or None.
+    #[getter]
+    fn server(&self, py: Python<'_>) -> Option<Py<TcpServer>> {
+        self.server.as_ref().map(|server| server.clone_ref(py))
+    }
+
+    /// The peer's address as `getpeername()` gives it, or None before the connection is established.
+    #[getter]
+    fn peername<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.link.addresses().map(|(peer, _)| address_tuple(py, peer)).transpose()
+    }
+
+    /// The own address as `getsockname()` gives it, or None before the connection is established.
+    #[getter]
+    fn sockname<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.link.addresses().map(|(_, own)| address_tuple(py, own)).transpose()
+    }
+
+    /// Bytes received so far.
+    #[getter]
+    fn bytes_read(&self) -> u64 {
+        self.link.bytes_received()
+    }
+
+    /// Bytes taken by the kernel so far.
+    #[getter]
+    fn bytes_written(&self) -> u64 {
+        self.link.bytes_sent()
+    }
+
+    /// Bytes written and not yet taken by the kernel.
+    #[getter]
+    fn write_buffer_size(&self) -> usize {
+        self.link.write_buffer_size()
+    }
+
+    /// Tells when much waits to be sent.
+    ///
+    /// Args:
+    ///     high: bytes; more than this left after a flush gives `TcpBufferFull` to the `event_cb`.
+    ///     low: bytes (at most `high`); fallen to this gives `TcpBufferDrained`.
+    ///
+    /// Nothing is refused at the limit: the app stops writing. Raises `SocketClosed`, `TypeError`, `ValueError`.
+    fn set_write_buffer_limits(slf: &Bound<'_, Self>, high: &Bound<'_, PyAny>, low: &Bound<'_, PyAny>) -> PyResult<()> {
+        let marks = Marks { high: args::whole("high", high, 0)?, low: args::whole("low", low, 0)? };
+        if marks.low > marks.high {
+            let (low, high) = (marks.low, marks.high);
+            return Err(PyValueError::new_err(format!("low must be at most high, not {low} with high={high}")));
+        }
+        Self::check_open(slf)?;
+        slf.get().link.set_marks(Some(marks));
+        Ok(())
+    }
+
+    /// Stops reading and/or writing; nothing is lost, and the peer feels TCP's own backpressure.
+    ///
+    /// While reading is disabled no data and no end of stream are told and the read timeout stands still; while
+    /// writing is disabled nothing is sent and the write timeout stands still. Raises `SocketClosed`. Callable from
+    /// any thread. cl-async: `disable-socket`.
+    #[pyo3(signature = (*, read=false, write=false))]
+    pub fn disable(slf: &Bound<'_, Self>, read: bool, write: bool) -> PyResult<()> {
+        Self::check_open(slf)?;
+        let socket = slf.get();
+        if read {
+            socket.state.lock().reading = false;
+            socket.link.set_reading(&socket.core.hub, false);
+        }
+        if write {
+            socket.link.set_writing(&socket.core.hub, false);
+        }
+        socket.core.nudge();
+        Ok(())
+    }
+
+    /// Starts reading and/or writing again; timeouts start afresh. Raises `SocketClosed`. Callable from any thread.
+    /// cl-async: `enable-socket`.
+    #[pyo3(signature = (*, read=false, write=false))]
+    pub fn enable(slf: &Bound<'_, Self>, read: bool, write: bool) -> PyResult<()> {
+        Self::check_open(slf)?;
+        let socket = slf.get();
+        if read {
+            let resume = {
+                let mut state = socket.state.lock();
+                !std::mem::replace(&mut state.reading, true) && !state.held.is_empty()
+            };
+            socket.link.set_reading(&socket.core.hub, true);
+            if resume {
+                let resumed = slf.clone().unbind();
+                socket.core.post(|posts| posts.resumed.push(resumed));
+            }
+        }
+        if write {
+            socket.link.set_writing(&socket.core.hub, true);
+            socket.core.mark_dirty(&socket.link);
+        }
+        socket.core.nudge();
+        Ok(())
+    }
+
+    /// Replaces both timeouts.
+    ///
+    /// Args:
+    ///     read_sec: seconds without anything received (int or float).
+    ///     write_sec: seconds in which bytes wait to be sent and none are taken.
+    ///
+    /// None, zero, a negative number or infinity: none. Either gives `TcpTimeout` to the `event_cb` and closes the
+    /// socket. Raises `SocketClosed`, `TypeError`, `ValueError`. cl-async: `set-socket-timeouts`.
+    pub fn set_timeouts(
+        slf: &Bound<'_, Self>,
+        read_sec: Option<&Bound<'_, PyAny>>,
+        write_sec: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let timeouts: Timeouts = args::timeouts(("read_sec", read_sec), ("write_sec", write_sec))?;
+        Self::check_open(slf)?;
+        let socket = slf.get();
+        socket.link.change_timeouts(&socket.core.hub, timeouts);
+        socket.core.nudge();
+        Ok(())
+    }
+
+    /// Half close: a FIN after all that was written. Reading goes on; a later write raises `TcpBrokenPipe`.
+    /// Raises `SocketClosed`.
+    fn shutdown_write(slf: &Bound<'_, Self>) -> PyResult<()> {
+        Self::check_open(slf)?;
+        let socket = slf.get();
+        socket.link.shutdown_write();
+        socket.core.mark_dirty(&socket.link);
+        Ok(())
+    }
+
+    /// The descriptor's number; -1 before the connection exists. Raises `SocketClosed`.
+    fn fileno(slf: &Bound<'_, Self>) -> PyResult<i32> {
+        use std::os::fd::AsRawFd;
+        Self::check_open(slf)?;
+        Ok(slf.get().link.stream().map_or(-1, |stream| stream.as_raw_fd()))
+    }
+
+    /// Whether small segments are sent at once (TCP_NODELAY; the default). Raises `SocketClosed`, `ValueError` before
+    /// the connection exists, `OSError`.
+    fn set_nodelay(slf: &Bound<'_, Self>, on: bool) -> PyResult<()> {
+        Self::with_socket(slf, |socket| socket.set_tcp_nodelay(on))
+    }
+
+    /// Switches keep-alive probes of an idle connection on or off.
+    ///
+    /// Args:
+    ///     on: whether to send them.
+    ///     idle: seconds before the first (1 or more; None: the system's).
+    ///     interval: seconds between two.
+    ///     count: unanswered probes after which the connection is given up.
+    ///
+    /// Raises `SocketClosed`, `ValueError` before the connection exists, `TypeError`, `OSError`.
+    #[pyo3(signature = (on, *, idle=None, interval=None, count=None))]
+    fn set_keepalive(
+        slf: &Bound<'_, Self>,
+        on: bool,
+        idle: Option<&Bound<'_, PyAny>>,
+        interval: Option<&Bound<'_, PyAny>>,
+        count: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let keepalive = args::keepalive(idle, interval, count)?;
+        Self::with_socket(slf, |socket| {
+            socket.set_keepalive(on)?;
+            keepalive.map_or(Ok(()), |keepalive| socket.set_tcp_keepalive(&keepalive).and(socket.set_keepalive(on)))
+        })
+    }
+
+    fn __repr__(&self) -> String {
+        let life = self.state.lock().life.name();
+        match self.link.addresses() {
+            Some((peer, own)) => format!("<asynctcp.Socket {life} {own} -> {peer}>"),
+            None => format!("<asynctcp.Socket {life}>"),
+        }
+    }
+
+    fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        visit.call(&self.server)?;
+        if let Some(state) = self.state.try_lock() {
+            state.callbacks.visit(&visit)?;
+            visit.call(&state.data)?;
+        }
+        Ok(())
+    }
+
+    fn __clear__(&self) {
+        let dropped = {
+            let mut state = self.state.lock();
+            (std::mem::take(&mut state.callbacks), state.data.take())
+        };
+        drop(dropped);
+    }
+}
