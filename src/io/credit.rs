@@ -53,6 +53,9 @@ impl Credit {
     /// The pump's side: `bytes` were delivered. True: the task waits and shall be woken.
     pub fn delivered(&self, bytes: usize, limit: usize) -> bool {
         let left = self.unread.fetch_sub(bytes, Ordering::SeqCst) - bytes;
-        left <= limit / 2 && self.paused.load(Ordering::SeqCst) && self.paused.swap(false, Ordering::SeqCst)
+        // The flag is written only where it was set: loom cannot order a swap that changes nothing before a later pause.
+        left <= limit / 2
+            && self.paused.load(Ordering::SeqCst)
+            && self.paused.compare_exchange(true, false, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 }
