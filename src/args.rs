@@ -5,8 +5,8 @@
 use crate::io::link::Timeouts;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use socket2::TcpKeepalive;
 use pyo3::types::{PyBool, PyByteArray, PyBytes, PyFloat, PyInt, PyString};
+use socket2::TcpKeepalive;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
@@ -15,8 +15,15 @@ const LONGEST_HOST: usize = 253;
 const LONGEST_LABEL: usize = 63;
 
 fn wrong_type(name: &str, wanted: &str, value: &Bound<'_, PyAny>) -> PyErr {
-    let kind = value.get_type().name().map(|name| name.to_string()).unwrap_or_default();
-    PyTypeError::new_err(format!("{name} must be {wanted}, not {kind}: {}", shown(value)))
+    let kind = value
+        .get_type()
+        .name()
+        .map(|name| name.to_string())
+        .unwrap_or_default();
+    PyTypeError::new_err(format!(
+        "{name} must be {wanted}, not {kind}: {}",
+        shown(value)
+    ))
 }
 
 fn wrong_value(name: &str, wanted: &str, value: &Bound<'_, PyAny>) -> PyErr {
@@ -44,7 +51,11 @@ pub fn callback(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option
 
 /// A callable.
 pub fn required_callback(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-    if value.is_callable() { Ok(value.clone().unbind()) } else { Err(wrong_type(name, "callable", value)) }
+    if value.is_callable() {
+        Ok(value.clone().unbind())
+    } else {
+        Err(wrong_type(name, "callable", value))
+    }
 }
 
 /// A port: an int from `least` to 65535.
@@ -63,7 +74,10 @@ pub fn whole<T: TryFrom<i64>>(name: &str, value: &Bound<'_, PyAny>, least: i64) 
     if !value.is_instance_of::<PyInt>() || value.is_instance_of::<PyBool>() {
         return Err(wrong_type(name, "an int", value));
     }
-    let number = value.extract::<i64>().ok().filter(|number| *number >= least);
+    let number = value
+        .extract::<i64>()
+        .ok()
+        .filter(|number| *number >= least);
     number
         .and_then(|number| T::try_from(number).ok())
         .ok_or_else(|| wrong_value(name, &format!("at least {least} and not too large"), value))
@@ -75,7 +89,10 @@ pub fn optional_whole<T: TryFrom<i64>>(
     value: Option<&Bound<'_, PyAny>>,
     least: i64,
 ) -> PyResult<Option<T>> {
-    value.filter(|value| !value.is_none()).map(|value| whole(name, value, least)).transpose()
+    value
+        .filter(|value| !value.is_none())
+        .map(|value| whole(name, value, least))
+        .transpose()
 }
 
 /// A backlog; -1: None, the system's maximum.
@@ -90,18 +107,26 @@ fn seconds(name: &str, value: &Bound<'_, PyAny>) -> PyResult<f64> {
     }
     // An int beyond a float's range is as good as infinite.
     let seconds = value.extract::<f64>().unwrap_or(f64::INFINITY);
-    if seconds.is_nan() { Err(wrong_value(name, "a number", value)) } else { Ok(seconds) }
+    if seconds.is_nan() {
+        Err(wrong_value(name, "a number", value))
+    } else {
+        Ok(seconds)
+    }
 }
 
 /// A timeout in seconds; None, zero, a negative number or infinity: none.
 pub fn timeout(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Duration>> {
-    let Some(value) = value.filter(|value| !value.is_none()) else { return Ok(None) };
+    let Some(value) = value.filter(|value| !value.is_none()) else {
+        return Ok(None);
+    };
     let seconds = seconds(name, value)?;
     if seconds <= 0.0 {
         return Ok(None);
     }
     // What a Duration cannot hold is longer than anything will run.
-    Ok(Duration::try_from_secs_f64(seconds).ok().filter(|timeout| timeout.as_secs() < u64::from(u32::MAX)))
+    Ok(Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|timeout| timeout.as_secs() < u64::from(u32::MAX)))
 }
 
 /// Both timeouts of a socket.
@@ -109,12 +134,17 @@ pub fn timeouts(
     read: (&str, Option<&Bound<'_, PyAny>>),
     write: (&str, Option<&Bound<'_, PyAny>>),
 ) -> PyResult<Timeouts> {
-    Ok(Timeouts { read: timeout(read.0, read.1)?, write: timeout(write.0, write.1)? })
+    Ok(Timeouts {
+        read: timeout(read.0, read.1)?,
+        write: timeout(write.0, write.1)?,
+    })
 }
 
 /// A delay in seconds: not negative, not NaN; None is 0.
 pub fn delay(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Duration> {
-    let Some(given) = value.filter(|value| !value.is_none()) else { return Ok(Duration::ZERO) };
+    let Some(given) = value.filter(|value| !value.is_none()) else {
+        return Ok(Duration::ZERO);
+    };
     let seconds = seconds(name, given)?;
     if seconds < 0.0 {
         return Err(wrong_value(name, "zero or more seconds", given));
@@ -171,7 +201,9 @@ pub enum HostArg {
 
 /// A host that is not empty.
 pub fn host(name: &str, value: &Bound<'_, PyAny>) -> PyResult<HostArg> {
-    let Ok(text) = value.cast::<PyString>() else { return Err(wrong_type(name, "a str", value)) };
+    let Ok(text) = value.cast::<PyString>() else {
+        return Err(wrong_type(name, "a str", value));
+    };
     let text = match text.to_str() {
         Ok(text) => text.to_owned(),
         Err(_) => return Err(wrong_value(name, "a host without surrogates", value)),
@@ -185,23 +217,45 @@ pub fn host(name: &str, value: &Bound<'_, PyAny>) -> PyResult<HostArg> {
     if let Some(address) = literal(&text) {
         return Ok(HostArg::Literal(address));
     }
-    let ascii = if text.is_ascii() { text } else { idna(name, value)? };
-    let labels_fit = ascii.split('%').next().unwrap_or("").split('.').all(|label| label.len() <= LONGEST_LABEL);
+    let ascii = if text.is_ascii() {
+        text
+    } else {
+        idna(name, value)?
+    };
+    let labels_fit = ascii
+        .split('%')
+        .next()
+        .unwrap_or("")
+        .split('.')
+        .all(|label| label.len() <= LONGEST_LABEL);
     if ascii.len() > LONGEST_HOST || !labels_fit {
-        return Err(wrong_value(name, "a host of at most 253 characters in labels of at most 63", value));
+        return Err(wrong_value(
+            name,
+            "a host of at most 253 characters in labels of at most 63",
+            value,
+        ));
     }
     Ok(HostArg::Name(ascii))
 }
 
 /// Where a server listens; None: any address.
 pub fn bind_host(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<HostArg>> {
-    let any = value.is_none() || value.cast::<PyString>().is_ok_and(|text| text.len().is_ok_and(|len| len == 0));
-    if any { Ok(None) } else { host(name, value).map(Some) }
+    let any = value.is_none()
+        || value
+            .cast::<PyString>()
+            .is_ok_and(|text| text.len().is_ok_and(|len| len == 0));
+    if any {
+        Ok(None)
+    } else {
+        host(name, value).map(Some)
+    }
 }
 
 /// The own address to connect from: (host, port), the host a literal.
 pub fn local_address(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<SocketAddr>> {
-    let Some(value) = value.filter(|value| !value.is_none()) else { return Ok(None) };
+    let Some(value) = value.filter(|value| !value.is_none()) else {
+        return Ok(None);
+    };
     let Ok((address, number)) = value.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>() else {
         return Err(wrong_type(name, "a tuple (host, port)", value));
     };
@@ -236,7 +290,11 @@ fn scope(zone: &str) -> Option<u32> {
 
 fn idna(name: &str, value: &Bound<'_, PyAny>) -> PyResult<String> {
     let encoded = value.call_method1("encode", ("idna",));
-    let encoded = encoded.and_then(|encoded| encoded.call_method1("decode", ("ascii",))?.extract::<String>());
+    let encoded = encoded.and_then(|encoded| {
+        encoded
+            .call_method1("decode", ("ascii",))?
+            .extract::<String>()
+    });
     encoded.map_err(|_| wrong_value(name, "a host that IDNA can encode", value))
 }
 
@@ -258,16 +316,26 @@ impl<'py> Data<'py> {
         }
         if let Ok(text) = value.cast::<PyString>() {
             // Encodes now, so that a lone surrogate is an error of the call.
-            text.to_str()?;
+            text.to_str()
+                .map_err(|_| wrong_value(name, "encodable as UTF-8", value))?;
             return Ok(Self::Text(text.clone()));
         }
         if let Ok(array) = value.cast::<PyByteArray>() {
             return Ok(Self::Copy(array.to_vec()));
         }
-        let view = value.py().import("builtins")?.getattr("memoryview")?.call1((value,));
-        let Ok(view) = view else { return Err(wrong_type(name, "bytes-like or str", value)) };
+        let view = value
+            .py()
+            .import("builtins")?
+            .getattr("memoryview")?
+            .call1((value,));
+        let Ok(view) = view else {
+            return Err(wrong_type(name, "bytes-like or str", value));
+        };
         if !view.getattr("c_contiguous")?.extract::<bool>()? {
-            return Err(PyTypeError::new_err(format!("{name} must be C-contiguous, not {}", shown(value))));
+            return Err(PyTypeError::new_err(format!(
+                "{name} must be C-contiguous, not {}",
+                shown(value)
+            )));
         }
         let bytes = view.call_method0("tobytes")?;
         Ok(Self::Bytes(bytes.cast_into()?))
@@ -293,7 +361,11 @@ pub fn slice<'a>(
         Some(value) if !value.is_none() => {
             let outside = || wrong_value(name, &format!("from 0 to {}", bytes.len()), value);
             whole::<usize>(name, value, i64::MIN).map_err(|error| {
-                if error.is_instance_of::<PyTypeError>(value.py()) { error } else { outside() }
+                if error.is_instance_of::<PyTypeError>(value.py()) {
+                    error
+                } else {
+                    outside()
+                }
             })
         }
         _ => Ok(default),

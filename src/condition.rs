@@ -9,12 +9,16 @@ use pyo3::types::PyModule;
 static CONDITIONS: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
 
 fn class<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
-    let module = CONDITIONS.get_or_try_init(py, || py.import("asynctcp.conditions").map(Bound::unbind))?;
+    let module =
+        CONDITIONS.get_or_try_init(py, || py.import("asynctcp.conditions").map(Bound::unbind))?;
     module.bind(py).getattr(name)
 }
 
 /// `name` with its peer's address filled in.
-fn about<'py>(socket: &Bound<'py, Socket>, condition: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+fn about<'py>(
+    socket: &Bound<'py, Socket>,
+    condition: Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
     condition.setattr("peer", socket.get().peer_text())?;
     Ok(condition)
 }
@@ -29,7 +33,9 @@ pub fn failure<'py>(socket: &Bound<'py, Socket>, failure: &Failure) -> PyResult<
     let py = socket.py();
     let (code, message) = (failure.code(), failure.message());
     let condition = match failure {
-        Failure::Lookup(lookup) => class(py, "DnsError")?.call1((code, message, &lookup.host, socket))?,
+        Failure::Lookup(lookup) => {
+            class(py, "DnsError")?.call1((code, message, &lookup.host, socket))?
+        }
         _ => class(py, "condition_from_errno")?.call1((code, message, socket))?,
     };
     about(socket, condition)
@@ -52,23 +58,37 @@ fn raised(condition: PyResult<Bound<'_, PyAny>>) -> PyErr {
 /// An operation on a closed socket.
 pub fn socket_closed(socket: &Bound<'_, Socket>) -> PyErr {
     let message = "socket is closed";
-    raised(class(socket.py(), "SocketClosed").and_then(|class| class.call1((libc::EBADF, message, socket))))
+    raised(
+        class(socket.py(), "SocketClosed")
+            .and_then(|class| class.call1((libc::EBADF, message, socket))),
+    )
 }
 
 /// A write after the half close.
 pub fn write_is_shut(socket: &Bound<'_, Socket>) -> PyErr {
     let message = "the sending side was shut down";
-    raised(class(socket.py(), "TcpBrokenPipe").and_then(|class| class.call1((libc::EPIPE, message, socket))))
+    raised(
+        class(socket.py(), "TcpBrokenPipe")
+            .and_then(|class| class.call1((libc::EPIPE, message, socket))),
+    )
 }
 
 /// A second connect.
 pub fn connected_twice(socket: &Bound<'_, Socket>) -> PyErr {
     let message = "the socket is connected or connecting already";
-    raised(class(socket.py(), "TcpError").and_then(|class| class.call1((libc::EISCONN, message, socket))))
+    raised(
+        class(socket.py(), "TcpError")
+            .and_then(|class| class.call1((libc::EISCONN, message, socket))),
+    )
 }
 
 /// A server that cannot listen.
-pub fn bind_error(py: Python<'_>, failure: &Failure, address: &Bound<'_, PyAny>, port: u16) -> PyErr {
+pub fn bind_error(
+    py: Python<'_>,
+    failure: &Failure,
+    address: &Bound<'_, PyAny>,
+    port: u16,
+) -> PyErr {
     let arguments = (failure.code(), failure.message(), address, port);
     raised(class(py, "TcpServerBindError").and_then(|class| class.call1(arguments)))
 }

@@ -55,7 +55,9 @@ struct Table {
 
 impl Table {
     fn slot(&mut self, key: Key) -> Option<&mut Slot> {
-        self.slots.get_mut(key.index as usize).filter(|slot| slot.generation == key.generation)
+        self.slots
+            .get_mut(key.index as usize)
+            .filter(|slot| slot.generation == key.generation)
     }
 }
 
@@ -69,6 +71,14 @@ pub struct Posts {
     pub calls: VecDeque<Call>,
     /// Sockets whose held data can be delivered.
     pub resumed: Vec<Py<Socket>>,
+    /// Sockets of which a write met the failure that waits behind held data.
+    pub met: Vec<Py<Socket>>,
+}
+
+impl Posts {
+    fn is_empty(&self) -> bool {
+        self.calls.is_empty() && self.resumed.is_empty() && self.met.is_empty()
+    }
 }
 
 /// Where a loop is in its life.
@@ -126,9 +136,12 @@ impl Core {
 
     /// The loop of this thread, or `EventLoopError`.
     pub fn current(py: Python<'_>) -> PyResult<Arc<Self>> {
-        CURRENT
-            .with_borrow(Clone::clone)
-            .ok_or_else(|| condition::loop_error(py, "no event loop runs in this thread: see start_event_loop()"))
+        CURRENT.with_borrow(Clone::clone).ok_or_else(|| {
+            condition::loop_error(
+                py,
+                "no event loop runs in this thread: see start_event_loop()",
+            )
+        })
     }
 
     /// Makes this the thread's loop; returns the one before.
@@ -138,7 +151,11 @@ impl Core {
 
     /// Whether this thread runs the loop.
     pub fn is_current(&self) -> bool {
-        CURRENT.with_borrow(|current| current.as_ref().is_some_and(|core| std::ptr::eq(&raw const **core, self)))
+        CURRENT.with_borrow(|current| {
+            current
+                .as_ref()
+                .is_some_and(|core| std::ptr::eq(&raw const **core, self))
+        })
     }
 
     /// Where the loop is in its life.
@@ -183,13 +200,21 @@ impl Core {
             table.slots.resize_with(index + 1, Slot::default);
         }
         table.used += 1;
-        table.slots[index] = Slot { generation: key.generation, entry: Some(entry), gone: false };
+        table.slots[index] = Slot {
+            generation: key.generation,
+            entry: Some(entry),
+            gone: false,
+        };
     }
 
     /// The entry of `key`, unless it is gone.
     pub fn entry(&self, py: Python<'_>, key: Key) -> Option<Entry> {
         let mut table = self.table.lock();
-        table.slot(key)?.entry.as_ref().map(|entry| entry.clone_ref(py))
+        table
+            .slot(key)?
+            .entry
+            .as_ref()
+            .map(|entry| entry.clone_ref(py))
     }
 
     /// The socket of `key`.
@@ -219,7 +244,11 @@ impl Core {
     pub fn gone(&self, key: Key) {
         let waits = {
             let mut table = self.table.lock();
-            table.slot(key).filter(|slot| slot.entry.is_some()).map(|slot| slot.gone = true).is_some()
+            table
+                .slot(key)
+                .filter(|slot| slot.entry.is_some())
+                .map(|slot| slot.gone = true)
+                .is_some()
         };
         if !waits {
             self.hub.free_key(key);
@@ -230,7 +259,11 @@ impl Core {
     pub fn take_all(&self) -> Vec<Entry> {
         let mut table = self.table.lock();
         table.used = 0;
-        table.slots.drain(..).filter_map(|slot| slot.entry).collect()
+        table
+            .slots
+            .drain(..)
+            .filter_map(|slot| slot.entry)
+            .collect()
     }
 
     /// How many servers, accepted sockets and outgoing sockets are open.
@@ -286,13 +319,20 @@ impl Core {
 
     /// Whether anything was left.
     pub fn has_posts(&self) -> bool {
-        let posts = self.posts.lock();
-        !posts.calls.is_empty() || !posts.resumed.is_empty()
+        !self.posts.lock().is_empty()
     }
 
     /// Visits what the loop owns, for Python's garbage collector: no lock is waited for.
     pub fn visit_entries(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
-        let Some(table) = self.table.try_lock() else { return Ok(()) };
+        if let Some(posts) = self.posts.try_lock() {
+            for (function, arguments) in &posts.calls {
+                visit.call(function)?;
+                visit.call(arguments)?;
+            }
+        }
+        let Some(table) = self.table.try_lock() else {
+            return Ok(());
+        };
         for entry in table.slots.iter().filter_map(|slot| slot.entry.as_ref()) {
             match entry {
                 Entry::Socket(socket) => visit.call(socket)?,

@@ -11,6 +11,7 @@ use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
 /// What the app said about exceptions of its callbacks.
@@ -46,14 +47,21 @@ fn handler_for<'py>(
     if let Some(event_cb) = event_cb {
         return Ok(Some(event_cb.into_bound(py)));
     }
-    let custom = DEFAULT_HANDLER.lock().as_ref().map(|handler| handler.clone_ref(py));
+    let custom = DEFAULT_HANDLER
+        .lock()
+        .as_ref()
+        .map(|handler| handler.clone_ref(py));
     if let Some(custom) = custom {
         return Ok(Some(custom.into_bound(py)));
     }
     if ignorable {
         return Ok(None);
     }
-    Ok(Some(LIBRARY_HANDLER.import(py, "asynctcp._handlers", "default_event_handler")?.clone()))
+    Ok(Some(
+        LIBRARY_HANDLER
+            .import(py, "asynctcp._handlers", "default_event_handler")?
+            .clone(),
+    ))
 }
 
 /// Calls callbacks of one loop and deals with their exceptions.
@@ -82,7 +90,9 @@ impl Dispatcher<'_> {
             Catch::Nothing => return Err(error),
             Catch::With(function) => drop(function.bind(py).call1((error.into_value(py),))?),
             Catch::All { to_event_cb: true } if event_cb.is_some() => {
-                if let Some(Err(second)) = event_cb.map(|event_cb| event_cb.bind(py).call1((error.value(py),)).map(drop)) {
+                if let Some(Err(second)) =
+                    event_cb.map(|event_cb| event_cb.bind(py).call1((error.value(py),)).map(drop))
+                {
                     if !second.is_instance_of::<PyException>(py) {
                         return Err(second);
                     }
@@ -127,7 +137,12 @@ impl Dispatcher<'_> {
     }
 
     /// A new connection.
-    pub fn accepted(&self, py: Python<'_>, listener: Key, link: std::sync::Arc<crate::io::Link>) -> PyResult<()> {
+    pub fn accepted(
+        &self,
+        py: Python<'_>,
+        listener: Key,
+        link: std::sync::Arc<crate::io::Link>,
+    ) -> PyResult<()> {
         let Some(Entry::Server(server)) = self.core.entry(py, listener) else {
             // The server's end was seen before; nobody can serve this connection.
             link.close(&self.core.hub, true);
@@ -139,7 +154,9 @@ impl Dispatcher<'_> {
 
     /// An outgoing connection is established.
     pub fn connected(&self, py: Python<'_>, key: Key) -> PyResult<()> {
-        let Some(socket) = self.core.socket(py, key) else { return Ok(()) };
+        let Some(socket) = self.core.socket(py, key) else {
+            return Ok(());
+        };
         socket.get().step(Step::Establish);
         self.connect_cb(socket.bind(py))
     }
@@ -148,14 +165,23 @@ impl Dispatcher<'_> {
         let py = socket.py();
         // Called once, so it is let go now.
         let callback = socket.get().state.lock().callbacks.connect.take();
-        let Some(callback) = callback else { return Ok(()) };
-        self.call(callback.bind(py), (socket,), || event_cb(socket), Some(socket))
+        let Some(callback) = callback else {
+            return Ok(());
+        };
+        self.call(
+            callback.bind(py),
+            (socket,),
+            || event_cb(socket),
+            Some(socket),
+        )
     }
 
     /// Bytes came in.
     pub fn data(&self, py: Python<'_>, key: Key, bytes: &[u8]) -> PyResult<()> {
         self.core.hub.taken(bytes.len());
-        let Some(socket) = self.core.socket(py, key) else { return Ok(()) };
+        let Some(socket) = self.core.socket(py, key) else {
+            return Ok(());
+        };
         let socket = socket.bind(py);
         {
             let mut state = socket.get().state.lock();
@@ -172,33 +198,79 @@ impl Dispatcher<'_> {
         let py = socket.py();
         let me = socket.get();
         self.core.hub.delivered(&me.link, bytes.len());
-        self.core.totals.bytes_read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        self.core
+            .totals
+            .bytes_read
+            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
         // Made before the callback is looked up: an allocation may collect garbage, whose `__del__` may close us.
         let data = PyBytes::new(py, bytes);
-        let callback = me.state.lock().callbacks.read.as_ref().map(|callback| callback.clone_ref(py));
-        let Some(callback) = callback else { return Ok(()) };
-        self.call(callback.bind(py), (socket, data), || event_cb(socket), Some(socket))
+        let callback = me
+            .state
+            .lock()
+            .callbacks
+            .read
+            .as_ref()
+            .map(|callback| callback.clone_ref(py));
+        let Some(callback) = callback else {
+            return Ok(());
+        };
+        self.call(
+            callback.bind(py),
+            (socket, data),
+            || event_cb(socket),
+            Some(socket),
+        )
     }
 
     /// All that was written is with the kernel.
     pub fn flushed(&self, py: Python<'_>, key: Key) -> PyResult<()> {
-        let Some(socket) = self.core.socket(py, key) else { return Ok(()) };
+        let Some(socket) = self.core.socket(py, key) else {
+            return Ok(());
+        };
         let socket = socket.bind(py);
-        let callback = socket.get().state.lock().callbacks.write.as_ref().map(|callback| callback.clone_ref(py));
-        let Some(callback) = callback else { return Ok(()) };
-        self.call(callback.bind(py), (socket,), || event_cb(socket), Some(socket))
+        if !socket.get().link.is_flushed() {
+            // More was written since; the flush of that will be told.
+            return Ok(());
+        }
+        let callback = socket
+            .get()
+            .state
+            .lock()
+            .callbacks
+            .write
+            .as_ref()
+            .map(|callback| callback.clone_ref(py));
+        let Some(callback) = callback else {
+            return Ok(());
+        };
+        self.call(
+            callback.bind(py),
+            (socket,),
+            || event_cb(socket),
+            Some(socket),
+        )
     }
 
     /// `TcpBufferFull` or `TcpBufferDrained`.
     pub fn buffer(&self, py: Python<'_>, key: Key, class: &str) -> PyResult<()> {
-        let Some(socket) = self.core.socket(py, key) else { return Ok(()) };
+        let Some(socket) = self.core.socket(py, key) else {
+            return Ok(());
+        };
         let socket = socket.bind(py);
-        self.tell(py, event_cb(socket), true, || condition::info(class, socket), Some(socket))
+        self.tell(
+            py,
+            event_cb(socket),
+            true,
+            || condition::info(class, socket),
+            Some(socket),
+        )
     }
 
     /// End of stream.
     pub fn eof(&self, py: Python<'_>, key: Key) -> PyResult<()> {
-        let Some(socket) = self.core.socket(py, key) else { return Ok(()) };
+        let Some(socket) = self.core.socket(py, key) else {
+            return Ok(());
+        };
         let socket = socket.bind(py);
         {
             let mut state = socket.get().state.lock();
@@ -262,7 +334,13 @@ impl Dispatcher<'_> {
     pub fn accept_failed(&self, server: &Bound<'_, TcpServer>, failure: &Failure) -> PyResult<()> {
         let py = server.py();
         let event_cb = server.get().event_cb(py);
-        self.tell(py, event_cb, false, || TcpServer::accept_error(server, failure), None)
+        self.tell(
+            py,
+            event_cb,
+            false,
+            || TcpServer::accept_error(server, failure),
+            None,
+        )
     }
 
     /// A task ended.
@@ -271,6 +349,50 @@ impl Dispatcher<'_> {
         if let Some(Entry::Server(server)) = self.core.entry(py, key) {
             server.get().end();
             drop(self.core.remove(key));
+        }
+    }
+
+    /// A read or write timeout, unless the app changed its mind since.
+    pub fn timed_out(
+        &self,
+        py: Python<'_>,
+        key: Key,
+        epoch: u32,
+        failure: &Failure,
+    ) -> PyResult<()> {
+        let Some(socket) = self.core.socket(py, key) else {
+            return Ok(());
+        };
+        let socket = socket.bind(py);
+        if socket.get().link.epoch() != epoch {
+            return Ok(());
+        }
+        let told = self.tell(
+            py,
+            event_cb(socket),
+            false,
+            || condition::failure(socket, failure),
+            Some(socket),
+        );
+        Socket::end(socket, matches!(failure, Failure::Stalled(_)));
+        told
+    }
+
+    /// A write met a failure that waits behind held data: it is told at once.
+    pub fn met(&self, socket: &Bound<'_, Socket>) -> PyResult<()> {
+        let failure = {
+            let mut state = socket.get().state.lock();
+            let held = std::mem::take(&mut state.held);
+            let (failed, others) = held
+                .into_iter()
+                .partition(|held| matches!(held, Held::Failed(_)));
+            let failed: VecDeque<Held> = failed;
+            state.held = others;
+            failed.into_iter().next()
+        };
+        match failure {
+            Some(Held::Failed(failure)) => self.deliver_failure(socket, &failure),
+            _ => Ok(()),
         }
     }
 
@@ -298,7 +420,14 @@ impl Dispatcher<'_> {
 }
 
 fn event_cb(socket: &Bound<'_, Socket>) -> Option<Py<PyAny>> {
-    socket.get().state.lock().callbacks.event.as_ref().map(|callback| callback.clone_ref(socket.py()))
+    socket
+        .get()
+        .state
+        .lock()
+        .callbacks
+        .event
+        .as_ref()
+        .map(|callback| callback.clone_ref(socket.py()))
 }
 
 /// Logs an exception of the app's with its traceback.

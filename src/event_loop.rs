@@ -36,7 +36,9 @@ pub struct LoopCore {
 impl LoopCore {
     #[new]
     #[pyo3(signature = (*, catch_app_errors=None, send_errors_to_event_cb=true, io_threads=None, read_limit=None,
-                        memory_limit=None, debug=false))]
+                        memory_limit=None, debug=false),
+           text_signature = "(*, catch_app_errors=False, send_errors_to_event_cb=True, io_threads=0, \
+                             read_limit=262144, memory_limit=67108864, debug=False)")]
     fn new(
         py: Python<'_>,
         catch_app_errors: Option<&Bound<'_, PyAny>>,
@@ -54,7 +56,12 @@ impl LoopCore {
         };
         let io_threads = args::optional_whole("io_threads", io_threads, 0)?.unwrap_or(0);
         let catch = catch_of(catch_app_errors, send_errors_to_event_cb)?;
-        Ok(Self { core: Core::new(limits), catch, io_threads, running: Mutex::new(None) })
+        Ok(Self {
+            core: Core::new(limits),
+            catch,
+            io_threads,
+            running: Mutex::new(None),
+        })
     }
 
     /// Makes it the thread's loop and starts its runtime.
@@ -69,7 +76,10 @@ impl LoopCore {
             return Err(condition::loop_error(py, message));
         }
         if me.core.life() != Life::Fresh {
-            return Err(condition::loop_error(py, "an event loop runs once: make a new one"));
+            return Err(condition::loop_error(
+                py,
+                "an event loop runs once: make a new one",
+            ));
         }
         me.core.set_life(Life::Running);
         let pump = Pump::start(&me.core, me.io_threads)?;
@@ -88,16 +98,23 @@ impl LoopCore {
     /// One turn. False: nothing is left to do.
     fn _turn(&self, py: Python<'_>) -> PyResult<bool> {
         let Some(mut running) = self.running.lock().take() else {
-            return Err(condition::loop_error(py, "the event loop is not running, or a callback turned it"));
+            return Err(condition::loop_error(
+                py,
+                "the event loop is not running, or a callback turned it",
+            ));
         };
-        let turned = running.pump.turn(py, &self.core, &self.catch, Wait::Forever);
+        let turned = running
+            .pump
+            .turn(py, &self.core, &self.catch, Wait::Forever);
         *self.running.lock() = Some(running);
         turned
     }
 
     /// Closes everything and stops the runtime. Twice does nothing.
     fn _end(&self, py: Python<'_>) -> PyResult<()> {
-        let Some(running) = self.running.lock().take() else { return Ok(()) };
+        let Some(running) = self.running.lock().take() else {
+            return Ok(());
+        };
         self.core.set_life(Life::Ended);
         let Running { pump, before } = *running;
         drop((self.close_all(), self.core.take_posts()));
@@ -125,13 +142,18 @@ impl LoopCore {
     ///
     /// Raises `EventLoopError` once the loop has ended, `TypeError` if `fn` is not callable.
     #[pyo3(signature = (r#fn, *args))]
-    fn call_soon_threadsafe(&self, r#fn: &Bound<'_, PyAny>, args: &Bound<'_, PyTuple>) -> PyResult<()> {
+    fn call_soon_threadsafe(
+        &self,
+        r#fn: &Bound<'_, PyAny>,
+        args: &Bound<'_, PyTuple>,
+    ) -> PyResult<()> {
         let function = args::required_callback("fn", r#fn)?;
         if self.core.life() == Life::Ended {
             return Err(condition::loop_error(args.py(), "the event loop has ended"));
         }
         let arguments = args.clone().unbind();
-        self.core.post(|posts| posts.calls.push_back((function, arguments)));
+        self.core
+            .post(|posts| posts.calls.push_back((function, arguments)));
         Ok(())
     }
 
@@ -148,14 +170,19 @@ impl LoopCore {
         stats.set_item("timers", self.core.timers.armed())?;
         stats.set_item("events_dispatched", totals.events.load(Ordering::Relaxed))?;
         stats.set_item("bytes_read", totals.bytes_read.load(Ordering::Relaxed))?;
-        stats.set_item("bytes_written", totals.bytes_written.load(Ordering::Relaxed))?;
+        stats.set_item(
+            "bytes_written",
+            totals.bytes_written.load(Ordering::Relaxed),
+        )?;
         stats.set_item("queued_events", queued_events)?;
         stats.set_item("queued_bytes", queued_bytes)?;
         Ok(stats)
     }
 
     fn __repr__(&self) -> String {
-        format!("<asynctcp.EventLoop {:?}>", self.core.life()).to_lowercase().replace("asynctcp.eventloop", "asynctcp.EventLoop")
+        format!("<asynctcp.EventLoop {:?}>", self.core.life())
+            .to_lowercase()
+            .replace("asynctcp.eventloop", "asynctcp.EventLoop")
     }
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
@@ -163,6 +190,10 @@ impl LoopCore {
             visit.call(function)?;
         }
         self.core.visit_entries(&visit)
+    }
+
+    fn __clear__(&self) {
+        drop(self.core.take_posts());
     }
 }
 
@@ -183,7 +214,10 @@ impl LoopCore {
     }
 
     fn dispatcher(&self) -> Dispatcher<'_> {
-        Dispatcher { core: &self.core, catch: &self.catch }
+        Dispatcher {
+            core: &self.core,
+            catch: &self.catch,
+        }
     }
 }
 

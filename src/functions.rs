@@ -53,9 +53,15 @@ pub fn tcp_connect(
         event: args::callback("event_cb", event_cb)?,
         connect: args::callback("connect_cb", connect_cb)?,
     };
-    let timeouts = args::timeouts(("read_timeout", read_timeout), ("write_timeout", write_timeout))?;
+    let timeouts = args::timeouts(
+        ("read_timeout", read_timeout),
+        ("write_timeout", write_timeout),
+    )?;
     let local = args::local_address("local_address", local_address)?;
-    let data = data.filter(|data| !data.is_none()).map(|data| Data::from("data", data)).transpose()?;
+    let data = data
+        .filter(|data| !data.is_none())
+        .map(|data| Data::from("data", data))
+        .transpose()?;
     let core = Core::current(py)?;
     let link = Link::connecting(core.hub.new_key(), timeouts);
     let socket = Socket::make(py, core, link, callbacks, allow_half_open, None)?.into_bound(py);

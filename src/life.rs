@@ -78,7 +78,10 @@ mod tests {
         ];
         for state in [Idle, Connecting, Open, HalfOpen, Closed] {
             for step in [Connect, Establish, PeerEnds, Close] {
-                let wanted = allowed.iter().find(|row| (row.0, row.1) == (state, step)).map(|row| row.2);
+                let wanted = allowed
+                    .iter()
+                    .find(|row| (row.0, row.1) == (state, step))
+                    .map(|row| row.2);
                 assert_eq!(state.after(step), wanted, "{state:?} {step:?}");
             }
         }

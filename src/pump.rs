@@ -60,7 +60,13 @@ impl Pump {
     }
 
     /// One turn; waits for events as long as nothing else is to be done. False: the loop has nothing left to do.
-    pub fn turn(&mut self, py: Python<'_>, core: &Core, catch: &Catch, longest: Wait) -> PyResult<bool> {
+    pub fn turn(
+        &mut self,
+        py: Python<'_>,
+        core: &Core,
+        catch: &Catch,
+        longest: Wait,
+    ) -> PyResult<bool> {
         if core.is_exiting() || !core.is_alive() {
             return Ok(false);
         }
@@ -83,7 +89,9 @@ impl Pump {
             link.unmark_dirty();
             match link.flush(&core.hub) {
                 Flush::Done if link.wants_flushed() => self.flushed.done.push(link.key),
-                Flush::Blocked | Flush::Nothing if link.became_full() => self.flushed.full.push(link.key),
+                Flush::Blocked | Flush::Nothing if link.became_full() => {
+                    self.flushed.full.push(link.key)
+                }
                 Flush::Done | Flush::Blocked | Flush::Nothing | Flush::Failed => {}
             }
         }
@@ -95,7 +103,8 @@ impl Pump {
         let told = !self.flushed.done.is_empty() || !self.flushed.full.is_empty();
         // While the helper drives and events wait, Python and I/O run side by side.
         if !core.hub.handover.helper_drives() || core.hub.queue.is_empty() {
-            self.driver.drive(&mut self.watch, if told { Wait::No } else { wait });
+            self.driver
+                .drive(&mut self.watch, if told { Wait::No } else { wait });
         }
         core.hub.queue.swap(&mut self.batch);
     }
@@ -106,7 +115,9 @@ impl Pump {
             self.step(py, dispatcher, |dispatcher| dispatcher.flushed(py, key))?;
         }
         for key in std::mem::take(&mut self.flushed.full) {
-            self.step(py, dispatcher, |dispatcher| dispatcher.buffer(py, key, "TcpBufferFull"))?;
+            self.step(py, dispatcher, |dispatcher| {
+                dispatcher.buffer(py, key, "TcpBufferFull")
+            })?;
         }
         // The urgent lane only wakes: signals were looked at, posts and timers follow.
         self.batch.urgent.clear();
@@ -125,8 +136,13 @@ impl Pump {
                 dispatcher.call(function.bind(py), arguments.bind(py), || None, None)
             })?;
         }
+        for socket in posts.met {
+            self.step(py, dispatcher, |dispatcher| dispatcher.met(socket.bind(py)))?;
+        }
         for socket in posts.resumed {
-            self.step(py, dispatcher, |dispatcher| dispatcher.resume(socket.bind(py)))?;
+            self.step(py, dispatcher, |dispatcher| {
+                dispatcher.resume(socket.bind(py))
+            })?;
         }
         Ok(())
     }
@@ -139,7 +155,9 @@ impl Pump {
         }
         let (now, mark) = (Instant::now(), timers.mark());
         while let Some((timer, number)) = timers.take_due(now, mark) {
-            let Some(firing) = Timer::fire(timer.bind(py), number, now) else { continue };
+            let Some(firing) = Timer::fire(timer.bind(py), number, now) else {
+                continue;
+            };
             self.step(py, dispatcher, |dispatcher| {
                 dispatcher.call(firing.callback.bind(py), (), || firing.event_cb, None)
             })?;
@@ -149,11 +167,17 @@ impl Pump {
 
     fn dispatch_events(&mut self, py: Python<'_>, dispatcher: &Dispatcher<'_>) -> PyResult<()> {
         let events = std::mem::take(&mut self.batch.events);
-        dispatcher.core.totals.events.fetch_add(events.len() as u64, Ordering::Relaxed);
+        dispatcher
+            .core
+            .totals
+            .events
+            .fetch_add(events.len() as u64, Ordering::Relaxed);
         let bytes = std::mem::take(&mut self.batch.bytes);
         let mut events = events;
         for event in events.drain(..) {
-            self.step(py, dispatcher, |dispatcher| handle(py, dispatcher, event, &bytes))?;
+            self.step(py, dispatcher, |dispatcher| {
+                handle(py, dispatcher, event, &bytes)
+            })?;
         }
         // The allocations serve the next batch.
         (self.batch.events, self.batch.bytes) = (events, bytes);
@@ -204,7 +228,14 @@ fn handle(py: Python<'_>, dispatcher: &Dispatcher<'_>, event: Event, bytes: &[u8
         Event::Accepted { listener, link } => dispatcher.accepted(py, listener, link),
         Event::Connected(key) => dispatcher.connected(py, key),
         Event::Eof(key) => dispatcher.eof(py, key),
-        Event::Failed(key, failure) | Event::AcceptFailed(key, failure) => dispatcher.failed(py, key, failure),
+        Event::Failed(key, failure) | Event::AcceptFailed(key, failure) => {
+            dispatcher.failed(py, key, failure)
+        }
+        Event::TimedOut {
+            key,
+            epoch,
+            failure,
+        } => dispatcher.timed_out(py, key, epoch, &failure),
         Event::Drained(key) => dispatcher.buffer(py, key, "TcpBufferDrained"),
         Event::Gone(key) => {
             dispatcher.gone(py, key);

@@ -4,8 +4,8 @@ use crate::args::{self, HostArg};
 use crate::condition;
 use crate::core::{Core, Entry};
 use crate::io::listener::{self, Listener, Options};
-use crate::io::{Failure, Link};
 use crate::io::sync::Mutex;
+use crate::io::{Failure, Link};
 use crate::socket::{Callbacks, Socket, address_tuple};
 use pyo3::prelude::*;
 use std::net::SocketAddr;
@@ -30,18 +30,32 @@ impl TcpServer {
         let (py, server) = (slf.py(), slf.get());
         let callbacks = server.callbacks.lock().clone_ref(py);
         let (key, owner) = (link.key, slf.clone().unbind());
-        let socket = Socket::make(py, server.core.clone(), link, callbacks, server.half_open, Some(owner))?;
+        let socket = Socket::make(
+            py,
+            server.core.clone(),
+            link,
+            callbacks,
+            server.half_open,
+            Some(owner),
+        )?;
         server.core.insert(key, Entry::Socket(socket.clone_ref(py)));
         Ok(socket)
     }
 
     /// Where its conditions go.
     pub fn event_cb(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.callbacks.lock().event.as_ref().map(|callback| callback.clone_ref(py))
+        self.callbacks
+            .lock()
+            .event
+            .as_ref()
+            .map(|callback| callback.clone_ref(py))
     }
 
     /// The condition of an accept that failed.
-    pub fn accept_error<'py>(slf: &Bound<'py, Self>, failure: &Failure) -> PyResult<Bound<'py, PyAny>> {
+    pub fn accept_error<'py>(
+        slf: &Bound<'py, Self>,
+        failure: &Failure,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let server = slf.clone().into_any().unbind();
         condition::accept_error(slf.py(), failure, server.clone_ref(slf.py()), server)
     }
@@ -74,7 +88,9 @@ impl TcpServer {
     /// The address it listens (or listened) on, as `getsockname()` gives it.
     #[getter]
     fn address<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.address.map(|address| address_tuple(py, address)).transpose()
+        self.address
+            .map(|address| address_tuple(py, address))
+            .transpose()
     }
 
     /// How many of its connections are open now.
@@ -85,8 +101,13 @@ impl TcpServer {
 
     fn __repr__(&self) -> String {
         let state = if self.closed() { "closed" } else { "listening" };
-        let address = self.address.map_or_else(|| "?".to_owned(), |address| address.to_string());
-        format!("<asynctcp.TcpServer {state} {address} connections={}>", self.connections())
+        let address = self
+            .address
+            .map_or_else(|| "?".to_owned(), |address| address.to_string());
+        format!(
+            "<asynctcp.TcpServer {state} {address} connections={}>",
+            self.connections()
+        )
     }
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
@@ -150,7 +171,10 @@ pub fn tcp_server(
         backlog: args::backlog("backlog", backlog)?,
         reuse_port,
         max_connections: args::optional_whole("max_connections", max_connections, 1)?,
-        timeouts: args::timeouts(("read_timeout", read_timeout), ("write_timeout", write_timeout))?,
+        timeouts: args::timeouts(
+            ("read_timeout", read_timeout),
+            ("write_timeout", write_timeout),
+        )?,
     };
     let host = args::bind_host("bind_address", bind_address)?;
     let core = Core::current(py)?;

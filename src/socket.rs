@@ -36,7 +36,8 @@ pub struct Callbacks {
 impl Callbacks {
     /// Another holder of the same functions.
     pub fn clone_ref(&self, py: Python<'_>) -> Self {
-        let copy = |callback: &Option<Py<PyAny>>| callback.as_ref().map(|callback| callback.clone_ref(py));
+        let copy =
+            |callback: &Option<Py<PyAny>>| callback.as_ref().map(|callback| callback.clone_ref(py));
         Self {
             read: copy(&self.read),
             write: copy(&self.write),
@@ -47,7 +48,9 @@ impl Callbacks {
 
     /// For Python's garbage collector.
     pub fn visit(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
-        [&self.read, &self.write, &self.event, &self.connect].into_iter().try_for_each(|one| visit.call(one))
+        [&self.read, &self.write, &self.event, &self.connect]
+            .into_iter()
+            .try_for_each(|one| visit.call(one))
     }
 }
 
@@ -93,11 +96,30 @@ impl Socket {
         half_open: bool,
         server: Option<Py<TcpServer>>,
     ) -> PyResult<Py<Self>> {
-        let life = if server.is_some() { Life::Open } else { Life::Idle };
+        let life = if server.is_some() {
+            Life::Open
+        } else {
+            Life::Idle
+        };
         link.set_wants_flushed(callbacks.write.is_some());
-        let state =
-            State { life, callbacks, reading: true, half_open, held: VecDeque::new(), data: None };
-        Py::new(py, Self { core, link, server, closed: AtomicBool::new(false), state: Mutex::new(state) })
+        let state = State {
+            life,
+            callbacks,
+            reading: true,
+            half_open,
+            held: VecDeque::new(),
+            data: None,
+        };
+        Py::new(
+            py,
+            Self {
+                core,
+                link,
+                server,
+                closed: AtomicBool::new(false),
+                state: Mutex::new(state),
+            },
+        )
     }
 
     /// Begins to connect; errors come to the `event_cb`.
@@ -110,7 +132,9 @@ impl Socket {
                 condition::connected_twice(slf)
             });
         }
-        socket.core.insert(socket.link.key, Entry::Socket(slf.clone().unbind()));
+        socket
+            .core
+            .insert(socket.link.key, Entry::Socket(slf.clone().unbind()));
         connect::start(&socket.core.hub, &socket.link, Target { host, local });
         Ok(())
     }
@@ -151,7 +175,13 @@ impl Socket {
         let (life, dropped) = {
             let mut state = socket.state.lock();
             let life = std::mem::replace(&mut state.life, Life::Closed);
-            (life, (std::mem::take(&mut state.callbacks), std::mem::take(&mut state.held)))
+            (
+                life,
+                (
+                    std::mem::take(&mut state.callbacks),
+                    std::mem::take(&mut state.held),
+                ),
+            )
         };
         drop(dropped);
         if life != Life::Idle {
@@ -171,21 +201,35 @@ impl Socket {
         let dropped = {
             let mut state = self.state.lock();
             state.life = Life::Closed;
-            (std::mem::take(&mut state.callbacks), std::mem::take(&mut state.held))
+            (
+                std::mem::take(&mut state.callbacks),
+                std::mem::take(&mut state.held),
+            )
         };
         drop(dropped);
     }
 
     fn check_open(slf: &Bound<'_, Self>) -> PyResult<()> {
-        if slf.get().is_closed() { Err(condition::socket_closed(slf)) } else { Ok(()) }
+        if slf.get().is_closed() {
+            Err(condition::socket_closed(slf))
+        } else {
+            Ok(())
+        }
     }
 
-    fn replace_callbacks(&self, given: [(Option<Py<PyAny>>, fn(&mut Callbacks) -> &mut Option<Py<PyAny>>); 3]) {
-        for (callback, place) in given {
-            if callback.is_some() {
-                let old = std::mem::replace(place(&mut self.state.lock().callbacks), callback);
-                drop(old);
-            }
+    /// Puts those that are given in the place of its own; returns the old ones, to be dropped.
+    fn replace_callbacks(&self, given: Callbacks) -> Callbacks {
+        let mut state = self.state.lock();
+        let own = &mut state.callbacks;
+        let replace = |own: &mut Option<Py<PyAny>>, given: Option<Py<PyAny>>| match given {
+            Some(given) => own.replace(given),
+            None => None,
+        };
+        Callbacks {
+            read: replace(&mut own.read, given.read),
+            write: replace(&mut own.write, given.write),
+            event: replace(&mut own.event, given.event),
+            connect: replace(&mut own.connect, given.connect),
         }
     }
 
@@ -194,11 +238,21 @@ impl Socket {
         let socket = slf.get();
         match socket.link.stage(bytes) {
             Staged::Shut => return Err(condition::write_is_shut(slf)),
-            // Its condition is on the way to the event_cb.
-            Staged::Broken => return Ok(()),
+            // Its condition is on the way to the event_cb, or waits behind held data: then this write meets it.
+            Staged::Broken => {
+                if !socket.state.lock().held.is_empty() {
+                    let met = slf.clone().unbind();
+                    socket.core.post(|posts| posts.met.push(met));
+                }
+                return Ok(());
+            }
             Staged::Yes => {}
         }
-        socket.core.totals.bytes_written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        socket
+            .core
+            .totals
+            .bytes_written
+            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
         socket.core.mark_dirty(&socket.link);
         Ok(())
     }
@@ -227,10 +281,14 @@ impl Drop for Socket {
 /// `getsockname()`'s form: (host, port), and flow and scope for IPv6.
 pub fn address_tuple<'py>(py: Python<'py>, address: SocketAddr) -> PyResult<Bound<'py, PyAny>> {
     match address {
-        SocketAddr::V4(v4) => Ok((v4.ip().to_string(), v4.port()).into_pyobject(py)?.into_any()),
-        SocketAddr::V6(v6) => {
-            Ok((v6.ip().to_string(), v6.port(), v6.flowinfo(), v6.scope_id()).into_pyobject(py)?.into_any())
-        }
+        SocketAddr::V4(v4) => Ok((v4.ip().to_string(), v4.port())
+            .into_pyobject(py)?
+            .into_any()),
+        SocketAddr::V6(v6) => Ok(
+            (v6.ip().to_string(), v6.port(), v6.flowinfo(), v6.scope_id())
+                .into_pyobject(py)?
+                .into_any(),
+        ),
     }
 }
 
@@ -266,21 +324,20 @@ impl Socket {
             Self::check_open(slf)?;
             return Self::stage(slf, bytes);
         }
-        let read_cb = args::callback("read_cb", read_cb)?;
-        let write_cb = args::callback("write_cb", write_cb)?;
-        let event_cb = args::callback("event_cb", event_cb)?;
+        let given = Callbacks {
+            read: args::callback("read_cb", read_cb)?,
+            write: args::callback("write_cb", write_cb)?,
+            event: args::callback("event_cb", event_cb)?,
+            connect: None,
+        };
         // Only now: converting the data and looking at callables may run Python that closes the socket.
         Self::check_open(slf)?;
         let socket = slf.get();
-        if write_cb.is_some() {
+        if given.write.is_some() {
             socket.link.set_wants_flushed(true);
         }
         Self::stage(slf, bytes)?;
-        socket.replace_callbacks([
-            (read_cb, |callbacks| &mut callbacks.read),
-            (write_cb, |callbacks| &mut callbacks.write),
-            (event_cb, |callbacks| &mut callbacks.event),
-        ]);
+        drop(socket.replace_callbacks(given));
         Ok(())
     }
 
@@ -291,7 +348,11 @@ impl Socket {
     /// closed already. Callable from any thread. cl-async: `close-socket`.
     #[pyo3(signature = (force=false))]
     pub fn close(slf: &Bound<'_, Self>, force: bool) -> PyResult<()> {
-        if Self::end(slf, force) { Ok(()) } else { Err(condition::socket_closed(slf)) }
+        if Self::end(slf, force) {
+            Ok(())
+        } else {
+            Err(condition::socket_closed(slf))
+        }
     }
 
     /// Whether the socket was closed, by the app or with its condition.
@@ -303,7 +364,11 @@ impl Socket {
     /// Anything of the app's; None at first.
     #[getter]
     pub fn data(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.state.lock().data.as_ref().map(|data| data.clone_ref(py))
+        self.state
+            .lock()
+            .data
+            .as_ref()
+            .map(|data| data.clone_ref(py))
     }
 
     #[setter]
@@ -321,13 +386,19 @@ impl Socket {
     /// The peer's address as `getpeername()` gives it, or None before the connection is established.
     #[getter]
     fn peername<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.link.addresses().map(|(peer, _)| address_tuple(py, peer)).transpose()
+        self.link
+            .addresses()
+            .map(|(peer, _)| address_tuple(py, peer))
+            .transpose()
     }
 
     /// The own address as `getsockname()` gives it, or None before the connection is established.
     #[getter]
     fn sockname<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.link.addresses().map(|(_, own)| address_tuple(py, own)).transpose()
+        self.link
+            .addresses()
+            .map(|(_, own)| address_tuple(py, own))
+            .transpose()
     }
 
     /// Bytes received so far.
@@ -355,11 +426,20 @@ impl Socket {
     ///     low: bytes (at most `high`); fallen to this gives `TcpBufferDrained`.
     ///
     /// Nothing is refused at the limit: the app stops writing. Raises `SocketClosed`, `TypeError`, `ValueError`.
-    fn set_write_buffer_limits(slf: &Bound<'_, Self>, high: &Bound<'_, PyAny>, low: &Bound<'_, PyAny>) -> PyResult<()> {
-        let marks = Marks { high: args::whole("high", high, 0)?, low: args::whole("low", low, 0)? };
+    fn set_write_buffer_limits(
+        slf: &Bound<'_, Self>,
+        high: &Bound<'_, PyAny>,
+        low: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let marks = Marks {
+            high: args::whole("high", high, 0)?,
+            low: args::whole("low", low, 0)?,
+        };
         if marks.low > marks.high {
             let (low, high) = (marks.low, marks.high);
-            return Err(PyValueError::new_err(format!("low must be at most high, not {low} with high={high}")));
+            return Err(PyValueError::new_err(format!(
+                "low must be at most high, not {low} with high={high}"
+            )));
         }
         Self::check_open(slf)?;
         slf.get().link.set_marks(Some(marks));
@@ -446,7 +526,11 @@ impl Socket {
     fn fileno(slf: &Bound<'_, Self>) -> PyResult<i32> {
         use std::os::fd::AsRawFd;
         Self::check_open(slf)?;
-        Ok(slf.get().link.stream().map_or(-1, |stream| stream.as_raw_fd()))
+        Ok(slf
+            .get()
+            .link
+            .stream()
+            .map_or(-1, |stream| stream.as_raw_fd()))
     }
 
     /// Whether small segments are sent at once (TCP_NODELAY; the default). Raises `SocketClosed`, `ValueError` before
@@ -475,7 +559,11 @@ impl Socket {
         let keepalive = args::keepalive(idle, interval, count)?;
         Self::with_socket(slf, |socket| {
             socket.set_keepalive(on)?;
-            keepalive.map_or(Ok(()), |keepalive| socket.set_tcp_keepalive(&keepalive).and(socket.set_keepalive(on)))
+            keepalive.map_or(Ok(()), |keepalive| {
+                socket
+                    .set_tcp_keepalive(&keepalive)
+                    .and(socket.set_keepalive(on))
+            })
         })
     }
 

@@ -90,7 +90,11 @@ impl Timers {
         let mut heap = self.heap.lock();
         let number = heap.next;
         heap.next += 1;
-        heap.due.push(Reverse(Due { when, number, timer }));
+        heap.due.push(Reverse(Due {
+            when,
+            number,
+            timer,
+        }));
         number
     }
 
@@ -104,8 +108,9 @@ impl Timers {
             }
             heap.stale = 0;
             let due = std::mem::take(&mut heap.due);
-            let (kept, removed): (Vec<_>, Vec<_>) =
-                due.into_iter().partition(|Reverse(due)| due.timer.get().waits_for(due.number));
+            let (kept, removed): (Vec<_>, Vec<_>) = due
+                .into_iter()
+                .partition(|Reverse(due)| due.timer.get().waits_for(due.number));
             heap.due = kept.into();
             removed
         };
@@ -123,7 +128,11 @@ impl Timers {
 
     fn count(&self, armed: bool, alive: bool, up: bool) {
         let step = |count: &AtomicUsize| {
-            if up { count.fetch_add(1, Ordering::SeqCst) } else { count.fetch_sub(1, Ordering::SeqCst) }
+            if up {
+                count.fetch_add(1, Ordering::SeqCst)
+            } else {
+                count.fetch_sub(1, Ordering::SeqCst)
+            }
         };
         if armed {
             step(&self.armed);
@@ -179,7 +188,14 @@ impl Timer {
             cancelled: false,
             keeps_alive: true,
         };
-        let timer = Py::new(py, Self { core: core.clone(), every, state: Mutex::new(state) })?;
+        let timer = Py::new(
+            py,
+            Self {
+                core: core.clone(),
+                every,
+                state: Mutex::new(state),
+            },
+        )?;
         timer.get().arm(timer.clone_ref(py), when);
         core.timers.count(true, true, true);
         core.nudge();
@@ -209,11 +225,20 @@ impl Timer {
             }
             state.number = None;
             let callback = match timer.every {
-                Some(_) => state.callback.as_ref().map(|callback| callback.clone_ref(py)),
+                Some(_) => state
+                    .callback
+                    .as_ref()
+                    .map(|callback| callback.clone_ref(py)),
                 None => state.callback.take(),
             };
-            let event_cb = state.event_cb.as_ref().map(|event_cb| event_cb.clone_ref(py));
-            (callback.map(|callback| Firing { callback, event_cb }), state.when)
+            let event_cb = state
+                .event_cb
+                .as_ref()
+                .map(|event_cb| event_cb.clone_ref(py));
+            (
+                callback.map(|callback| Firing { callback, event_cb }),
+                state.when,
+            )
         };
         match timer.every {
             Some(every) => timer.arm(me.clone().unbind(), next_beat(when, every, now)),
@@ -271,7 +296,11 @@ impl Timer {
             let mut state = timer.state.lock();
             state.cancelled |= state.callback.is_some();
             let armed = state.number.take().is_some();
-            ((state.callback.take(), state.event_cb.take()), armed, state.keeps_alive)
+            (
+                (state.callback.take(), state.event_cb.take()),
+                armed,
+                state.keeps_alive,
+            )
         };
         drop(dropped);
         if was_armed {
@@ -307,7 +336,13 @@ impl Timer {
         let what = match (state.cancelled, state.number) {
             (true, _) => "cancelled".to_owned(),
             (false, Some(_)) => {
-                format!("due in {:.3} s", state.when.saturating_duration_since(Instant::now()).as_secs_f64())
+                format!(
+                    "due in {:.3} s",
+                    state
+                        .when
+                        .saturating_duration_since(Instant::now())
+                        .as_secs_f64()
+                )
             }
             (false, None) => "done".to_owned(),
         };
@@ -347,7 +382,14 @@ pub fn delay(
     let core = Core::current(py)?;
     let event_cb = args::callback("event_cb", event_cb)?;
     let after = args::delay("time", time)?;
-    Timer::start(py, core, args::required_callback("callback", callback)?, event_cb, after, None)
+    Timer::start(
+        py,
+        core,
+        args::required_callback("callback", callback)?,
+        event_cb,
+        after,
+        None,
+    )
 }
 
 /// Runs `callback()` every `time` seconds, in the loop's thread, without drift.

@@ -17,7 +17,9 @@ pub fn watch(hub: Arc<Hub>, fd: RawFd) -> io::Result<Pin<Box<dyn Future<Output =
     let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
     let stream = UnixStream::from(borrowed.try_clone_to_owned()?);
     Ok(Box::pin(async move {
-        let Ok(stream) = tokio::net::UnixStream::from_std(stream) else { return };
+        let Ok(stream) = tokio::net::UnixStream::from_std(stream) else {
+            return;
+        };
         let mut bytes = [0; 64];
         while stream.readable().await.is_ok() {
             match stream.try_read(&mut bytes) {

@@ -1,7 +1,7 @@
 """cl-async's TCP system for Python: servers and clients with callbacks, timeouts and typed conditions.
 
-Start with ``start_event_loop``, ``tcp_server`` and ``tcp_connect``; each has a docstring. Callbacks run in the
-thread that runs the loop, one at a time. Sockets are owned by Tokio tasks on the native side.
+Start with ``start_event_loop``, ``tcp_server`` and ``tcp_connect``; each has a docstring. Callbacks run in
+the thread that runs the loop, one at a time. Sockets are owned by Tokio tasks on the native side.
 """
 
 from asynctcp._core import (
@@ -37,7 +37,7 @@ from asynctcp._loop import (
 from asynctcp.conditions import *  # noqa: F403
 from asynctcp.conditions import __all__ as _conditions
 
-__all__ = [
+__all__ = [  # noqa: PLE0604 - the starred name is a list of strings
     "EventLoop",
     "Socket",
     "TcpServer",

@@ -13,7 +13,7 @@ def echo(host: str, port: int) -> int:
     connections = 0
     received = 0
 
-    def on_connect(socket: asynctcp.Socket) -> None:
+    def on_connect(_socket: asynctcp.Socket) -> None:
         nonlocal connections
         connections += 1
 
@@ -45,7 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m asynctcp", description=__doc__)
     parser.add_argument("--version", action="version", version=f"asynctcp {asynctcp.__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
-    command = commands.add_parser("echo", help="an echo server", description="Run an echo server until Ctrl-C.")
+    command = commands.add_parser(
+        "echo", help="an echo server", description="Run an echo server until Ctrl-C."
+    )
     command.add_argument("--host", default="127.0.0.1", help="address or name to listen on (%(default)s)")
     command.add_argument("--port", type=int, default=7000, help="port, 0 for any free one (%(default)s)")
     options = parser.parse_args(arguments)

@@ -1,7 +1,9 @@
 """The native side: sockets, servers, timers, and the half of the event loop that waits and dispatches."""
 
 from collections.abc import Callable
-from typing import Any, TypeAlias, final
+from typing import Any, Self, TypeAlias, final
+
+from typing_extensions import disjoint_base
 
 __all__ = [
     "LoopCore",
@@ -34,6 +36,7 @@ _EventCallback: TypeAlias = Callable[[Any], object]
 _Seconds: TypeAlias = float | None
 _Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
 
+@disjoint_base
 class LoopCore:
     def __new__(
         cls,
@@ -44,7 +47,7 @@ class LoopCore:
         read_limit: int = 262144,
         memory_limit: int = 67108864,
         debug: bool = False,
-    ) -> LoopCore: ...
+    ) -> Self: ...
     def call_soon_threadsafe(self, fn: Callable[..., object], *args: object) -> None: ...
     def stats(self) -> dict[str, Any]: ...
     def _begin(self) -> None: ...
@@ -111,7 +114,8 @@ class Timer:
     @property
     def cancelled(self) -> bool: ...
     def cancel(self) -> None: ...
-    def __call__(self) -> None: ...
+    # The native slot takes any arguments and refuses them itself.
+    def __call__(self, /, *args: Any, **kwargs: Any) -> None: ...
     def ref(self) -> None: ...
     def unref(self) -> None: ...
 

@@ -1,8 +1,8 @@
 """The event loop: while the core has a turn, take it.
 
-The native half (``_core.LoopCore``) waits for events, calls the callbacks and sends what they wrote; this half
-begins and ends it, and looks after what must be put back whatever happens: the signal wake-up descriptor and
-the exit callbacks.
+The native half (``_core.LoopCore``) waits for events, calls the callbacks and sends what they wrote; this
+half begins and ends it, and looks after what must be put back whatever happens: the signal wake-up
+descriptor and the exit callbacks.
 """
 
 import signal
@@ -45,15 +45,15 @@ class EventLoop(_core.LoopCore):
     """An event loop; ``start_event_loop`` makes one, and so does ``event_loop()``.
 
     Args:
-        catch_app_errors: False: an exception of a callback ends the loop and comes out of ``run``. True: it goes
-            to the ``event_cb`` of the socket, server or timer concerned, that socket is closed, and the loop
-            goes on. A function: it is called with the exception.
+        catch_app_errors: False: an exception of a callback ends the loop and comes out of ``run``. True: it
+            goes to the ``event_cb`` of the socket, server or timer concerned, that socket is closed, and the
+            loop goes on. A function: it is called with the exception.
         send_errors_to_event_cb: False: with ``catch_app_errors=True`` exceptions are logged instead.
-        io_threads: 0: this thread does the I/O while Python idles, a helper thread while Python is busy. More:
-            so many threads of their own do it.
+        io_threads: 0: this thread does the I/O while Python idles, a helper thread while Python is busy.
+            More: so many threads of their own do it.
         read_limit: bytes of one socket that may wait for Python, and the most that one ``read_cb`` gets.
-        memory_limit: bytes of all sockets together. At a limit reading pauses; each socket may always hold one
-            read of 4 KiB.
+        memory_limit: bytes of all sockets together. At a limit reading pauses; each socket may always hold
+            one read of 4 KiB.
         debug: kept for diagnostics.
 
     A loop runs once, in one thread; callbacks run in that thread.
@@ -111,7 +111,7 @@ class EventLoop(_core.LoopCore):
         for callback in self._exit_callbacks:
             try:
                 callback()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - any error of the app's
                 # The loop's own exception, if there is one, must not be lost, nor the callbacks that follow.
                 log_app_error(error)
 
@@ -128,18 +128,19 @@ def start_event_loop(
 
     Args:
         start_fn: a callable without arguments, the loop's first callback.
-        catch_app_errors: False: an exception of a callback ends the loop and comes out of this call, after all
-            is closed. True: it goes to the ``event_cb`` concerned, and the loop goes on; servers set this. A
-            function: it is called with the exception. ``KeyboardInterrupt`` and ``SystemExit`` always end it.
+        catch_app_errors: False: an exception of a callback ends the loop and comes out of this call, after
+            all is closed. True: it goes to the ``event_cb`` concerned, and the loop goes on; servers set
+            this. A function: it is called with the exception. ``KeyboardInterrupt`` and ``SystemExit``
+            always end it.
         send_errors_to_event_cb: False: such exceptions are logged instead.
 
     Raises ``EventLoopError`` if a loop runs in this thread already. cl-async: ``start-event-loop``.
     """
     if not callable(start_fn):
         raise TypeError(f"start_fn must be callable, not {type(start_fn).__name__}: {start_fn!r}")
-    EventLoop(
-        catch_app_errors=catch_app_errors, send_errors_to_event_cb=send_errors_to_event_cb
-    ).run(start_fn)
+    EventLoop(catch_app_errors=catch_app_errors, send_errors_to_event_cb=send_errors_to_event_cb).run(
+        start_fn
+    )
 
 
 @contextmanager

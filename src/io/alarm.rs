@@ -15,7 +15,10 @@ impl Alarm {
     /// An alarm that is not set.
     pub fn new() -> io::Result<Self> {
         use rustix::time::{TimerfdClockId, TimerfdFlags, timerfd_create};
-        Ok(Self(timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)?))
+        Ok(Self(timerfd_create(
+            TimerfdClockId::Monotonic,
+            TimerfdFlags::CLOEXEC,
+        )?))
     }
 
     /// Goes off after `delay` (more than zero), once.
@@ -34,7 +37,10 @@ impl Alarm {
             tv_sec: i64::try_from(delay.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(delay.subsec_nanos()),
         };
-        let once = Itimerspec { it_interval: Timespec::default(), it_value: value };
+        let once = Itimerspec {
+            it_interval: Timespec::default(),
+            it_value: value,
+        };
         // It fails for a bad time or descriptor only, and neither can be had here.
         let _ = timerfd_settime(&self.0, TimerfdTimerFlags::empty(), &once);
     }
@@ -63,18 +69,28 @@ impl Alarm {
 
     /// Goes off after `delay`, once.
     pub fn set(&self, delay: Duration) {
-        *self.due.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(std::time::Instant::now() + delay);
+        *self
+            .due
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner()) =
+            Some(std::time::Instant::now() + delay);
         self.changed.notify_one();
     }
 
     /// Does not go off.
     pub fn clear(&self) {
-        *self.due.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = None;
+        *self
+            .due
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner()) = None;
     }
 
     /// Waits until it goes off.
     pub fn wait(&self) {
-        let mut due = self.due.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut due = self
+            .due
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         loop {
             let rest = due.map(|due| due.saturating_duration_since(std::time::Instant::now()));
             due = match rest {
@@ -82,8 +98,16 @@ impl Alarm {
                     *due = None;
                     return;
                 }
-                Some(rest) => self.changed.wait_timeout(due, rest).unwrap_or_else(|poisoned| poisoned.into_inner()).0,
-                None => self.changed.wait(due).unwrap_or_else(|poisoned| poisoned.into_inner()),
+                Some(rest) => {
+                    self.changed
+                        .wait_timeout(due, rest)
+                        .unwrap_or_else(|poisoned| poisoned.into_inner())
+                        .0
+                }
+                None => self
+                    .changed
+                    .wait(due)
+                    .unwrap_or_else(|poisoned| poisoned.into_inner()),
             };
         }
     }

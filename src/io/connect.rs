@@ -1,7 +1,8 @@
 //! From a host and a port to a connection: lookup, Happy Eyeballs (RFC 8305), the connection's task.
 
 use super::hub::{Command, Hub};
-use super::link::{FORCE, Link};
+use super::linger::PATIENCE;
+use super::link::{CLOSING, FORCE, Link};
 use super::outbox::Outbox;
 use super::resolve;
 use super::task::ConnTask;
@@ -13,10 +14,12 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// RFC 8305, section 5: the time that one attempt has before the next address is tried beside it.
 const STAGGER: Duration = Duration::from_millis(250);
+
+const NOT_IN_TIME: &str = "connection timeout: not established in time";
 
 /// Whom to connect to.
 #[derive(Debug, Clone)]
@@ -39,7 +42,11 @@ pub struct Target {
 /// Leaves the attempt to whoever drives. What becomes of it comes as events of `link`'s key.
 pub fn start(hub: &Arc<Hub>, link: &Arc<Link>, target: Target) {
     hub.came();
-    let attempt = Attempt { hub: hub.clone(), link: link.clone(), established: false };
+    let attempt = Attempt {
+        hub: hub.clone(),
+        link: link.clone(),
+        established: false,
+    };
     hub.post(Command::Spawn(Box::pin(attempt.run(target))));
 }
 
@@ -54,8 +61,11 @@ impl Attempt {
     async fn run(mut self, target: Target) {
         let established = tokio::select! {
             biased;
-            () = cancelled(&self.link) => return,
-            established = within(&self.link, establish(&self.hub, target)) => established,
+            failure = given_up(&self.link) => match failure {
+                Some(failure) => Err(failure),
+                None => return,
+            },
+            established = establish(&self.hub, target) => established,
         };
         match established {
             Err(failure) => self.hub.failed(self.link.key, failure),
@@ -63,7 +73,12 @@ impl Attempt {
                 self.established = true;
                 self.hub.queue.push(Event::Connected(self.link.key));
                 // Ends by its link's flags, or with the runtime.
-                tokio::spawn(ConnTask::new(self.hub.clone(), self.link.clone(), stream, None));
+                tokio::spawn(ConnTask::new(
+                    self.hub.clone(),
+                    self.link.clone(),
+                    stream,
+                    None,
+                ));
             }
         }
     }
@@ -75,7 +90,10 @@ impl Drop for Attempt {
             return;
         }
         if std::thread::panicking() {
-            self.hub.failed(self.link.key, Failure::Panic("the connection attempt panicked".into()));
+            self.hub.failed(
+                self.link.key,
+                Failure::Panic("the connection attempt panicked".into()),
+            );
         }
         drop(self.link.with_out(Outbox::kill));
         self.link.forget_task();
@@ -84,27 +102,40 @@ impl Drop for Attempt {
     }
 }
 
-/// Ready once the link is closed by force. A close that still has something to send lets the attempt go on.
-async fn cancelled(link: &Link) {
+/// Ready when the attempt is to end: with None once the link is closed by force, with a failure when a timeout has
+/// passed. Either timeout bounds the attempt, lookup included, and may change while it lasts. A close that still has
+/// something to send lets the attempt go on, for as long as a closing connection may stand still.
+async fn given_up(link: &Link) -> Option<Failure> {
+    let mut seen = None;
+    let mut timer = None;
     std::future::poll_fn(|context| {
         link.register_task(context.waker());
-        if link.control() & FORCE != 0 { Poll::Ready(()) } else { Poll::Pending }
+        if link.control() & FORCE != 0 {
+            return Poll::Ready(None);
+        }
+        let limit = patience(link);
+        if seen != Some(limit) {
+            seen = Some(limit);
+            timer = limit.map(|limit| Box::pin(sleep(limit)));
+        }
+        let expired = timer
+            .as_mut()
+            .is_some_and(|timer| timer.as_mut().poll(context).is_ready());
+        if expired {
+            Poll::Ready(Some(Failure::Timeout(NOT_IN_TIME)))
+        } else {
+            Poll::Pending
+        }
     })
-    .await;
+    .await
 }
 
-/// Either timeout bounds the attempt, lookup included.
-async fn within(
-    link: &Link,
-    attempt: impl Future<Output = Result<TcpStream, Failure>>,
-) -> Result<TcpStream, Failure> {
+fn patience(link: &Link) -> Option<Duration> {
     let timeouts = link.timeouts();
-    match timeouts.read.into_iter().chain(timeouts.write).min() {
-        None => attempt.await,
-        Some(limit) => timeout(limit, attempt)
-            .await
-            .unwrap_or(Err(Failure::Timeout("connection timeout: not established in time"))),
+    if link.control() & CLOSING != 0 {
+        return Some(timeouts.write.unwrap_or(PATIENCE));
     }
+    timeouts.read.into_iter().chain(timeouts.write).min()
 }
 
 async fn establish(hub: &Hub, target: Target) -> Result<TcpStream, Failure> {
@@ -112,7 +143,9 @@ async fn establish(hub: &Hub, target: Target) -> Result<TcpStream, Failure> {
         Host::Address(address) => vec![address],
         Host::Name(host, port) => {
             let _counted = hub.lookup_begins();
-            let found = resolve::lookup(&host, None).await.map_err(Failure::Lookup)?;
+            let found = resolve::lookup(&host, None)
+                .await
+                .map_err(Failure::Lookup)?;
             interleave(found.into_iter().map(|ip| with_port(ip, port)).collect())
         }
     };
@@ -126,8 +159,12 @@ fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
 
 /// RFC 8305, section 4: families alternate, beginning with that of the first address.
 fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
-    let Some(first) = addresses.first().map(SocketAddr::is_ipv6) else { return addresses };
-    let (ours, others): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|address| address.is_ipv6() == first);
+    let Some(first) = addresses.first().map(SocketAddr::is_ipv6) else {
+        return addresses;
+    };
+    let (ours, others): (Vec<_>, Vec<_>) = addresses
+        .into_iter()
+        .partition(|address| address.is_ipv6() == first);
     let mut mixed = Vec::with_capacity(ours.len() + others.len());
     let mut others = others.into_iter();
     for address in ours {
@@ -191,6 +228,7 @@ async fn dial(address: SocketAddr, local: Option<SocketAddr>) -> io::Result<TcpS
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::time::timeout;
 
     fn address(text: &str) -> SocketAddr {
         text.parse().expect("a literal")
@@ -198,8 +236,12 @@ mod tests {
 
     #[test]
     fn families_alternate_beginning_with_the_first() {
-        let given = ["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "2.2.2.2:1"].map(address).to_vec();
-        let wanted = ["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1", "[::3]:1"].map(address).to_vec();
+        let given = ["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "2.2.2.2:1"]
+            .map(address)
+            .to_vec();
+        let wanted = ["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1", "[::3]:1"]
+            .map(address)
+            .to_vec();
         assert_eq!(interleave(given), wanted);
     }
 
@@ -207,5 +249,91 @@ mod tests {
     fn one_family_keeps_its_order() {
         let given = ["1.1.1.1:1", "2.2.2.2:1"].map(address).to_vec();
         assert_eq!(interleave(given.clone()), given);
+    }
+
+    fn in_runtime<R>(test: impl Future<Output = R>) -> R {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()
+            .unwrap();
+        runtime.block_on(test)
+    }
+
+    /// A listener, and an address of the same machine that refuses: bound, so that nobody else gets it.
+    fn live_and_refusing() -> (std::net::TcpListener, socket2::Socket, SocketAddr) {
+        let live = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let refusing =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        refusing.bind(&address("127.0.0.1:0").into()).unwrap();
+        let there = refusing.local_addr().unwrap().as_socket().unwrap();
+        (live, refusing, there)
+    }
+
+    /// A listener whose accept queue is full: Linux ignores whoever comes next.
+    fn black_hole() -> (socket2::Socket, Vec<std::net::TcpStream>, SocketAddr) {
+        let hole =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        hole.bind(&address("127.0.0.1:0").into()).unwrap();
+        hole.listen(0).unwrap();
+        let there = hole.local_addr().unwrap().as_socket().unwrap();
+        let mut inside = Vec::new();
+        while let Ok(stream) =
+            std::net::TcpStream::connect_timeout(&there, Duration::from_millis(100))
+        {
+            inside.push(stream);
+        }
+        (hole, inside, there)
+    }
+
+    #[test]
+    fn a_refused_address_is_followed_by_the_next_at_once() {
+        let (live, _bound, refusing) = live_and_refusing();
+        let there = live.local_addr().unwrap();
+        let begun = Instant::now();
+        let stream = in_runtime(race(vec![refusing, refusing, there], None)).unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), there);
+        assert!(begun.elapsed() < STAGGER, "it waited for the stagger");
+    }
+
+    #[test]
+    fn a_dead_address_has_the_stagger_and_then_competes_with_the_next() {
+        let (live, _bound, _) = live_and_refusing();
+        let (_hole, _inside, dead) = black_hole();
+        let there = live.local_addr().unwrap();
+        let begun = Instant::now();
+        let stream = in_runtime(race(vec![dead, there], None)).unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), there);
+        assert!(begun.elapsed() >= STAGGER);
+    }
+
+    /// Its accept queue has room again only after the second attempt has begun and hangs as well.
+    #[test]
+    fn the_first_attempt_is_not_cut_off_by_the_second() {
+        let (hole, inside, slow) = black_hole();
+        let (_other, _others, dead) = black_hole();
+        let room = std::thread::spawn(move || {
+            std::thread::sleep(STAGGER + Duration::from_millis(100));
+            drop(inside);
+            std::iter::repeat_with(|| hole.accept().unwrap().0)
+                .take(3)
+                .collect::<Vec<_>>()
+        });
+        let limit = Duration::from_secs(20);
+        let stream = in_runtime(async { timeout(limit, race(vec![slow, dead], None)).await })
+            .unwrap()
+            .unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), slow);
+        drop(stream);
+        drop(room);
+    }
+
+    #[test]
+    fn when_all_fail_the_last_error_is_told() {
+        let (_live, _bound, refusing) = live_and_refusing();
+        let error = in_runtime(race(vec![refusing, refusing], None)).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ECONNREFUSED));
+        let error = in_runtime(race(Vec::new(), None)).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EADDRNOTAVAIL));
     }
 }

@@ -14,7 +14,10 @@ pub struct Credit {
 
 impl Default for Credit {
     fn default() -> Self {
-        Self { unread: AtomicUsize::new(0), paused: AtomicBool::new(false) }
+        Self {
+            unread: AtomicUsize::new(0),
+            paused: AtomicBool::new(false),
+        }
     }
 }
 
@@ -56,6 +59,9 @@ impl Credit {
         // The flag is written only where it was set: loom cannot order a swap that changes nothing before a later pause.
         left <= limit / 2
             && self.paused.load(Ordering::SeqCst)
-            && self.paused.compare_exchange(true, false, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+            && self
+                .paused
+                .compare_exchange(true, false, Ordering::SeqCst, Ordering::SeqCst)
+                .is_ok()
     }
 }

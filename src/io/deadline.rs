@@ -3,7 +3,8 @@
 //! Traffic only stores the time. The timer is set for the earliest deadline, and when it comes the deadline is
 //! computed anew: a busy connection re-arms it once a timeout, not once a message.
 
-use super::link::Timeouts;
+use super::Failure;
+use super::link::{Link, Timeouts};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -15,6 +16,8 @@ pub(crate) struct Deadlines {
     reading: bool,
     sending: bool,
     timeouts: Timeouts,
+    /// The epoch in which a timeout was told: nothing more is told in it.
+    told: Option<u32>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -27,6 +30,7 @@ impl Deadlines {
             reading: false,
             sending: false,
             timeouts: Timeouts::default(),
+            told: None,
             timer: None,
         }
     }
@@ -41,24 +45,40 @@ impl Deadlines {
         self.sent = Instant::now();
     }
 
-    /// Ready with its name when a timeout passed. `reading` and `sending`: whether each is being waited for; one that
-    /// was not starts afresh.
+    /// Ready once an epoch when a timeout passed. `reading` and `sending`: whether each is being waited for; one that
+    /// was not starts afresh, as both do in a new epoch.
     pub(crate) fn poll(
         &mut self,
         context: &mut Context<'_>,
-        timeouts: Timeouts,
+        link: &Link,
+        epoch: u32,
         reading: bool,
         sending: bool,
-    ) -> Poll<&'static str> {
+    ) -> Poll<Failure> {
+        if self.told == Some(epoch) {
+            return Poll::Pending;
+        }
+        if self.told.take().is_some() {
+            (self.reading, self.sending) = (false, false);
+        }
+        let timeouts = link.timeouts();
         self.start_afresh(timeouts, reading, sending);
-        let read = timeouts.read.filter(|_| reading).and_then(|limit| self.received.checked_add(limit));
-        let write = timeouts.write.filter(|_| sending).and_then(|limit| self.sent.checked_add(limit));
+        let read = timeouts
+            .read
+            .filter(|_| reading)
+            .and_then(|limit| self.received.checked_add(limit));
+        let write = timeouts
+            .write
+            .filter(|_| sending)
+            .and_then(|limit| self.sent.checked_add(limit));
         let now = Instant::now();
         if read.is_some_and(|deadline| deadline <= now) {
-            return Poll::Ready("read timeout: nothing was received");
+            self.told = Some(epoch);
+            return Poll::Ready(Failure::Timeout("read timeout: nothing was received"));
         }
         if write.is_some_and(|deadline| deadline <= now) {
-            return Poll::Ready("write timeout: the peer took nothing");
+            self.told = Some(epoch);
+            return Poll::Ready(Failure::Stalled("write timeout: the peer took nothing"));
         }
         if let Some(deadline) = read.into_iter().chain(write).min() {
             self.arm(deadline, context);
@@ -78,7 +98,9 @@ impl Deadlines {
     }
 
     fn arm(&mut self, deadline: Instant, context: &mut Context<'_>) {
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         // A timer that fires too early only computes anew; one that fires too late would be late.
         if timer.deadline() > deadline || timer.is_elapsed() {
             timer.as_mut().reset(deadline);

@@ -53,7 +53,8 @@ struct Watch {
 /// How long the pump waits for events.
 #[derive(Debug, Clone, Copy)]
 pub enum Wait {
-    /// Not at all: what is ready is done and collected.
+    /// Not at all: what is ready is done and collected. What only the kernel knows is learned, and done in the next
+    /// turn.
     No,
     /// Until the first event or this time.
     Until(Instant),
@@ -73,12 +74,20 @@ impl Driver {
     /// its own.
     pub fn start(hub: Arc<Hub>, io_threads: usize) -> io::Result<Self> {
         keep_heap();
-        let mut builder = if io_threads == 0 { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+        let mut builder = if io_threads == 0 {
+            Builder::new_current_thread()
+        } else {
+            Builder::new_multi_thread()
+        };
         builder.enable_io().enable_time().thread_name("asynctcp-io");
         if io_threads > 0 {
             let runtime = Arc::new(builder.worker_threads(io_threads).build()?);
             hub.run_commands_on(runtime.handle().clone());
-            return Ok(Self { hub, runtime, helper: None });
+            return Ok(Self {
+                hub,
+                runtime,
+                helper: None,
+            });
         }
         let runtime = Arc::new(builder.event_interval(TASKS_A_TURN).build()?);
         let watch = Watch {
@@ -92,7 +101,11 @@ impl Driver {
             let thread = std::thread::Builder::new().name("asynctcp-helper".into());
             thread.spawn(move || help(&hub, &runtime, &watch))?
         };
-        Ok(Self { hub, runtime, helper: Some(Helper { watch, thread }) })
+        Ok(Self {
+            hub,
+            runtime,
+            helper: Some(Helper { watch, thread }),
+        })
     }
 
     /// The pump's turn in the runtime. No lock of Python's may be held.
@@ -151,6 +164,11 @@ impl PumpWatch {
             self.quiet_turns = (self.quiet_turns + 1) % CHECK_EVERY;
             if self.quiet_turns != 0 {
                 watch.alarm.clear();
+                // The helper may have begun to set the alarm itself since `away` looked, and this one cleared it: nobody
+                // would ever look again. SeqCst: if its store is not seen here, it sets the alarm after our clearing.
+                if watch.ticking.load(Ordering::SeqCst) {
+                    watch.alarm.set(GRACE);
+                }
             }
         }
     }

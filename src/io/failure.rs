@@ -9,8 +9,10 @@ pub enum Failure {
     Os(io::Error),
     /// A write met it, with reading disabled or at its end: told at once, data that waits or not.
     Sending(io::Error),
-    /// A read, write or connection timeout passed.
+    /// A read or connection timeout passed.
     Timeout(&'static str),
+    /// A write timeout passed: what waits to be sent will never be.
+    Stalled(&'static str),
     /// A name could not be looked up.
     Lookup(LookupFailure),
     /// The connection's task panicked; its message.
@@ -39,7 +41,7 @@ impl Failure {
     pub fn code(&self) -> i32 {
         match self {
             Self::Os(error) | Self::Sending(error) => error.raw_os_error().unwrap_or(libc::EIO),
-            Self::Timeout(_) => libc::ETIMEDOUT,
+            Self::Timeout(_) | Self::Stalled(_) => libc::ETIMEDOUT,
             Self::Lookup(lookup) => lookup.code,
             Self::Panic(_) => libc::EIO,
         }
@@ -49,7 +51,7 @@ impl Failure {
     pub fn message(&self) -> String {
         match self {
             Self::Os(error) | Self::Sending(error) => describe(error),
-            Self::Timeout(what) => (*what).to_owned(),
+            Self::Timeout(what) | Self::Stalled(what) => (*what).to_owned(),
             Self::Lookup(lookup) => lookup.message.clone(),
             Self::Panic(message) => format!("internal error: {message}"),
         }

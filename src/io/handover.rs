@@ -30,7 +30,10 @@ pub struct Handover {
 
 impl Default for Handover {
     fn default() -> Self {
-        Self { word: AtomicU64::new(AWAY), helper: Mutex::new(None) }
+        Self {
+            word: AtomicU64::new(AWAY),
+            helper: Mutex::new(None),
+        }
     }
 }
 
@@ -62,9 +65,12 @@ impl Handover {
     pub fn enter(&self) {
         let mut word = self.word.load(Ordering::SeqCst);
         // The helper may move AWAY to HELPER in between.
-        while let Err(now) =
-            self.word.compare_exchange(word, word & !WHO | INSIDE, Ordering::SeqCst, Ordering::SeqCst)
-        {
+        while let Err(now) = self.word.compare_exchange(
+            word,
+            word & !WHO | INSIDE,
+            Ordering::SeqCst,
+            Ordering::SeqCst,
+        ) {
             word = now;
         }
         if word & WHO == HELPER {
@@ -75,18 +81,36 @@ impl Handover {
     /// The helper's step: true if the pump is away since `seen` and the helper drives from now on.
     pub fn take_over(&self, seen: u64) -> bool {
         Self::is_away(seen)
-            && self.word.compare_exchange(seen, seen & !WHO | HELPER, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+            && self
+                .word
+                .compare_exchange(
+                    seen,
+                    seen & !WHO | HELPER,
+                    Ordering::SeqCst,
+                    Ordering::SeqCst,
+                )
+                .is_ok()
     }
 
     /// Ready once the helper shall stop driving; registers its waker first, then looks.
     pub fn poll_recalled(&self, context: &mut Context<'_>) -> Poll<()> {
         *self.helper.lock() = Some(context.waker().clone());
-        if self.helper_drives() { Poll::Pending } else { Poll::Ready(()) }
+        if self.helper_drives() {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
     }
 
     /// Whether the helper drives.
     pub fn helper_drives(&self) -> bool {
         self.word.load(Ordering::SeqCst) & WHO == HELPER
+    }
+
+    /// Lets go of the helper's waker, when the loop has ended: it holds the runtime.
+    pub fn forget_helper(&self) {
+        let waker = self.helper.lock().take();
+        drop(waker);
     }
 
     /// Lets the helper's root look again: it was recalled, or commands wait.

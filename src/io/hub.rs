@@ -71,6 +71,7 @@ pub struct Hub {
     alive: AtomicUsize,
     /// Names being looked up.
     lookups: AtomicUsize,
+    ended: AtomicBool,
 }
 
 impl Hub {
@@ -88,6 +89,7 @@ impl Hub {
             anyone_starved: AtomicBool::new(false),
             alive: AtomicUsize::new(0),
             lookups: AtomicUsize::new(0),
+            ended: AtomicBool::new(false),
         })
     }
 
@@ -98,6 +100,9 @@ impl Hub {
 
     /// Leaves a command for whoever drives. Any thread.
     pub fn post(&self, command: Command) {
+        if self.ended.load(Ordering::SeqCst) {
+            return;
+        }
         let runtime = self.runtime.lock().clone();
         if let Some(runtime) = runtime {
             let _entered = runtime.enter();
@@ -145,13 +150,19 @@ impl Hub {
         let mut keys = self.keys.lock();
         keys.free.pop().unwrap_or_else(|| {
             keys.next += 1;
-            Key { index: keys.next - 1, generation: 0 }
+            Key {
+                index: keys.next - 1,
+                generation: 0,
+            }
         })
     }
 
     /// Gives a key back after its `Gone` was seen.
     pub fn free_key(&self, key: Key) {
-        let next = Key { index: key.index, generation: key.generation.wrapping_add(1) };
+        let next = Key {
+            index: key.index,
+            generation: key.generation.wrapping_add(1),
+        };
         self.keys.lock().free.push(next);
     }
 
@@ -201,11 +212,17 @@ impl Hub {
         self.starved.lock().push(link.clone());
         self.anyone_starved.store(true, Ordering::SeqCst);
         // The pump may have taken the last batch just before; then nobody else would come to wake us.
-        if self.unread.load(Ordering::SeqCst) < self.limits.memory {
-            self.starved.lock().retain(|other| !Arc::ptr_eq(other, link));
-            return own;
-        }
-        0
+        let room = if self.unread.load(Ordering::SeqCst) < self.limits.memory {
+            own
+        } else if link.credit.unread() == 0 {
+            own.min(LEAST_READ)
+        } else {
+            return 0;
+        };
+        self.starved
+            .lock()
+            .retain(|other| !Arc::ptr_eq(other, link));
+        room
     }
 
     /// `bytes` of `link` were queued.
@@ -224,7 +241,10 @@ impl Hub {
 
     /// Python has `bytes` of `link`: it may receive more.
     pub fn delivered(&self, link: &Arc<Link>, bytes: usize) {
-        if link.credit.delivered(bytes, self.limits.read) {
+        let resumes = link.credit.delivered(bytes, self.limits.read);
+        // At the memory limit each connection may read again once it has nothing left to deliver.
+        let starves = self.anyone_starved.load(Ordering::SeqCst) && link.credit.unread() == 0;
+        if resumes || starves {
             self.post(Command::Wake(link.clone()));
         }
     }
@@ -242,9 +262,11 @@ impl Hub {
         self.queue.push(Event::Failed(key, Box::new(failure)));
     }
 
-    /// Drops what was left to do, when the loop has ended.
+    /// Drops what was left to do, when the loop has ended; nothing is taken on any more.
     pub fn clear(&self) {
-        // Both hold links, which hold the hub: a cycle if they stayed.
+        self.ended.store(true, Ordering::SeqCst);
+        self.queue.forget_sleeper();
+        self.handover.forget_helper();
         let commands = std::mem::take(&mut *self.commands.lock());
         let starved = std::mem::take(&mut *self.starved.lock());
         drop((commands, starved));

@@ -29,7 +29,7 @@ pub(crate) const TIMED: u32 = 8;
 const ROUNDS: usize = 4;
 
 /// Read and write timeout; None: none.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Timeouts {
     /// Nothing received for that long.
     pub read: Option<Duration>,
@@ -84,6 +84,8 @@ pub struct Link {
     sent: AtomicU64,
     /// On the pump's list of links to flush.
     dirty: AtomicBool,
+    /// See [`Link::epoch`].
+    epoch: AtomicU32,
     /// The pump wants to know when all was flushed.
     wants_flushed: AtomicBool,
 }
@@ -104,6 +106,7 @@ impl Link {
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             dirty: AtomicBool::new(false),
+            epoch: AtomicU32::new(0),
             wants_flushed: AtomicBool::new(false),
         };
         link.set_timeouts(timeouts);
@@ -153,29 +156,58 @@ impl Link {
     }
 
     fn set(self: &Arc<Self>, hub: &Hub, set: u32, clear: u32) {
-        let _ = self.control.fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| Some(now & !clear | set));
+        let _ = self
+            .control
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| {
+                Some(now & !clear | set)
+            });
         hub.post(Command::Wake(self.clone()));
+    }
+
+    /// Timeouts that were told under another number are void: the app changed what they depend on.
+    pub fn epoch(&self) -> u32 {
+        self.epoch.load(Ordering::SeqCst)
+    }
+
+    fn new_epoch(&self) {
+        self.epoch.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Reading on or off.
     pub fn set_reading(self: &Arc<Self>, hub: &Hub, on: bool) {
-        if on { self.set(hub, 0, READ_OFF) } else { self.set(hub, READ_OFF, 0) }
+        self.new_epoch();
+        if on {
+            self.set(hub, 0, READ_OFF)
+        } else {
+            self.set(hub, READ_OFF, 0)
+        }
     }
 
     /// Writing on or off. The caller flushes afterwards.
     pub fn set_writing(self: &Arc<Self>, hub: &Hub, on: bool) {
+        self.new_epoch();
         self.out.lock().write_off = !on;
         hub.post(Command::Wake(self.clone()));
     }
 
     /// Ends the connection: after what was written, or at once with a reset.
     pub fn close(self: &Arc<Self>, hub: &Hub, force: bool) {
-        self.out.lock().write_off = false;
+        let dropped = self.with_out(|out| {
+            out.write_off = false;
+            // A flush that comes before the task must not send what is to be dropped.
+            if force {
+                out.drop_staged()
+            } else {
+                Segments::default()
+            }
+        });
+        drop(dropped);
         self.set(hub, if force { FORCE } else { CLOSING }, READ_OFF);
     }
 
     /// Replaces both timeouts.
     pub fn change_timeouts(self: &Arc<Self>, hub: &Hub, timeouts: Timeouts) {
+        self.new_epoch();
         self.set_timeouts(timeouts);
         hub.post(Command::Wake(self.clone()));
     }
@@ -258,6 +290,12 @@ impl Link {
         out.size() == 0 && out.fin != Fin::Wanted
     }
 
+    /// Whether all that was written is with the kernel, now.
+    pub fn is_flushed(&self) -> bool {
+        let out = self.out.lock();
+        out.size() == 0 && !out.owed
+    }
+
     /// Bytes received so far.
     pub fn bytes_received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
@@ -291,12 +329,19 @@ impl Link {
 
     /// Sends what is staged, if nobody else is sending.
     pub(crate) fn try_send(&self) -> Flush {
-        if self.token.try_take() { self.send_staged(transmit) } else { Flush::Nothing }
+        if self.token.try_take() {
+            self.send_staged(transmit)
+        } else {
+            Flush::Nothing
+        }
     }
 
     /// The token's holder sends until nothing is staged or the kernel is full. `send` is [`transmit`], or the task's
     /// version of it that keeps Tokio's readiness.
-    pub(crate) fn send_staged(&self, send: impl Fn(&TcpStream, &mut Segments) -> io::Result<bool>) -> Flush {
+    pub(crate) fn send_staged(
+        &self,
+        send: impl Fn(&TcpStream, &mut Segments) -> io::Result<bool>,
+    ) -> Flush {
         let mut flush = Flush::Nothing;
         for _ in 0..ROUNDS {
             let Some((mut segments, stream)) = self.with_out(Outbox::take) else {
@@ -307,9 +352,14 @@ impl Link {
             };
             let before = segments.len();
             let result = send(&stream, &mut segments);
-            self.sent.fetch_add((before - segments.len()) as u64, Ordering::Relaxed);
+            self.sent
+                .fetch_add((before - segments.len()) as u64, Ordering::Relaxed);
             match result {
-                Ok(true) if segments.is_empty() => flush = self.sent_all(&stream),
+                Ok(true) if segments.is_empty() => {
+                    if self.sent_all(&stream) {
+                        flush = Flush::Done;
+                    }
+                }
                 Ok(room) => {
                     self.with_out(|out| out.put_back(segments));
                     if !room {
@@ -323,30 +373,28 @@ impl Link {
         Flush::Blocked
     }
 
-    fn sent_all(&self, stream: &TcpStream) -> Flush {
-        let (done, fin) = self.with_out(|out| {
+    /// True: all that was written is with the kernel. A FIN alone is nothing that was written.
+    fn sent_all(&self, stream: &TcpStream) -> bool {
+        let (written, fin) = self.with_out(|out| {
             out.in_flight = 0;
-            let done = out.staged.is_empty();
-            out.owed &= !done;
-            let fin = done && out.fin == Fin::Wanted;
+            if !out.staged.is_empty() {
+                return (false, false);
+            }
+            let fin = out.fin == Fin::Wanted;
             if fin {
                 out.fin = Fin::Sent;
             }
-            (done, fin)
+            (std::mem::take(&mut out.owed), fin)
         });
         if fin {
             let _ = socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write);
         }
-        if done { Flush::Done } else { Flush::Nothing }
+        written
     }
 
     /// The token stays taken: nobody sends on this connection again.
     fn send_failed(&self, error: io::Error) -> Flush {
-        let dropped = self.with_out(|out| {
-            out.dead = true;
-            out.in_flight = 0;
-            std::mem::take(&mut out.staged)
-        });
+        let dropped = self.with_out(Outbox::drop_staged);
         drop(dropped);
         self.send_error.lock().get_or_insert(error);
         Flush::Failed

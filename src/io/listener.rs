@@ -56,7 +56,9 @@ pub struct Listener {
 
 /// Listens on any address (None) or on that of a name. Blocks while the name is looked up.
 pub fn bind(name: Option<&str>, port: u16, options: &Options) -> Result<Socket, Failure> {
-    let Some(name) = name else { return Ok(bind_any(port, options)?) };
+    let Some(name) = name else {
+        return Ok(bind_any(port, options)?);
+    };
     let mut address = first_of(&resolve::look_up_now(name, None).map_err(Failure::Lookup)?);
     address.set_port(port);
     Ok(bind_address(address, options)?)
@@ -69,13 +71,22 @@ pub fn bind_address(address: SocketAddr, options: &Options) -> io::Result<Socket
 
 /// A name with both families means its IPv4 address, as most clients will try that in any case.
 fn first_of(addresses: &[SocketAddr]) -> SocketAddr {
-    addresses.iter().find(|address| address.is_ipv4()).copied().unwrap_or(addresses[0])
+    addresses
+        .iter()
+        .find(|address| address.is_ipv4())
+        .copied()
+        .unwrap_or(addresses[0])
 }
 
 /// IPv6 with IPv4 mapped into it, or IPv4 alone where there is no IPv6.
 fn bind_any(port: u16, options: &Options) -> io::Result<Socket> {
     match listen((Ipv6Addr::UNSPECIFIED, port).into(), true, options) {
-        Err(error) if matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)) => {
+        Err(error)
+            if matches!(
+                error.raw_os_error(),
+                Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)
+            ) =>
+        {
             listen((Ipv4Addr::UNSPECIFIED, port).into(), false, options)
         }
         result => result,
@@ -83,7 +94,11 @@ fn bind_any(port: u16, options: &Options) -> io::Result<Socket> {
 }
 
 fn listen(address: SocketAddr, dual_stack: bool, options: &Options) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     if address.is_ipv6() {
         socket.set_only_v6(!dual_stack)?;
     }
@@ -123,7 +138,10 @@ impl Listener {
             task: Mutex::new(None),
         });
         hub.came();
-        let alive = Alive { hub: hub.clone(), key };
+        let alive = Alive {
+            hub: hub.clone(),
+            listener: listener.clone(),
+        };
         let task = accept_all(hub.clone(), listener.clone(), accepting, alive);
         hub.post(Command::Spawn(Box::pin(task)));
         Ok(listener)
@@ -138,6 +156,13 @@ impl Listener {
             let _ = socket.shutdown(std::net::Shutdown::Both);
         }
         self.wake(hub);
+    }
+
+    /// The accept loop has ended: what is left of it here would keep the runtime's descriptors open.
+    fn let_go(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        let left = (self.socket.lock().take(), self.task.lock().take());
+        drop(left);
     }
 
     fn wake(&self, hub: &Hub) {
@@ -162,34 +187,51 @@ impl Listener {
     }
 
     fn is_full(&self) -> bool {
-        self.options.max_connections.is_some_and(|most| self.open() >= most)
+        self.options
+            .max_connections
+            .is_some_and(|most| self.open() >= most)
     }
 }
 
 /// Says `Gone` when the accept loop ends, however it ends.
 struct Alive {
     hub: Arc<Hub>,
-    key: Key,
+    listener: Arc<Listener>,
 }
 
 impl Drop for Alive {
     fn drop(&mut self) {
+        self.listener.let_go();
         self.hub.went();
-        self.hub.queue.push(Event::Gone(self.key));
+        self.hub.queue.push(Event::Gone(self.listener.key));
     }
 }
 
-async fn accept_all(hub: Arc<Hub>, listener: Arc<Listener>, socket: std::net::TcpListener, alive: Alive) {
+async fn accept_all(
+    hub: Arc<Hub>,
+    listener: Arc<Listener>,
+    socket: std::net::TcpListener,
+    alive: Alive,
+) {
     match TcpListener::from_std(socket) {
         Ok(socket) => {
             let key = listener.key;
-            let accepting =
-                Accepting { hub: hub.clone(), listener, socket, pause: None, paused: FIRST_PAUSE, told: None };
+            let accepting = Accepting {
+                hub: hub.clone(),
+                listener,
+                socket,
+                pause: None,
+                paused: FIRST_PAUSE,
+                told: None,
+            };
             if let Err(error) = accepting.await {
-                hub.queue.push(Event::AcceptFailed(key, Box::new(error.into())));
+                hub.queue
+                    .push(Event::AcceptFailed(key, Box::new(error.into())));
             }
         }
-        Err(error) => hub.queue.push(Event::AcceptFailed(listener.key, Box::new(error.into()))),
+        Err(error) => hub
+            .queue
+            .push(Event::AcceptFailed(listener.key, Box::new(error.into()))),
     }
     drop(alive);
 }
@@ -214,8 +256,16 @@ impl Accepting {
         if cfg!(not(target_os = "linux")) {
             let _ = stream.set_nodelay(true);
         }
-        let task = ConnTask::new(self.hub.clone(), link.clone(), stream, Some(self.listener.clone()));
-        self.hub.queue.push(Event::Accepted { listener: self.listener.key, link });
+        let task = ConnTask::new(
+            self.hub.clone(),
+            link.clone(),
+            stream,
+            Some(self.listener.clone()),
+        );
+        self.hub.queue.push(Event::Accepted {
+            listener: self.listener.key,
+            link,
+        });
         // Ends by its link's flags, or with the runtime.
         tokio::spawn(task);
     }
@@ -230,10 +280,15 @@ impl Accepting {
             // A connection that ended before it was accepted, or a network error of its own (accept(2)).
             _ => return Ok(true),
         }
-        let again = self.told.is_some_and(|(last, when)| last == code && when.elapsed() < TELL_EVERY);
+        let again = self
+            .told
+            .is_some_and(|(last, when)| last == code && when.elapsed() < TELL_EVERY);
         if !again {
             self.told = Some((code, Instant::now()));
-            self.hub.queue.push(Event::AcceptFailed(self.listener.key, Box::new(error.into())));
+            self.hub.queue.push(Event::AcceptFailed(
+                self.listener.key,
+                Box::new(error.into()),
+            ));
         }
         self.pause = Some(Box::pin(sleep(self.paused)));
         self.paused = (self.paused * 2).min(LONGEST_PAUSE);
@@ -242,7 +297,9 @@ impl Accepting {
 
     /// Whether to wait for descriptors. A connection that ended frees one, and its wake-up ends the pause.
     fn is_pausing(&mut self, context: &mut Context<'_>) -> bool {
-        let Some(pause) = &mut self.pause else { return false };
+        let Some(pause) = &mut self.pause else {
+            return false;
+        };
         if self.listener.task.lock().is_some() && pause.as_mut().poll(context).is_pending() {
             return true;
         }
@@ -268,13 +325,17 @@ impl Future for Accepting {
             if accepting.listener.is_full() {
                 return Poll::Pending;
             }
-            let Poll::Ready(accepted) = accepting.socket.poll_accept(context) else { return Poll::Pending };
+            let Poll::Ready(accepted) = accepting.socket.poll_accept(context) else {
+                return Poll::Pending;
+            };
             match accepted {
                 Ok((stream, _)) => {
                     accepting.paused = FIRST_PAUSE;
                     accepting.welcome(stream);
                 }
-                Err(_) if accepting.listener.closed.load(Ordering::SeqCst) => return Poll::Ready(Ok(())),
+                Err(_) if accepting.listener.closed.load(Ordering::SeqCst) => {
+                    return Poll::Ready(Ok(()));
+                }
                 Err(error) => match accepting.failed(error) {
                     Ok(true) => {}
                     Ok(false) => break,
@@ -290,4 +351,113 @@ impl Future for Accepting {
 /// The address that `socket` is bound to.
 pub fn address_of(socket: &Socket) -> Option<SocketAddr> {
     SockRef::from(socket).local_addr().ok()?.as_socket()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::Limits;
+    use crate::io::queue::Batch;
+
+    /// An accept loop that nobody polls, so that errors can be given to it.
+    fn idle() -> Accepting {
+        let hub = Hub::new(Limits { read: 1, memory: 1 });
+        let socket = listen((Ipv4Addr::LOCALHOST, 0).into(), false, &Options::default()).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let accepting = TcpListener::from_std(socket.try_clone().unwrap().into()).unwrap();
+        let listener = Listener {
+            key: hub.new_key(),
+            options: Options::default(),
+            adopted: false,
+            socket: Mutex::new(Some(socket)),
+            closed: AtomicBool::new(false),
+            open: AtomicUsize::new(0),
+            task: Mutex::new(None),
+        };
+        let listener = Arc::new(listener);
+        Accepting {
+            hub,
+            listener,
+            socket: accepting,
+            pause: None,
+            paused: FIRST_PAUSE,
+            told: None,
+        }
+    }
+
+    fn told(accepting: &Accepting) -> usize {
+        let mut batch = Batch::default();
+        accepting.hub.queue.swap(&mut batch);
+        batch.events.len()
+    }
+
+    fn in_runtime(test: impl FnOnce()) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()
+            .unwrap();
+        runtime.block_on(async { test() });
+    }
+
+    #[test]
+    fn an_error_of_one_connection_is_skipped_without_a_pause() {
+        in_runtime(|| {
+            let mut accepting = idle();
+            for code in [
+                libc::ECONNABORTED,
+                libc::EPERM,
+                libc::EPROTO,
+                libc::ENETDOWN,
+                libc::ENOPROTOOPT,
+                libc::EHOSTDOWN,
+                libc::EHOSTUNREACH,
+                libc::EOPNOTSUPP,
+                libc::ENETUNREACH,
+                libc::ETIMEDOUT,
+            ] {
+                assert!(
+                    accepting
+                        .failed(io::Error::from_raw_os_error(code))
+                        .unwrap(),
+                    "errno {code}"
+                );
+                assert!(
+                    accepting.pause.is_none() && told(&accepting) == 0,
+                    "errno {code}"
+                );
+            }
+        });
+    }
+
+    #[test]
+    fn an_error_of_the_listening_socket_ends_the_loop() {
+        in_runtime(|| {
+            for code in [libc::EBADF, libc::EINVAL, libc::ENOTSOCK] {
+                let error = idle()
+                    .failed(io::Error::from_raw_os_error(code))
+                    .unwrap_err();
+                assert_eq!(error.raw_os_error(), Some(code));
+            }
+        });
+    }
+
+    #[test]
+    fn want_of_descriptors_or_memory_pauses_ever_longer_and_is_told_once_a_cause() {
+        in_runtime(|| {
+            let mut accepting = idle();
+            for code in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM] {
+                for repeated in 0..6 {
+                    assert!(
+                        !accepting
+                            .failed(io::Error::from_raw_os_error(code))
+                            .unwrap()
+                    );
+                    assert!(accepting.pause.is_some());
+                    assert_eq!(told(&accepting), usize::from(repeated == 0), "errno {code}");
+                }
+            }
+            assert_eq!(accepting.paused, LONGEST_PAUSE);
+        });
+    }
 }

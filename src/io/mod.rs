@@ -72,6 +72,15 @@ pub enum Event {
     Eof(Key),
     /// The connection (or the attempt) failed; nothing more comes but `Gone`.
     Failed(Key, Box<Failure>),
+    /// A read or write timeout passed; void if the link's epoch has changed.
+    TimedOut {
+        /// The connection, which lives on until the pump closes it.
+        key: Key,
+        /// [`Link::epoch`] when it passed.
+        epoch: u32,
+        /// Which it was.
+        failure: Box<Failure>,
+    },
     /// The task ended and its descriptor is closed: the key may be used again.
     Gone(Key),
     /// Accepting failed; told at most once a second for the same cause.

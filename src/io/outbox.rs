@@ -147,7 +147,10 @@ impl Outbox {
 
     /// Whether a holder of the token would have something to do.
     pub fn sendable(&self) -> bool {
-        self.stream.is_some() && !self.write_off && !self.dead && (self.owed || self.fin == Fin::Wanted)
+        self.stream.is_some()
+            && !self.write_off
+            && !self.dead
+            && (self.owed || self.fin == Fin::Wanted)
     }
 
     /// Takes what is to be sent now.
@@ -173,7 +176,9 @@ impl Outbox {
 
     /// True once when more than the high mark waits.
     pub fn became_full(&mut self) -> bool {
-        let now = self.marks.is_some_and(|marks| !self.full && self.size() > marks.high);
+        let now = self
+            .marks
+            .is_some_and(|marks| !self.full && self.size() > marks.high);
         self.full |= now;
         now
     }
@@ -186,9 +191,130 @@ impl Outbox {
     }
 
     /// Sending is over; what waits is dropped. Returned, so that it is freed after the lock.
-    pub fn kill(&mut self) -> (Segments, Option<Arc<TcpStream>>) {
+    pub fn drop_staged(&mut self) -> Segments {
         self.dead = true;
         self.in_flight = 0;
-        (std::mem::take(&mut self.staged), self.stream.take())
+        std::mem::take(&mut self.staged)
+    }
+
+    /// The connection is over: [`Outbox::drop_staged`], and the stream is let go.
+    pub fn kill(&mut self) -> (Segments, Option<Arc<TcpStream>>) {
+        (self.drop_staged(), self.stream.take())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn front(segments: &Segments) -> Vec<u8> {
+        let mut slices = [IoSlice::new(&[]); VECTORS];
+        let (used, bytes) = segments.gather(&mut slices);
+        let all: Vec<u8> = slices[..used]
+            .iter()
+            .flat_map(|slice| slice.to_vec())
+            .collect();
+        assert_eq!(all.len(), bytes);
+        all
+    }
+
+    /// Pushes, partial sends and appends of odd sizes against a plain queue of bytes.
+    #[test]
+    fn segments_are_a_queue_of_bytes() {
+        let (mut segments, mut plain) = (Segments::default(), VecDeque::<u8>::new());
+        let sizes = [
+            1,
+            0,
+            700,
+            SEGMENT - 1,
+            3,
+            SEGMENT,
+            5 * SEGMENT,
+            2,
+            40_000,
+            40_000,
+            17,
+        ];
+        let mut next = 0u8;
+        for round in 0..200 {
+            let size = sizes[round % sizes.len()];
+            let bytes: Vec<u8> = (0..size)
+                .map(|_| {
+                    next = next.wrapping_add(1);
+                    next
+                })
+                .collect();
+            plain.extend(&bytes);
+            if round % 5 == 0 {
+                let mut newer = Segments::default();
+                newer.push(&bytes);
+                segments.append(newer);
+            } else {
+                segments.push(&bytes);
+            }
+            let ready = front(&segments);
+            assert!(
+                ready.iter().eq(plain.iter().take(ready.len())),
+                "round {round}"
+            );
+            assert!(!ready.is_empty() || plain.is_empty());
+            let sent = ready.len() * (round % 4) / 3;
+            segments.advance(sent);
+            plain.drain(..sent);
+            assert_eq!(
+                (segments.len(), segments.is_empty()),
+                (plain.len(), plain.is_empty())
+            );
+        }
+    }
+
+    #[test]
+    fn small_writes_are_one_slice_and_a_long_queue_fills_all() {
+        let mut segments = Segments::default();
+        (0..100).for_each(|_| segments.push(&[1; 100]));
+        let mut slices = [IoSlice::new(&[]); VECTORS];
+        assert_eq!(segments.gather(&mut slices), (1, 10_000));
+        (0..100).for_each(|_| segments.push(&[1; SEGMENT]));
+        let mut slices = [IoSlice::new(&[]); VECTORS];
+        assert_eq!(segments.gather(&mut slices).0, VECTORS);
+    }
+
+    #[test]
+    fn what_comes_back_goes_ahead_of_what_was_staged_meanwhile() {
+        let mut out = Outbox::default();
+        out.staged.push(b"older");
+        let mut taken = std::mem::take(&mut out.staged);
+        out.in_flight = taken.len();
+        taken.advance(2);
+        out.staged.push(b"newer");
+        assert_eq!(out.size(), 10);
+        out.put_back(taken);
+        assert_eq!((front(&out.staged), out.size()), (b"dernewer".to_vec(), 8));
+    }
+
+    #[test]
+    fn nothing_comes_back_to_a_dead_one() {
+        let mut out = Outbox::default();
+        let mut taken = Segments::default();
+        taken.push(b"older");
+        out.kill();
+        out.put_back(taken);
+        assert_eq!(out.size(), 0);
+    }
+
+    #[test]
+    fn full_and_drained_alternate() {
+        let mut out = Outbox {
+            marks: Some(Marks { high: 10, low: 4 }),
+            ..Outbox::default()
+        };
+        out.staged.push(&[0; 10]);
+        assert!(!out.became_full(), "the high mark itself is not too much");
+        out.staged.push(&[0; 1]);
+        assert!(out.became_full() && !out.became_full());
+        out.staged.advance(6);
+        assert!(!out.became_drained());
+        out.staged.advance(1);
+        assert!(out.became_drained() && !out.became_drained());
     }
 }

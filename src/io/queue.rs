@@ -27,7 +27,11 @@ pub struct Batch<E> {
 
 impl<E> Default for Batch<E> {
     fn default() -> Self {
-        Self { urgent: Vec::new(), events: Vec::new(), bytes: Vec::new() }
+        Self {
+            urgent: Vec::new(),
+            events: Vec::new(),
+            bytes: Vec::new(),
+        }
     }
 }
 
@@ -62,7 +66,12 @@ pub struct Queue<E> {
 
 impl<E> Default for Queue<E> {
     fn default() -> Self {
-        Self { inner: Mutex::new(Inner { batch: Batch::default(), sleeper: None }) }
+        Self {
+            inner: Mutex::new(Inner {
+                batch: Batch::default(),
+                sleeper: None,
+            }),
+        }
     }
 }
 
@@ -121,6 +130,12 @@ impl<E> Queue<E> {
         std::mem::swap(&mut self.inner.lock().batch, empty);
     }
 
+    /// Lets go of the sleeping pump's waker, when the loop has ended: it holds the runtime.
+    pub fn forget_sleeper(&self) {
+        let sleeper = self.inner.lock().sleeper.take();
+        drop(sleeper);
+    }
+
     /// Whether nothing is queued now.
     pub fn is_empty(&self) -> bool {
         self.inner.lock().batch.is_empty()
@@ -129,6 +144,9 @@ impl<E> Queue<E> {
     /// Queued events and bytes, for statistics.
     pub fn sizes(&self) -> (usize, usize) {
         let inner = self.inner.lock();
-        (inner.batch.events.len() + inner.batch.urgent.len(), inner.batch.bytes.len())
+        (
+            inner.batch.events.len() + inner.batch.urgent.len(),
+            inner.batch.bytes.len(),
+        )
     }
 }

@@ -67,12 +67,20 @@ pub async fn lookup(host: &str, family: Option<i32>) -> Answer {
     match tokio::time::timeout(DEADLINE, answer).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(_)) => Err(failure(host, libc::EAI_FAIL, "the resolver's thread ended")),
-        Err(_) => Err(failure(host, libc::EAI_AGAIN, "no answer within 30 seconds")),
+        Err(_) => Err(failure(
+            host,
+            libc::EAI_AGAIN,
+            "no answer within 30 seconds",
+        )),
     }
 }
 
 fn failure(host: &str, code: i32, message: &str) -> LookupFailure {
-    LookupFailure { code, message: message.to_owned(), host: host.to_owned() }
+    LookupFailure {
+        code,
+        message: message.to_owned(),
+        host: host.to_owned(),
+    }
 }
 
 fn ask(question: Question) -> oneshot::Receiver<Answer> {
@@ -139,11 +147,18 @@ pub fn look_up_now(host: &str, family: Option<i32>) -> Answer {
         failure(host, code, message)
     });
     let addresses: Vec<_> = match found {
-        Ok(found) => found.filter_map(Result::ok).map(|info| info.sockaddr).collect(),
+        Ok(found) => found
+            .filter_map(Result::ok)
+            .map(|info| info.sockaddr)
+            .collect(),
         Err(failure) => return Err(failure),
     };
     if addresses.is_empty() {
-        return Err(failure(host, libc::EAI_NONAME, "no address of this host can be used"));
+        return Err(failure(
+            host,
+            libc::EAI_NONAME,
+            "no address of this host can be used",
+        ));
     }
     Ok(addresses)
 }

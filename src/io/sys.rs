@@ -34,7 +34,11 @@ pub fn unacknowledged(stream: &TcpStream) -> io::Result<usize> {
     // to the address it is given. No crate wraps this call, and without it a close either cuts replies or waits for
     // the peer's FIN.
     let result = unsafe { libc::ioctl(stream.as_raw_fd(), libc::TIOCOUTQ, &raw mut count) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(usize::try_from(count).unwrap_or(0)) }
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(usize::try_from(count).unwrap_or(0))
+    }
 }
 
 /// Elsewhere the kernel does not tell: the close waits for the peer's FIN instead.

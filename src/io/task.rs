@@ -42,6 +42,8 @@ pub(crate) struct ConnTask {
     listener: Option<Arc<Listener>>,
     registered: bool,
     eof: bool,
+    /// A limit holds reading up: it is not the peer that is silent.
+    held_up: bool,
     /// A failed send, told after what was received.
     broken: Option<io::Error>,
     /// Waits for a reset while the app does not read.
@@ -52,7 +54,12 @@ pub(crate) struct ConnTask {
 
 impl ConnTask {
     /// For an established connection, which `link` learns here. The caller has counted it by [`Hub::came`].
-    pub(crate) fn new(hub: Arc<Hub>, link: Arc<Link>, stream: TcpStream, listener: Option<Arc<Listener>>) -> Self {
+    pub(crate) fn new(
+        hub: Arc<Hub>,
+        link: Arc<Link>,
+        stream: TcpStream,
+        listener: Option<Arc<Listener>>,
+    ) -> Self {
         let stream = Arc::new(stream);
         link.attach(stream.clone());
         Self {
@@ -62,6 +69,7 @@ impl ConnTask {
             listener,
             registered: false,
             eof: false,
+            held_up: false,
             broken: None,
             watch: None,
             deadlines: None,
@@ -69,7 +77,11 @@ impl ConnTask {
         }
     }
 
-    fn step(&mut self, stream: &Arc<TcpStream>, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+    fn step(
+        &mut self,
+        stream: &Arc<TcpStream>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), Failure>> {
         let control = self.link.control();
         if control & FORCE != 0 {
             sys::reset(stream);
@@ -83,7 +95,8 @@ impl ConnTask {
             return Poll::Ready(Err(failure));
         }
         if control & TIMED != 0 {
-            return self.poll_deadlines(context).map(Err);
+            self.poll_deadlines(context);
+            return Poll::Pending;
         }
         self.deadlines = None;
         Poll::Pending
@@ -139,20 +152,36 @@ impl ConnTask {
             if let Some(error) = self.broken.take() {
                 return Err(Failure::Sending(error));
             }
-            return if self.eof { Ok(()) } else { self.poll_watch(stream, context) };
+            return if self.eof {
+                Ok(())
+            } else {
+                self.poll_watch(stream, context)
+            };
         }
         self.watch = None;
         for _ in 0..READS {
             let room = self.hub.allowance(&self.link);
-            if room == 0 {
+            self.held_up = room == 0;
+            if self.held_up {
                 return Ok(());
             }
             if stream.poll_read_ready(context).is_pending() {
-                return self.broken.take().map_or(Ok(()), |error| Err(error.into()));
+                // Tokio may not have looked since the failed send: it will, and what the kernel has goes first.
+                let alone = |_: &mut io::Error| !matches!(sys::something_waits(stream), Ok(true));
+                return self
+                    .broken
+                    .take_if(alone)
+                    .map_or(Ok(()), |error| Err(error.into()));
             }
             match self.receive(stream, room) {
                 Ok(true) => {}
                 Ok(false) => {
+                    // A send that met a reset took it out of the kernel, which then tells of an end only.
+                    let reset =
+                        |error: &mut io::Error| error.kind() == io::ErrorKind::ConnectionReset;
+                    if let Some(error) = self.broken.take_if(reset) {
+                        return Err(error.into());
+                    }
                     self.eof = true;
                     self.hub.queue.push(Event::Eof(self.link.key));
                     return Ok(());
@@ -175,7 +204,11 @@ impl ConnTask {
                 // Edge-triggered: less than asked for means that nothing is left. Saying WouldBlock clears Tokio's
                 // readiness without a second system call that would only say the same.
                 let drained = got > 0 && got < buffer.len();
-                if drained { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+                if drained {
+                    Err(io::ErrorKind::WouldBlock.into())
+                } else {
+                    Ok(())
+                }
             });
             match (count, result) {
                 (Some(0), _) => Ok(false),
@@ -193,14 +226,20 @@ impl ConnTask {
         let (key, len) = (self.link.key, bytes.len());
         self.link.count_received(len);
         self.hub.received(&self.link, len);
-        self.hub.queue.push_bytes(bytes, |at| Event::Data { key, at, len });
+        self.hub
+            .queue
+            .push_bytes(bytes, |at| Event::Data { key, at, len });
         if let Some(deadlines) = &mut self.deadlines {
             deadlines.received();
         }
     }
 
     /// While the app does not read: a reset is told at once if no data waits before it.
-    fn poll_watch(&mut self, stream: &Arc<TcpStream>, context: &mut Context<'_>) -> Result<(), Failure> {
+    fn poll_watch(
+        &mut self,
+        stream: &Arc<TcpStream>,
+        context: &mut Context<'_>,
+    ) -> Result<(), Failure> {
         let watch = self.watch.get_or_insert_with(|| {
             let stream = stream.clone();
             Box::pin(async move {
@@ -213,14 +252,27 @@ impl ConnTask {
         }
         // Done watching: with data before it, the error comes when that is read, or when a write meets it.
         self.watch = Some(Box::pin(std::future::pending()));
-        sys::something_waits(stream).map(|_| ()).map_err(Failure::Os)
+        sys::something_waits(stream)
+            .map(|_| ())
+            .map_err(Failure::Os)
     }
 
-    fn poll_deadlines(&mut self, context: &mut Context<'_>) -> Poll<Failure> {
-        let reading = !self.eof && self.link.control() & READ_OFF == 0 && !self.link.credit.is_paused();
-        let sending = self.link.with_out(|out| out.blocked);
-        let deadlines = self.deadlines.get_or_insert_with(|| Box::new(Deadlines::new()));
-        deadlines.poll(context, self.link.timeouts(), reading, sending).map(Failure::Timeout)
+    fn poll_deadlines(&mut self, context: &mut Context<'_>) {
+        let reading = !self.eof && self.link.control() & READ_OFF == 0 && !self.held_up;
+        let sending = self.link.with_out(|out| out.blocked && !out.write_off);
+        let deadlines = self
+            .deadlines
+            .get_or_insert_with(|| Box::new(Deadlines::new()));
+        // Read before the deadlines are looked at: a change in between voids what is told.
+        let epoch = self.link.epoch();
+        if let Poll::Ready(failure) = deadlines.poll(context, &self.link, epoch, reading, sending) {
+            let (key, failure) = (self.link.key, Box::new(failure));
+            self.hub.queue.push(Event::TimedOut {
+                key,
+                epoch,
+                failure,
+            });
+        }
     }
 
     /// Sends what waits, then a FIN, and lets go when the peer has it all.
@@ -236,7 +288,9 @@ impl ConnTask {
             }
         }
         let limit = self.link.timeouts().write;
-        let linger = self.linger.get_or_insert_with(|| Box::new(Linger::new(limit)));
+        let linger = self
+            .linger
+            .get_or_insert_with(|| Box::new(Linger::new(limit)));
         linger.poll(stream, &self.link, self.eof, context)
     }
 }
@@ -258,7 +312,9 @@ impl Future for ConnTask {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let task = &mut *self;
-        let Some(stream) = task.stream.clone() else { return Poll::Ready(()) };
+        let Some(stream) = task.stream.clone() else {
+            return Poll::Ready(());
+        };
         if !task.registered {
             task.registered = true;
             task.link.register_task(context.waker());
@@ -277,7 +333,10 @@ impl Future for ConnTask {
 impl Drop for ConnTask {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.hub.failed(self.link.key, Failure::Panic("the connection's task panicked".into()));
+            self.hub.failed(
+                self.link.key,
+                Failure::Panic("the connection's task panicked".into()),
+            );
         }
         if let (Some(stream), None) = (&self.stream, &self.linger) {
             sys::finish(stream);

@@ -14,20 +14,26 @@ pub struct SendToken {
 
 impl Default for SendToken {
     fn default() -> Self {
-        Self { held: AtomicBool::new(false) }
+        Self {
+            held: AtomicBool::new(false),
+        }
     }
 }
 
 impl SendToken {
     /// A token that its maker holds.
     pub fn taken() -> Self {
-        Self { held: AtomicBool::new(true) }
+        Self {
+            held: AtomicBool::new(true),
+        }
     }
 
     /// Takes the token if nobody has it.
     pub fn try_take(&self) -> bool {
         // Acquire: what the last holder did to the in-flight bytes is seen. Release is give_back's.
-        self.held.compare_exchange(false, true, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        self.held
+            .compare_exchange(false, true, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// Gives the token back, then asks `staged` whether bytes came meanwhile; true: it is taken again, go on sending.

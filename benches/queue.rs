@@ -1,0 +1,196 @@
+//! The event queue: what an event costs until the pump has it, alone and beside a second thread.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use asynctcp::io::queue::{Batch, Queue};
+use asynctcp::io::{Event, Key};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+const KEY: Key = Key {
+    index: 7,
+    generation: 0,
+};
+/// Events of one swap, as in a busy loop.
+const BATCH: u64 = 100;
+
+fn push_bytes(queue: &Queue<Event>, bytes: &[u8]) {
+    queue.push_bytes(bytes, |at| Event::Data {
+        key: KEY,
+        at,
+        len: bytes.len(),
+    });
+}
+
+/// `count` pushes in batches; the time includes the swaps and recycling, a hundredth of each push.
+fn in_batches(count: u64, queue: &Queue<Event>, mut push: impl FnMut(&Queue<Event>)) -> Duration {
+    let mut batch = Batch::default();
+    let begun = Instant::now();
+    for at in 1..=count {
+        push(queue);
+        if at % BATCH == 0 {
+            queue.swap(&mut batch);
+            black_box(&batch);
+            batch.recycle();
+        }
+    }
+    begun.elapsed()
+}
+
+fn push(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("push");
+    group.throughput(Throughput::Elements(1));
+    let queue = Queue::default();
+    group.bench_function("event", |bench| {
+        bench.iter_custom(|count| {
+            in_batches(count, &queue, |queue| {
+                queue.push(Event::Flushed(black_box(KEY)))
+            })
+        });
+    });
+    for size in [64, 1024] {
+        let bytes = vec![1; size];
+        group.bench_with_input(BenchmarkId::new("bytes", size), &bytes, |bench, bytes| {
+            bench.iter_custom(|count| {
+                in_batches(count, &queue, |queue| push_bytes(queue, black_box(bytes)))
+            });
+        });
+    }
+    group.finish();
+}
+
+fn batch_of_100(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("push and swap 100");
+    group.throughput(Throughput::Elements(BATCH));
+    for size in [64, 1024] {
+        let (queue, bytes, mut batch) = (Queue::default(), vec![1; size], Batch::default());
+        group.bench_function(BenchmarkId::new("bytes", size), |bench| {
+            bench.iter(|| {
+                (0..BATCH).for_each(|_| push_bytes(&queue, black_box(&bytes)));
+                queue.swap(&mut batch);
+                assert_eq!(batch.events.len() as u64, BATCH);
+                batch.recycle();
+            });
+        });
+    }
+    group.finish();
+}
+
+/// The same while another thread pushes as fast as it can.
+fn contended(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("push beside a second thread");
+    group.throughput(Throughput::Elements(1));
+    let bytes = vec![1; 64];
+    group.bench_function("bytes/64", |bench| {
+        bench.iter_custom(|count| {
+            let queue = Arc::new(Queue::default());
+            let (begun, stop) = (
+                Arc::new(AtomicBool::new(false)),
+                Arc::new(AtomicBool::new(false)),
+            );
+            let other = {
+                let (queue, begun, stop, bytes) =
+                    (queue.clone(), begun.clone(), stop.clone(), bytes.clone());
+                thread::spawn(move || {
+                    while !stop.load(Ordering::Relaxed) {
+                        push_bytes(&queue, &bytes);
+                        begun.store(true, Ordering::Relaxed);
+                    }
+                })
+            };
+            while !begun.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+            let time = in_batches(count, &queue, |queue| push_bytes(queue, black_box(&bytes)));
+            stop.store(true, Ordering::Relaxed);
+            other.join().unwrap();
+            time
+        });
+    });
+    group.finish();
+}
+
+/// Unparks a thread; counts nothing, wakes nobody else.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+struct Nobody;
+
+impl Wake for Nobody {
+    fn wake(self: Arc<Self>) {}
+}
+
+/// Falling asleep and being woken: the queue's own part, and with two real thread switches.
+fn sleep_and_wake(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("sleep and wake");
+    let queue = Queue::default();
+    let waker = Waker::from(Arc::new(Nobody));
+    let mut batch = Batch::default();
+    group.bench_function("one thread", |bench| {
+        bench.iter(|| {
+            assert!(
+                queue
+                    .poll_ready(&mut Context::from_waker(&waker))
+                    .is_pending()
+            );
+            queue.push(Event::Flushed(black_box(KEY)));
+            queue.swap(&mut batch);
+            batch.recycle();
+        });
+    });
+    group.bench_function("there and back between two threads", |bench| {
+        bench.iter_custom(|count| {
+            let (there, back) = (Arc::new(Queue::default()), Arc::new(Queue::default()));
+            let other = {
+                let (there, back) = (there.clone(), back.clone());
+                thread::spawn(move || (0..count).for_each(|_| pass_on(&there, &back)))
+            };
+            let begun = Instant::now();
+            for _ in 0..count {
+                there.push(Event::Flushed(KEY));
+                wait(&back);
+            }
+            let time = begun.elapsed();
+            other.join().unwrap();
+            time
+        });
+    });
+    group.finish();
+}
+
+fn pass_on(from: &Queue<Event>, to: &Queue<Event>) {
+    wait(from);
+    to.push(Event::Flushed(KEY));
+}
+
+fn wait(queue: &Queue<Event>) {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    while queue
+        .poll_ready(&mut Context::from_waker(&waker))
+        .is_pending()
+    {
+        thread::park();
+    }
+    let mut batch = Batch::default();
+    queue.swap(&mut batch);
+}
+
+/// Short enough that all benches of the project take about two minutes.
+fn short() -> Criterion {
+    Criterion::default()
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2))
+        .sample_size(30)
+}
+
+criterion_group! { name = benches; config = short(); targets = push, batch_of_100, contended, sleep_and_wake }
+criterion_main!(benches);

@@ -1,0 +1,82 @@
+"""Fixtures of all tests, and the check that each one gives back every descriptor."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from pathlib import Path
+
+import pytest
+
+import asynctcp
+from helpers import DEADLINE, Log, Peers, descriptors, wait_until
+
+
+@pytest.fixture
+def peers():
+    """Raw sockets for the other end."""
+    peers = Peers()
+    yield peers
+    peers.close()
+
+
+@pytest.fixture
+def log():
+    """A record of callbacks."""
+    return Log()
+
+
+@pytest.fixture
+def spawn():
+    """``spawn(fn, *args)`` runs it in a thread; the test's end joins it and raises what it raised."""
+    started = []
+
+    def spawn(function, *arguments):
+        errors = []
+
+        def body():
+            try:
+                function(*arguments)
+            except BaseException as error:  # noqa: BLE001 (raised when the test ends)
+                errors.append(error)
+
+        thread = threading.Thread(target=body, daemon=True)
+        started.append((thread, errors))
+        thread.start()
+        return thread
+
+    yield spawn
+    for thread, errors in started:
+        thread.join(DEADLINE)
+        assert not thread.is_alive(), "a thread of the test hangs"
+        for error in errors:
+            raise error
+
+
+@pytest.fixture(autouse=True)
+def _default_handler_is_the_librarys():
+    yield
+    asynctcp.set_default_event_handler(None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _first_loop():
+    """What Python opens once for good is opened before anything is counted."""
+    asynctcp.start_event_loop(lambda: asynctcp.delay(int))
+
+
+@pytest.fixture(autouse=True)
+def _no_descriptor_is_left(request, _first_loop):
+    """Each test of this directory ends with the descriptors that it began with."""
+    if request.path.parent != Path(__file__).parent:
+        yield
+        return
+    before = descriptors()
+    yield
+    with contextlib.suppress(AssertionError):
+        wait_until(lambda: not _left(before), 1.0)
+    assert _left(before) == {}
+
+
+def _left(before):
+    return {number: name for number, name in descriptors().items() if before.get(number) != name}

@@ -1,0 +1,838 @@
+"""The event loop (api.md, section 1): start, end, exceptions, exit callbacks, signals, posts, figures."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import logging
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+import asynctcp
+from asynctcp import EventLoop, EventLoopError, delay, exit_event_loop, start_event_loop
+from helpers import DEADLINE, MUCH, after_quiet, fail, ignore, reset, run, wait_until, when
+
+
+class Oops(Exception):
+    """What the callbacks of these tests raise."""
+
+
+def oops(*_):
+    raise Oops
+
+
+# --- start and end ------------------------------------------------------------------------------------------
+
+
+def test_start_runs_the_function_in_the_callers_thread():
+    ran_in = []
+    start_event_loop(lambda: ran_in.append(threading.get_ident()))
+    assert ran_in == [threading.get_ident()]
+
+
+def test_loop_with_nothing_alive_returns_none():
+    assert start_event_loop(ignore) is None
+
+
+def test_loop_ends_after_its_last_timer():
+    told = []
+    run(lambda: delay(lambda: told.append("ran"), 0.01))
+    assert told == ["ran"]
+
+
+def test_loop_ends_with_its_last_socket(peers, log):
+    run(lambda: peers.link(lambda _ours, raw: raw.close(), log.read, log.event))
+    assert log.told == ["TcpEof"]
+
+
+def test_open_server_keeps_the_loop_running():
+    told = []
+
+    def start():
+        server = asynctcp.tcp_server("127.0.0.1", 0, None)
+        after_quiet(lambda: (told.append("still running"), server.close()))
+
+    run(start)
+    assert told == ["still running"]
+
+
+def test_loop_starts_again_in_the_same_thread():
+    told = []
+    for number in range(3):
+        run(lambda number=number: delay(lambda: told.append(number)))
+    assert told == [0, 1, 2]
+
+
+def test_loop_starts_again_after_one_that_raised():
+    with pytest.raises(Oops):
+        run(oops)
+    told = []
+    run(lambda: delay(lambda: told.append("ran")))
+    assert told == ["ran"]
+
+
+def test_start_within_a_loop_raises_and_leaves_the_outer_one_running():
+    told = []
+
+    def start():
+        with pytest.raises(EventLoopError):
+            start_event_loop(fail)
+        delay(lambda: told.append("outer goes on"))
+
+    run(start)
+    assert told == ["outer goes on"]
+
+
+def test_context_manager_within_a_loop_raises():
+    def start():
+        with pytest.raises(EventLoopError), asynctcp.event_loop():
+            fail()
+
+    run(start)
+
+
+def test_loops_of_several_threads_run_at_the_same_time(spawn):
+    meeting = threading.Barrier(3, timeout=DEADLINE)
+    for _ in range(3):
+        spawn(run, lambda: delay(meeting.wait))
+
+
+def test_loop_object_runs_once():
+    loop = EventLoop()
+    loop.run()
+    with pytest.raises(EventLoopError):
+        loop.run()
+
+
+def test_loop_object_runs_without_a_start_function():
+    loop, told = EventLoop(), []
+    loop.call_soon_threadsafe(told.append, "posted before")
+    loop.run()
+    assert told == ["posted before"]
+
+
+def test_current_loop_is_the_one_that_runs():
+    loop, seen = EventLoop(), []
+    loop.run(lambda: seen.append(asynctcp.current_event_loop()))
+    assert seen == [loop]
+
+
+@pytest.mark.parametrize("io_threads", [0, 1, 2])
+def test_echo_works_with_io_threads(io_threads, log):
+    def start():
+        server = asynctcp.tcp_server("127.0.0.1", 0, lambda socket, data: socket.write(data))
+
+        def read(socket, data):
+            log.read(socket, data)
+            socket.close()
+            server.close()
+
+        asynctcp.tcp_connect(*server.address, read, data=b"ping")
+
+    EventLoop(io_threads=io_threads).run(start)
+    assert log.told == [b"ping"]
+
+
+NEED_A_LOOP = [
+    (asynctcp.current_event_loop, ()),
+    (asynctcp.exit_event_loop, ()),
+    (asynctcp.stats, ()),
+    (asynctcp.add_event_loop_exit_callback, (ignore,)),
+    (asynctcp.delay, (ignore,)),
+    (asynctcp.interval, (ignore, 1)),
+    (asynctcp.tcp_connect, ("127.0.0.1", 9, None)),
+    (asynctcp.tcp_server, ("127.0.0.1", 0, None)),
+]
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments"), NEED_A_LOOP, ids=lambda value: getattr(value, "__name__", "")
+)
+def test_function_that_needs_a_loop_raises_without_one(function, arguments):
+    with pytest.raises(EventLoopError):
+        function(*arguments)
+
+
+def test_event_loop_error_is_a_runtime_error():
+    assert issubclass(EventLoopError, RuntimeError)
+
+
+# --- event_loop() -------------------------------------------------------------------------------------------
+
+
+def test_block_runs_the_loop_to_its_end():
+    told = []
+    with asynctcp.event_loop():
+        delay(lambda: told.append("timer"))
+        told.append("block")
+    assert told == ["block", "timer"]
+
+
+def test_block_gives_the_loop():
+    with asynctcp.event_loop() as loop:
+        assert isinstance(loop, EventLoop)
+        assert asynctcp.current_event_loop() is loop
+
+
+def test_block_that_raises_closes_everything_and_the_exception_goes_on():
+    kept = []
+
+    def block():
+        kept.append(asynctcp.tcp_server("127.0.0.1", 0, None))
+        delay(fail)
+        raise Oops
+
+    with pytest.raises(Oops), asynctcp.event_loop(catch_app_errors=True):
+        block()
+    assert kept[0].closed
+
+
+def test_no_loop_is_current_after_the_block():
+    with asynctcp.event_loop():
+        pass
+    with pytest.raises(EventLoopError):
+        asynctcp.current_event_loop()
+
+
+def test_block_takes_the_keywords_of_start():
+    seen = []
+    with asynctcp.event_loop(catch_app_errors=seen.append):
+        delay(oops)
+    assert [type(error) for error in seen] == [Oops]
+
+
+# --- exit_event_loop ----------------------------------------------------------------------------------------
+
+
+def test_exit_runs_no_further_callback_but_ends_the_running_one():
+    told = []
+
+    def start():
+        delay(fail)
+        delay(fail, 0.01)
+        exit_event_loop()
+        told.append("end of start")
+
+    run(start)
+    assert told == ["end of start"]
+
+
+def test_exit_in_a_timer_voids_the_others_of_the_same_turn():
+    told = []
+
+    def start():
+        delay(lambda: (told.append("first"), exit_event_loop()))
+        delay(fail)
+
+    run(start)
+    assert told == ["first"]
+
+
+def test_exit_closes_sockets_and_servers_at_once(peers):
+    closed = []
+
+    def use(ours, _raw):
+        exit_event_loop()
+        closed.extend([ours.closed, server.closed])
+
+    def start():
+        nonlocal server
+        server = asynctcp.tcp_server("127.0.0.1", 0, None)
+        peers.link(use)
+
+    server = None
+    run(start)
+    assert closed == [True, True]
+
+
+def test_exit_drops_what_was_not_sent(peers, log):
+    def use(ours, raw):
+        log.raw = raw
+        ours.write(bytes(MUCH))
+        exit_event_loop()
+
+    run(lambda: peers.link(use))
+    received = 0
+    with contextlib.suppress(ConnectionResetError):
+        while piece := log.raw.recv(1 << 20):
+            received += len(piece)
+    assert received < MUCH
+
+
+def test_listener_of_an_ended_loop_is_gone_though_the_server_object_is_kept(peers):
+    kept = []
+
+    def start():
+        kept.append(asynctcp.tcp_server("127.0.0.1", 0, None))
+        exit_event_loop()
+
+    run(start)
+    with pytest.raises(ConnectionRefusedError):
+        peers.connect(kept[0])
+
+
+def test_sockets_of_an_ended_loop_answer_socket_closed(peers):
+    kept = []
+    run(lambda: peers.link(lambda ours, _raw: (kept.append(ours), exit_event_loop())))
+    with pytest.raises(asynctcp.SocketClosed):
+        kept[0].write(b"late")
+
+
+def test_socket_opened_after_exit_in_the_same_callback_is_closed(peers):
+    kept = []
+
+    def start():
+        exit_event_loop()
+        kept.append(asynctcp.tcp_connect(*peers.address, fail, fail, connect_cb=fail))
+        kept.append(asynctcp.tcp_server("127.0.0.1", 0, fail))
+
+    run(start)
+    assert [one.closed for one in kept] == [True, True]
+
+
+def test_server_opened_after_exit_does_not_listen_afterwards(peers):
+    kept = []
+    run(lambda: (exit_event_loop(), kept.append(asynctcp.tcp_server("127.0.0.1", 0, None))))
+    with pytest.raises(ConnectionRefusedError):
+        peers.connect(kept[0])
+
+
+def test_exit_from_another_thread_ends_an_idle_loop(spawn):
+    loop = EventLoop()
+
+    def start():
+        asynctcp.tcp_server("127.0.0.1", 0, None)
+        delay(lambda: spawn(loop.exit), 0.01)
+
+    loop.run(start)
+
+
+def test_peer_sees_the_end_when_the_loop_exits(peers, log):
+    run(lambda: peers.link(lambda _ours, raw: (log.told.append(raw), exit_event_loop())))
+    (raw,) = log.told
+    with contextlib.suppress(ConnectionResetError):
+        assert raw.recv(10) == b""
+
+
+# --- exit callbacks -----------------------------------------------------------------------------------------
+
+
+def test_exit_callbacks_run_in_order_in_the_loops_thread():
+    told = []
+
+    def start():
+        for name in "ab":
+            asynctcp.add_event_loop_exit_callback(
+                lambda name=name: told.append((name, threading.get_ident()))
+            )
+
+    run(start)
+    assert told == [("a", threading.get_ident()), ("b", threading.get_ident())]
+
+
+@pytest.mark.parametrize("ending", [exit_event_loop, ignore], ids=["exit", "nothing alive"])
+def test_exit_callback_runs_however_the_loop_ends(ending):
+    told = []
+    run(lambda: (asynctcp.add_event_loop_exit_callback(lambda: told.append("ran")), ending()))
+    assert told == ["ran"]
+
+
+@pytest.mark.parametrize("error", [Oops, KeyboardInterrupt, SystemExit])
+def test_exit_callback_runs_when_a_callback_raises(error):
+    told = []
+
+    def start():
+        asynctcp.add_event_loop_exit_callback(lambda: told.append("ran"))
+        raise error
+
+    with pytest.raises(error):
+        run(start)
+    assert told == ["ran"]
+
+
+def test_exit_callback_runs_after_everything_is_closed(peers):
+    told = []
+
+    def use(ours, _raw):
+        asynctcp.add_event_loop_exit_callback(lambda: told.append(ours.closed))
+        exit_event_loop()
+
+    run(lambda: peers.link(use))
+    assert told == [True]
+
+
+def test_exit_callback_that_raises_does_not_keep_the_next_from_running(caplog):
+    told = []
+
+    def start():
+        asynctcp.add_event_loop_exit_callback(oops)
+        asynctcp.add_event_loop_exit_callback(lambda: told.append("second"))
+
+    run(start)
+    assert told == ["second"]
+    assert "Oops" in caplog.text
+
+
+def test_exit_callback_added_in_a_block_runs():
+    told = []
+    with asynctcp.event_loop():
+        asynctcp.add_event_loop_exit_callback(lambda: told.append("ran"))
+    assert told == ["ran"]
+
+
+# --- exceptions of callbacks --------------------------------------------------------------------------------
+
+
+def raises_in(kind, peers, event_cb=None):
+    """Let the callback ``kind`` raise `Oops`; the other callbacks do what brings it about."""
+
+    def use(ours, raw):
+        if kind == "connect_cb":
+            raise Oops
+        if kind == "write_cb":
+            ours.write(b"x", write_cb=oops)
+        if kind == "read_cb":
+            raw.sendall(b"x")
+        if kind == "event_cb":
+            raw.close()
+
+    if kind == "delay":
+        return asynctcp.delay(oops, event_cb=event_cb)
+    if kind == "start_fn":
+        raise Oops
+    return peers.link(use, oops, oops if kind == "event_cb" else event_cb)
+
+
+KINDS = ["start_fn", "connect_cb", "read_cb", "write_cb", "event_cb", "delay"]
+OF_SOCKETS = ["connect_cb", "read_cb", "write_cb"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_exception_comes_out_of_start_unchanged(kind, peers):
+    with pytest.raises(Oops):
+        run(lambda: raises_in(kind, peers, fail))
+
+
+def test_exception_that_comes_out_is_the_same_object():
+    error = Oops("mine")
+
+    def start():
+        raise error
+
+    with pytest.raises(Oops) as caught:
+        run(start)
+    assert caught.value is error
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_exception_comes_out_after_everything_was_closed(kind, peers):
+    kept = []
+
+    def start():
+        kept.append(asynctcp.tcp_server("127.0.0.1", 0, None))
+        raises_in(kind, peers)
+
+    with pytest.raises(Oops):
+        run(start)
+    assert kept[0].closed
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_caught_exception_lets_the_loop_go_on(kind, peers, caplog):
+    told = []
+
+    def start():
+        delay(lambda: told.append("goes on"), 0.02)
+        raises_in(kind, peers)
+
+    run(start, catch_app_errors=True)
+    assert told == ["goes on"]
+    assert caplog.text.count("Oops") >= 1
+
+
+@pytest.mark.parametrize("kind", [*OF_SOCKETS, "delay"])
+def test_caught_exception_goes_to_the_event_cb_once(kind, peers):
+    seen = []
+    run(lambda: raises_in(kind, peers, seen.append), catch_app_errors=True)
+    assert [type(error) for error in seen] == [Oops]
+
+
+@pytest.mark.parametrize("kind", [*OF_SOCKETS, "event_cb"])
+def test_caught_exception_closes_its_socket(kind, peers):
+    kept = []
+    run(lambda: kept.append(raises_in(kind, peers, ignore)), catch_app_errors=True)
+    assert kept[0].closed
+
+
+@pytest.mark.parametrize("kind", [*OF_SOCKETS, "delay"])
+def test_caught_exception_is_logged_with_traceback_if_not_sent_to_event_cb(kind, peers, caplog):
+    run(lambda: raises_in(kind, peers, fail), catch_app_errors=True, send_errors_to_event_cb=False)
+    (record,) = caplog.records
+    assert (record.name, record.levelno) == ("asynctcp", logging.ERROR)
+    assert record.exc_info[0] is Oops
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_function_for_app_errors_gets_the_exception(kind, peers):
+    seen = []
+    run(lambda: raises_in(kind, peers, fail), catch_app_errors=seen.append)
+    assert [type(error) for error in seen] == [Oops]
+
+
+def test_function_for_app_errors_that_raises_ends_the_loop():
+    def worse(_error):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run(lambda: delay(oops), catch_app_errors=worse)
+
+
+@pytest.mark.parametrize("mode", [True, fail], ids=["True", "function"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("kind", ["read_cb", "delay"])
+def test_exit_exceptions_end_the_loop_in_every_mode(mode, error, kind, peers):
+    def leave(*_):
+        raise error
+
+    def start():
+        if kind == "delay":
+            delay(leave, event_cb=fail)
+        else:
+            peers.link(lambda _ours, raw: raw.sendall(b"x"), leave, fail)
+
+    with pytest.raises(error):
+        run(start, catch_app_errors=mode)
+
+
+def test_exception_of_an_event_cb_given_an_app_error_is_not_sent_there_again(peers, caplog):
+    seen = []
+
+    def event(error):
+        seen.append(type(error))
+        raise ValueError
+
+    run(lambda: raises_in("read_cb", peers, event), catch_app_errors=True)
+    assert seen == [Oops]
+    assert "ValueError" in caplog.text
+
+
+def test_socket_can_be_closed_by_the_event_cb_that_is_given_an_app_error(peers):
+    kept = []
+    run(
+        lambda: kept.append(raises_in("read_cb", peers, lambda _: kept[0].close())),
+        catch_app_errors=True,
+    )
+    assert kept[0].closed
+
+
+def test_what_was_written_before_a_caught_exception_is_sent(peers, log):
+    def use(ours, raw):
+        log.told.append(raw)
+        ours.write(b"last words")
+        raise Oops
+
+    run(lambda: peers.link(use, None, ignore), catch_app_errors=True)
+    assert log.told[0].recv(100) == b"last words"
+
+
+def test_app_error_of_one_socket_does_not_disturb_another(peers, log):
+    def start():
+        raises_in("read_cb", peers, ignore)
+        peers.link(lambda _ours, raw: (raw.sendall(b"sound"), raw.close()), log.read, log.event)
+
+    run(start, catch_app_errors=True)
+    assert log.told == [b"sound", "TcpEof"]
+
+
+# --- the default event handler ------------------------------------------------------------------------------
+
+
+def test_default_handler_logs_an_error_with_peer_and_code(peers, caplog):
+    run(lambda: peers.link(lambda _ours, raw: reset(raw)))
+    (record,) = caplog.records
+    host, port = peers.address
+    assert (record.name, record.levelno) == ("asynctcp", logging.WARNING)
+    assert f"{host}:{port}" in record.getMessage()
+    assert "104" in record.getMessage()
+
+
+def test_default_handler_ignores_an_end_of_stream(peers, caplog):
+    run(lambda: peers.link(lambda _ours, raw: raw.close()))
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(("ending", "told"), [(lambda raw: raw.close(), "TcpEof"), (reset, "TcpReset")])
+def test_replaced_default_handler_is_told_what_has_no_event_cb(ending, told, peers, log):
+    asynctcp.set_default_event_handler(log.event)
+    run(lambda: peers.link(lambda _ours, raw: ending(raw)))
+    assert log.told == [told]
+
+
+def test_replaced_default_handler_is_not_told_what_has_an_event_cb(peers, log):
+    asynctcp.set_default_event_handler(fail)
+    run(lambda: peers.link(lambda _ours, raw: raw.close(), None, log.event))
+    assert log.told == ["TcpEof"]
+
+
+def test_default_handler_none_restores_the_librarys(peers, caplog):
+    asynctcp.set_default_event_handler(fail)
+    asynctcp.set_default_event_handler(None)
+    run(lambda: peers.link(lambda _ours, raw: reset(raw)))
+    assert "TcpReset" in caplog.text
+
+
+def test_replaced_default_handler_that_raises_ends_the_loop(peers):
+    asynctcp.set_default_event_handler(oops)
+    with pytest.raises(Oops):
+        run(lambda: peers.link(lambda _ours, raw: reset(raw)))
+
+
+def test_refused_connection_without_event_cb_does_not_end_the_loop(peers, caplog):
+    run(lambda: asynctcp.tcp_connect("127.0.0.1", peers.free_port(), None))
+    assert "TcpRefused" in caplog.text
+
+
+# --- signals ------------------------------------------------------------------------------------------------
+
+
+def test_interrupt_of_an_idle_loop_comes_within_100_ms(spawn):
+    sent = []
+
+    def interrupt():
+        wait_until(lambda: sent)
+        time.sleep(0.05)  # the loop is idle by now; were it not, the test would only be easier
+        sent.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def start():
+        asynctcp.tcp_server("127.0.0.1", 0, None)
+        sent.append("started")
+
+    spawn(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        start_event_loop(start)
+    assert time.monotonic() - sent[1] < 0.1
+
+
+def test_interrupt_closes_everything_first():
+    kept = []
+
+    def start():
+        kept.append(asynctcp.tcp_server("127.0.0.1", 0, None))
+        delay(lambda: os.kill(os.getpid(), signal.SIGINT))
+
+    with pytest.raises(KeyboardInterrupt):
+        run(start, catch_app_errors=True)
+    assert kept[0].closed
+
+
+def test_python_signal_handler_runs_while_the_loop_idles(spawn):
+    told = []
+    before = signal.signal(signal.SIGUSR1, lambda *_: told.append("handled"))
+
+    def start():
+        server = asynctcp.tcp_server("127.0.0.1", 0, None)
+        when(lambda: told, server.close)
+        delay(lambda: spawn(os.kill, os.getpid(), signal.SIGUSR1), 0.02)
+
+    try:
+        run(start)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert told == ["handled"]
+
+
+def test_wakeup_descriptor_of_before_is_put_back():
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    before = signal.set_wakeup_fd(write)
+    try:
+        run(ignore)
+        assert signal.set_wakeup_fd(before) == write
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+# --- posts from threads -------------------------------------------------------------------------------------
+
+
+def test_post_runs_in_the_loops_thread_with_its_arguments(spawn):
+    loop, told = EventLoop(), []
+
+    def posted(*arguments):
+        told.append((threading.get_ident(), arguments))
+        loop.exit()
+
+    def start():
+        asynctcp.tcp_server("127.0.0.1", 0, None)
+        spawn(loop.call_soon_threadsafe, posted, 1, "two")
+
+    loop.run(start)
+    assert told == [(threading.get_ident(), (1, "two"))]
+
+
+def test_posts_of_one_thread_run_in_order():
+    told = []
+    with asynctcp.event_loop() as loop:
+        for number in range(1000):
+            loop.call_soon_threadsafe(told.append, number)
+    assert told == list(range(1000))
+
+
+def test_posts_of_eight_threads_all_run(spawn):
+    told, loop = [], EventLoop()
+
+    def post(name):
+        for number in range(500):
+            loop.call_soon_threadsafe(told.append, (name, number))
+
+    def start():
+        server = asynctcp.tcp_server("127.0.0.1", 0, None)
+        for name in range(8):
+            spawn(post, name)
+        when(lambda: len(told) == 4000, server.close)
+
+    loop.run(start)
+    assert sorted(told) == [(name, number) for name in range(8) for number in range(500)]
+
+
+def test_post_from_a_callback_does_not_run_inside_it():
+    told = []
+
+    def start():
+        asynctcp.current_event_loop().call_soon_threadsafe(told.append, "posted")
+        told.append("end of start")
+
+    run(start)
+    assert told == ["end of start", "posted"]
+
+
+def test_post_to_an_ended_loop_raises():
+    loop = EventLoop()
+    loop.run()
+    with pytest.raises(EventLoopError):
+        loop.call_soon_threadsafe(ignore)
+
+
+# --- contextvars --------------------------------------------------------------------------------------------
+
+VARIABLE = contextvars.ContextVar("VARIABLE", default="unset")
+
+
+def test_callbacks_run_in_the_context_that_the_loop_was_started_in(peers):
+    seen = {}
+
+    def note(name):
+        return lambda *_: seen.setdefault(name, VARIABLE.get())
+
+    def use(ours, raw):
+        note("connect")()
+        ours.write(b"x", write_cb=note("write"))
+        raw.sendall(b"x")
+        raw.close()
+
+    def start():
+        delay(note("delay"))
+        peers.link(use, note("read"), note("event"))
+
+    context = contextvars.copy_context()
+    context.run(VARIABLE.set, "set")
+    context.run(run, start)
+    assert seen == dict.fromkeys(["delay", "connect", "write", "read", "event"], "set")
+
+
+# --- figures ------------------------------------------------------------------------------------------------
+
+
+def test_stats_have_the_documented_names():
+    seen = []
+    start_event_loop(lambda: seen.append(asynctcp.stats()))
+    assert set(seen[0]) >= {
+        "incoming_tcp_connections",
+        "outgoing_tcp_connections",
+        "open_dns_queries",
+        "timers",
+        "events_dispatched",
+        "bytes_read",
+        "bytes_written",
+        "queued_events",
+        "queued_bytes",
+    }
+
+
+def test_stats_of_a_new_loop_are_zero():
+    seen = []
+    start_event_loop(lambda: seen.append(asynctcp.stats()))
+    assert set(seen[0].values()) == {0}
+
+
+def test_stats_count_connections_that_are_open_now(peers):
+    seen = []
+
+    def accepted(socket):
+        seen.append(asynctcp.stats())
+        exit_event_loop()
+        seen.append(socket)
+
+    def start():
+        server = asynctcp.tcp_server("127.0.0.1", 0, None, connect_cb=accepted)
+        peers.connect(server)
+
+    run(start)
+    assert (seen[0]["incoming_tcp_connections"], seen[0]["outgoing_tcp_connections"]) == (1, 0)
+
+
+def test_stats_count_outgoing_connections(peers):
+    seen = []
+    run(lambda: peers.link(lambda ours, _raw: (seen.append(asynctcp.stats()), ours.close())))
+    assert (seen[0]["incoming_tcp_connections"], seen[0]["outgoing_tcp_connections"]) == (0, 1)
+
+
+def test_stats_count_timers_that_wait():
+    seen = []
+
+    def start():
+        timer = delay(ignore, 5)
+        seen.append(asynctcp.stats()["timers"])
+        timer.cancel()
+        seen.append(asynctcp.stats()["timers"])
+
+    start_event_loop(start)
+    assert seen == [1, 0]
+
+
+def test_stats_total_the_bytes_read_and_written():
+    seen = []
+
+    def echo(socket, data):
+        socket.write(data)
+
+    def start():
+        server = asynctcp.tcp_server("127.0.0.1", 0, echo)
+
+        def read(socket, _data):
+            seen.append(asynctcp.stats())
+            socket.close()
+            server.close()
+
+        asynctcp.tcp_connect(*server.address, read, data=b"12345")
+
+    run(start)
+    assert (seen[0]["bytes_read"], seen[0]["bytes_written"]) == (10, 10)
+
+
+def test_stats_of_a_loop_can_be_asked_from_another_thread(spawn):
+    loop, seen = EventLoop(), []
+
+    def start():
+        server = asynctcp.tcp_server("127.0.0.1", 0, None)
+        spawn(lambda: seen.append(loop.stats()))
+        when(lambda: seen, server.close)
+
+    loop.run(start)
+    assert seen[0]["timers"] >= 0

@@ -1,0 +1,196 @@
+"""Names, signatures and docstrings are those of api.md, all sections."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+import asynctcp
+
+#: As api.md spells them; ``*`` begins the keyword-only ones.
+SIGNATURES = {
+    "start_event_loop": "(start_fn, *, catch_app_errors=False, send_errors_to_event_cb=True)",
+    "event_loop": "(*, catch_app_errors=False, send_errors_to_event_cb=True)",
+    "exit_event_loop": "()",
+    "delay": "(callback, time=None, *, event_cb=None)",
+    "interval": "(callback, time, *, event_cb=None)",
+    "with_delay": "(seconds=0)",
+    "with_interval": "(seconds)",
+    "add_event_loop_exit_callback": "(fn)",
+    "stats": "()",
+    "set_default_event_handler": "(fn)",
+    "dns_lookup": "(host, callback, *, event_cb=None, family=0)",
+    "reverse_dns_lookup": "(address, callback, *, port=0, event_cb=None)",
+    "signal_handler": "(signum, callback, *, event_cb=None)",
+    "free_signal_handler": "(signum)",
+    "clear_signal_handlers": "()",
+    "make_notifier": "(callback, *, event_cb=None)",
+    "EventLoop": "(*, catch_app_errors=False, send_errors_to_event_cb=True, io_threads=0, "
+    "read_limit=262144, memory_limit=67108864, debug=False)",
+    "EventLoop.run": "(self, start_fn=None)",
+    "EventLoop.exit": "(self)",
+    "EventLoop.call_soon_threadsafe": "(self, fn, *args)",
+    "EventLoop.stats": "(self)",
+    "EventLoop.pump": "(self, timeout=0)",
+    "EventLoop.fileno": "(self)",
+    "current_event_loop": "()",
+    "tcp_connect": "(host, port, read_cb, event_cb=None, *, data=None, stream=False, connect_cb=None, "
+    "write_cb=None, read_timeout=-1, write_timeout=-1, dont_drain_read_buffer=None, allow_half_open=False, "
+    "local_address=None)",
+    "connect_tcp_socket": "(socket_or_stream, host, port, *, event_cb=None)",
+    "write_socket_data": "(socket_or_stream, data, *, read_cb=None, write_cb=None, event_cb=None, "
+    "start=None, end=None)",
+    "set_socket_timeouts": "(socket, read_sec, write_sec)",
+    "disable_socket": "(socket, *, read=False, write=False)",
+    "enable_socket": "(socket, *, read=False, write=False)",
+    "close_socket": "(socket, *, force=False)",
+    "socket_closed_p": "(socket)",
+    "socket_data": "(socket)",
+    "socket_c": "(socket)",
+    "close_tcp_server": "(server)",
+    "tcp_server": "(bind_address, port, read_cb, event_cb=None, *, connect_cb=None, backlog=-1, "
+    "stream=False, reuse_port=False, fd=None, read_timeout=-1, write_timeout=-1, allow_half_open=False, "
+    "max_connections=None)",
+    "Socket.close": "(self, force=False)",
+    "Socket.enable": "(self, *, read=False, write=False)",
+    "Socket.disable": "(self, *, read=False, write=False)",
+    "Socket.write": "(self, data, *, read_cb=None, write_cb=None, event_cb=None, start=None, end=None)",
+    "Socket.set_keepalive": "(self, on, *, idle=None, interval=None, count=None)",
+    "Socket.set_write_buffer_limits": "(self, high, low)",
+    "Socket.shutdown_write": "(self)",
+    "TcpServer.close": "(self)",
+    "Timer.cancel": "(self)",
+    "Timer.ref": "(self)",
+    "Timer.unref": "(self)",
+}
+
+#: What api.md names and the library has not yet.
+NOT_YET = {
+    "tcp_connect": {"stream", "dont_drain_read_buffer"},
+    "tcp_server": {"stream", "fd"},
+}
+
+ATTRIBUTES = {
+    "Socket": {
+        *(
+            "write",
+            "close",
+            "closed",
+            "data",
+            "set_timeouts",
+            "enable",
+            "disable",
+            "peername",
+            "sockname",
+            "fileno",
+        ),
+        *("set_nodelay", "set_keepalive", "write_buffer_size", "set_write_buffer_limits", "bytes_read"),
+        *("bytes_written", "shutdown_write", "server"),
+    },
+    "TcpServer": {"close", "closed", "address", "connections"},
+    "Timer": {"cancel", "cancelled", "ref", "unref"},
+}
+
+
+def find(path):
+    """Return what a dotted name of api.md names, or None if that is not there yet."""
+    found = asynctcp
+    for name in path.split("."):
+        found = getattr(found, name, None)
+    return found
+
+
+EXISTING = {path: text for path, text in SIGNATURES.items() if find(path) is not None}
+
+
+def parameters(signature):
+    """Name, whether by keyword only, and default of each parameter; positional ones have their place."""
+    listed = []
+    for name, parameter in signature.parameters.items():
+        if name in ("self", "args"):
+            continue
+        listed.append((name, parameter.kind is inspect.Parameter.KEYWORD_ONLY, parameter.default))
+    return listed
+
+
+def documented(path):
+    """What api.md says, as `parameters` gives it."""
+    namespace = {}
+    exec(f"def function{SIGNATURES[path]}: ...", namespace)
+    return parameters(inspect.signature(namespace["function"]))
+
+
+@pytest.mark.parametrize("path", list(EXISTING))
+def test_signature_is_the_documented_one(path):
+    actual = parameters(inspect.signature(find(path)))
+    names = {name for name, _, _ in actual}
+    missing = NOT_YET.get(path, set()) - names
+    wanted = [entry for entry in documented(path) if entry[0] not in missing]
+    by_position = [entry for entry in wanted if not entry[1]]
+    assert [(only, default) for _, only, default in by_position] == [
+        entry[1:] for entry in actual if not entry[1]
+    ]
+    assert sorted(map(repr, (e for e in wanted if e[1]))) == sorted(map(repr, (e for e in actual if e[1])))
+
+
+@pytest.mark.parametrize("path", list(EXISTING))
+def test_positional_parameters_have_their_documented_names(path):
+    actual = [name for name, only, _ in parameters(inspect.signature(find(path))) if not only]
+    wanted = [name for name, only, _ in documented(path) if not only]
+    # A stream is taken where "socket_or_stream" stands; whether it is there yet is for the streams' tests.
+    assert [name.replace("socket_or_stream", "socket") for name in actual] == [
+        name.replace("socket_or_stream", "socket") for name in wanted
+    ]
+
+
+@pytest.mark.parametrize(("owner", "names"), list(ATTRIBUTES.items()), ids=list(ATTRIBUTES))
+def test_class_has_all_documented_attributes(owner, names):
+    assert names - set(dir(getattr(asynctcp, owner))) == set()
+
+
+def test_all_names_what_is_there_once():
+    assert [name for name in asynctcp.__all__ if not hasattr(asynctcp, name)] == []
+    assert len(set(asynctcp.__all__)) == len(asynctcp.__all__)
+
+
+def test_no_public_name_is_left_out_of_all():
+    public = {
+        name
+        for name, value in vars(asynctcp).items()
+        if not name.startswith("_") and not inspect.ismodule(value)
+    }
+    assert public - set(asynctcp.__all__) == set()
+
+
+def members():
+    """Every public name, and every public member of the package's own classes."""
+    for name in asynctcp.__all__:
+        value = getattr(asynctcp, name)
+        if name != "__version__":
+            yield name, value
+        if isinstance(value, type) and not issubclass(value, BaseException):
+            for cls in value.__mro__[:-1]:
+                for member in vars(cls):
+                    if not member.startswith("_"):
+                        yield f"{name}.{member}", getattr(value, member)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), list(members()), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_public_name_has_a_docstring(name, value):
+    assert inspect.getdoc(value), f"{name} has no docstring"
+
+
+def test_package_and_its_modules_have_docstrings():
+    modules = [value for value in vars(asynctcp).values() if inspect.ismodule(value)]
+    assert [module.__name__ for module in [asynctcp, *modules] if not module.__doc__] == []
+
+
+def test_version_is_semantic():
+    assert len(asynctcp.__version__.split("+")[0].split("-")[0].split(".")) == 3
+
+
+def test_native_classes_say_that_they_are_the_packages():
+    assert {getattr(asynctcp, name).__module__ for name in ATTRIBUTES} == {"asynctcp"}

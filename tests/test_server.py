@@ -1,0 +1,685 @@
+"""``tcp_server`` and ``TcpServer`` (api.md, section 3)."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import resource
+import socket
+import time
+import weakref
+from pathlib import Path
+
+import pytest
+
+import asynctcp
+from asynctcp import TcpServerBindError, delay, exit_event_loop, tcp_connect, tcp_server
+from helpers import (
+    LOOPBACK,
+    after_quiet,
+    descriptors,
+    fail,
+    ignore,
+    receive_all,
+    reset,
+    run,
+    when,
+)
+
+
+def echo(ours, data):
+    ours.write(data)
+
+
+class Serving:
+    """A server in this loop, and what its connections told."""
+
+    def __init__(self, log, address=LOOPBACK, **keywords):
+        self.sockets = []
+        self.log = log
+        keywords = {"event_cb": log.event, "connect_cb": self.welcome, **keywords}
+        self.server = tcp_server(address, 0, log.read, **keywords)
+
+    def welcome(self, ours):
+        self.sockets.append(ours)
+        self.log.connect(ours)
+
+    def end(self):
+        """Close the server and all its connections."""
+        self.server.close()
+        for ours in self.sockets:
+            if not ours.closed:
+                ours.close()
+
+
+# --- connections --------------------------------------------------------------------------------------------
+
+
+def test_connect_cb_comes_before_the_data_that_was_there_already(peers, log):
+    def start():
+        serving = Serving(log)
+        raw = peers.connect(serving.server)
+        raw.sendall(b"early")
+        raw.close()
+        when(lambda: "TcpEof" in log.told, serving.end)
+
+    run(start)
+    assert log.told == ["connect", b"early", "TcpEof"]
+
+
+def test_connect_cb_comes_first_for_each_of_many_connections(peers):
+    order = {}
+
+    def start():
+        server = tcp_server(
+            LOOPBACK,
+            0,
+            lambda ours, data: order[ours].append(data),
+            lambda condition: order[condition.socket].append("eof"),
+            connect_cb=lambda ours: order.setdefault(ours, []).append("connect"),
+        )
+        for _ in range(100):
+            raw = peers.connect(server)
+            raw.sendall(b"x")
+            raw.close()
+        when(lambda: [entry for told in order.values() for entry in told].count("eof") == 100, server.close)
+
+    run(start)
+    assert list(order.values()) == [["connect", b"x", "eof"]] * 100
+
+
+def test_server_echoes_to_many_clients(log):
+    def start():
+        server = tcp_server(LOOPBACK, 0, echo)
+        for number in range(50):
+            client = tcp_connect(
+                *server.address, lambda s, data: (log.read(s, data), s.close()), data=b"%02d" % number
+            )
+            client.data = number
+        when(lambda: len(log.told) == 50, server.close)
+
+    run(start)
+    assert sorted(log.told) == [b"%02d" % number for number in range(50)]
+
+
+def test_socket_knows_its_server(peers, log):
+    def start():
+        serving = Serving(log)
+        peers.connect(serving.server)
+        when(
+            lambda: serving.sockets,
+            lambda: (log.told.append(serving.sockets[0].server is serving.server), serving.end()),
+        )
+
+    run(start)
+    assert log.told == ["connect", True]
+
+
+def test_accepted_sockets_names_are_those_of_the_connection(peers, log):
+    def start():
+        serving = Serving(log)
+        raw = peers.connect(serving.server)
+        when(lambda: serving.sockets, lambda: finish(serving, raw))
+
+    def finish(serving, raw):
+        (ours,) = serving.sockets
+        log.told = [ours.peername == raw.getsockname(), ours.sockname == raw.getpeername()]
+        serving.end()
+
+    run(start)
+    assert log.told == [True, True]
+
+
+def test_reset_between_handshake_and_accept_is_no_accept_error(peers, log):
+    def start():
+        serving = Serving(log)
+        reset(peers.connect(serving.server))
+        good = peers.connect(serving.server)
+        good.sendall(b"good")
+        when(lambda: b"good" in log.told, serving.end)
+
+    run(start)
+    assert set(log.told) <= {"connect", "TcpReset", b"good"}
+
+
+def test_event_cb_of_the_server_gets_each_connections_conditions(peers, log):
+    def start():
+        serving = Serving(log)
+        for _ in range(3):
+            peers.connect(serving.server).close()
+        when(lambda: log.told.count("TcpEof") == 3, serving.end)
+
+    run(start)
+    assert {condition.socket.server.closed for condition in log.conditions} == {True}
+
+
+def test_server_without_callbacks_reads_and_drops(peers, log):
+    def start():
+        server = tcp_server(LOOPBACK, 0, None)
+        raw = peers.connect(server)
+        raw.sendall(b"dropped")
+        raw.shutdown(socket.SHUT_WR)
+        delay(server.close, 0.02)
+        log.raw = raw
+
+    run(start)
+    assert receive_all(log.raw) == b""
+
+
+def test_peer_that_resets_does_not_end_the_server(peers, log):
+    def start():
+        server = tcp_server(LOOPBACK, 0, log.read)
+        raw = peers.connect(server)
+        delay(lambda: reset(raw), 0.01)
+        delay(lambda: peers.connect(server).sendall(b"next"), 0.03)
+        when(lambda: log.told, exit_event_loop)
+
+    run(start)
+    assert log.told == [b"next"]
+
+
+# --- addresses ----------------------------------------------------------------------------------------------
+
+
+def in_loop(look):
+    """What ``look()`` returns in a loop that ends right afterwards."""
+    seen = []
+    run(lambda: (seen.append(look()), exit_event_loop()))
+    return seen[0]
+
+
+def test_port_zero_takes_a_free_port_and_tells_it():
+    host, port = in_loop(lambda: tcp_server(LOOPBACK, 0, None).address)
+    assert host == LOOPBACK
+    assert port > 0
+
+
+def test_ipv6_address_is_a_tuple_of_four_as_getsockname_gives_it():
+    address = in_loop(lambda: tcp_server("::1", 0, None).address)
+    assert (address[0], address[2:]) == ("::1", (0, 0))
+
+
+def test_address_is_kept_after_closing():
+    def look():
+        server = tcp_server(LOOPBACK, 0, None)
+        before = server.address
+        server.close()
+        return before == server.address
+
+    assert in_loop(look)
+
+
+def test_host_name_can_be_bound():
+    assert in_loop(lambda: tcp_server("localhost", 0, None).address)[0] in ("127.0.0.1", "::1")
+
+
+@pytest.mark.parametrize("any_address", [None, ""])
+@pytest.mark.parametrize("client", ["127.0.0.1", "::1"])
+def test_any_address_serves_both_families(any_address, client, peers, log):
+    def start():
+        serving = Serving(log, any_address)
+        raw = peers.keep(socket.create_connection((client, serving.server.address[1]), 5))
+        raw.close()
+        when(
+            lambda: "TcpEof" in log.told,
+            lambda: (log.told.append(serving.sockets[0].peername[0]), serving.end()),
+        )
+
+    run(start)
+    assert log.told == ["connect", "TcpEof", client]
+
+
+def test_ipv4_peer_of_a_dual_stack_server_has_a_plain_ipv4_name(peers, log):
+    def start():
+        serving = Serving(log, None)
+        raw = peers.connect(serving.server)
+        when(lambda: serving.sockets, lambda: finish(serving, raw))
+
+    def finish(serving, raw):
+        (ours,) = serving.sockets
+        log.told = [ours.peername == raw.getsockname(), ours.sockname == raw.getpeername()]
+        serving.end()
+
+    run(start)
+    assert log.told == [True, True]
+
+
+def test_server_on_an_ipv6_address_does_not_take_ipv4():
+    def start():
+        port = tcp_server("::1", 0, None).address[1]
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((LOOPBACK, port), 5)
+        exit_event_loop()
+
+    run(start)
+
+
+# --- bind errors --------------------------------------------------------------------------------------------
+
+
+def bind_error(*arguments):
+    """Return the error that ``tcp_server`` raises."""
+    with pytest.raises(TcpServerBindError) as caught:
+        tcp_server(*arguments, None)
+    return caught.value
+
+
+def test_port_in_use_raises_a_bind_error_with_address_port_and_code(peers):
+    port = peers.address[1]
+    error = in_loop(lambda: bind_error(LOOPBACK, port))
+    assert (error.address, error.port, error.errcode) == (LOOPBACK, port, errno.EADDRINUSE)
+    assert isinstance(error, OSError)
+
+
+def test_bind_error_says_where(peers):
+    port = peers.address[1]
+    assert f"{LOOPBACK}:{port}" in str(in_loop(lambda: bind_error(LOOPBACK, port)))
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])
+def test_address_that_is_not_ours_raises_a_bind_error(address):
+    error = in_loop(lambda: bind_error(address, 0))
+    assert (error.address, error.errcode) == (address, errno.EADDRNOTAVAIL)
+
+
+def test_name_that_does_not_exist_raises_a_bind_error():
+    error = in_loop(lambda: bind_error("no-such-host.invalid", 0))
+    assert error.address == "no-such-host.invalid"
+    assert error.errcode in (socket.EAI_NONAME, socket.EAI_AGAIN)
+
+
+def test_two_servers_of_one_loop_on_one_port_are_a_bind_error():
+    def look():
+        server = tcp_server(LOOPBACK, 0, None)
+        return bind_error(*server.address).errcode
+
+    assert in_loop(look) == errno.EADDRINUSE
+
+
+def test_bind_error_leaves_the_loop_running(peers, log):
+    def start():
+        bind_error(*peers.address)
+        delay(lambda: log.told.append("goes on"))
+
+    run(start)
+    assert log.told == ["goes on"]
+
+
+# --- options ------------------------------------------------------------------------------------------------
+
+
+def test_reuse_port_lets_two_servers_listen_on_one_port():
+    def look():
+        first = tcp_server(LOOPBACK, 0, None, reuse_port=True)
+        return first.address == tcp_server(*first.address, None, reuse_port=True).address
+
+    assert in_loop(look)
+
+
+def test_backlog_of_minus_one_holds_many_connections_while_python_is_busy(peers):
+    wanted = min(300, int(Path("/proc/sys/net/core/somaxconn").read_text()))
+
+    def start():
+        server = tcp_server(LOOPBACK, 0, None)
+        for _ in range(wanted):
+            peers.connect(server)  # each with a deadline; none is refused or left waiting
+        exit_event_loop()
+
+    run(start)
+
+
+@pytest.mark.parametrize("backlog", [0, 1, 16, 2**31 - 1])
+def test_any_backlog_serves(backlog, peers, log):
+    def start():
+        serving = Serving(log, backlog=backlog)
+        peers.connect(serving.server).close()
+        when(lambda: "TcpEof" in log.told, serving.end)
+
+    run(start)
+    assert log.told == ["connect", "TcpEof"]
+
+
+def test_max_connections_pauses_accepting_and_goes_on_when_one_ends(peers, log):
+    def start():
+        serving = Serving(log, max_connections=2)
+        raws = [peers.connect(serving.server) for _ in range(3)]
+        after_quiet(lambda: (log.told.append(serving.server.connections), raws[0].close()))
+        when(lambda: log.told.count("connect") == 3, serving.end)
+
+    run(start)
+    assert log.told == ["connect", "connect", 2, "TcpEof", "connect"]
+
+
+def test_max_connections_is_never_exceeded_and_serves_all(log):
+    most = []
+
+    def welcome(ours):
+        most.append(ours.server.connections)
+        delay(ours.close, 0.001)
+
+    def start():
+        server = tcp_server(LOOPBACK, 0, None, connect_cb=welcome, max_connections=3)
+        for _ in range(30):
+            tcp_connect(*server.address, None, log.event)
+        when(lambda: len(log.told) == 30, server.close)
+
+    run(start)
+    assert (len(most), max(most) <= 3) == (30, True)
+
+
+def test_connections_counts_those_open_now(peers, log):
+    def start():
+        serving = Serving(log)
+        counts.append(serving.server.connections)
+        raws = [peers.connect(serving.server) for _ in range(3)]
+        when(
+            lambda: len(serving.sockets) == 3,
+            lambda: (counts.append(serving.server.connections), raws[0].close()),
+        )
+        when(lambda: "TcpEof" in log.told and serving.server.connections == 2, lambda: close_one(serving))
+
+    def close_one(serving):
+        counts.append(2)
+        serving.sockets[-1 if not serving.sockets[-1].closed else 0].close()
+        when(lambda: serving.server.connections == 1, serving.end)
+
+    counts = []
+    run(start)
+    assert counts == [0, 3, 2]
+
+
+# --- accept errors ------------------------------------------------------------------------------------------
+
+
+class Starvation:
+    """Takes every descriptor that this process may still open, and gives them back."""
+
+    def __init__(self):
+        self._limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._taken = []
+
+    def begin(self):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(descriptors()) + 1, self._limits[1]))
+        with contextlib.suppress(OSError):
+            while True:
+                self._taken.append(os.dup(0))
+
+    def end(self):
+        resource.setrlimit(resource.RLIMIT_NOFILE, self._limits)
+        while self._taken:
+            os.close(self._taken.pop())
+
+
+@pytest.fixture
+def starvation():
+    """No descriptor is left between its ``begin()`` and its ``end()``."""
+    starvation = Starvation()
+    yield starvation
+    starvation.end()
+
+
+def starved(peers, log, starvation, then):
+    """Let five connections wait at a server without descriptors; ``then(serving)`` follows the error."""
+    serving = Serving(log)
+    for _ in range(5):
+        peers.connect(serving.server)
+    starvation.begin()
+    when(lambda: log.told, lambda: then(serving))
+
+
+def test_accept_without_descriptors_tells_the_event_cb_and_loses_no_client(peers, log, starvation):
+    def relieve(serving):
+        starvation.end()
+        when(lambda: log.told.count("connect") == 5, serving.end)
+
+    run(lambda: starved(peers, log, starvation, relieve))
+    assert log.told == ["TcpAcceptError"] + ["connect"] * 5
+
+
+def test_accept_error_carries_code_listener_and_server(peers, log, starvation):
+    servers = []
+
+    def relieve(serving):
+        starvation.end()
+        servers.append(serving.server)
+        exit_event_loop()
+
+    run(lambda: starved(peers, log, starvation, relieve))
+    (condition,) = log.conditions
+    assert (condition.errcode, condition.socket) == (errno.EMFILE, None)
+    assert condition.server is asynctcp.tcp_accept_error_server(condition) is servers[0]
+    assert asynctcp.tcp_accept_error_listener(condition) is condition.listener is not None
+
+
+def test_accept_error_is_told_at_most_once_a_second(peers, log, starvation):
+    def relieve(_serving):
+        after_quiet(lambda: (starvation.end(), exit_event_loop()), 0.5)
+
+    run(lambda: starved(peers, log, starvation, relieve))
+    assert log.told == ["TcpAcceptError"]
+
+
+def test_starved_server_does_not_spin(peers, log, starvation):
+    spent = []
+
+    def relieve(_serving):
+        begun = time.process_time()
+        after_quiet(
+            lambda: (spent.append(time.process_time() - begun), starvation.end(), exit_event_loop()), 0.5
+        )
+
+    run(lambda: starved(peers, log, starvation, relieve))
+    assert spent[0] < 0.1
+
+
+def test_accept_goes_on_when_a_connection_gives_its_descriptor_back(peers, log, starvation):
+    def start():
+        serving = Serving(log)
+        peers.connect(serving.server)
+        when(lambda: serving.sockets, lambda: starve(serving))
+
+    def starve(serving):
+        peers.connect(serving.server)
+        starvation.begin()
+        when(lambda: "TcpAcceptError" in log.told, serving.sockets[0].close)
+        when(lambda: len(serving.sockets) == 2, lambda: (starvation.end(), serving.end()))
+
+    run(start)
+    assert log.told == ["connect", "TcpAcceptError", "connect"]
+
+
+# --- closing ------------------------------------------------------------------------------------------------
+
+
+def test_close_stops_listening_at_once(peers):
+    def start():
+        server = tcp_server(LOOPBACK, 0, None)
+        server.close()
+        with pytest.raises(ConnectionRefusedError):
+            peers.connect(server)
+
+    run(start)
+
+
+def test_close_of_a_dual_stack_server_stops_both_families():
+    def start():
+        server = tcp_server(None, 0, None)
+        server.close()
+        for host in (LOOPBACK, "::1"):
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection((host, server.address[1]), 5)
+
+    run(start)
+
+
+def test_close_leaves_existing_connections_alive(peers, log):
+    def start():
+        serving = Serving(log)
+        raw = peers.connect(serving.server)
+        when(lambda: serving.sockets, lambda: (serving.server.close(), raw.sendall(b"still"), raw.close()))
+
+    run(start)
+    assert log.told == ["connect", b"still", "TcpEof"]
+
+
+def test_connections_are_counted_after_the_server_was_closed(peers, log):
+    def start():
+        serving = Serving(log)
+        peers.connect(serving.server)
+        when(lambda: serving.sockets, lambda: closed(serving))
+
+    def closed(serving):
+        serving.server.close()
+        after_quiet(lambda: (log.told.append(serving.server.connections), serving.end()))
+
+    run(start)
+    assert log.told == ["connect", 1]
+
+
+def test_accepted_connections_whose_event_is_queued_at_close_live_on(peers, log):
+    """The helper thread accepts while Python is busy; then the app closes the server."""
+
+    def start():
+        serving = Serving(log)
+        delay(lambda: busy(serving))
+
+    def busy(serving):
+        raw = peers.connect(serving.server)
+        raw.sendall(b"x")
+        raw.shutdown(socket.SHUT_WR)
+        time.sleep(0.05)
+        accepted.append(serving.server.connections)
+        serving.server.close()
+
+    accepted = []
+    run(start)
+    assert log.told == (["connect", b"x", "TcpEof"] if accepted == [1] else [])
+
+
+@pytest.mark.parametrize("close", [asynctcp.close_tcp_server, asynctcp.TcpServer.close])
+def test_closing_again_does_nothing(close):
+    def start():
+        server = tcp_server(LOOPBACK, 0, None)
+        close(server)
+        close(server)
+        assert server.closed
+
+    run(start)
+
+
+def test_server_is_open_until_it_is_closed():
+    def look():
+        server = tcp_server(LOOPBACK, 0, None)
+        before = server.closed
+        server.close()
+        return before, server.closed
+
+    assert in_loop(look) == (False, True)
+
+
+def test_port_can_be_bound_again_at_once(peers, log):
+    def start():
+        serving = Serving(log)
+        peers.connect(serving.server)
+        when(lambda: serving.sockets, lambda: again(serving))
+
+    def again(serving):
+        serving.server.close()
+        delay(lambda: tcp_server(*serving.server.address, None).close(), 0.01)
+        serving.end()
+
+    run(start)
+
+
+def test_fifty_servers_after_each_other_on_one_port():
+    ports = []
+
+    def start():
+        server = tcp_server(LOOPBACK, ports[-1] if ports else 0, lambda s, _: (s.close(), server.close()))
+        ports.append(server.address[1])
+        tcp_connect(*server.address, None, ignore, data=b"x")
+
+    for _ in range(50):
+        run(start)
+    assert len(set(ports)) == 1
+
+
+def test_close_from_another_thread_ends_an_idle_loop(spawn):
+    def start():
+        server = tcp_server(LOOPBACK, 0, None)
+        delay(lambda: spawn(server.close), 0.02)
+
+    run(start)
+
+
+def test_closing_in_connect_cb_does_not_end_the_connection(peers, log):
+    def start():
+        server = tcp_server(LOOPBACK, 0, log.read, log.event, connect_cb=lambda s: s.server.close())
+        raw = peers.connect(server)
+        raw.sendall(b"x")
+        raw.close()
+
+    run(start)
+    assert log.told == [b"x", "TcpEof"]
+
+
+def test_closing_all_in_connect_cb_is_fine(peers):
+    def start():
+        server = tcp_server(LOOPBACK, 0, fail, fail, connect_cb=lambda s: (s.close(), s.server.close()))
+        peers.connect(server).sendall(b"x")
+
+    run(start)
+
+
+def test_two_servers_of_one_loop_serve_both(peers, log):
+    def start():
+        both = [Serving(log), Serving(log)]
+        for serving in both:
+            peers.connect(serving.server).close()
+        when(lambda: log.told.count("TcpEof") == 2, lambda: [serving.end() for serving in both])
+
+    run(start)
+    assert log.told.count("connect") == 2
+
+
+# --- the object ---------------------------------------------------------------------------------------------
+
+
+def test_repr_names_state_address_and_connections():
+    def look():
+        server = tcp_server(LOOPBACK, 0, None)
+        before = repr(server)
+        server.close()
+        return before, repr(server)
+
+    before, after = in_loop(look)
+    assert re.fullmatch(r"<asynctcp\.TcpServer listening 127\.0\.0\.1:\d+ connections=0>", before)
+    assert "closed" in after
+
+
+def test_server_is_hashable_and_weakly_referenceable():
+    def look():
+        server = tcp_server(LOOPBACK, 0, None)
+        return {server: 1}[server] == 1 and weakref.ref(server)() is server
+
+    assert in_loop(look)
+
+
+def test_server_has_no_other_public_state():
+    names = {name for name in dir(asynctcp.TcpServer) if not name.startswith("_")}
+    assert names == {"address", "close", "closed", "connections"}
+
+
+def test_server_lives_without_a_reference(peers, log):
+    def start():
+        address = tcp_server(LOOPBACK, 0, log.read).address
+        delay(lambda: connect(address), 0.01)
+
+    def connect(address):
+        peers.keep(socket.create_connection(address, 5)).sendall(b"x")
+        when(lambda: log.told, exit_event_loop)
+
+    run(start)
+    assert log.told == [b"x"]

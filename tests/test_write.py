@@ -1,0 +1,568 @@
+"""``write_socket_data``, write callbacks, buffers and half close (api.md, section 2)."""
+
+from __future__ import annotations
+
+import array
+import socket
+import time
+
+import pytest
+
+import asynctcp
+from asynctcp import delay, tcp_connect
+from helpers import (
+    LOOPBACK,
+    MUCH,
+    after_quiet,
+    data_segments_sent,
+    fail,
+    ignore,
+    receive_all,
+    run,
+    wait_until,
+    when,
+)
+
+
+def written(peers, *writes, **keywords):
+    """What a peer receives after ``writes``, each a call with the socket, in one batch."""
+    kept = []
+
+    def use(ours, raw):
+        kept.append(raw)
+        for write in writes:
+            write(ours)
+        ours.close()
+
+    run(lambda: peers.link(use, **keywords))
+    return receive_all(kept[0])
+
+
+# --- data ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "sent"),
+    [
+        (b"bytes", b"bytes"),
+        (bytearray(b"array"), b"array"),
+        (memoryview(b"view"), b"view"),
+        (memoryview(b"a view")[2:], b"view"),
+        (array.array("H", [0x4142, 0x4344]), array.array("H", [0x4142, 0x4344]).tobytes()),
+        (memoryview(bytes(range(6))).cast("B", (2, 3)), bytes(range(6))),
+        ("text", b"text"),
+        ("gr\u00fc\u00dfe \U0001f40d", "gr\u00fc\u00dfe \U0001f40d".encode()),
+        ("", b""),
+    ],
+    ids=["bytes", "bytearray", "memoryview", "slice", "array", "two dimensions", "str", "utf-8", "empty str"],
+)
+def test_data_is_sent_as_its_bytes(data, sent, peers):
+    assert written(peers, lambda ours: ours.write(data)) == sent
+
+
+def test_memoryview_that_is_not_contiguous_is_a_type_error(peers):
+    def write(ours):
+        with pytest.raises(TypeError, match="data"):
+            ours.write(memoryview(b"abcdef")[::2])
+
+    assert written(peers, write) == b""
+
+
+@pytest.mark.parametrize(
+    "make",
+    [bytearray, lambda data: array.array("B", data), lambda data: memoryview(bytearray(data))],
+    ids=["bytearray", "array", "memoryview"],
+)
+def test_mutable_buffer_is_sent_as_it_was_at_the_call(make, peers):
+    buffer = make(b"before")
+
+    def write(ours):
+        ours.write(buffer)
+        buffer[0] = ord("X")
+
+    assert written(peers, write) == b"before"
+
+
+def test_mutable_buffer_given_as_data_is_sent_as_it_was_at_the_call(peers):
+    buffer = bytearray(b"before")
+
+    def start():
+        tcp_connect(*peers.address, None, data=buffer).close()
+        buffer[:] = b"AFTER!"
+
+    run(start)
+    assert receive_all(peers.accept()) == b"before"
+
+
+def test_bytearray_can_be_resized_after_the_call(peers):
+    buffer = bytearray(b"before")
+    assert written(peers, lambda ours: (ours.write(buffer), buffer.clear())) == b"before"
+
+
+@pytest.mark.parametrize(
+    ("bounds", "sent"),
+    [
+        ({"start": 2}, b"cdef"),
+        ({"end": 2}, b"ab"),
+        ({"start": 1, "end": 3}, b"bc"),
+        ({"start": 6}, b""),
+        ({"start": 0, "end": 6}, b"abcdef"),
+        ({"start": None, "end": None}, b"abcdef"),
+        ({"start": 3, "end": 3}, b""),
+    ],
+    ids=str,
+)
+def test_start_and_end_cut_the_data(bounds, sent, peers):
+    assert written(peers, lambda ours: ours.write(b"abcdef", **bounds)) == sent
+
+
+def test_start_and_end_count_bytes_of_a_str(peers):
+    assert written(peers, lambda ours: ours.write("\u00fcx", start=2)) == b"x"
+
+
+def test_start_and_end_count_bytes_of_an_array(peers):
+    assert written(peers, lambda ours: ours.write(array.array("H", [0x4141, 0x4242]), start=2)) == b"BB"
+
+
+@pytest.mark.parametrize(
+    "bounds", [{"start": 7}, {"end": 7}, {"start": -1}, {"end": -1}, {"start": 3, "end": 2}], ids=str
+)
+def test_bounds_outside_of_the_data_are_a_value_error_and_send_nothing(bounds, peers):
+    def write(ours):
+        with pytest.raises(ValueError, match=r"start|end"):
+            ours.write(b"abcdef", **bounds)
+
+    assert written(peers, write) == b""
+
+
+def test_writes_arrive_in_order(peers):
+    sent = [b"%06d" % number for number in range(5000)]
+    assert written(peers, *(lambda ours, data=data: ours.write(data) for data in sent)) == b"".join(sent)
+
+
+def test_small_and_large_writes_keep_their_order(peers, spawn):
+    pieces = [bytes([number]) * (1 if number % 2 else 300_000) for number in range(40)]
+    got = []
+
+    def use(ours, raw):
+        spawn(lambda: got.append(receive_all(raw)))
+        for piece in pieces:
+            ours.write(piece)
+        ours.close()
+
+    run(lambda: peers.link(use))
+    wait_until(lambda: got)
+    assert got[0] == b"".join(pieces)
+
+
+def test_several_writes_of_one_batch_are_one_send(peers):
+    seen = []
+
+    def use(ours, _raw):
+        for _ in range(20):
+            ours.write(b"x")
+        when(lambda: all_sent(ours), lambda: (seen.append(data_segments_sent(ours.fileno())), ours.close()))
+
+    run(lambda: peers.link(use))
+    assert seen == [1]
+
+
+def all_sent(ours):
+    return ours.write_buffer_size == 0 and ours.bytes_written > 0
+
+
+def test_write_is_sent_when_the_batch_ends_and_not_before(peers):
+    seen = []
+
+    def use(ours, _raw):
+        ours.write(b"x")
+        seen.append(ours.bytes_written)
+        delay(lambda: (seen.append(ours.bytes_written), ours.close()), 0.01)
+
+    run(lambda: peers.link(use))
+    assert seen == [0, 1]
+
+
+def test_write_is_sent_while_the_callbacks_of_a_long_batch_still_run(peers):
+    seen = []
+
+    def use(ours, raw):
+        ours.write(b"early")
+        for _ in range(300):
+            delay(ignore)
+        raw.setblocking(False)
+        delay(lambda: (seen.append(ours.bytes_written), ours.close()))
+
+    run(lambda: peers.link(use))
+    assert seen == [5]
+
+
+@pytest.mark.parametrize("idle", [0, 0.002, 0.02, 0.1])
+def test_bytes_written_before_go_out_while_python_is_busy(idle, peers):
+    """In the loop's thread: nothing but the helper thread can send what the kernel did not take at first."""
+    drained = []
+
+    def take(ours, raw):
+        raw.settimeout(2)
+        left = MUCH
+        while left:
+            left -= len(raw.recv(left))
+        drained.append("all")
+        ours.close()
+
+    def use(ours, raw):
+        ours.write(bytes(MUCH))
+        delay(lambda: take(ours, raw), idle)
+
+    run(lambda: peers.link(use))
+    assert drained == ["all"]
+
+
+# --- write callbacks ----------------------------------------------------------------------------------------
+
+
+def test_write_cb_runs_once_for_several_writes_of_a_batch(peers, log):
+    run(
+        lambda: peers.link(
+            lambda ours, _raw: ([ours.write(b"x") for _ in range(5)], close_later(ours)), write_cb=log.write
+        )
+    )
+    assert log.told == ["write"]
+
+
+def close_later(ours):
+    after_quiet(lambda: ours.closed or ours.close())
+
+
+def test_last_write_cb_of_a_batch_runs_and_it_alone(peers, log):
+    def use(ours, _raw):
+        ours.write(b"1", write_cb=fail)
+        ours.write(b"2", write_cb=lambda socket: (log.write(socket), socket.close()))
+
+    run(lambda: peers.link(use, write_cb=fail))
+    assert log.told == ["write"]
+
+
+def test_write_cb_given_to_a_write_stays_the_sockets(peers, log):
+    def use(ours, _raw):
+        ours.write(b"1", write_cb=log.write)
+        delay(lambda: ours.write(b"2"), 0.01)
+        close_later(ours)
+
+    run(lambda: peers.link(use))
+    assert log.told == ["write", "write"]
+
+
+def test_read_cb_given_to_a_write_replaces_the_sockets(peers, log):
+    def use(ours, raw):
+        ours.write(b"1", read_cb=log.read)
+        raw.sendall(b"x")
+        raw.close()
+
+    run(lambda: peers.link(use, fail))
+    assert log.told == [b"x"]
+
+
+def test_callbacks_of_a_write_that_is_refused_do_not_replace(peers, log):
+    def use(ours, raw):
+        with pytest.raises(ValueError, match="start"):
+            ours.write(b"1", read_cb=fail, start=9)
+        raw.sendall(b"x")
+        raw.close()
+
+    run(lambda: peers.link(use, log.read))
+    assert log.told == [b"x"]
+
+
+def test_write_of_no_bytes_runs_its_write_cb(peers, log):
+    run(lambda: peers.link(lambda ours, _raw: ours.write(b"", write_cb=lambda s: (log.write(s), s.close()))))
+    assert log.told == ["write"]
+
+
+def test_write_of_no_bytes_while_much_waits_runs_its_write_cb_after_all(peers, spawn, log):
+    def done(ours):
+        log.told.append(ours.write_buffer_size)
+        ours.close()
+
+    def use(ours, raw):
+        ours.write(bytes(MUCH))
+        delay(lambda: ours.write(b"", write_cb=done), 0.01)
+        delay(lambda: spawn(receive_all, raw), 0.02)
+
+    run(lambda: peers.link(use))
+    assert log.told == [0]
+
+
+def test_write_cb_runs_when_the_kernel_has_all_that_was_written(peers, spawn, log):
+    def use(ours, raw):
+        ours.write(
+            bytes(MUCH),
+            write_cb=lambda s: (log.told.append((s.write_buffer_size, s.bytes_written)), s.close()),
+        )
+        after_quiet(lambda: (log.told.append("peer reads"), spawn(receive_all, raw)))
+
+    run(lambda: peers.link(use))
+    assert log.told == ["peer reads", (0, MUCH)]
+
+
+def test_write_cb_is_not_called_inside_the_write(peers, log):
+    def use(ours, _raw):
+        ours.write(b"x", write_cb=lambda s: (log.write(s), s.close()))
+        log.told.append("returned")
+
+    run(lambda: peers.link(use))
+    assert log.told == ["returned", "write"]
+
+
+def test_write_in_a_write_cb_runs_it_again_and_not_inside(peers, log):
+    def write_cb(ours):
+        log.write(ours)
+        if len(log.told) == 100:
+            ours.close()
+        else:
+            ours.write(b"x")
+
+    run(lambda: peers.link(lambda ours, _raw: ours.write(b"x"), write_cb=write_cb))
+    assert len(log.told) == 100
+
+
+def test_write_cb_comes_before_what_came_after_the_flush(peers, spawn, log):
+    def use(ours, raw):
+        ours.write(b"ping")
+        # The answer is there only after the ping was flushed.
+        spawn(lambda: (raw.recv(4), raw.sendall(b"pong"), raw.close()))
+
+    run(lambda: peers.link(use, log.read, log.event, write_cb=log.write))
+    assert log.told == ["write", b"pong", "TcpEof"]
+
+
+@pytest.mark.parametrize("io_threads", [0, 2])
+def test_write_cb_comes_before_the_eof_that_came_after_the_flush(io_threads, log):
+    loop = asynctcp.EventLoop(io_threads=io_threads)
+    run(lambda: [end_after_a_byte(log) for _ in range(20)], loop=loop)
+    assert (log.told.count("write"), log.told.count("TcpEof")) == (20, 20)
+
+
+def end_after_a_byte(log):
+    """Connect to a server that closes as soon as it has one byte; the order of its events must hold."""
+    order = []
+
+    def event(condition):
+        order.append("eof")
+        assert order == ["write", "eof"]
+        log.event(condition)
+
+    def write(ours):
+        order.append("write")
+        log.write(ours)
+
+    server = asynctcp.tcp_server(LOOPBACK, 0, lambda s, _: (s.close(), server.close()))
+    tcp_connect(*server.address, None, event, data=b"x", write_cb=write)
+
+
+def test_write_cb_of_a_socket_written_to_by_anothers_write_cb_waits_for_its_flush(peers, log):
+    ours = []
+
+    def first_done(_socket):
+        ours[1].write(b"more", write_cb=lambda s: log.told.append(s.write_buffer_size))
+
+    def both_there(socket, _raw):
+        ours.append(socket)
+        if len(ours) == 2:
+            ours[0].write(b"x", write_cb=first_done)
+            ours[1].write(b"y", write_cb=ignore)
+            after_quiet(lambda: [one.close() for one in ours])
+
+    run(lambda: [peers.link(both_there) for _ in range(2)])
+    assert log.told == [0]
+
+
+def test_write_cb_of_a_write_made_in_a_read_cb_waits_for_its_own_flush(peers, log):
+    """An older flush and the data that makes the app write again are in one batch."""
+
+    def read(ours, _data):
+        ours.write(b"again", write_cb=lambda s: (log.told.append(s.write_buffer_size), s.close()))
+
+    def use(ours, raw):
+        ours.write(bytes(MUCH), write_cb=ignore)
+        delay(lambda: block(raw), 0.01)
+
+    def block(raw):
+        # Python is away while the peer sends first and then takes all: the helper thread queues both.
+        raw.sendall(b"x")
+        time.sleep(0.03)
+        left = MUCH
+        while left:
+            left -= len(raw.recv(1 << 20))
+        time.sleep(0.03)
+
+    run(lambda: peers.link(use, read))
+    assert log.told == [0]
+
+
+def test_ten_thousand_writes_a_turn_apart_have_a_callback_each(peers, spawn, log):
+    def write_cb(ours):
+        log.told.append(ours.bytes_written)
+        if len(log.told) == 10_000:
+            ours.close()
+        else:
+            ours.write(b"x")
+
+    run(lambda: peers.link(lambda ours, raw: (spawn(receive_all, raw), ours.write(b"x")), write_cb=write_cb))
+    assert log.told == list(range(1, 10_001))
+
+
+# --- closed and shut ----------------------------------------------------------------------------------------
+
+
+def test_shutdown_write_sends_all_then_a_fin_and_reading_goes_on(peers, log):
+    def use(ours, raw):
+        log.raw = raw
+        ours.write(b"all")
+        ours.shutdown_write()
+        when(lambda: ended(raw), lambda: (raw.sendall(b"answer"), raw.close()))
+
+    def ended(raw):
+        raw.setblocking(False)
+        try:
+            return raw.recv(10, socket.MSG_PEEK) == b"all" and raw.recv(10) == b"all" and raw.recv(10) == b""
+        except BlockingIOError:
+            return False
+
+    run(lambda: peers.link(use, log.read, log.event))
+    assert log.told == [b"answer", "TcpEof"]
+
+
+def test_shutdown_write_sends_much_first(peers, spawn):
+    got = []
+
+    def use(ours, raw):
+        spawn(lambda: (got.append(len(receive_all(raw))), raw.close()))
+        ours.write(bytes(MUCH))
+        ours.shutdown_write()
+
+    run(lambda: peers.link(use))
+    wait_until(lambda: got)
+    assert got == [MUCH]
+
+
+@pytest.mark.parametrize("data", [b"x", b""])
+def test_write_after_shutdown_write_raises_broken_pipe_and_leaves_it_open(data, peers, log):
+    def use(ours, raw):
+        ours.shutdown_write()
+        with pytest.raises(asynctcp.TcpBrokenPipe):
+            ours.write(data)
+        raw.sendall(b"still read")
+        raw.close()
+
+    run(lambda: peers.link(use, log.read, log.event))
+    assert log.told == [b"still read", "TcpEof"]
+
+
+def test_shutdown_write_twice_does_nothing_more(peers):
+    assert written(peers, lambda ours: ours.write(b"x"), *[lambda ours: ours.shutdown_write()] * 2) == b"x"
+
+
+def test_shutdown_write_while_connecting_sends_the_data_first(peers, log):
+    def start():
+        ours = tcp_connect(*peers.address, None, log.event, data=b"x", connect_cb=accepted)
+        ours.shutdown_write()
+
+    def accepted(_ours):
+        log.raw = peers.accept()
+        log.told.append(log.raw.recv(10) + log.raw.recv(10))
+        log.raw.close()
+
+    run(start)
+    assert log.told == [b"x", "TcpEof"]
+
+
+def test_write_cb_runs_for_data_before_a_half_close(peers, log):
+    def use(ours, raw):
+        ours.write(b"x", write_cb=log.write)
+        ours.shutdown_write()
+        delay(lambda: (raw.recv(1), raw.close()), 0.02)
+
+    run(lambda: peers.link(use, None, log.event))
+    assert log.told == ["write", "TcpEof"]
+
+
+# --- limits -------------------------------------------------------------------------------------------------
+
+
+def test_buffer_full_and_drained_are_told_once_each(peers, spawn, log):
+    def use(ours, raw):
+        ours.set_write_buffer_limits(100_000, 1000)
+        ours.write(bytes(MUCH))
+        when(lambda: log.told, lambda: spawn(receive_all, raw))
+
+    def event(condition):
+        log.event(condition)
+        if isinstance(condition, asynctcp.TcpBufferDrained):
+            log.left = condition.socket.write_buffer_size
+            condition.socket.close()
+
+    run(lambda: peers.link(use, None, event))
+    assert (log.told, log.left <= 1000) == (["TcpBufferFull", "TcpBufferDrained"], True)
+
+
+def test_buffer_below_the_limit_tells_nothing(peers, log):
+    def use(ours, _raw):
+        ours.set_write_buffer_limits(100_000, 1000)
+        ours.write(bytes(50_000), write_cb=lambda s: s.close())
+
+    run(lambda: peers.link(use, None, log.event))
+    assert log.told == []
+
+
+def test_buffer_that_the_kernel_takes_whole_was_never_full(peers, log):
+    def use(ours, _raw):
+        ours.set_write_buffer_limits(10, 0)
+        ours.write(bytes(1000), write_cb=lambda s: s.close())
+
+    run(lambda: peers.link(use, None, log.event))
+    assert log.told == []
+
+
+def test_no_buffer_events_without_limits(peers, spawn, log):
+    def use(ours, raw):
+        ours.write(bytes(MUCH), write_cb=lambda s: s.close())
+        delay(lambda: spawn(receive_all, raw), 0.01)
+
+    run(lambda: peers.link(use, None, log.event))
+    assert log.told == []
+
+
+def test_second_write_fills_a_buffer_that_the_first_did_not(peers, log):
+    def use(ours, _raw):
+        ours.set_write_buffer_limits(2 * MUCH, 0)
+        ours.write(bytes(MUCH))
+        after_quiet(lambda: (log.told.append("second"), ours.write(bytes(3 * MUCH))))
+
+    run(lambda: peers.link(use, None, lambda c: (log.event(c), c.socket.close(force=True))))
+    assert log.told == ["second", "TcpBufferFull"]
+
+
+def test_socket_closed_in_its_full_event_tells_nothing_more(peers, spawn, log):
+    def event(condition):
+        log.event(condition)
+        condition.socket.close()
+        spawn(receive_all, log.raw)
+
+    def use(ours, raw):
+        log.raw = raw
+        ours.set_write_buffer_limits(1000, 100)
+        ours.write(bytes(MUCH), write_cb=fail)
+
+    run(lambda: peers.link(use, fail, event))
+    assert log.told == ["TcpBufferFull"]
+
+
+def test_buffer_events_without_an_event_cb_are_ignored(peers, spawn, caplog):
+    def use(ours, raw):
+        ours.set_write_buffer_limits(1000, 100)
+        ours.write(bytes(MUCH), write_cb=lambda s: s.close())
+        delay(lambda: spawn(receive_all, raw), 0.01)
+
+    run(lambda: peers.link(use))
+    assert caplog.records == []

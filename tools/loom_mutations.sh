@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# Shows that the loom models need each re-check of the files they test: takes one out at a time, in a copy, and expects
+# the models to fail. Exits 1 if one can be taken out unnoticed. tools/loom_mutations.sh [name] tries one of them.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+root="$PWD"
+copy="$(mktemp -d)"
+trap 'rm -rf "$copy"' EXIT
+mkdir -p "$copy/src" "$copy/tests"
+cp -r tests/loom "$copy/tests/loom"
+rm -rf "$copy/tests/loom/target"
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target/loom}/mutations"
+only="${1:-}"
+tried=0
+bad=()
+
+# mutate FILE NAME PERL: a substitution over the whole file, which must change it. The model of the same name must fail.
+mutate() {
+    local file="$1" name="$1: $2" model="${1%.rs}" perl="$3" log="$copy/log"
+    [[ -z "$only" || "$name" == *"$only"* ]] || return 0
+    tried=$((tried + 1))
+    rm -rf "$copy/src/io"
+    cp -r src/io "$copy/src/io"
+    # One way to lay out the text, whichever the project has.
+    rustfmt --edition 2024 --config max_width=120,use_small_heuristics=Max "$copy/src/io/$file"
+    cp "$copy/src/io/$file" "$copy/before"
+    perl -0777 -i -pe "$perl" "$copy/src/io/$file"
+    touch "$copy/tests/loom/src/lib.rs"
+    if cmp -s "$copy/before" "$copy/src/io/$file"; then
+        echo "STALE     $name: the pattern no longer matches"
+        bad+=("$name")
+    elif ! (cd "$copy/tests/loom" && cargo test --quiet --release --test "$model" --no-run) >"$log" 2>&1; then
+        echo "BROKEN    $name: does not compile"
+        sed 's/^/    /' "$log"
+        bad+=("$name")
+    elif (cd "$copy/tests/loom" && timeout 120 cargo test --quiet --release --test "$model") >"$log" 2>&1; then
+        echo "SURVIVED  $name"
+        bad+=("$name")
+    else
+        echo "caught    $name"
+    fi
+}
+
+mutate queue.rs "falling asleep is no longer one step with looking" \
+    's/let mut inner = self\.inner\.lock\(\);\s*(\/\/ Looking[^\n]*\n\s*)if inner\.batch\.is_empty\(\) \{/let empty = self.is_empty();\n let mut inner = self.inner.lock();\n if empty {/'
+mutate queue.rs "a push wakes nobody" 's/inner\.sleeper\.take\(\)/None::<Waker>/'
+mutate queue.rs "bytes and their event are two steps" \
+    's/self\.insert\(\|batch\| \{\s*let at = batch\.bytes\.len\(\);\s*batch\.bytes\.extend_from_slice\(bytes\);\s*batch\.events/let mut at = 0;\n self.insert(|batch| {\n at = batch.bytes.len();\n batch.bytes.extend_from_slice(bytes);\n });\n self.insert(|batch| {\n batch.events/'
+
+mutate token.rs "the holder does not look again" 's/staged\(\) && self\.try_take\(\)/{ let _ = staged; false }/'
+mutate token.rs "the holder looks before it gives back" \
+    's/(self\.held\.store\(false, Ordering::Release\);)(.*?)staged\(\) && self\.try_take\(\)/let more = staged();\n $1\n more && self.try_take()/s'
+mutate token.rs "the holder goes on without the token" 's/staged\(\) && self\.try_take\(\)/staged()/'
+mutate token.rs "giving back releases nothing" 's/store\(false, Ordering::Release\)/store(false, Ordering::Relaxed)/'
+mutate token.rs "taking acquires nothing" 's/true, Ordering::AcqRel/true, Ordering::Relaxed/'
+
+mutate credit.rs "the task does not look again after it paused" \
+    's/(self\.paused\.store\(true, Ordering::SeqCst\);\s*if )self\.unread\.load\(Ordering::SeqCst\) < limit/${1}false/'
+mutate credit.rs "the task pauses after it looked" \
+    's/self\.paused\.store\(true, Ordering::SeqCst\);\s*if (self\.unread\.load\(Ordering::SeqCst\) < limit) \{/let room = $1;\n self.paused.store(true, Ordering::SeqCst);\n if room {/'
+mutate credit.rs "the pump looks at the pause before it subtracts" \
+    's/(let left = .*?;)/let paused = self.paused.load(Ordering::SeqCst);\n $1/; s/&& self\.paused\.load\(Ordering::SeqCst\)/&& paused/'
+mutate credit.rs "the pump does not look at the pause" 's/left <= limit \/ 2\s*&&/left < left \&\&/'
+mutate credit.rs "pausing is only released" 's/store\(true, Ordering::SeqCst\)/store(true, Ordering::Release)/; s/(store\(true.*?)unread\.load\(Ordering::SeqCst\)/$1unread.load(Ordering::Acquire)/s; s/fetch_sub\(bytes, Ordering::SeqCst\)/fetch_sub(bytes, Ordering::AcqRel)/; s/paused\.load\(Ordering::SeqCst\)/paused.load(Ordering::Acquire)/'
+
+mutate handover.rs "the helper does not look after it registered" \
+    's/if self\.helper_drives\(\) \{ Poll::Pending \} else \{ Poll::Ready\(\(\)\) \}/Poll::Pending/'
+mutate handover.rs "the helper looks before it registers" \
+    's/(\*self\.helper\.lock\(\) = [^\n]*\n\s*)if self\.helper_drives\(\)/let drives = self.helper_drives();\n $1if drives/'
+mutate handover.rs "any wake-up is a recall" \
+    's/if self\.helper_drives\(\) \{ Poll::Pending \} else \{ Poll::Ready\(\(\)\) \}/let first = self.first.swap(false, Ordering::SeqCst);\n if first \&\& self.helper_drives() { Poll::Pending } else { self.first.store(true, Ordering::SeqCst); Poll::Ready(()) }/; s/word: AtomicU64,/word: AtomicU64,\n first: super::sync::AtomicBool,/; s/(word: AtomicU64::new\(AWAY\),)/$1 first: super::sync::AtomicBool::new(true),/'
+mutate handover.rs "the pump wakes no helper" 's/if word & WHO == HELPER \{\s*self\.wake_helper\(\);\s*\}//'
+mutate handover.rs "the pump enters without looking again" \
+    's/while let Err\(now\) =\s*self\.word\.compare_exchange\(word, (word & !WHO \| INSIDE), Ordering::SeqCst, Ordering::SeqCst\)\s*\{\s*word = now;\s*\}/self.word.store($1, Ordering::SeqCst);/; s/let mut word/let word/'
+mutate handover.rs "the helper takes over while the pump is inside" \
+    's/Self::is_away\(seen\)\s*&& //'
+mutate handover.rs "the helper takes over without looking again" \
+    's/&& self\.word\.compare_exchange\(seen, (seen & !WHO \| HELPER), Ordering::SeqCst, Ordering::SeqCst\)\.is_ok\(\)/\&\& { self.word.store($1, Ordering::SeqCst); true }/'
+mutate handover.rs "turns are not counted" 's/\+ TURN \+ AWAY/+ AWAY/'
+
+if [ "$tried" -eq 0 ]; then
+    echo "no mutation is called '$only'" >&2
+    exit 1
+fi
+echo "$tried mutations, ${#bad[@]} not caught"
+[ "${#bad[@]}" -eq 0 ]
