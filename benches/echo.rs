@@ -70,7 +70,7 @@ impl Server {
         for event in batch.events.drain(..) {
             match event {
                 Event::Accepted { link, .. } => drop(self.links.insert(link.key, link)),
-                Event::Data { key, at, len } => self.echo(key, &batch.bytes[at..at + len]),
+                Event::Data(key, place) => self.echo(key, batch.bytes.get(place)),
                 Event::Eof(key) => self.links[&key].close(&self.hub, false),
                 Event::Gone(key) => {
                     self.links.remove(&key);

@@ -19,11 +19,7 @@ const KEY: Key = Key {
 const BATCH: u64 = 100;
 
 fn push_bytes(queue: &Queue<Event>, bytes: &[u8]) {
-    queue.push_bytes(bytes, |at| Event::Data {
-        key: KEY,
-        at,
-        len: bytes.len(),
-    });
+    queue.push_bytes(bytes, |place| Event::Data(KEY, place));
 }
 
 /// `count` pushes in batches; the time includes the swaps and recycling, a hundredth of each push.

@@ -3,6 +3,7 @@
 //! Every message names the argument and its value.
 
 use crate::io::link::Timeouts;
+use crate::socket::Socket;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyByteArray, PyBytes, PyFloat, PyInt, PyString};
@@ -47,6 +48,18 @@ pub fn callback(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option
         Some(value) if value.is_callable() => Ok(Some(value.clone().unbind())),
         Some(value) => Err(wrong_type(name, "callable or None", value)),
     }
+}
+
+/// A socket, or the socket of a stream.
+pub fn socket<'py>(name: &str, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Socket>> {
+    if let Ok(socket) = value.cast::<Socket>() {
+        return Ok(socket.clone());
+    }
+    let below = value
+        .getattr("socket")
+        .ok()
+        .and_then(|below| below.cast_into::<Socket>().ok());
+    below.ok_or_else(|| wrong_type(name, "a Socket or an AsyncIOStream", value))
 }
 
 /// A callable.

@@ -15,7 +15,7 @@ use pyo3::prelude::*;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 thread_local! {
     /// The loop that runs in this thread, or whose block is open in it.
@@ -61,8 +61,15 @@ impl Table {
     }
 }
 
-/// A function that another thread (or this one) wants to run in the loop, with its arguments.
-pub type Call = (Py<PyAny>, Py<pyo3::types::PyTuple>);
+/// A function that another thread (or this one) wants to run in the loop.
+pub struct Call {
+    /// The function.
+    pub function: Py<PyAny>,
+    /// Its arguments.
+    pub arguments: Py<pyo3::types::PyTuple>,
+    /// Where its exception goes.
+    pub event_cb: Option<Py<PyAny>>,
+}
 
 /// What shall be done in the next turn, ahead of events.
 #[derive(Default)]
@@ -117,6 +124,8 @@ pub struct Core {
     table: Mutex<Table>,
     dirty: Mutex<Vec<Arc<Link>>>,
     posts: Mutex<Posts>,
+    /// Notifiers and signal handlers that keep the loop alive.
+    holds: AtomicUsize,
 }
 
 impl Core {
@@ -131,6 +140,7 @@ impl Core {
             table: Mutex::new(Table::default()),
             dirty: Mutex::new(Vec::new()),
             posts: Mutex::new(Posts::default()),
+            holds: AtomicUsize::new(0),
         })
     }
 
@@ -187,9 +197,20 @@ impl Core {
     pub fn is_alive(&self) -> bool {
         self.hub.alive() > 0
             || self.table.lock().used > 0
+            || self.holds.load(Ordering::SeqCst) > 0
             || self.timers.any_alive()
             || self.has_posts()
             || !self.hub.queue.is_empty()
+    }
+
+    /// One more thing keeps the loop alive, or one less.
+    pub fn hold(&self, on: bool) {
+        if on {
+            self.holds.fetch_add(1, Ordering::SeqCst);
+        } else {
+            self.holds.fetch_sub(1, Ordering::SeqCst);
+            self.nudge();
+        }
     }
 
     /// Gives `key` to an entry.
@@ -325,9 +346,10 @@ impl Core {
     /// Visits what the loop owns, for Python's garbage collector: no lock is waited for.
     pub fn visit_entries(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         if let Some(posts) = self.posts.try_lock() {
-            for (function, arguments) in &posts.calls {
-                visit.call(function)?;
-                visit.call(arguments)?;
+            for call in &posts.calls {
+                visit.call(&call.function)?;
+                visit.call(&call.arguments)?;
+                visit.call(&call.event_cb)?;
             }
         }
         let Some(table) = self.table.try_lock() else {

@@ -6,8 +6,10 @@ use crate::io::sync::Mutex;
 use crate::io::{Failure, Key};
 use crate::life::{Life, Step};
 use crate::server::TcpServer;
-use crate::socket::{Held, Socket};
+use crate::socket::Socket;
+use crate::socket_state::Held;
 use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PySystemExit};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
@@ -204,7 +206,17 @@ impl Dispatcher<'_> {
             .fetch_add(bytes.len() as u64, Ordering::Relaxed);
         // Made before the callback is looked up: an allocation may collect garbage, whose `__del__` may close us.
         let data = PyBytes::new(py, bytes);
-        let callback = me
+        let keeps = me.state.lock().keeps;
+        if keeps {
+            return self.feed(socket, &data);
+        }
+        self.read_cb(socket, data.into_any())
+    }
+
+    fn read_cb<'py>(&self, socket: &Bound<'py, Socket>, data: Bound<'py, PyAny>) -> PyResult<()> {
+        let py = socket.py();
+        let callback = socket
+            .get()
             .state
             .lock()
             .callbacks
@@ -220,6 +232,21 @@ impl Dispatcher<'_> {
             || event_cb(socket),
             Some(socket),
         )
+    }
+
+    /// The bytes go to the socket's streams; the app reads them from there.
+    fn feed<'py>(&self, socket: &Bound<'py, Socket>, data: &Bound<'py, PyBytes>) -> PyResult<()> {
+        let py = socket.py();
+        let streams = streams_of(socket);
+        for stream in &streams {
+            stream
+                .bind(py)
+                .call_method1(intern!(py, "_feed"), (data,))?;
+        }
+        match streams.into_iter().next() {
+            Some(first) => self.read_cb(socket, first.into_bound(py)),
+            None => Ok(()),
+        }
     }
 
     /// All that was written is with the kernel.
@@ -285,6 +312,7 @@ impl Dispatcher<'_> {
     fn deliver_eof(&self, socket: &Bound<'_, Socket>) -> PyResult<()> {
         let me = socket.get();
         me.step(Step::PeerEnds);
+        end_streams(socket)?;
         let told = self.tell(
             socket.py(),
             event_cb(socket),
@@ -319,6 +347,7 @@ impl Dispatcher<'_> {
     }
 
     fn deliver_failure(&self, socket: &Bound<'_, Socket>, failure: &Failure) -> PyResult<()> {
+        end_streams(socket)?;
         let told = self.tell(
             socket.py(),
             event_cb(socket),
@@ -417,6 +446,23 @@ impl Dispatcher<'_> {
             }
         }
     }
+}
+
+fn streams_of(socket: &Bound<'_, Socket>) -> Vec<Py<PyAny>> {
+    let state = socket.get().state.lock();
+    state
+        .streams
+        .iter()
+        .map(|stream| stream.clone_ref(socket.py()))
+        .collect()
+}
+
+/// Nothing more comes: what the streams hold is all there will be.
+fn end_streams(socket: &Bound<'_, Socket>) -> PyResult<()> {
+    let py = socket.py();
+    streams_of(socket)
+        .iter()
+        .try_for_each(|stream| stream.bind(py).call_method0(intern!(py, "_end")).map(drop))
 }
 
 fn event_cb(socket: &Bound<'_, Socket>) -> Option<Py<PyAny>> {

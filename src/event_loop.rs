@@ -3,7 +3,7 @@
 
 use crate::args;
 use crate::condition;
-use crate::core::{Core, Entry, Life};
+use crate::core::{Call, Core, Entry, Life};
 use crate::dispatch::{self, Catch, Dispatcher};
 use crate::io::Limits;
 use crate::io::driver::Wait;
@@ -151,10 +151,36 @@ impl LoopCore {
         if self.core.life() == Life::Ended {
             return Err(condition::loop_error(args.py(), "the event loop has ended"));
         }
-        let arguments = args.clone().unbind();
-        self.core
-            .post(|posts| posts.calls.push_back((function, arguments)));
+        let call = Call {
+            function,
+            arguments: args.clone().unbind(),
+            event_cb: None,
+        };
+        self.core.post(|posts| posts.calls.push_back(call));
         Ok(())
+    }
+
+    /// `call_soon_threadsafe` with an `event_cb`; a loop that has ended ignores it.
+    #[pyo3(signature = (function, event_cb, *args))]
+    fn _post(&self, function: Py<PyAny>, event_cb: Option<Py<PyAny>>, args: &Bound<'_, PyTuple>) {
+        if self.core.life() != Life::Ended {
+            let call = Call {
+                function,
+                arguments: args.clone().unbind(),
+                event_cb,
+            };
+            self.core.post(|posts| posts.calls.push_back(call));
+        }
+    }
+
+    /// Something of the Python side keeps the loop alive, or does no longer.
+    fn _hold(&self, on: bool) {
+        self.core.hold(on);
+    }
+
+    /// Whether everything is closed.
+    fn _has_ended(&self) -> bool {
+        self.core.life() == Life::Ended
     }
 
     /// Figures of this loop; see `asynctcp.stats`.

@@ -1,12 +1,17 @@
 //! The functional forms of cl-async: `tcp_connect` and the calls on sockets and servers.
 
 use crate::args::{self, Data, HostArg};
+use crate::condition;
 use crate::core::Core;
 use crate::io::Link;
 use crate::io::connect::Host;
+use crate::io::link::Timeouts;
 use crate::server::TcpServer;
-use crate::socket::{Callbacks, Socket};
+use crate::socket::Socket;
+use crate::socket_state::{Callbacks, Manners};
 use pyo3::prelude::*;
+
+type Given<'a, 'py> = Option<&'a Bound<'py, PyAny>>;
 
 /// Opens a TCP connection.
 ///
@@ -17,59 +22,180 @@ use pyo3::prelude::*;
 ///     read_cb: `read_cb(socket, data: bytes)`, or None.
 ///     event_cb: `event_cb(condition)`; None: the default event handler.
 ///     data: bytes-like or str, sent once connected, before anything written later.
+///     stream: return an `AsyncIOStream`; `read_cb(socket, stream)` is called each time there is new data in it.
 ///     connect_cb: `connect_cb(socket)` when established, before any `read_cb`.
 ///     write_cb: `write_cb(socket)` each time all that was written has been handed to the kernel.
 ///     read_timeout, write_timeout: seconds (int or float); None, 0, negative or infinite: none. Either also bounds
 ///         the attempt, lookup included.
+///     dont_drain_read_buffer: None: as `stream`. False with a stream: `read_cb(socket, data)`, and the stream is for
+///         writing. True without: `read_cb(socket, socket.stream)`.
 ///     allow_half_open: stay open for writing after the peer's end of stream.
 ///     local_address: (host, port) to connect from.
 ///
-/// Returns the `Socket`. Raises `EventLoopError`, `TypeError`, `ValueError`; all else comes to the `event_cb`:
-/// `DnsError`, `TcpRefused`, `TcpTimeout`, … Callbacks run in the loop's thread. cl-async: `tcp-connect`.
+/// Returns the `Socket`, or the stream. Raises `EventLoopError`, `TypeError`, `ValueError`; all else comes to the
+/// `event_cb`: `DnsError`, `TcpRefused`, `TcpTimeout`, … Callbacks run in the loop's thread. cl-async: `tcp-connect`.
 #[pyfunction]
-#[pyo3(signature = (host, port, read_cb, event_cb=None, *, data=None, connect_cb=None, write_cb=None,
-                    read_timeout=None, write_timeout=None, allow_half_open=false, local_address=None),
-       text_signature = "(host, port, read_cb, event_cb=None, *, data=None, connect_cb=None, write_cb=None, \
-                         read_timeout=-1, write_timeout=-1, allow_half_open=False, local_address=None)")]
+#[pyo3(signature = (host, port, read_cb, event_cb=None, *, data=None, stream=false, connect_cb=None, write_cb=None,
+                    read_timeout=None, write_timeout=None, dont_drain_read_buffer=None, allow_half_open=false,
+                    local_address=None),
+       text_signature = "(host, port, read_cb, event_cb=None, *, data=None, stream=False, connect_cb=None, \
+                         write_cb=None, read_timeout=-1, write_timeout=-1, dont_drain_read_buffer=None, \
+                         allow_half_open=False, local_address=None)")]
 #[allow(clippy::too_many_arguments)]
 pub fn tcp_connect(
     host: &Bound<'_, PyAny>,
     port: &Bound<'_, PyAny>,
-    read_cb: Option<&Bound<'_, PyAny>>,
-    event_cb: Option<&Bound<'_, PyAny>>,
-    data: Option<&Bound<'_, PyAny>>,
-    connect_cb: Option<&Bound<'_, PyAny>>,
-    write_cb: Option<&Bound<'_, PyAny>>,
-    read_timeout: Option<&Bound<'_, PyAny>>,
-    write_timeout: Option<&Bound<'_, PyAny>>,
+    read_cb: Given<'_, '_>,
+    event_cb: Given<'_, '_>,
+    data: Given<'_, '_>,
+    stream: bool,
+    connect_cb: Given<'_, '_>,
+    write_cb: Given<'_, '_>,
+    read_timeout: Given<'_, '_>,
+    write_timeout: Given<'_, '_>,
+    dont_drain_read_buffer: Option<bool>,
     allow_half_open: bool,
-    local_address: Option<&Bound<'_, PyAny>>,
-) -> PyResult<Py<Socket>> {
-    let py = host.py();
+    local_address: Given<'_, '_>,
+) -> PyResult<Py<PyAny>> {
     let target = target(host, port)?;
-    let callbacks = Callbacks {
-        read: args::callback("read_cb", read_cb)?,
-        write: args::callback("write_cb", write_cb)?,
-        event: args::callback("event_cb", event_cb)?,
-        connect: args::callback("connect_cb", connect_cb)?,
-    };
+    let callbacks = callbacks(read_cb, event_cb, connect_cb, write_cb)?;
     let timeouts = args::timeouts(
         ("read_timeout", read_timeout),
         ("write_timeout", write_timeout),
     )?;
     let local = args::local_address("local_address", local_address)?;
+    let manners = Manners {
+        half_open: allow_half_open,
+        stream,
+        dont_drain: dont_drain_read_buffer,
+        local,
+    };
+    let socket = make(host.py(), callbacks, timeouts, manners, data)?;
+    Socket::connect(&socket, target)?;
+    Ok(handle(&socket, stream))
+}
+
+/// Makes a socket without connecting it; see `connect_tcp_socket`.
+///
+/// Args: as of `tcp_connect`. What is written before is sent once connected. It does not keep the loop running until
+/// it connects.
+///
+/// Returns the `Socket`, or the `AsyncIOStream` with `stream=True`. Raises `EventLoopError`, `TypeError`,
+/// `ValueError`. cl-async: `init-tcp-socket`.
+#[pyfunction]
+#[pyo3(signature = (read_cb, event_cb=None, *, data=None, stream=false, connect_cb=None, write_cb=None,
+                    read_timeout=None, write_timeout=None, dont_drain_read_buffer=None, allow_half_open=false,
+                    local_address=None),
+       text_signature = "(read_cb, event_cb=None, *, data=None, stream=False, connect_cb=None, write_cb=None, \
+                         read_timeout=-1, write_timeout=-1, dont_drain_read_buffer=None, allow_half_open=False, \
+                         local_address=None)")]
+#[allow(clippy::too_many_arguments)]
+pub fn init_tcp_socket(
+    py: Python<'_>,
+    read_cb: Given<'_, '_>,
+    event_cb: Given<'_, '_>,
+    data: Given<'_, '_>,
+    stream: bool,
+    connect_cb: Given<'_, '_>,
+    write_cb: Given<'_, '_>,
+    read_timeout: Given<'_, '_>,
+    write_timeout: Given<'_, '_>,
+    dont_drain_read_buffer: Option<bool>,
+    allow_half_open: bool,
+    local_address: Given<'_, '_>,
+) -> PyResult<Py<PyAny>> {
+    let callbacks = callbacks(read_cb, event_cb, connect_cb, write_cb)?;
+    let timeouts = args::timeouts(
+        ("read_timeout", read_timeout),
+        ("write_timeout", write_timeout),
+    )?;
+    let local = args::local_address("local_address", local_address)?;
+    let manners = Manners {
+        half_open: allow_half_open,
+        stream,
+        dont_drain: dont_drain_read_buffer,
+        local,
+    };
+    let socket = make(py, callbacks, timeouts, manners, data)?;
+    Ok(handle(&socket, stream))
+}
+
+/// Connects a socket of `init_tcp_socket`, in its loop's thread.
+///
+/// Args:
+///     socket_or_stream: the socket or its stream.
+///     host, port: as of `tcp_connect`.
+///     event_cb: replaces the socket's, where given.
+///
+/// Returns `socket_or_stream`. Raises `TcpError` if it was connected before, `SocketClosed`, `EventLoopError` for a
+/// socket of another thread's loop, `TypeError`, `ValueError`. cl-async: `connect-tcp-socket`.
+#[pyfunction]
+#[pyo3(signature = (socket_or_stream, host, port, *, event_cb=None))]
+pub fn connect_tcp_socket(
+    socket_or_stream: &Bound<'_, PyAny>,
+    host: &Bound<'_, PyAny>,
+    port: &Bound<'_, PyAny>,
+    event_cb: Given<'_, '_>,
+) -> PyResult<Py<PyAny>> {
+    let socket = args::socket("socket_or_stream", socket_or_stream)?;
+    let target = target(host, port)?;
+    let event = args::callback("event_cb", event_cb)?;
+    let core = Core::current(host.py())?;
+    if !std::ptr::eq(&raw const *core, &raw const *socket.get().core) {
+        return Err(condition::loop_error(
+            host.py(),
+            "the socket belongs to another event loop",
+        ));
+    }
+    Socket::connect(&socket, target)?;
+    drop(socket.get().replace_callbacks(Callbacks {
+        event,
+        ..Callbacks::default()
+    }));
+    Ok(socket_or_stream.clone().unbind())
+}
+
+fn callbacks(
+    read_cb: Given<'_, '_>,
+    event_cb: Given<'_, '_>,
+    connect_cb: Given<'_, '_>,
+    write_cb: Given<'_, '_>,
+) -> PyResult<Callbacks> {
+    Ok(Callbacks {
+        read: args::callback("read_cb", read_cb)?,
+        write: args::callback("write_cb", write_cb)?,
+        event: args::callback("event_cb", event_cb)?,
+        connect: args::callback("connect_cb", connect_cb)?,
+    })
+}
+
+/// A socket of the current loop, with `data` as the first that it will send.
+fn make<'py>(
+    py: Python<'py>,
+    callbacks: Callbacks,
+    timeouts: Timeouts,
+    manners: Manners,
+    data: Given<'_, 'py>,
+) -> PyResult<Bound<'py, Socket>> {
     let data = data
         .filter(|data| !data.is_none())
         .map(|data| Data::from("data", data))
         .transpose()?;
     let core = Core::current(py)?;
     let link = Link::connecting(core.hub.new_key(), timeouts);
-    let socket = Socket::make(py, core, link, callbacks, allow_half_open, None)?.into_bound(py);
+    let socket = Socket::make(py, core, link, callbacks, manners, None)?.into_bound(py);
     if let Some(data) = data {
         Socket::stage(&socket, data.as_slice()?)?;
     }
-    Socket::connect(&socket, target, local)?;
-    Ok(socket.unbind())
+    Ok(socket)
+}
+
+/// What the app gets: the socket or its stream.
+fn handle(socket: &Bound<'_, Socket>, stream: bool) -> Py<PyAny> {
+    let stream = stream
+        .then(|| socket.get().first_stream(socket.py()))
+        .flatten();
+    stream.unwrap_or_else(|| socket.clone().into_any().unbind())
 }
 
 fn target(host: &Bound<'_, PyAny>, port: &Bound<'_, PyAny>) -> PyResult<Host> {
@@ -86,7 +212,7 @@ fn target(host: &Bound<'_, PyAny>, port: &Bound<'_, PyAny>) -> PyResult<Host> {
 /// `socket.write(data, …)`: buffers `data` and sends it at the latest when the current batch of callbacks ends.
 ///
 /// Args:
-///     socket: a `Socket`.
+///     socket_or_stream: a `Socket` or an `AsyncIOStream`.
 ///     data: bytes-like (C-contiguous; a mutable one is copied now) or str (sent as UTF-8).
 ///     read_cb, write_cb, event_cb: replace the socket's from now on, where given.
 ///     start, end: send `data[start:end]` (counted in bytes, within the data).
@@ -94,10 +220,10 @@ fn target(host: &Bound<'_, PyAny>, port: &Bound<'_, PyAny>) -> PyResult<Host> {
 /// Raises `SocketClosed`, `TcpBrokenPipe` after `shutdown_write()`, `TypeError`, `ValueError`. Callable from any
 /// thread; callbacks run in the loop's. cl-async: `write-socket-data`.
 #[pyfunction]
-#[pyo3(signature = (socket, data, *, read_cb=None, write_cb=None, event_cb=None, start=None, end=None))]
+#[pyo3(signature = (socket_or_stream, data, *, read_cb=None, write_cb=None, event_cb=None, start=None, end=None))]
 #[allow(clippy::too_many_arguments)]
 pub fn write_socket_data(
-    socket: &Bound<'_, Socket>,
+    socket_or_stream: &Bound<'_, PyAny>,
     data: &Bound<'_, PyAny>,
     read_cb: Option<&Bound<'_, PyAny>>,
     write_cb: Option<&Bound<'_, PyAny>>,
@@ -105,53 +231,61 @@ pub fn write_socket_data(
     start: Option<&Bound<'_, PyAny>>,
     end: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
-    Socket::write(socket, data, read_cb, write_cb, event_cb, start, end)
+    Socket::write(
+        &args::socket("socket_or_stream", socket_or_stream)?,
+        data,
+        read_cb,
+        write_cb,
+        event_cb,
+        start,
+        end,
+    )
 }
 
 /// `socket.close(force)`: no further callback runs; what was written is still sent, unless `force`. Raises
 /// `SocketClosed` if it is closed already. Callable from any thread. cl-async: `close-socket`.
 #[pyfunction]
 #[pyo3(signature = (socket, *, force=false))]
-pub fn close_socket(socket: &Bound<'_, Socket>, force: bool) -> PyResult<()> {
-    Socket::close(socket, force)
+pub fn close_socket(socket: &Bound<'_, PyAny>, force: bool) -> PyResult<()> {
+    Socket::close(&args::socket("socket", socket)?, force)
 }
 
 /// `socket.closed`: whether the socket was closed, by the app or with its condition. cl-async: `socket-closed-p`.
 #[pyfunction]
-pub fn socket_closed_p(socket: &Bound<'_, Socket>) -> bool {
-    socket.get().is_closed()
+pub fn socket_closed_p(socket: &Bound<'_, PyAny>) -> PyResult<bool> {
+    Ok(args::socket("socket", socket)?.get().is_closed())
 }
 
 /// `socket.data`: what the app keeps there. cl-async: `socket-data`.
 #[pyfunction]
-pub fn socket_data(socket: &Bound<'_, Socket>) -> Option<Py<PyAny>> {
-    socket.get().data(socket.py())
+pub fn socket_data(socket: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
+    Ok(args::socket("socket", socket)?.get().data(socket.py()))
 }
 
 /// `socket.enable(…)`: reads and/or writes again. Raises `SocketClosed`. cl-async: `enable-socket`.
 #[pyfunction]
 #[pyo3(signature = (socket, *, read=false, write=false))]
-pub fn enable_socket(socket: &Bound<'_, Socket>, read: bool, write: bool) -> PyResult<()> {
-    Socket::enable(socket, read, write)
+pub fn enable_socket(socket: &Bound<'_, PyAny>, read: bool, write: bool) -> PyResult<()> {
+    Socket::enable(&args::socket("socket", socket)?, read, write)
 }
 
 /// `socket.disable(…)`: stops reading and/or writing, losing nothing. Raises `SocketClosed`. cl-async:
 /// `disable-socket`.
 #[pyfunction]
 #[pyo3(signature = (socket, *, read=false, write=false))]
-pub fn disable_socket(socket: &Bound<'_, Socket>, read: bool, write: bool) -> PyResult<()> {
-    Socket::disable(socket, read, write)
+pub fn disable_socket(socket: &Bound<'_, PyAny>, read: bool, write: bool) -> PyResult<()> {
+    Socket::disable(&args::socket("socket", socket)?, read, write)
 }
 
 /// `socket.set_timeouts(…)`: replaces both timeouts (seconds; None, 0, negative or infinite: none). Raises
 /// `SocketClosed`, `TypeError`, `ValueError`. cl-async: `set-socket-timeouts`.
 #[pyfunction]
 pub fn set_socket_timeouts(
-    socket: &Bound<'_, Socket>,
+    socket: &Bound<'_, PyAny>,
     read_sec: Option<&Bound<'_, PyAny>>,
     write_sec: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
-    Socket::set_timeouts(socket, read_sec, write_sec)
+    Socket::set_timeouts(&args::socket("socket", socket)?, read_sec, write_sec)
 }
 
 /// `server.close()`: stops listening at once; existing connections live on. cl-async: `close-tcp-server`.

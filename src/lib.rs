@@ -15,6 +15,7 @@ mod life;
 mod pump;
 mod server;
 mod socket;
+mod socket_state;
 mod timer;
 mod wakeup;
 
@@ -25,8 +26,9 @@ mod _core {
     use crate::event_loop::{LoopCore, set_default_event_handler};
     #[pymodule_export]
     use crate::functions::{
-        close_socket, close_tcp_server, disable_socket, enable_socket, remove_interval,
-        set_socket_timeouts, socket_closed_p, socket_data, tcp_connect, write_socket_data,
+        close_socket, close_tcp_server, connect_tcp_socket, disable_socket, enable_socket,
+        init_tcp_socket, remove_interval, set_socket_timeouts, socket_closed_p, socket_data,
+        tcp_connect, write_socket_data,
     };
     #[pymodule_export]
     use crate::server::{TcpServer, tcp_server};

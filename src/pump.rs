@@ -5,6 +5,7 @@
 
 use crate::core::Core;
 use crate::dispatch::{Catch, Dispatcher};
+use crate::io::arena::Arena;
 use crate::io::driver::{Driver, PumpWatch, Wait};
 use crate::io::link::Flush;
 use crate::io::queue::Batch;
@@ -131,9 +132,10 @@ impl Pump {
             return Ok(());
         }
         let posts = dispatcher.core.take_posts();
-        for (function, arguments) in posts.calls {
+        for call in posts.calls {
+            let (function, arguments) = (call.function.bind(py), call.arguments.bind(py));
             self.step(py, dispatcher, |dispatcher| {
-                dispatcher.call(function.bind(py), arguments.bind(py), || None, None)
+                dispatcher.call(function, arguments, || call.event_cb, None)
             })?;
         }
         for socket in posts.met {
@@ -221,9 +223,14 @@ fn wait_of(core: &Core, longest: Wait) -> Wait {
     }
 }
 
-fn handle(py: Python<'_>, dispatcher: &Dispatcher<'_>, event: Event, bytes: &[u8]) -> PyResult<()> {
+fn handle(
+    py: Python<'_>,
+    dispatcher: &Dispatcher<'_>,
+    event: Event,
+    bytes: &Arena,
+) -> PyResult<()> {
     match event {
-        Event::Data { key, at, len } => dispatcher.data(py, key, &bytes[at..at + len]),
+        Event::Data(key, place) => dispatcher.data(py, key, bytes.get(place)),
         Event::Flushed(key) => dispatcher.flushed(py, key),
         Event::Accepted { listener, link } => dispatcher.accepted(py, listener, link),
         Event::Connected(key) => dispatcher.connected(py, key),

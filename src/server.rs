@@ -6,7 +6,8 @@ use crate::core::{Core, Entry};
 use crate::io::listener::{self, Listener, Options};
 use crate::io::sync::Mutex;
 use crate::io::{Failure, Link};
-use crate::socket::{Callbacks, Socket, address_tuple};
+use crate::socket::{Socket, address_tuple};
+use crate::socket_state::{Callbacks, Manners};
 use pyo3::prelude::*;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ pub struct TcpServer {
     closed: AtomicBool,
     /// For each connection; let go when the accept loop has ended.
     callbacks: Mutex<Callbacks>,
-    half_open: bool,
+    manners: Manners,
 }
 
 impl TcpServer {
@@ -35,7 +36,7 @@ impl TcpServer {
             server.core.clone(),
             link,
             callbacks,
-            server.half_open,
+            server.manners,
             Some(owner),
         )?;
         server.core.insert(key, Entry::Socket(socket.clone_ref(py)));
@@ -60,9 +61,9 @@ impl TcpServer {
         condition::accept_error(slf.py(), failure, server.clone_ref(slf.py()), server)
     }
 
-    /// The accept loop has ended.
+    /// The accept loop has ended, or the loop does.
     pub fn end(&self) {
-        self.closed.store(true, Ordering::SeqCst);
+        self.close();
         let dropped = std::mem::take(&mut *self.callbacks.lock());
         drop(dropped);
     }
@@ -132,6 +133,9 @@ impl TcpServer {
 ///     event_cb: `event_cb(condition)` for each connection's conditions and for accept errors, or None.
 ///     connect_cb: `connect_cb(socket)` for each new connection, before its `read_cb`.
 ///     backlog: connections that may wait to be accepted; -1: the system's maximum.
+///     stream: each socket has an `AsyncIOStream`, and `read_cb(socket, stream)` is called with it.
+///     dont_drain_read_buffer: None: as `stream`. False with a stream: `read_cb(socket, data)`, and the stream is for
+///         writing. True without: `read_cb(socket, socket.stream)`.
 ///     reuse_port: SO_REUSEPORT, so that several processes can listen on one port.
 ///     read_timeout, write_timeout: seconds for each connection; None, 0, negative or infinite: none.
 ///     allow_half_open: a connection stays open for writing after the peer's end of stream.
@@ -140,9 +144,9 @@ impl TcpServer {
 /// Returns the `TcpServer`. Raises `TcpServerBindError` if it cannot listen, `EventLoopError`, `TypeError`,
 /// `ValueError`. Callbacks run in the loop's thread. cl-async: `tcp-server`.
 #[pyfunction]
-#[pyo3(signature = (bind_address, port, read_cb, event_cb=None, *, connect_cb=None, backlog=None, reuse_port=false,
+#[pyo3(signature = (bind_address, port, read_cb, event_cb=None, *, connect_cb=None, backlog=None, stream=false, dont_drain_read_buffer=None, reuse_port=false,
                     read_timeout=None, write_timeout=None, allow_half_open=false, max_connections=None),
-       text_signature = "(bind_address, port, read_cb, event_cb=None, *, connect_cb=None, backlog=-1, \
+       text_signature = "(bind_address, port, read_cb, event_cb=None, *, connect_cb=None, backlog=-1, stream=False, dont_drain_read_buffer=None, \
                          reuse_port=False, read_timeout=-1, write_timeout=-1, allow_half_open=False, \
                          max_connections=None)")]
 #[allow(clippy::too_many_arguments)]
@@ -153,6 +157,8 @@ pub fn tcp_server(
     event_cb: Option<&Bound<'_, PyAny>>,
     connect_cb: Option<&Bound<'_, PyAny>>,
     backlog: Option<&Bound<'_, PyAny>>,
+    stream: bool,
+    dont_drain_read_buffer: Option<bool>,
     reuse_port: bool,
     read_timeout: Option<&Bound<'_, PyAny>>,
     write_timeout: Option<&Bound<'_, PyAny>>,
@@ -190,7 +196,12 @@ pub fn tcp_server(
         address,
         closed: AtomicBool::new(false),
         callbacks: Mutex::new(callbacks),
-        half_open: allow_half_open,
+        manners: Manners {
+            half_open: allow_half_open,
+            stream,
+            dont_drain: dont_drain_read_buffer,
+            local: None,
+        },
     };
     let server = Py::new(py, server)?;
     core.insert(key, Entry::Server(server.clone_ref(py)));

@@ -6,73 +6,22 @@
 use crate::args::{self, Data};
 use crate::condition;
 use crate::core::{Core, Entry};
+use crate::io::Link;
 use crate::io::connect::{self, Host, Target};
 use crate::io::link::{Staged, Timeouts};
 use crate::io::outbox::Marks;
 use crate::io::sync::Mutex;
-use crate::io::{Failure, Link};
 use crate::life::{Life, Step};
 use crate::server::TcpServer;
+use crate::socket_state::{Callbacks, Manners, State};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use std::collections::VecDeque;
+use pyo3::sync::PyOnceLock;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The app's functions; let go when the socket is closed.
-#[derive(Default)]
-pub struct Callbacks {
-    /// `read_cb(socket, data)`.
-    pub read: Option<Py<PyAny>>,
-    /// `write_cb(socket)`.
-    pub write: Option<Py<PyAny>>,
-    /// `event_cb(condition)`.
-    pub event: Option<Py<PyAny>>,
-    /// `connect_cb(socket)`.
-    pub connect: Option<Py<PyAny>>,
-}
-
-impl Callbacks {
-    /// Another holder of the same functions.
-    pub fn clone_ref(&self, py: Python<'_>) -> Self {
-        let copy =
-            |callback: &Option<Py<PyAny>>| callback.as_ref().map(|callback| callback.clone_ref(py));
-        Self {
-            read: copy(&self.read),
-            write: copy(&self.write),
-            event: copy(&self.event),
-            connect: copy(&self.connect),
-        }
-    }
-
-    /// For Python's garbage collector.
-    pub fn visit(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
-        [&self.read, &self.write, &self.event, &self.connect]
-            .into_iter()
-            .try_for_each(|one| visit.call(one))
-    }
-}
-
-/// What arrived while the app does not read, in order.
-#[derive(Debug)]
-pub enum Held {
-    /// Received bytes.
-    Data(Vec<u8>),
-    /// End of stream.
-    Eof,
-    /// The connection failed.
-    Failed(Box<Failure>),
-}
-
-pub(crate) struct State {
-    pub(crate) life: Life,
-    pub(crate) callbacks: Callbacks,
-    pub(crate) reading: bool,
-    pub(crate) half_open: bool,
-    pub(crate) held: VecDeque<Held>,
-    data: Option<Py<PyAny>>,
-}
+static STREAM: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// A TCP connection: what `tcp_connect` returns and a server's callbacks get. Not made by calling its class.
 #[pyclass(frozen, weakref, module = "asynctcp")]
@@ -93,7 +42,7 @@ impl Socket {
         core: Arc<Core>,
         link: Arc<Link>,
         callbacks: Callbacks,
-        half_open: bool,
+        manners: Manners,
         server: Option<Py<TcpServer>>,
     ) -> PyResult<Py<Self>> {
         let life = if server.is_some() {
@@ -102,29 +51,37 @@ impl Socket {
             Life::Idle
         };
         link.set_wants_flushed(callbacks.write.is_some());
-        let state = State {
-            life,
-            callbacks,
-            reading: true,
-            half_open,
-            held: VecDeque::new(),
-            data: None,
+        let state = Mutex::new(State::new(life, callbacks, manners));
+        let socket = Self {
+            core,
+            link,
+            server,
+            closed: AtomicBool::new(false),
+            state,
         };
-        Py::new(
-            py,
-            Self {
-                core,
-                link,
-                server,
-                closed: AtomicBool::new(false),
-                state: Mutex::new(state),
-            },
-        )
+        let socket = Py::new(py, socket)?;
+        if manners.stream || manners.keeps() {
+            // It attaches itself.
+            STREAM
+                .import(py, "asynctcp._stream", "AsyncIOStream")?
+                .call1((&socket,))?;
+        }
+        Ok(socket)
+    }
+
+    /// The first stream over it.
+    pub fn first_stream(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.state
+            .lock()
+            .streams
+            .first()
+            .map(|stream| stream.clone_ref(py))
     }
 
     /// Begins to connect; errors come to the `event_cb`.
-    pub fn connect(slf: &Bound<'_, Self>, host: Host, local: Option<SocketAddr>) -> PyResult<()> {
+    pub fn connect(slf: &Bound<'_, Self>, host: Host) -> PyResult<()> {
         let socket = slf.get();
+        let local = socket.state.lock().local;
         if !socket.step(Step::Connect) {
             return Err(if socket.is_closed() {
                 condition::socket_closed(slf)
@@ -185,8 +142,7 @@ impl Socket {
         };
         drop(dropped);
         if life != Life::Idle {
-            // An attempt without anything to send would be finished in vain.
-            let pointless = life == Life::Connecting && socket.link.nothing_to_send();
+            let pointless = life == Life::Connecting && socket.link.is_pointless();
             socket.link.close(&socket.core.hub, force || pointless);
             socket.core.mark_dirty(&socket.link);
             socket.core.nudge();
@@ -218,7 +174,7 @@ impl Socket {
     }
 
     /// Puts those that are given in the place of its own; returns the old ones, to be dropped.
-    fn replace_callbacks(&self, given: Callbacks) -> Callbacks {
+    pub fn replace_callbacks(&self, given: Callbacks) -> Callbacks {
         let mut state = self.state.lock();
         let own = &mut state.callbacks;
         let replace = |own: &mut Option<Py<PyAny>>, given: Option<Py<PyAny>>| match given {
@@ -401,6 +357,34 @@ impl Socket {
             .transpose()
     }
 
+    /// The first `AsyncIOStream` over it, or None.
+    #[getter]
+    fn stream(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.first_stream(py)
+    }
+
+    /// A stream begins to share the received bytes (if the socket does not drain).
+    fn _attach(&self, stream: Py<PyAny>) {
+        self.state.lock().streams.push(stream);
+    }
+
+    /// A stream holds enough, or has room again.
+    fn _pause_for_stream(&self, pause: bool) {
+        if !self.is_closed() {
+            self.link.set_stream_room(&self.core.hub, !pause);
+            self.core.nudge();
+        }
+    }
+
+    /// `write` for streams: how many bytes it was.
+    fn _write_counted(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<usize> {
+        let data = Data::from("b", data)?;
+        let bytes = data.as_slice()?;
+        Self::check_open(slf)?;
+        Self::stage(slf, bytes)?;
+        Ok(bytes.len())
+    }
+
     /// Bytes received so far.
     #[getter]
     fn bytes_read(&self) -> u64 {
@@ -577,17 +561,19 @@ impl Socket {
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         visit.call(&self.server)?;
-        if let Some(state) = self.state.try_lock() {
-            state.callbacks.visit(&visit)?;
-            visit.call(&state.data)?;
-        }
-        Ok(())
+        self.state
+            .try_lock()
+            .map_or(Ok(()), |state| state.visit(&visit))
     }
 
     fn __clear__(&self) {
         let dropped = {
             let mut state = self.state.lock();
-            (std::mem::take(&mut state.callbacks), state.data.take())
+            (
+                std::mem::take(&mut state.callbacks),
+                std::mem::take(&mut state.streams),
+                state.data.take(),
+            )
         };
         drop(dropped);
     }

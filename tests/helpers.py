@@ -132,6 +132,7 @@ class Peers:
     def __init__(self):
         self._open = []
         self._listener = None
+        self._accepted = {}
 
     def keep(self, raw):
         """Give ``raw`` a timeout, and close it at the end."""
@@ -146,9 +147,14 @@ class Peers:
             self._listener = self.keep(socket.create_server((LOOPBACK, 0)))
         return self._listener.getsockname()
 
-    def accept(self):
-        """Accept the next connection to `address`."""
-        return self.keep(self._listener.accept()[0])
+    def accept(self, ours=None):
+        """Accept the next connection to `address`, or that of the socket ``ours``."""
+        while ours is None or ours.sockname not in self._accepted:
+            raw = self.keep(self._listener.accept()[0])
+            if ours is None:
+                return raw
+            self._accepted[raw.getpeername()] = raw
+        return self._accepted.pop(ours.sockname)
 
     def connect(self, server):
         """Connect to a `asynctcp.TcpServer`, to IPv4 where it listens on any address."""
@@ -161,7 +167,7 @@ class Peers:
             *self.address,
             read_cb,
             event_cb,
-            connect_cb=lambda ours: use(ours, self.accept()),
+            connect_cb=lambda ours: use(ours, self.accept(ours)),
             **keywords,
         )
 

@@ -216,6 +216,19 @@ def test_close_while_connecting_still_sends_what_was_written(peers):
     assert receive_all(peers.accept()) == b"data and more"
 
 
+@pytest.mark.parametrize("io_threads", [0, 2])
+def test_close_after_the_data_went_out_but_before_connect_cb_loses_nothing(io_threads, peers):
+    """Python is busy: other threads connect and send, while the app does not know of it yet."""
+
+    def connect_and_close():
+        ours = tcp_connect(*peers.address, fail, fail, connect_cb=fail, data=b"data")
+        time.sleep(0.05)
+        ours.close()
+
+    run(lambda: delay(connect_and_close, 0.01), loop=asynctcp.EventLoop(io_threads=io_threads))
+    assert receive_all(peers.accept()) == b"data"
+
+
 def test_close_while_connecting_by_name_still_sends_what_was_written(peers):
     run(lambda: tcp_connect("localhost", peers.address[1], fail, fail, connect_cb=fail, data=b"data").close())
     assert receive_all(peers.accept()) == b"data"

@@ -374,6 +374,27 @@ def test_peername_and_sockname_are_those_of_the_connection(peers):
     assert seen[:2] == seen[2:]
 
 
+@pytest.mark.parametrize("io_threads", [0, 2])
+def test_names_and_descriptor_are_there_in_every_connect_cb(io_threads):
+    wrong = []
+
+    def connected(ours):
+        if ours.peername != server.address or ours.sockname is None or ours.fileno() < 0:
+            wrong.append(ours)
+        ours.close()
+
+    def start():
+        nonlocal server
+        server = asynctcp.tcp_server(LOOPBACK, 0, None, ignore)
+        for _ in range(200):
+            tcp_connect(*server.address, None, connect_cb=connected)
+        when(lambda: asynctcp.stats()["outgoing_tcp_connections"] == 0, server.close)
+
+    server = None
+    run(start, loop=asynctcp.EventLoop(io_threads=io_threads))
+    assert wrong == []
+
+
 def test_names_are_none_before_the_connection_exists(peers):
     def start():
         ours = tcp_connect(*peers.address, None)

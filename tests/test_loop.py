@@ -275,6 +275,18 @@ def test_listener_of_an_ended_loop_is_gone_though_the_server_object_is_kept(peer
         peers.connect(kept[0])
 
 
+@pytest.mark.parametrize("io_threads", [1, 2])
+def test_listener_is_gone_when_a_loop_with_io_threads_returns(io_threads, peers):
+    for _ in range(20):
+        kept = []
+        loop = EventLoop(io_threads=io_threads)
+        loop.run(
+            lambda kept=kept: (kept.append(asynctcp.tcp_server("127.0.0.1", 0, None)), exit_event_loop())
+        )
+        with pytest.raises(ConnectionRefusedError):
+            peers.connect(kept[0])
+
+
 def test_sockets_of_an_ended_loop_answer_socket_closed(peers):
     kept = []
     run(lambda: peers.link(lambda ours, _raw: (kept.append(ours), exit_event_loop())))

@@ -50,7 +50,8 @@ SIGNATURES = {
     "socket_c": "(socket)",
     "close_tcp_server": "(server)",
     "tcp_server": "(bind_address, port, read_cb, event_cb=None, *, connect_cb=None, backlog=-1, "
-    "stream=False, reuse_port=False, fd=None, read_timeout=-1, write_timeout=-1, allow_half_open=False, "
+    "stream=False, dont_drain_read_buffer=None, reuse_port=False, fd=None, read_timeout=-1, "
+    "write_timeout=-1, allow_half_open=False, "
     "max_connections=None)",
     "Socket.close": "(self, force=False)",
     "Socket.enable": "(self, *, read=False, write=False)",
@@ -67,8 +68,7 @@ SIGNATURES = {
 
 #: What api.md names and the library has not yet.
 NOT_YET = {
-    "tcp_connect": {"stream", "dont_drain_read_buffer"},
-    "tcp_server": {"stream", "fd"},
+    "tcp_server": {"fd"},
 }
 
 ATTRIBUTES = {

@@ -45,7 +45,7 @@ mutate queue.rs "falling asleep is no longer one step with looking" \
     's/let mut inner = self\.inner\.lock\(\);\s*(\/\/ Looking[^\n]*\n\s*)if inner\.batch\.is_empty\(\) \{/let empty = self.is_empty();\n let mut inner = self.inner.lock();\n if empty {/'
 mutate queue.rs "a push wakes nobody" 's/inner\.sleeper\.take\(\)/None::<Waker>/'
 mutate queue.rs "bytes and their event are two steps" \
-    's/self\.insert\(\|batch\| \{\s*let at = batch\.bytes\.len\(\);\s*batch\.bytes\.extend_from_slice\(bytes\);\s*batch\.events/let mut at = 0;\n self.insert(|batch| {\n at = batch.bytes.len();\n batch.bytes.extend_from_slice(bytes);\n });\n self.insert(|batch| {\n batch.events/'
+    's/self\.insert\(\|batch\| \{\s*(let place = batch\.bytes\.push\(bytes\);)/let mut first = None;\n self.insert(|batch| first = Some(batch.bytes.push(bytes)));\n let Some(place) = first else { return };\n self.insert(|batch| {/'
 
 mutate token.rs "the holder does not look again" 's/staged\(\) && self\.try_take\(\)/{ let _ = staged; false }/'
 mutate token.rs "the holder looks before it gives back" \

@@ -11,9 +11,11 @@ from asynctcp._core import (
     __version__,
     close_socket,
     close_tcp_server,
+    connect_tcp_socket,
     delay,
     disable_socket,
     enable_socket,
+    init_tcp_socket,
     interval,
     remove_interval,
     set_default_event_handler,
@@ -33,19 +35,29 @@ from asynctcp._loop import (
     exit_event_loop,
     start_event_loop,
     stats,
+    with_delay,
+    with_interval,
 )
+from asynctcp._notifier import Notifier, free_notifier, make_notifier, trigger_notifier
+from asynctcp._signals import clear_signal_handlers, free_signal_handler, signal_handler
+from asynctcp._stream import AsyncIOStream
+from asynctcp._tcp import tcp_send
 from asynctcp.conditions import *  # noqa: F403
 from asynctcp.conditions import __all__ as _conditions
 
 __all__ = [  # noqa: PLE0604 - the starred name is a list of strings
+    "AsyncIOStream",
     "EventLoop",
+    "Notifier",
     "Socket",
     "TcpServer",
     "Timer",
     "__version__",
     "add_event_loop_exit_callback",
+    "clear_signal_handlers",
     "close_socket",
     "close_tcp_server",
+    "connect_tcp_socket",
     "current_event_loop",
     "default_event_handler",
     "delay",
@@ -53,16 +65,25 @@ __all__ = [  # noqa: PLE0604 - the starred name is a list of strings
     "enable_socket",
     "event_loop",
     "exit_event_loop",
+    "free_notifier",
+    "free_signal_handler",
+    "init_tcp_socket",
     "interval",
+    "make_notifier",
     "remove_interval",
     "set_default_event_handler",
     "set_socket_timeouts",
+    "signal_handler",
     "socket_closed_p",
     "socket_data",
     "start_event_loop",
     "stats",
     "tcp_connect",
+    "tcp_send",
     "tcp_server",
+    "trigger_notifier",
+    "with_delay",
+    "with_interval",
     "write_socket_data",
     *_conditions,
 ]

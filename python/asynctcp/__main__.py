@@ -29,7 +29,9 @@ def echo(host: str, port: int) -> int:
 
     begun = time.monotonic()
     try:
-        asynctcp.start_event_loop(start, catch_app_errors=True)
+        with asynctcp.event_loop(catch_app_errors=True):
+            # No callback, so a bind error comes out of it.
+            start()
     except KeyboardInterrupt:
         pass
     except asynctcp.TcpServerBindError as error:

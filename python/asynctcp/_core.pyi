@@ -1,9 +1,11 @@
 """The native side: sockets, servers, timers, and the half of the event loop that waits and dispatches."""
 
 from collections.abc import Callable
-from typing import Any, Self, TypeAlias, final
+from typing import Any, Literal, Self, TypeAlias, TypeVar, final, overload
 
 from typing_extensions import disjoint_base
+
+from asynctcp._stream import AsyncIOStream
 
 __all__ = [
     "LoopCore",
@@ -13,9 +15,11 @@ __all__ = [
     "__version__",
     "close_socket",
     "close_tcp_server",
+    "connect_tcp_socket",
     "delay",
     "disable_socket",
     "enable_socket",
+    "init_tcp_socket",
     "interval",
     "remove_interval",
     "set_default_event_handler",
@@ -29,8 +33,9 @@ __all__ = [
 
 __version__: str
 
+_Either = TypeVar("_Either", Socket, AsyncIOStream)
 _Bytes: TypeAlias = bytes | bytearray | memoryview | str
-_ReadCallback: TypeAlias = Callable[[Socket, bytes], object]
+_ReadCallback: TypeAlias = Callable[[Socket, bytes], object] | Callable[[Socket, AsyncIOStream], object]
 _SocketCallback: TypeAlias = Callable[[Socket], object]
 _EventCallback: TypeAlias = Callable[[Any], object]
 _Seconds: TypeAlias = float | None
@@ -56,6 +61,11 @@ class LoopCore:
     def _end(self) -> None: ...
     def _exit(self) -> None: ...
     def _watch_signals(self, fd: int) -> None: ...
+    def _post(
+        self, function: Callable[..., object], event_cb: _EventCallback | None, *args: object
+    ) -> None: ...
+    def _hold(self, on: bool) -> None: ...
+    def _has_ended(self) -> bool: ...
 
 @final
 class Socket:
@@ -71,6 +81,11 @@ class Socket:
     def peername(self) -> _Address | None: ...
     @property
     def sockname(self) -> _Address | None: ...
+    @property
+    def stream(self) -> AsyncIOStream | None: ...
+    def _attach(self, stream: AsyncIOStream) -> None: ...
+    def _pause_for_stream(self, pause: bool) -> None: ...
+    def _write_counted(self, data: _Bytes) -> int: ...
     @property
     def bytes_read(self) -> int: ...
     @property
@@ -119,6 +134,7 @@ class Timer:
     def ref(self) -> None: ...
     def unref(self) -> None: ...
 
+@overload
 def tcp_connect(
     host: str,
     port: int,
@@ -126,13 +142,97 @@ def tcp_connect(
     event_cb: _EventCallback | None = None,
     *,
     data: _Bytes | None = None,
+    stream: Literal[False] = False,
     connect_cb: _SocketCallback | None = None,
     write_cb: _SocketCallback | None = None,
     read_timeout: _Seconds = -1,
     write_timeout: _Seconds = -1,
+    dont_drain_read_buffer: bool | None = None,
     allow_half_open: bool = False,
     local_address: tuple[str, int] | None = None,
 ) -> Socket: ...
+@overload
+def tcp_connect(
+    host: str,
+    port: int,
+    read_cb: _ReadCallback | None,
+    event_cb: _EventCallback | None = None,
+    *,
+    data: _Bytes | None = None,
+    stream: Literal[True],
+    connect_cb: _SocketCallback | None = None,
+    write_cb: _SocketCallback | None = None,
+    read_timeout: _Seconds = -1,
+    write_timeout: _Seconds = -1,
+    dont_drain_read_buffer: bool | None = None,
+    allow_half_open: bool = False,
+    local_address: tuple[str, int] | None = None,
+) -> AsyncIOStream: ...
+@overload
+def tcp_connect(
+    host: str,
+    port: int,
+    read_cb: _ReadCallback | None,
+    event_cb: _EventCallback | None = None,
+    *,
+    data: _Bytes | None = None,
+    stream: bool,
+    connect_cb: _SocketCallback | None = None,
+    write_cb: _SocketCallback | None = None,
+    read_timeout: _Seconds = -1,
+    write_timeout: _Seconds = -1,
+    dont_drain_read_buffer: bool | None = None,
+    allow_half_open: bool = False,
+    local_address: tuple[str, int] | None = None,
+) -> Socket | AsyncIOStream: ...
+@overload
+def init_tcp_socket(
+    read_cb: _ReadCallback | None,
+    event_cb: _EventCallback | None = None,
+    *,
+    data: _Bytes | None = None,
+    stream: Literal[False] = False,
+    connect_cb: _SocketCallback | None = None,
+    write_cb: _SocketCallback | None = None,
+    read_timeout: _Seconds = -1,
+    write_timeout: _Seconds = -1,
+    dont_drain_read_buffer: bool | None = None,
+    allow_half_open: bool = False,
+    local_address: tuple[str, int] | None = None,
+) -> Socket: ...
+@overload
+def init_tcp_socket(
+    read_cb: _ReadCallback | None,
+    event_cb: _EventCallback | None = None,
+    *,
+    data: _Bytes | None = None,
+    stream: Literal[True],
+    connect_cb: _SocketCallback | None = None,
+    write_cb: _SocketCallback | None = None,
+    read_timeout: _Seconds = -1,
+    write_timeout: _Seconds = -1,
+    dont_drain_read_buffer: bool | None = None,
+    allow_half_open: bool = False,
+    local_address: tuple[str, int] | None = None,
+) -> AsyncIOStream: ...
+@overload
+def init_tcp_socket(
+    read_cb: _ReadCallback | None,
+    event_cb: _EventCallback | None = None,
+    *,
+    data: _Bytes | None = None,
+    stream: bool,
+    connect_cb: _SocketCallback | None = None,
+    write_cb: _SocketCallback | None = None,
+    read_timeout: _Seconds = -1,
+    write_timeout: _Seconds = -1,
+    dont_drain_read_buffer: bool | None = None,
+    allow_half_open: bool = False,
+    local_address: tuple[str, int] | None = None,
+) -> Socket | AsyncIOStream: ...
+def connect_tcp_socket(
+    socket_or_stream: _Either, host: str, port: int, *, event_cb: _EventCallback | None = None
+) -> _Either: ...
 def tcp_server(
     bind_address: str | None,
     port: int,
@@ -141,6 +241,8 @@ def tcp_server(
     *,
     connect_cb: _SocketCallback | None = None,
     backlog: int = -1,
+    stream: bool = False,
+    dont_drain_read_buffer: bool | None = None,
     reuse_port: bool = False,
     read_timeout: _Seconds = -1,
     write_timeout: _Seconds = -1,
@@ -148,7 +250,7 @@ def tcp_server(
     max_connections: int | None = None,
 ) -> TcpServer: ...
 def write_socket_data(
-    socket: Socket,
+    socket_or_stream: Socket | AsyncIOStream,
     data: _Bytes,
     *,
     read_cb: _ReadCallback | None = None,
@@ -157,12 +259,12 @@ def write_socket_data(
     start: int | None = None,
     end: int | None = None,
 ) -> None: ...
-def close_socket(socket: Socket, *, force: bool = False) -> None: ...
-def socket_closed_p(socket: Socket) -> bool: ...
-def socket_data(socket: Socket) -> Any: ...
-def enable_socket(socket: Socket, *, read: bool = False, write: bool = False) -> None: ...
-def disable_socket(socket: Socket, *, read: bool = False, write: bool = False) -> None: ...
-def set_socket_timeouts(socket: Socket, read_sec: _Seconds, write_sec: _Seconds) -> None: ...
+def close_socket(socket: Socket | AsyncIOStream, *, force: bool = False) -> None: ...
+def socket_closed_p(socket: Socket | AsyncIOStream) -> bool: ...
+def socket_data(socket: Socket | AsyncIOStream) -> Any: ...
+def enable_socket(socket: Socket | AsyncIOStream, *, read: bool = False, write: bool = False) -> None: ...
+def disable_socket(socket: Socket | AsyncIOStream, *, read: bool = False, write: bool = False) -> None: ...
+def set_socket_timeouts(socket: Socket | AsyncIOStream, read_sec: _Seconds, write_sec: _Seconds) -> None: ...
 def close_tcp_server(server: TcpServer) -> None: ...
 def delay(
     callback: Callable[[], object], time: float | None = None, *, event_cb: _EventCallback | None = None

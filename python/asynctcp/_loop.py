@@ -10,11 +10,14 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asynctcp import _core
 from asynctcp._handlers import log_app_error
 from asynctcp.conditions import EventLoopError
+
+if TYPE_CHECKING:
+    from asynctcp._signals import SignalHandlers
 
 _current = threading.local()
 
@@ -60,6 +63,7 @@ class EventLoop(_core.LoopCore):
     """
 
     _exit_callbacks: list[Callable[[], object]]
+    _signals: "SignalHandlers | None" = None
     _wakeup: _SignalWakeup
     _before: "EventLoop | None"
 
@@ -101,6 +105,8 @@ class EventLoop(_core.LoopCore):
 
     def _close(self) -> None:
         try:
+            if self._signals is not None:
+                self._signals.clear()
             self._end()
         finally:
             _current.loop = self._before
@@ -188,6 +194,22 @@ def add_event_loop_exit_callback(fn: Callable[[], object]) -> None:
     if not callable(fn):
         raise TypeError(f"fn must be callable, not {type(fn).__name__}: {fn!r}")
     current_event_loop()._exit_callbacks.append(fn)
+
+
+def with_delay(seconds: float | None = 0) -> Callable[[Callable[[], object]], _core.Timer]:
+    """Decorate a function without arguments to run it once after ``seconds``; its name becomes the ``Timer``.
+
+    Errors are those of ``delay``. cl-async: ``with-delay``.
+    """
+    return lambda callback: _core.delay(callback, seconds)
+
+
+def with_interval(seconds: float) -> Callable[[Callable[[], object]], _core.Timer]:
+    """Decorate a function without arguments to run it every ``seconds``; its name becomes the ``Timer``.
+
+    Errors are those of ``interval``. cl-async: ``with-interval``.
+    """
+    return lambda callback: _core.interval(callback, seconds)
 
 
 def stats() -> dict[str, Any]:

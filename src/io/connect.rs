@@ -71,14 +71,11 @@ impl Attempt {
             Err(failure) => self.hub.failed(self.link.key, failure),
             Ok(stream) => {
                 self.established = true;
+                // Before the pump hears of it: the link must know its addresses and descriptor by then.
+                let task = ConnTask::new(self.hub.clone(), self.link.clone(), stream, None);
                 self.hub.queue.push(Event::Connected(self.link.key));
                 // Ends by its link's flags, or with the runtime.
-                tokio::spawn(ConnTask::new(
-                    self.hub.clone(),
-                    self.link.clone(),
-                    stream,
-                    None,
-                ));
+                tokio::spawn(task);
             }
         }
     }
@@ -320,9 +317,10 @@ mod tests {
                 .collect::<Vec<_>>()
         });
         let limit = Duration::from_secs(20);
-        let stream = in_runtime(async { timeout(limit, race(vec![slow, dead], None)).await })
-            .unwrap()
-            .unwrap();
+        let stream =
+            in_runtime(async { tokio::time::timeout(limit, race(vec![slow, dead], None)).await })
+                .unwrap()
+                .unwrap();
         assert_eq!(stream.peer_addr().unwrap(), slow);
         drop(stream);
         drop(room);

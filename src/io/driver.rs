@@ -27,6 +27,8 @@ const CHECK_EVERY: u32 = 64;
 /// 1,024 cost more CPU for each message than this.
 const TASKS_A_TURN: u32 = 128;
 
+/// How long the end of a loop waits for the workers of `io_threads`.
+const WORKERS_END: Duration = Duration::from_millis(200);
 /// Twice this much free memory at the heap's end is kept.
 const HEAP_STEP: usize = 4 << 20;
 
@@ -135,6 +137,7 @@ impl Driver {
     /// Ends the runtime: all tasks are dropped, and with them their descriptors. Waits for the helper, which is
     /// recalled first; nothing else is waited for. No lock of Python's may be held.
     pub fn stop(self) {
+        let threaded = self.helper.is_none();
         if let Some(helper) = self.helper {
             helper.watch.stopped.store(true, Ordering::SeqCst);
             self.hub.handover.enter();
@@ -143,7 +146,12 @@ impl Driver {
             let _ = helper.thread.join();
         }
         if let Some(runtime) = Arc::into_inner(self.runtime) {
-            runtime.shutdown_background();
+            if threaded {
+                // Its workers still hold listeners and connections, which are closed when this returns.
+                runtime.shutdown_timeout(WORKERS_END);
+            } else {
+                runtime.shutdown_background();
+            }
         }
         self.hub.clear();
     }

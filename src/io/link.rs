@@ -22,6 +22,10 @@ pub(crate) const FORCE: u32 = 1;
 pub(crate) const CLOSING: u32 = 2;
 /// The app disabled reading.
 pub(crate) const READ_OFF: u32 = 4;
+/// A stream of the app's holds enough.
+pub(crate) const STREAM_FULL: u32 = 16;
+/// Either holds reading up.
+pub(crate) const NOT_READING: u32 = READ_OFF | STREAM_FULL;
 /// The socket has a timeout.
 pub(crate) const TIMED: u32 = 8;
 
@@ -183,6 +187,15 @@ impl Link {
         }
     }
 
+    /// Whether the app's streams take more.
+    pub fn set_stream_room(self: &Arc<Self>, hub: &Hub, room: bool) {
+        if room {
+            self.set(hub, 0, STREAM_FULL);
+        } else {
+            self.set(hub, STREAM_FULL, 0);
+        }
+    }
+
     /// Writing on or off. The caller flushes afterwards.
     pub fn set_writing(self: &Arc<Self>, hub: &Hub, on: bool) {
         self.new_epoch();
@@ -202,7 +215,7 @@ impl Link {
             }
         });
         drop(dropped);
-        self.set(hub, if force { FORCE } else { CLOSING }, READ_OFF);
+        self.set(hub, if force { FORCE } else { CLOSING }, NOT_READING);
     }
 
     /// Replaces both timeouts.
@@ -282,6 +295,12 @@ impl Link {
         if out.fin == Fin::Open {
             out.fin = Fin::Wanted;
         }
+    }
+
+    /// Whether there is no connection yet and nothing to send over it: finishing the attempt would be in vain.
+    pub fn is_pointless(&self) -> bool {
+        let out = self.out.lock();
+        out.stream.is_none() && out.size() == 0 && out.fin != Fin::Wanted
     }
 
     /// Whether nothing is left to send, so that a close need not wait.

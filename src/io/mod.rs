@@ -6,7 +6,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `queue.rs` | the event queue: one lock, one arena for the bytes |
+//! | `queue.rs`, `arena.rs` | the event queue: one lock, one arena for the bytes |
 //! | `hub.rs` | what all tasks of one loop share: queue, commands, keys, limits |
 //! | `driver.rs`, `handover.rs`, `alarm.rs` | who runs the Tokio runtime, and when |
 //! | `link.rs`, `outbox.rs`, `token.rs`, `credit.rs` | one connection as seen by the pump and by its task |
@@ -16,6 +16,7 @@
 //! | `failure.rs` | what can go wrong, before it becomes a condition |
 
 pub mod alarm;
+pub mod arena;
 pub mod connect;
 pub mod credit;
 mod deadline;
@@ -55,15 +56,8 @@ pub enum Event {
     },
     /// An outgoing connection is established.
     Connected(Key),
-    /// Bytes came in; they lie in the batch's arena from `at` on.
-    Data {
-        /// The connection.
-        key: Key,
-        /// Offset into the arena.
-        at: usize,
-        /// How many bytes.
-        len: usize,
-    },
+    /// Bytes came in.
+    Data(Key, arena::Place),
     /// All that was written so far was handed to the kernel.
     Flushed(Key),
     /// What waits to be sent fell to the low mark.

@@ -8,11 +8,9 @@
 //!
 //! Rule: nothing here touches Python, and no waker is woken while the lock is held.
 
+use super::arena::{Arena, Place};
 use super::sync::Mutex;
 use std::task::{Context, Poll, Waker};
-
-/// Arena capacity (bytes) that is kept for the next batch; a burst's larger one is given back.
-const KEPT_ARENA: usize = 1 << 20;
 
 /// What was queued since the last swap.
 #[derive(Debug)]
@@ -22,7 +20,7 @@ pub struct Batch<E> {
     /// Events in the order in which they happened.
     pub events: Vec<E>,
     /// The received bytes that data events point into.
-    pub bytes: Vec<u8>,
+    pub bytes: Arena,
 }
 
 impl<E> Default for Batch<E> {
@@ -30,7 +28,7 @@ impl<E> Default for Batch<E> {
         Self {
             urgent: Vec::new(),
             events: Vec::new(),
-            bytes: Vec::new(),
+            bytes: Arena::default(),
         }
     }
 }
@@ -46,9 +44,6 @@ impl<E> Batch<E> {
         self.urgent.clear();
         self.events.clear();
         self.bytes.clear();
-        if self.bytes.capacity() > KEPT_ARENA {
-            self.bytes = Vec::new();
-        }
     }
 }
 
@@ -86,12 +81,11 @@ impl<E> Queue<E> {
         self.insert(|batch| batch.urgent.push(event));
     }
 
-    /// Copies `bytes` into the arena and queues the event that `event` makes of their offset.
-    pub fn push_bytes(&self, bytes: &[u8], event: impl FnOnce(usize) -> E) {
+    /// Copies `bytes` into the arena and queues the event that `event` makes of their place.
+    pub fn push_bytes(&self, bytes: &[u8], event: impl FnOnce(Place) -> E) {
         self.insert(|batch| {
-            let at = batch.bytes.len();
-            batch.bytes.extend_from_slice(bytes);
-            batch.events.push(event(at));
+            let place = batch.bytes.push(bytes);
+            batch.events.push(event(place));
         });
     }
 

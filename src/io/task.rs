@@ -6,7 +6,7 @@
 
 use super::hub::Hub;
 use super::linger::Linger;
-use super::link::{CLOSING, FORCE, Flush, Link, READ_OFF, TIMED, transmit};
+use super::link::{CLOSING, FORCE, Flush, Link, NOT_READING, TIMED, transmit};
 use super::listener::Listener;
 use super::outbox::{Outbox, Segments};
 use super::sys;
@@ -91,7 +91,7 @@ impl ConnTask {
         if control & CLOSING != 0 {
             return self.poll_close(stream, context).map(Ok);
         }
-        if let Err(failure) = self.poll_receive(stream, context, control & READ_OFF != 0) {
+        if let Err(failure) = self.poll_receive(stream, context, control & NOT_READING != 0) {
             return Poll::Ready(Err(failure));
         }
         if control & TIMED != 0 {
@@ -228,7 +228,7 @@ impl ConnTask {
         self.hub.received(&self.link, len);
         self.hub
             .queue
-            .push_bytes(bytes, |at| Event::Data { key, at, len });
+            .push_bytes(bytes, |place| Event::Data(key, place));
         if let Some(deadlines) = &mut self.deadlines {
             deadlines.received();
         }
@@ -258,7 +258,7 @@ impl ConnTask {
     }
 
     fn poll_deadlines(&mut self, context: &mut Context<'_>) {
-        let reading = !self.eof && self.link.control() & READ_OFF == 0 && !self.held_up;
+        let reading = !self.eof && self.link.control() & NOT_READING == 0 && !self.held_up;
         let sending = self.link.with_out(|out| out.blocked && !out.write_off);
         let deadlines = self
             .deadlines

@@ -123,16 +123,16 @@ impl Pump {
         self.batch = batch;
     }
 
-    fn handle(&mut self, event: Event, bytes: &[u8]) {
+    fn handle(&mut self, event: Event, bytes: &asynctcp::io::arena::Arena) {
         let told = match event {
             Event::Accepted { link, .. } => {
                 let key = link.key;
                 self.links.insert(key, link);
                 Told::Accepted(key)
             }
-            Event::Data { key, at, len } => {
-                self.data(key, &bytes[at..at + len]);
-                Told::Data(key, len)
+            Event::Data(key, place) => {
+                self.data(key, bytes.get(place));
+                Told::Data(key, place.len())
             }
             Event::Connected(key) => Told::Connected(key),
             Event::Flushed(key) => Told::Flushed(key),

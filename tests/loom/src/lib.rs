@@ -8,6 +8,8 @@ pub mod sync;
 pub mod credit;
 #[path = "../../../src/io/handover.rs"]
 pub mod handover;
+#[path = "../../../src/io/arena.rs"]
+pub mod arena;
 #[path = "../../../src/io/queue.rs"]
 pub mod queue;
 #[path = "../../../src/io/token.rs"]

@@ -1,5 +1,6 @@
 //! Producers against a pump that sleeps on the queue.
 
+use asynctcp_loom::arena::Place;
 use asynctcp_loom::check;
 use asynctcp_loom::queue::{Batch, Queue};
 use loom::future::block_on;
@@ -8,7 +9,7 @@ use loom::thread;
 use std::future::poll_fn;
 
 /// Sleeps until something is queued and takes it.
-fn next_batch(queue: &Queue<u8>) -> Batch<u8> {
+fn next_batch<E>(queue: &Queue<E>) -> Batch<E> {
     block_on(poll_fn(|context| queue.poll_ready(context)));
     let mut batch = Batch::default();
     queue.swap(&mut batch);
@@ -49,18 +50,16 @@ fn all_events_of_two_producers_reach_a_sleeping_pump_in_each_ones_order() {
 #[test]
 fn bytes_and_their_event_are_in_one_batch() {
     check(3, || {
-        let queue = Arc::new(Queue::<u8>::default());
+        let queue = Arc::new(Queue::<(u8, Place)>::default());
         for byte in [1, 2] {
             let queue = queue.clone();
-            // The event carries the offset and says whose it is.
-            thread::spawn(move || queue.push_bytes(&[byte; 2], |at| byte << 4 | at as u8));
+            thread::spawn(move || queue.push_bytes(&[byte; 2], |place| (byte, place)));
         }
         let mut events = 0;
         while events < 2 {
             let batch = next_batch(&queue);
-            for event in &batch.events {
-                let (byte, at) = (event >> 4, usize::from(event & 15));
-                assert_eq!(batch.bytes[at..at + 2], [byte; 2]);
+            for (byte, place) in &batch.events {
+                assert_eq!(batch.bytes.get(*place), [*byte; 2]);
             }
             assert_eq!(batch.bytes.len(), 2 * batch.events.len());
             events += batch.events.len();

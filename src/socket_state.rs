@@ -1,0 +1,114 @@
+//! What a `Socket` holds of Python and of its own state, and how it behaves from the start.
+
+use crate::io::Failure;
+use crate::life::Life;
+use pyo3::prelude::*;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+/// The app's functions; let go when the socket is closed.
+#[derive(Default)]
+pub struct Callbacks {
+    /// `read_cb(socket, data)`.
+    pub read: Option<Py<PyAny>>,
+    /// `write_cb(socket)`.
+    pub write: Option<Py<PyAny>>,
+    /// `event_cb(condition)`.
+    pub event: Option<Py<PyAny>>,
+    /// `connect_cb(socket)`.
+    pub connect: Option<Py<PyAny>>,
+}
+
+impl Callbacks {
+    /// Another holder of the same functions.
+    pub fn clone_ref(&self, py: Python<'_>) -> Self {
+        let copy =
+            |callback: &Option<Py<PyAny>>| callback.as_ref().map(|callback| callback.clone_ref(py));
+        Self {
+            read: copy(&self.read),
+            write: copy(&self.write),
+            event: copy(&self.event),
+            connect: copy(&self.connect),
+        }
+    }
+
+    /// For Python's garbage collector.
+    pub fn visit(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        [&self.read, &self.write, &self.event, &self.connect]
+            .into_iter()
+            .try_for_each(|one| visit.call(one))
+    }
+}
+
+/// What arrived while the app does not read, in order.
+#[derive(Debug)]
+pub enum Held {
+    /// Received bytes.
+    Data(Vec<u8>),
+    /// End of stream.
+    Eof,
+    /// The connection failed.
+    Failed(Box<Failure>),
+}
+
+pub(crate) struct State {
+    pub(crate) life: Life,
+    pub(crate) callbacks: Callbacks,
+    pub(crate) reading: bool,
+    pub(crate) half_open: bool,
+    /// The own address to connect from.
+    pub(crate) local: Option<SocketAddr>,
+    pub(crate) held: VecDeque<Held>,
+    /// Streams over it; the first is `socket.stream`.
+    pub(crate) streams: Vec<Py<PyAny>>,
+    /// Received bytes go to the streams (`dont_drain_read_buffer`).
+    pub(crate) keeps: bool,
+    /// Anything of the app's.
+    pub(crate) data: Option<Py<PyAny>>,
+}
+
+impl State {
+    /// For a socket in `life` that reads and has nothing yet.
+    pub(crate) fn new(life: Life, callbacks: Callbacks, manners: Manners) -> Self {
+        Self {
+            life,
+            callbacks,
+            reading: true,
+            half_open: manners.half_open,
+            local: manners.local,
+            held: VecDeque::new(),
+            streams: Vec::new(),
+            keeps: manners.keeps(),
+            data: None,
+        }
+    }
+
+    /// For Python's garbage collector.
+    pub(crate) fn visit(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        self.callbacks.visit(visit)?;
+        self.streams
+            .iter()
+            .try_for_each(|stream| visit.call(stream))?;
+        visit.call(&self.data)
+    }
+}
+
+/// How a socket behaves from the start.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Manners {
+    /// It stays open for writing after the peer's end of stream.
+    pub half_open: bool,
+    /// The app gets an `AsyncIOStream`.
+    pub stream: bool,
+    /// `dont_drain_read_buffer`; None: as `stream`.
+    pub dont_drain: Option<bool>,
+    /// The own address to connect from.
+    pub local: Option<SocketAddr>,
+}
+
+impl Manners {
+    /// Received bytes go to a stream instead of the `read_cb`.
+    pub fn keeps(self) -> bool {
+        self.dont_drain.unwrap_or(self.stream)
+    }
+}
