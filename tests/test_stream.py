@@ -11,7 +11,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def talk(sent, use, *, close=True, **keywords):
-    """Connect to a server that sends `sent`; `use(socket, what)` is the client's read_cb. Returns the client."""
+    """Connect to a server that sends `sent`; `use` is the read_cb of the client, which is returned."""
     made = []
 
     def greet(ours):

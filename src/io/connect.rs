@@ -225,7 +225,6 @@ async fn dial(address: SocketAddr, local: Option<SocketAddr>) -> io::Result<TcpS
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::time::timeout;
 
     fn address(text: &str) -> SocketAddr {
         text.parse().expect("a literal")
