@@ -264,6 +264,37 @@ pub fn bind_host(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<HostAr
     }
 }
 
+/// A host that must be an IP address.
+pub fn literal_host(name: &str, value: &Bound<'_, PyAny>) -> PyResult<SocketAddr> {
+    match host(name, value)? {
+        HostArg::Literal(address) => Ok(address),
+        HostArg::Name(_) => Err(wrong_value(name, "an IP address", value)),
+    }
+}
+
+/// An address as text, with its scope.
+pub fn address_text(address: &SocketAddr) -> String {
+    match address {
+        SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
+        _ => address.ip().to_string(),
+    }
+}
+
+/// An address family; AF_UNSPEC: None, both.
+pub fn family(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<i32>> {
+    let Some(given) = value.filter(|value| !value.is_none()) else {
+        return Ok(None);
+    };
+    if !given.is_instance_of::<PyInt>() || given.is_instance_of::<PyBool>() {
+        return Err(wrong_type(name, "an address family", given));
+    }
+    match given.extract::<i32>() {
+        Ok(libc::AF_UNSPEC) => Ok(None),
+        Ok(family @ (libc::AF_INET | libc::AF_INET6)) => Ok(Some(family)),
+        _ => Err(wrong_value(name, "AF_UNSPEC, AF_INET or AF_INET6", given)),
+    }
+}
+
 /// The own address to connect from: (host, port), the host a literal.
 pub fn local_address(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<SocketAddr>> {
     let Some(value) = value.filter(|value| !value.is_none()) else {

@@ -41,6 +41,15 @@ pub fn failure<'py>(socket: &Bound<'py, Socket>, failure: &Failure) -> PyResult<
     about(socket, condition)
 }
 
+/// A lookup of the app's that failed.
+pub fn lookup_failure<'py>(py: Python<'py>, failure: &Failure) -> PyResult<Bound<'py, PyAny>> {
+    let host = match failure {
+        Failure::Lookup(lookup) => lookup.host.as_str(),
+        _ => "",
+    };
+    class(py, "DnsError")?.call1((failure.code(), failure.message(), host))
+}
+
 /// An accept that failed.
 pub fn accept_error<'py>(
     py: Python<'py>,

@@ -8,6 +8,7 @@
 use crate::condition;
 use crate::io::sync::Mutex;
 use crate::io::{Event, Hub, Key, Limits, Link};
+use crate::lookup::Lookup;
 use crate::server::TcpServer;
 use crate::socket::Socket;
 use crate::timer::Timers;
@@ -28,6 +29,8 @@ pub enum Entry {
     Socket(Py<Socket>),
     /// An open server.
     Server(Py<TcpServer>),
+    /// A lookup of the app's.
+    Lookup(Arc<Lookup>),
 }
 
 impl Entry {
@@ -35,6 +38,7 @@ impl Entry {
         match self {
             Self::Socket(socket) => Self::Socket(socket.clone_ref(py)),
             Self::Server(server) => Self::Server(server.clone_ref(py)),
+            Self::Lookup(lookup) => Self::Lookup(lookup.clone()),
         }
     }
 }
@@ -243,7 +247,7 @@ impl Core {
         let mut table = self.table.lock();
         match table.slot(key)?.entry.as_ref()? {
             Entry::Socket(socket) => Some(socket.clone_ref(py)),
-            Entry::Server(_) => None,
+            Entry::Server(_) | Entry::Lookup(_) => None,
         }
     }
 
@@ -294,6 +298,7 @@ impl Core {
         for entry in table.slots.iter().filter_map(|slot| slot.entry.as_ref()) {
             match entry {
                 Entry::Server(_) => counts.0 += 1,
+                Entry::Lookup(_) => {}
                 Entry::Socket(socket) if socket.get().is_accepted() => counts.1 += 1,
                 Entry::Socket(_) => counts.2 += 1,
             }
@@ -359,6 +364,10 @@ impl Core {
             match entry {
                 Entry::Socket(socket) => visit.call(socket)?,
                 Entry::Server(server) => visit.call(server)?,
+                Entry::Lookup(lookup) => {
+                    visit.call(&lookup.callback)?;
+                    visit.call(&lookup.event_cb)?;
+                }
             }
         }
         Ok(())

@@ -2,9 +2,11 @@
 
 use crate::condition;
 use crate::core::{Core, Entry};
+use crate::io::resolve::Found;
 use crate::io::sync::Mutex;
 use crate::io::{Failure, Key};
 use crate::life::{Life, Step};
+use crate::lookup;
 use crate::server::TcpServer;
 use crate::socket::Socket;
 use crate::socket_state::Held;
@@ -332,6 +334,19 @@ impl Dispatcher<'_> {
         let socket = match self.core.entry(py, key) {
             Some(Entry::Socket(socket)) => socket,
             Some(Entry::Server(server)) => return self.accept_failed(server.bind(py), &failure),
+            Some(Entry::Lookup(lookup)) => {
+                let event_cb = lookup
+                    .event_cb
+                    .as_ref()
+                    .map(|callback| callback.clone_ref(py));
+                return self.tell(
+                    py,
+                    event_cb,
+                    false,
+                    || condition::lookup_failure(py, &failure),
+                    None,
+                );
+            }
             None => return Ok(()),
         };
         let socket = socket.bind(py);
@@ -375,10 +390,32 @@ impl Dispatcher<'_> {
     /// A task ended.
     pub fn gone(&self, py: Python<'_>, key: Key) {
         self.core.gone(key);
-        if let Some(Entry::Server(server)) = self.core.entry(py, key) {
-            server.get().end();
-            drop(self.core.remove(key));
+        match self.core.entry(py, key) {
+            Some(Entry::Server(server)) => server.get().end(),
+            Some(Entry::Lookup(_)) => {}
+            // A socket stays until its end was delivered.
+            Some(Entry::Socket(_)) | None => return,
         }
+        drop(self.core.remove(key));
+    }
+
+    /// A lookup has its answer.
+    pub fn found(&self, py: Python<'_>, key: Key, found: Found) -> PyResult<()> {
+        let Some(Entry::Lookup(lookup)) = self.core.entry(py, key) else {
+            return Ok(());
+        };
+        let event_cb = || {
+            lookup
+                .event_cb
+                .as_ref()
+                .map(|callback| callback.clone_ref(py))
+        };
+        self.call(
+            lookup.callback.bind(py),
+            lookup::arguments(found),
+            event_cb,
+            None,
+        )
     }
 
     /// A read or write timeout, unless the app changed its mind since.

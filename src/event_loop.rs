@@ -231,6 +231,7 @@ impl LoopCore {
             match entry {
                 Entry::Socket(socket) => socket.get().end_with_loop(),
                 Entry::Server(server) => server.get().end(),
+                Entry::Lookup(_) => {}
             }
         }
         for timer in self.core.timers.take_all() {

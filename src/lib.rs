@@ -12,6 +12,7 @@ mod event_loop;
 mod functions;
 pub mod io;
 mod life;
+mod lookup;
 mod pump;
 mod server;
 mod socket;
@@ -30,6 +31,8 @@ mod _core {
         init_tcp_socket, remove_interval, set_socket_timeouts, socket_closed_p, socket_data,
         tcp_connect, write_socket_data,
     };
+    #[pymodule_export]
+    use crate::lookup::{dns_lookup, reverse_dns_lookup};
     #[pymodule_export]
     use crate::server::{TcpServer, tcp_server};
     #[pymodule_export]

@@ -233,6 +233,7 @@ fn handle(
         Event::Data(key, place) => dispatcher.data(py, key, bytes.get(place)),
         Event::Flushed(key) => dispatcher.flushed(py, key),
         Event::Accepted { listener, link } => dispatcher.accepted(py, listener, link),
+        Event::Found(key, found) => dispatcher.found(py, key, *found),
         Event::Connected(key) => dispatcher.connected(py, key),
         Event::Eof(key) => dispatcher.eof(py, key),
         Event::Failed(key, failure) | Event::AcceptFailed(key, failure) => {

@@ -102,6 +102,31 @@ fn a_close_flushes_4_mib_to_a_slow_reader_although_input_was_not_read() {
     assert_eq!(pump.hub.alive(), 1 - 1);
 }
 
+/// A peer that reads only after it has written all: its bytes must be taken away although nobody wants them, and the
+/// descriptor must stay until the peer has the answer.
+#[test]
+fn a_close_takes_input_away_until_the_peer_has_all() {
+    for answer in [2 << 20, 16 << 20] {
+        let mut pump = Pump::new();
+        let (link, mut peer) = pump.pair(Timeouts::default());
+        let sent = pattern(answer);
+        let client = thread::spawn(move || {
+            peer.write_all(&pattern(48 << 20)).unwrap();
+            let mut got = Vec::new();
+            peer.read_to_end(&mut got).unwrap();
+            got
+        });
+        pump.until("a request", |pump| !pump.received(link.key).is_empty());
+        pump.write(&link, &sent);
+        link.close(&pump.hub, false);
+        pump.until_told(link.key, "gone");
+        assert!(
+            client.join().unwrap() == sent,
+            "the peer got something else"
+        );
+    }
+}
+
 #[test]
 fn a_close_with_nothing_to_send_ends_at_once() {
     let mut pump = Pump::new();

@@ -114,6 +114,30 @@ fn what_is_written_before_the_connection_exists_goes_first() {
     assert_eq!(pump.story(link.key), ["connected", "eof"]);
 }
 
+/// The task sends on a thread of its own while the pump stages more.
+#[test]
+fn bytes_written_while_others_are_being_sent_follow_them() {
+    let mut pump = Pump::with(support::LIMITS, 2);
+    let (link, mut peer) = pump.pair(Timeouts::default());
+    let sent = pattern(48 << 20);
+    let total = sent.len();
+    let reader = thread::spawn(move || {
+        let mut got = vec![0; total];
+        peer.read_exact(&mut got).unwrap();
+        got
+    });
+    // The first piece fills the kernel.
+    let (first, rest) = sent.split_at(24 << 20);
+    pump.write(&link, first);
+    for piece in rest.chunks(5_003) {
+        pump.write(&link, piece);
+    }
+    assert!(
+        reader.join().unwrap() == sent,
+        "the peer got something else"
+    );
+}
+
 #[test]
 fn connected_comes_before_data_that_the_server_sent_at_once() {
     let mut pump = Pump::new();

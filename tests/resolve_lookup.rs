@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use asynctcp::io::resolve::{look_up_now, lookup};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
 fn runtime() -> Runtime {
@@ -58,6 +58,17 @@ fn a_name_that_cannot_be_asked_for_is_a_failure_and_no_panic() {
         let failure = look_up_now(host, None).unwrap_err();
         assert_eq!(failure.host, host);
     }
+}
+
+#[test]
+fn an_idle_thread_takes_the_next_question_at_once() {
+    let begun = Instant::now();
+    for at in 1..20 {
+        runtime()
+            .block_on(lookup(&format!("127.0.1.{at}"), None))
+            .unwrap();
+    }
+    assert!(begun.elapsed() < Duration::from_secs(5), "nobody was woken");
 }
 
 /// More callers than threads, each question asked twice. Literals are answered without a name server.

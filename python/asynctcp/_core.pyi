@@ -18,10 +18,12 @@ __all__ = [
     "connect_tcp_socket",
     "delay",
     "disable_socket",
+    "dns_lookup",
     "enable_socket",
     "init_tcp_socket",
     "interval",
     "remove_interval",
+    "reverse_dns_lookup",
     "set_default_event_handler",
     "set_socket_timeouts",
     "socket_closed_p",
@@ -272,5 +274,19 @@ def delay(
 def interval(
     callback: Callable[[], object], time: float, *, event_cb: _EventCallback | None = None
 ) -> Timer: ...
+def dns_lookup(
+    host: str,
+    callback: Callable[[str, int], object],
+    *,
+    event_cb: _EventCallback | None = None,
+    family: int = 0,
+) -> None: ...
+def reverse_dns_lookup(
+    address: str,
+    callback: Callable[[str, str], object],
+    *,
+    port: int = 0,
+    event_cb: _EventCallback | None = None,
+) -> None: ...
 def remove_interval(timer: Timer) -> None: ...
 def set_default_event_handler(fn: _EventCallback | None) -> None: ...

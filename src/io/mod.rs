@@ -11,7 +11,7 @@
 //! | `driver.rs`, `handover.rs`, `alarm.rs` | who runs the Tokio runtime, and when |
 //! | `link.rs`, `outbox.rs`, `token.rs`, `credit.rs` | one connection as seen by the pump and by its task |
 //! | `task.rs`, `deadline.rs`, `linger.rs` | the one task of a connection, its timeouts, its end |
-//! | `connect.rs`, `resolve.rs` | from a host to a connection |
+//! | `connect.rs`, `resolve.rs`, `lookup.rs` | from a host to a connection; lookups of the app's |
 //! | `listener.rs` | binding and the accept loop |
 //! | `failure.rs` | what can go wrong, before it becomes a condition |
 
@@ -27,6 +27,7 @@ pub mod hub;
 mod linger;
 pub mod link;
 pub mod listener;
+pub mod lookup;
 pub mod outbox;
 pub mod queue;
 pub mod resolve;
@@ -64,7 +65,9 @@ pub enum Event {
     Drained(Key),
     /// The peer sent its FIN; nothing more will come in.
     Eof(Key),
-    /// The connection (or the attempt) failed; nothing more comes but `Gone`.
+    /// A lookup of the app's has its answer.
+    Found(Key, Box<resolve::Found>),
+    /// The connection (or the attempt, or a lookup) failed; nothing more comes but `Gone`.
     Failed(Key, Box<Failure>),
     /// A read or write timeout passed; void if the link's epoch has changed.
     TimedOut {

@@ -19,9 +19,25 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// A thread without work ends after this.
 const IDLE: Duration = Duration::from_secs(10);
 
-type Answer = Result<Vec<SocketAddr>, LookupFailure>;
-/// What is looked up: a host and an address family (None: both).
-type Question = (String, Option<i32>);
+/// What is looked up.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Question {
+    /// The addresses of a host, of one family or of both (None).
+    Host(String, Option<i32>),
+    /// The name of an address and of its port's service.
+    Address(SocketAddr),
+}
+
+/// What was found.
+#[derive(Debug, Clone)]
+pub enum Found {
+    /// Addresses with port 0, in the system's order (RFC 6724).
+    Addresses(Vec<SocketAddr>),
+    /// Host and service.
+    Name(String, String),
+}
+
+type Answer = Result<Found, LookupFailure>;
 
 #[derive(Default)]
 struct State {
@@ -62,13 +78,32 @@ fn pool() -> Arc<Pool> {
 }
 
 /// The addresses of `host`, with port 0, in the system's order (RFC 6724).
-pub async fn lookup(host: &str, family: Option<i32>) -> Answer {
-    let answer = ask((host.to_owned(), family));
-    match tokio::time::timeout(DEADLINE, answer).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(_)) => Err(failure(host, libc::EAI_FAIL, "the resolver's thread ended")),
-        Err(_) => Err(failure(
+pub async fn lookup(host: &str, family: Option<i32>) -> Result<Vec<SocketAddr>, LookupFailure> {
+    match ask_in_time(Question::Host(host.to_owned(), family), host).await? {
+        Found::Addresses(addresses) => Ok(addresses),
+        Found::Name(..) => Err(failure(
             host,
+            libc::EAI_FAIL,
+            "the resolver mixed up its answers",
+        )),
+    }
+}
+
+/// The name of `address` and of the service at its port.
+pub async fn lookup_name(address: SocketAddr) -> Result<Found, LookupFailure> {
+    ask_in_time(Question::Address(address), &address.ip().to_string()).await
+}
+
+async fn ask_in_time(question: Question, shown: &str) -> Answer {
+    match tokio::time::timeout(DEADLINE, ask(question)).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_)) => Err(failure(
+            shown,
+            libc::EAI_FAIL,
+            "the resolver's thread ended",
+        )),
+        Err(_) => Err(failure(
+            shown,
             libc::EAI_AGAIN,
             "no answer within 30 seconds",
         )),
@@ -111,7 +146,10 @@ fn ask(question: Question) -> oneshot::Receiver<Answer> {
 /// A resolver thread's life.
 fn serve(pool: &Pool) {
     while let Some(question) = next_question(pool) {
-        let answer = look_up_now(&question.0, question.1);
+        let answer = match &question {
+            Question::Host(host, family) => look_up_now(host, *family).map(Found::Addresses),
+            Question::Address(address) => name_now(*address),
+        };
         let callers = pool.lock().callers.remove(&question).unwrap_or_default();
         for caller in callers {
             // A caller that gave up is no concern.
@@ -134,7 +172,7 @@ fn next_question(pool: &Pool) -> Option<Question> {
 }
 
 /// Blocks; for the resolver's threads, and for a server's own address.
-pub fn look_up_now(host: &str, family: Option<i32>) -> Answer {
+pub fn look_up_now(host: &str, family: Option<i32>) -> Result<Vec<SocketAddr>, LookupFailure> {
     let hints = AddrInfoHints {
         socktype: libc::SOCK_STREAM,
         address: family.unwrap_or(libc::AF_UNSPEC),
@@ -161,4 +199,17 @@ pub fn look_up_now(host: &str, family: Option<i32>) -> Answer {
         ));
     }
     Ok(addresses)
+}
+
+/// Blocks; an address without a name is a failure.
+fn name_now(address: SocketAddr) -> Answer {
+    let found = dns_lookup::getnameinfo(&address, libc::NI_NAMEREQD);
+    found
+        .map(|(host, service)| Found::Name(host, service))
+        .map_err(|error| {
+            let code = error.error_num();
+            let text = std::io::Error::from(error).to_string();
+            let message = text.trim_start_matches("failed to lookup address information: ");
+            failure(&address.ip().to_string(), code, message)
+        })
 }

@@ -154,7 +154,8 @@ impl Pump {
             }
             Event::Gone(key) => Told::Gone(key),
             Event::AcceptFailed(key, failure) => Told::AcceptFailed(key, *failure),
-            Event::Signal | Event::Nudge => return,
+            // Signals, nudges and lookups belong to no connection.
+            _ => return,
         };
         self.told.push(told);
     }
