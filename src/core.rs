@@ -16,7 +16,17 @@ use pyo3::prelude::*;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+/// Grows in the child of each fork: a loop of an earlier number is the parent's.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+/// To be called in a forked child, before anything else of this library: it only counts and forgets.
+pub fn forked() {
+    FORKS.fetch_add(1, Ordering::SeqCst);
+    // Not dropped: its runtime is shared with the parent.
+    std::mem::forget(CURRENT.take());
+}
 
 thread_local! {
     /// The loop that runs in this thread, or whose block is open in it.
@@ -128,6 +138,8 @@ pub struct Core {
     table: Mutex<Table>,
     dirty: Mutex<Vec<Arc<Link>>>,
     posts: Mutex<Posts>,
+    /// [`FORKS`] when it was made.
+    forks: u32,
     /// Notifiers and signal handlers that keep the loop alive.
     holds: AtomicUsize,
 }
@@ -145,7 +157,24 @@ impl Core {
             dirty: Mutex::new(Vec::new()),
             posts: Mutex::new(Posts::default()),
             holds: AtomicUsize::new(0),
+            forks: FORKS.load(Ordering::SeqCst),
         })
+    }
+
+    /// Whether this is a forked child's copy: locks of it may be held by threads that the child has not.
+    pub fn is_forked(&self) -> bool {
+        self.forks != FORKS.load(Ordering::Relaxed)
+    }
+
+    /// `EventLoopError` in a forked child.
+    pub fn check_process(&self, py: Python<'_>) -> PyResult<()> {
+        if self.is_forked() {
+            return Err(condition::loop_error(
+                py,
+                "the event loop belongs to the parent process",
+            ));
+        }
+        Ok(())
     }
 
     /// The loop of this thread, or `EventLoopError`.
@@ -327,7 +356,7 @@ impl Core {
 
     /// Lets the pump take a turn. In its own thread it will in any case.
     pub fn nudge(&self) {
-        if !self.is_current() {
+        if !self.is_current() && !self.is_forked() {
             self.hub.queue.push_urgent(Event::Nudge);
         }
     }

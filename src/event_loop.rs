@@ -67,6 +67,7 @@ impl LoopCore {
     /// Makes it the thread's loop and starts its runtime.
     fn _begin(slf: &Bound<'_, Self>) -> PyResult<()> {
         let (py, me) = (slf.py(), slf.get());
+        me.core.check_process(py)?;
         if let Ok(running) = Core::current(py) {
             let message = if Arc::ptr_eq(&running, &me.core) {
                 "this event loop is running already"
@@ -97,6 +98,7 @@ impl LoopCore {
 
     /// One turn. False: nothing is left to do.
     fn _turn(&self, py: Python<'_>) -> PyResult<bool> {
+        self.core.check_process(py)?;
         let Some(mut running) = self.running.lock().take() else {
             return Err(condition::loop_error(
                 py,
@@ -115,6 +117,11 @@ impl LoopCore {
         let Some(running) = self.running.lock().take() else {
             return Ok(());
         };
+        if self.core.is_forked() {
+            // The parent's runtime: its descriptors are watched by an epoll that both processes share.
+            std::mem::forget(running);
+            return Ok(());
+        }
         self.core.set_life(Life::Ended);
         let Running { pump, before } = *running;
         drop((self.close_all(), self.core.take_posts()));
@@ -132,6 +139,9 @@ impl LoopCore {
 
     /// Asks the loop to end at once. Any thread.
     fn _exit(&self) {
+        if self.core.is_forked() {
+            return;
+        }
         self.core.exit();
         if self.core.is_current() {
             drop(self.close_all());
@@ -148,6 +158,7 @@ impl LoopCore {
         args: &Bound<'_, PyTuple>,
     ) -> PyResult<()> {
         let function = args::required_callback("fn", r#fn)?;
+        self.core.check_process(args.py())?;
         if self.core.life() == Life::Ended {
             return Err(condition::loop_error(args.py(), "the event loop has ended"));
         }
@@ -258,6 +269,12 @@ fn catch_of(value: Option<&Bound<'_, PyAny>>, to_event_cb: bool) -> PyResult<Cat
             Err(_) => args::required_callback("catch_app_errors", value).map(Catch::With),
         },
     }
+}
+
+/// In a forked child: everything of the parent's loops answers `EventLoopError` from now on.
+#[pyfunction]
+pub fn _forked() {
+    crate::core::forked();
 }
 
 /// Sets what is called where an `event_cb` is None: `fn(condition)`. None restores the library's own.

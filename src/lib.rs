@@ -24,7 +24,7 @@ mod wakeup;
 #[pyo3::pymodule(gil_used = true)]
 mod _core {
     #[pymodule_export]
-    use crate::event_loop::{LoopCore, set_default_event_handler};
+    use crate::event_loop::{_forked, LoopCore, set_default_event_handler};
     #[pymodule_export]
     use crate::functions::{
         close_socket, close_tcp_server, connect_tcp_socket, disable_socket, enable_socket,

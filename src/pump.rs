@@ -78,6 +78,8 @@ impl Pump {
         });
         py.check_signals()?;
         let dispatched = self.dispatch(py, &Dispatcher { core, catch });
+        // A callback may have forked, and this be the child.
+        core.check_process(py)?;
         self.batch.recycle();
         core.hub.kick_helper();
         dispatched.map(|()| true)
@@ -197,6 +199,7 @@ impl Pump {
             return Ok(());
         }
         call(dispatcher)?;
+        dispatcher.core.check_process(py)?;
         self.calls += 1;
         if self.calls.is_multiple_of(CALLS_A_LOOK) && self.flush_is_due(dispatcher.core) {
             py.detach(|| self.flush(dispatcher.core));

@@ -74,7 +74,7 @@ impl TcpServer {
     /// Stops listening at once; existing connections live on. Closing it again does nothing. Callable from any
     /// thread. cl-async: `close-tcp-server`.
     pub fn close(&self) {
-        if !self.closed.swap(true, Ordering::SeqCst) {
+        if !self.core.is_forked() && !self.closed.swap(true, Ordering::SeqCst) {
             self.listener.close(&self.core.hub);
             self.core.nudge();
         }

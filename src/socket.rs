@@ -166,6 +166,7 @@ impl Socket {
     }
 
     fn check_open(slf: &Bound<'_, Self>) -> PyResult<()> {
+        slf.get().core.check_process(slf.py())?;
         if slf.get().is_closed() {
             Err(condition::socket_closed(slf))
         } else {
@@ -227,7 +228,7 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        if self.state.lock().life == Life::Idle {
+        if !self.core.is_forked() && self.state.lock().life == Life::Idle {
             // Never in the table, so no `Gone` will free its key.
             self.core.hub.free_key(self.link.key);
         }
@@ -304,6 +305,7 @@ impl Socket {
     /// closed already. Callable from any thread. cl-async: `close-socket`.
     #[pyo3(signature = (force=false))]
     pub fn close(slf: &Bound<'_, Self>, force: bool) -> PyResult<()> {
+        slf.get().core.check_process(slf.py())?;
         if Self::end(slf, force) {
             Ok(())
         } else {

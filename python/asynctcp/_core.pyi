@@ -13,6 +13,7 @@ __all__ = [
     "TcpServer",
     "Timer",
     "__version__",
+    "_forked",
     "close_socket",
     "close_tcp_server",
     "connect_tcp_socket",
@@ -289,4 +290,5 @@ def reverse_dns_lookup(
     event_cb: _EventCallback | None = None,
 ) -> None: ...
 def remove_interval(timer: Timer) -> None: ...
+def _forked() -> None: ...
 def set_default_event_handler(fn: _EventCallback | None) -> None: ...

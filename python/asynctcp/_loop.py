@@ -5,9 +5,14 @@ half begins and ends it, and looks after what must be put back whatever happens:
 descriptor and the exit callbacks.
 """
 
+import atexit
+import os
 import signal
 import socket
 import threading
+import time
+import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -20,6 +25,10 @@ if TYPE_CHECKING:
     from asynctcp._signals import SignalHandlers
 
 _current = threading.local()
+# Loops that are open, of all threads, for the interpreter's exit and for forked children.
+_open_loops: "weakref.WeakSet[EventLoop]" = weakref.WeakSet()
+# Seconds that the interpreter's exit waits for loops in daemon threads.
+_EXIT_PATIENCE = 0.8
 
 
 class _SignalWakeup:
@@ -40,6 +49,7 @@ class _SignalWakeup:
         if self._previous is None:
             return
         signal.set_wakeup_fd(self._previous)
+        self._previous = None
         self._read.close()
         self._write.close()
 
@@ -65,6 +75,8 @@ class EventLoop(_core.LoopCore):
     _exit_callbacks: list[Callable[[], object]]
     _signals: "SignalHandlers | None" = None
     _wakeup: _SignalWakeup
+    _closed: threading.Event
+    _thread: int
     _before: "EventLoop | None"
 
     def run(self, start_fn: Callable[[], object] | None = None) -> None:
@@ -90,6 +102,9 @@ class EventLoop(_core.LoopCore):
     def _open(self) -> None:
         self._begin()
         self._exit_callbacks = []
+        self._closed = threading.Event()
+        self._thread = threading.get_ident()
+        _open_loops.add(self)
         self._before = getattr(_current, "loop", None)
         _current.loop = self
         try:
@@ -110,7 +125,9 @@ class EventLoop(_core.LoopCore):
             self._end()
         finally:
             _current.loop = self._before
+            _open_loops.discard(self)
             self._wakeup.close()
+            self._closed.set()
             self._run_exit_callbacks()
 
     def _run_exit_callbacks(self) -> None:
@@ -220,3 +237,36 @@ def stats() -> dict[str, Any]:
     ``queued_events`` and ``queued_bytes`` are what is now. Raises ``EventLoopError`` without a loop.
     """
     return current_event_loop().stats()
+
+
+def _close_at_exit() -> None:
+    """Close what is still open when the interpreter exits; wait for no callback that does not end."""
+    deadline = time.monotonic() + _EXIT_PATIENCE
+    loops = list(_open_loops)
+    for loop in loops:
+        figures = loop.stats()
+        sockets = figures["incoming_tcp_connections"] + figures["outgoing_tcp_connections"]
+        if sockets:
+            warnings.warn(f"{sockets} sockets open at exit: {loop!r}", ResourceWarning, stacklevel=1)
+        if loop._thread == threading.get_ident():
+            loop._close()
+        else:
+            loop._exit()
+    for loop in loops:
+        loop._closed.wait(max(0, deadline - time.monotonic()))
+
+
+def _forget_in_child() -> None:
+    """In a forked child: the parent's loops are not ours, and its wake-up descriptor is not either."""
+    _core._forked()
+    if getattr(_current, "loop", None) is not None:
+        _current.loop = None
+        if threading.current_thread() is threading.main_thread():
+            signal.set_wakeup_fd(-1)
+    for loop in list(_open_loops):
+        loop._exit_callbacks.clear()
+    _open_loops.clear()
+
+
+atexit.register(_close_at_exit)
+os.register_at_fork(after_in_child=_forget_in_child)

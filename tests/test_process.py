@@ -1,0 +1,144 @@
+"""Section 1 of api.md, "Process": import, exit, fork. Each case runs in an interpreter of its own."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+HEAD = """
+import asynctcp, os, sys, threading, time, socket
+from asynctcp import *
+def echo(s, d): s.write(d)
+"""
+
+
+def python(code, timeout=10):
+    """Run `code`; return exit status, standard output and error."""
+    done = subprocess.run(
+        [sys.executable, "-c", HEAD + code], capture_output=True, text=True, timeout=timeout, check=False
+    )
+    return done.returncode, done.stdout.strip(), done.stderr.strip()
+
+
+def test_importing_starts_no_thread():
+    assert python("print(len(os.listdir('/proc/self/task')))") == (0, "1", "")
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("start_event_loop(lambda: (tcp_server('127.0.0.1', 0, echo), sys.exit(3)))", 3),
+        ("start_event_loop(lambda: (tcp_server('127.0.0.1', 0, echo), delay(lambda: sys.exit(4), .01)))", 4),
+        ("c = event_loop(); c.__enter__(); tcp_server('127.0.0.1', 0, echo)", 0),
+        ("c = event_loop(); c.__enter__(); tcp_connect('no-such-host.invalid', 1, None)", 0),
+    ],
+)
+def test_exit_with_a_loop_in_the_main_thread_is_quiet(code, status):
+    assert python(code) == (status, "", "")
+
+
+DAEMON = """
+ready = threading.Event()
+def run():
+    start_event_loop(lambda: (tcp_server('127.0.0.1', 0, echo), delay(ready.set, .01){more}))
+threading.Thread(target=run, daemon=True).start()
+ready.wait(5)
+"""
+
+
+BUSY = ", interval(lambda: sum(range(10000)), .001)"
+STUCK = ", delay(lambda: time.sleep(60), .02)"
+
+
+@pytest.mark.parametrize("more", ["", BUSY, STUCK])
+def test_exit_with_a_loop_in_a_daemon_thread_is_quiet_and_quick(more):
+    begun = time.monotonic()
+    assert python(DAEMON.replace("{more}", more)) == (0, "", "")
+    assert time.monotonic() - begun < 3
+
+
+def test_open_sockets_at_exit_are_a_resource_warning():
+    code = """
+import warnings; warnings.simplefilter("always")
+ready = threading.Event()
+def start():
+    server = tcp_server('127.0.0.1', 0, echo)
+    tcp_connect(*server.address, None, connect_cb=lambda s: delay(ready.set, .02))
+threading.Thread(target=start_event_loop, args=(start,), daemon=True).start()
+ready.wait(5)
+"""
+    status, _, error = python(code)
+    assert (status, "ResourceWarning" in error) == (0, True)
+
+
+def test_everything_of_the_parents_loop_is_an_error_in_a_forked_child():
+    code = """
+def start():
+    server = tcp_server('127.0.0.1', 0, echo)
+    def connected(s):
+        loop = current_event_loop()
+        if os.fork():
+            os.wait(); exit_event_loop(); return
+        for use in (lambda: s.write(b'x'), s.close, lambda: s.enable(read=True), lambda: s.set_timeouts(1, 1),
+                    lambda: tcp_connect('127.0.0.1', 1, None), lambda: loop.call_soon_threadsafe(print),
+                    exit_event_loop, lambda: delay(print)):
+            try: use(); print('no error', flush=True)
+            except EventLoopError: print('E', end='', flush=True)
+        os._exit(0)
+    tcp_connect(*server.address, None, connect_cb=connected)
+start_event_loop(start)
+"""
+    assert python(code) == (0, "E" * 8, "")
+
+
+def test_child_that_returns_from_the_callback_leaves_the_loop_with_an_error():
+    code = """
+def fork():
+    if os.fork():
+        os.wait(); exit_event_loop()
+try: start_event_loop(lambda: (tcp_server('127.0.0.1', 0, echo), delay(fork, .01)))
+except EventLoopError: print('child', flush=True)
+"""
+    assert python(code) == (0, "child", "")
+
+
+def test_forked_child_may_run_a_loop_of_its_own():
+    code = """
+def talk():
+    got = []
+    def start():
+        server = tcp_server('127.0.0.1', 0, echo)
+        tcp_connect(*server.address, lambda s, d: (got.append(d), exit_event_loop()), data=b'hi')
+    start_event_loop(start)
+    return got
+def fork():
+    if os.fork():
+        os.wait(); exit_event_loop(); return
+    print(talk(), flush=True)
+    os._exit(0)
+start_event_loop(lambda: (tcp_server('127.0.0.1', 0, echo), delay(fork, .01)))
+"""
+    assert python(code) == (0, "[b'hi']", "")
+
+
+def test_peer_sees_the_end_although_a_forked_child_sleeps():
+    code = """
+import signal
+def start():
+    def connected(s):
+        child = os.fork()
+        if not child:
+            time.sleep(60); os._exit(0)
+        s.close()
+        begun = time.monotonic()
+        def ended(condition):
+            print(type(condition).__name__, time.monotonic() - begun < 1)
+            os.kill(child, signal.SIGKILL); os.wait(); exit_event_loop()
+        client[0:] = [ended]
+    server = tcp_server('127.0.0.1', 0, None, connect_cb=connected)
+    client = []
+    tcp_connect(*server.address, None, lambda c: client[0](c))
+start_event_loop(start)
+"""
+    assert python(code) == (0, "TcpEof True", "")
