@@ -193,7 +193,7 @@ def test_reading_from_the_network_pauses_at_16_mib_and_goes_on():
     def use(_socket, stream):
         most.append(stream.buffered)
         if stream.buffered >= 16 << 20:
-            asynctcp.delay(lambda: taken.append(len(stream.read())), 0.05)
+            asynctcp.delay(lambda: taken.append(len(stream.read() or b"")), 0.05)
 
     taken = []
     stream = talk(bytes(size), use, stream=True)
