@@ -226,3 +226,44 @@ def descriptors():
 def thread_count():
     """Return how many threads the kernel sees in this process."""
     return sum(1 for _ in Path("/proc/self/task").iterdir())
+
+
+class Oops(Exception):
+    """What the callbacks of these tests raise."""
+
+
+def oops(*_):
+    """Raise an `Oops`, whatever the callback is given."""
+    raise Oops
+
+
+def echo(ours, data):
+    ours.write(data)
+
+
+class Serving:
+    """A server in this loop, and what its connections told."""
+
+    def __init__(self, log, address=LOOPBACK, **keywords):
+        self.sockets = []
+        self.log = log
+        keywords = {"event_cb": log.event, "connect_cb": self.welcome, **keywords}
+        self.server = asynctcp.tcp_server(address, 0, log.read, **keywords)
+
+    def welcome(self, ours):
+        self.sockets.append(ours)
+        self.log.connect(ours)
+
+    def end(self):
+        """Close the server and all its connections."""
+        self.server.close()
+        for ours in self.sockets:
+            if not ours.closed:
+                ours.close()
+
+
+def in_loop(look):
+    """What ``look()`` returns in a loop that ends right afterwards."""
+    seen = []
+    run(lambda: (seen.append(look()), asynctcp.exit_event_loop()))
+    return seen[0]

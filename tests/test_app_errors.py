@@ -1,0 +1,220 @@
+"""What becomes of exceptions of callbacks, and the default event handler (api.md, section 1)."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+import asynctcp
+from asynctcp import delay
+from helpers import Oops, fail, ignore, oops, reset, run
+
+
+def raises_in(kind, peers, event_cb=None):
+    """Let the callback ``kind`` raise `Oops`; the other callbacks do what brings it about."""
+
+    def use(ours, raw):
+        if kind == "connect_cb":
+            raise Oops
+        if kind == "write_cb":
+            ours.write(b"x", write_cb=oops)
+        if kind == "read_cb":
+            raw.sendall(b"x")
+        if kind == "event_cb":
+            raw.close()
+
+    if kind == "delay":
+        return asynctcp.delay(oops, event_cb=event_cb)
+    if kind == "start_fn":
+        raise Oops
+    return peers.link(use, oops, oops if kind == "event_cb" else event_cb)
+
+
+KINDS = ["start_fn", "connect_cb", "read_cb", "write_cb", "event_cb", "delay"]
+OF_SOCKETS = ["connect_cb", "read_cb", "write_cb"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_exception_comes_out_of_start_unchanged(kind, peers):
+    with pytest.raises(Oops):
+        run(lambda: raises_in(kind, peers, fail))
+
+
+def test_exception_that_comes_out_is_the_same_object():
+    error = Oops("mine")
+
+    def start():
+        raise error
+
+    with pytest.raises(Oops) as caught:
+        run(start)
+    assert caught.value is error
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_exception_comes_out_after_everything_was_closed(kind, peers):
+    kept = []
+
+    def start():
+        kept.append(asynctcp.tcp_server("127.0.0.1", 0, None))
+        raises_in(kind, peers)
+
+    with pytest.raises(Oops):
+        run(start)
+    assert kept[0].closed
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_caught_exception_lets_the_loop_go_on(kind, peers, caplog):
+    told = []
+
+    def start():
+        delay(lambda: told.append("goes on"), 0.02)
+        raises_in(kind, peers)
+
+    run(start, catch_app_errors=True)
+    assert told == ["goes on"]
+    assert caplog.text.count("Oops") >= 1
+
+
+@pytest.mark.parametrize("kind", [*OF_SOCKETS, "delay"])
+def test_caught_exception_goes_to_the_event_cb_once(kind, peers):
+    seen = []
+    run(lambda: raises_in(kind, peers, seen.append), catch_app_errors=True)
+    assert [type(error) for error in seen] == [Oops]
+
+
+@pytest.mark.parametrize("kind", [*OF_SOCKETS, "event_cb"])
+def test_caught_exception_closes_its_socket(kind, peers):
+    kept = []
+    run(lambda: kept.append(raises_in(kind, peers, ignore)), catch_app_errors=True)
+    assert kept[0].closed
+
+
+@pytest.mark.parametrize("kind", [*OF_SOCKETS, "delay"])
+def test_caught_exception_is_logged_with_traceback_if_not_sent_to_event_cb(kind, peers, caplog):
+    run(lambda: raises_in(kind, peers, fail), catch_app_errors=True, send_errors_to_event_cb=False)
+    (record,) = caplog.records
+    assert (record.name, record.levelno) == ("asynctcp", logging.ERROR)
+    assert record.exc_info[0] is Oops
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_function_for_app_errors_gets_the_exception(kind, peers):
+    seen = []
+    run(lambda: raises_in(kind, peers, fail), catch_app_errors=seen.append)
+    assert [type(error) for error in seen] == [Oops]
+
+
+def test_function_for_app_errors_that_raises_ends_the_loop():
+    def worse(_error):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run(lambda: delay(oops), catch_app_errors=worse)
+
+
+@pytest.mark.parametrize("mode", [True, fail], ids=["True", "function"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("kind", ["read_cb", "delay"])
+def test_exit_exceptions_end_the_loop_in_every_mode(mode, error, kind, peers):
+    def leave(*_):
+        raise error
+
+    def start():
+        if kind == "delay":
+            delay(leave, event_cb=fail)
+        else:
+            peers.link(lambda _ours, raw: raw.sendall(b"x"), leave, fail)
+
+    with pytest.raises(error):
+        run(start, catch_app_errors=mode)
+
+
+def test_exception_of_an_event_cb_given_an_app_error_is_not_sent_there_again(peers, caplog):
+    seen = []
+
+    def event(error):
+        seen.append(type(error))
+        raise ValueError
+
+    run(lambda: raises_in("read_cb", peers, event), catch_app_errors=True)
+    assert seen == [Oops]
+    assert "ValueError" in caplog.text
+
+
+def test_socket_can_be_closed_by_the_event_cb_that_is_given_an_app_error(peers):
+    kept = []
+    run(
+        lambda: kept.append(raises_in("read_cb", peers, lambda _: kept[0].close())),
+        catch_app_errors=True,
+    )
+    assert kept[0].closed
+
+
+def test_what_was_written_before_a_caught_exception_is_sent(peers, log):
+    def use(ours, raw):
+        log.told.append(raw)
+        ours.write(b"last words")
+        raise Oops
+
+    run(lambda: peers.link(use, None, ignore), catch_app_errors=True)
+    assert log.told[0].recv(100) == b"last words"
+
+
+def test_app_error_of_one_socket_does_not_disturb_another(peers, log):
+    def start():
+        raises_in("read_cb", peers, ignore)
+        peers.link(lambda _ours, raw: (raw.sendall(b"sound"), raw.close()), log.read, log.event)
+
+    run(start, catch_app_errors=True)
+    assert log.told == [b"sound", "TcpEof"]
+
+
+# --- the default event handler ------------------------------------------------------------------------------
+
+
+def test_default_handler_logs_an_error_with_peer_and_code(peers, caplog):
+    run(lambda: peers.link(lambda _ours, raw: reset(raw)))
+    (record,) = caplog.records
+    host, port = peers.address
+    assert (record.name, record.levelno) == ("asynctcp", logging.WARNING)
+    assert f"{host}:{port}" in record.getMessage()
+    assert "104" in record.getMessage()
+
+
+def test_default_handler_ignores_an_end_of_stream(peers, caplog):
+    run(lambda: peers.link(lambda _ours, raw: raw.close()))
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(("ending", "told"), [(lambda raw: raw.close(), "TcpEof"), (reset, "TcpReset")])
+def test_replaced_default_handler_is_told_what_has_no_event_cb(ending, told, peers, log):
+    asynctcp.set_default_event_handler(log.event)
+    run(lambda: peers.link(lambda _ours, raw: ending(raw)))
+    assert log.told == [told]
+
+
+def test_replaced_default_handler_is_not_told_what_has_an_event_cb(peers, log):
+    asynctcp.set_default_event_handler(fail)
+    run(lambda: peers.link(lambda _ours, raw: raw.close(), None, log.event))
+    assert log.told == ["TcpEof"]
+
+
+def test_default_handler_none_restores_the_librarys(peers, caplog):
+    asynctcp.set_default_event_handler(fail)
+    asynctcp.set_default_event_handler(None)
+    run(lambda: peers.link(lambda _ours, raw: reset(raw)))
+    assert "TcpReset" in caplog.text
+
+
+def test_replaced_default_handler_that_raises_ends_the_loop(peers):
+    asynctcp.set_default_event_handler(oops)
+    with pytest.raises(Oops):
+        run(lambda: peers.link(lambda _ours, raw: reset(raw)))
+
+
+def test_refused_connection_without_event_cb_does_not_end_the_loop(peers, caplog):
+    run(lambda: asynctcp.tcp_connect("127.0.0.1", peers.free_port(), None))
+    assert "TcpRefused" in caplog.text

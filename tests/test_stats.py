@@ -1,0 +1,96 @@
+"""``stats()`` (api.md, section 1)."""
+
+from __future__ import annotations
+
+import asynctcp
+from asynctcp import EventLoop, delay, exit_event_loop, start_event_loop
+from helpers import ignore, run, when
+
+
+def test_stats_have_the_documented_names():
+    seen = []
+    start_event_loop(lambda: seen.append(asynctcp.stats()))
+    assert set(seen[0]) >= {
+        "incoming_tcp_connections",
+        "outgoing_tcp_connections",
+        "open_dns_queries",
+        "timers",
+        "events_dispatched",
+        "bytes_read",
+        "bytes_written",
+        "queued_events",
+        "queued_bytes",
+    }
+
+
+def test_stats_of_a_new_loop_are_zero():
+    seen = []
+    start_event_loop(lambda: seen.append(asynctcp.stats()))
+    assert set(seen[0].values()) == {0}
+
+
+def test_stats_count_connections_that_are_open_now(peers):
+    seen = []
+
+    def accepted(socket):
+        seen.append(asynctcp.stats())
+        exit_event_loop()
+        seen.append(socket)
+
+    def start():
+        server = asynctcp.tcp_server("127.0.0.1", 0, None, connect_cb=accepted)
+        peers.connect(server)
+
+    run(start)
+    assert (seen[0]["incoming_tcp_connections"], seen[0]["outgoing_tcp_connections"]) == (1, 0)
+
+
+def test_stats_count_outgoing_connections(peers):
+    seen = []
+    run(lambda: peers.link(lambda ours, _raw: (seen.append(asynctcp.stats()), ours.close())))
+    assert (seen[0]["incoming_tcp_connections"], seen[0]["outgoing_tcp_connections"]) == (0, 1)
+
+
+def test_stats_count_timers_that_wait():
+    seen = []
+
+    def start():
+        timer = delay(ignore, 5)
+        seen.append(asynctcp.stats()["timers"])
+        timer.cancel()
+        seen.append(asynctcp.stats()["timers"])
+
+    start_event_loop(start)
+    assert seen == [1, 0]
+
+
+def test_stats_total_the_bytes_read_and_written():
+    seen = []
+
+    def echo(socket, data):
+        socket.write(data)
+
+    def start():
+        server = asynctcp.tcp_server("127.0.0.1", 0, echo)
+
+        def read(socket, _data):
+            seen.append(asynctcp.stats())
+            socket.close()
+            server.close()
+
+        asynctcp.tcp_connect(*server.address, read, data=b"12345")
+
+    run(start)
+    assert (seen[0]["bytes_read"], seen[0]["bytes_written"]) == (10, 10)
+
+
+def test_stats_of_a_loop_can_be_asked_from_another_thread(spawn):
+    loop, seen = EventLoop(), []
+
+    def start():
+        server = asynctcp.tcp_server("127.0.0.1", 0, None)
+        spawn(lambda: seen.append(loop.stats()))
+        when(lambda: seen, server.close)
+
+    loop.run(start)
+    assert seen[0]["timers"] >= 0
