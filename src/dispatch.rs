@@ -187,12 +187,8 @@ impl Dispatcher<'_> {
             return Ok(());
         };
         let socket = socket.bind(py);
-        {
-            let mut state = socket.get().state.lock();
-            if !state.reading || !state.held.is_empty() {
-                state.held.push_back(Held::Data(bytes.to_vec()));
-                return Ok(());
-            }
+        if is_held_back(socket, || Held::Data(bytes.to_vec())) {
+            return Ok(());
         }
         self.deliver(socket, bytes)
     }
@@ -301,12 +297,8 @@ impl Dispatcher<'_> {
             return Ok(());
         };
         let socket = socket.bind(py);
-        {
-            let mut state = socket.get().state.lock();
-            if !state.reading || !state.held.is_empty() {
-                state.held.push_back(Held::Eof);
-                return Ok(());
-            }
+        if is_held_back(socket, || Held::Eof) {
+            return Ok(());
         }
         self.deliver_eof(socket)
     }
@@ -483,6 +475,16 @@ impl Dispatcher<'_> {
             }
         }
     }
+}
+
+/// While the app does not read, and until it has what was held back before, what comes is held back as well.
+fn is_held_back(socket: &Bound<'_, Socket>, held: impl FnOnce() -> Held) -> bool {
+    let mut state = socket.get().state.lock();
+    let holds = !state.reading || !state.held.is_empty();
+    if holds {
+        state.held.push_back(held());
+    }
+    holds
 }
 
 fn streams_of(socket: &Bound<'_, Socket>) -> Vec<Py<PyAny>> {
