@@ -13,10 +13,18 @@ def echo(s, d): s.write(d)
 """
 
 
+# Python 3.12 and later warn of any fork beside a native thread; these tests are about what the child may do.
+FORK_WARNING = "ignore:This process:DeprecationWarning"
+
+
 def python(code, timeout=10):
     """Run `code`; return exit status, standard output and error."""
     done = subprocess.run(
-        [sys.executable, "-c", HEAD + code], capture_output=True, text=True, timeout=timeout, check=False
+        [sys.executable, "-W", FORK_WARNING, "-c", HEAD + code],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
     )
     return done.returncode, done.stdout.strip(), done.stderr.strip()
 

@@ -303,6 +303,21 @@ mod tests {
         assert!(begun.elapsed() >= STAGGER);
     }
 
+    /// A noisy machine may need a stagger's time for it, but not each time.
+    #[test]
+    fn a_refusal_beside_a_dead_address_is_followed_by_the_next_at_once() {
+        let (live, _bound, refusing) = live_and_refusing();
+        let (_hole, _inside, dead) = black_hole();
+        let there = live.local_addr().unwrap();
+        let quick = (0..5).any(|_| {
+            let begun = Instant::now();
+            let stream = in_runtime(race(vec![dead, refusing, there], None)).unwrap();
+            assert_eq!(stream.peer_addr().unwrap(), there);
+            begun.elapsed() < 2 * STAGGER
+        });
+        assert!(quick, "a second stagger was waited for");
+    }
+
     /// Its accept queue has room again only after the second attempt has begun and hangs as well.
     #[test]
     fn the_first_attempt_is_not_cut_off_by_the_second() {

@@ -10,7 +10,7 @@ use super::handover::Handover;
 use super::hub::Hub;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
@@ -49,6 +49,8 @@ struct Watch {
     alarm: Alarm,
     /// The helper sets the alarm itself.
     ticking: AtomicBool,
+    /// How often the helper has looked.
+    looks: AtomicU64,
     stopped: AtomicBool,
 }
 
@@ -68,6 +70,10 @@ pub enum Wait {
 #[derive(Default)]
 pub struct PumpWatch {
     set: bool,
+    /// It is left to ring.
+    left: bool,
+    /// [`Watch::looks`] when it was set: while that is the same, it has still to ring.
+    looks: u64,
     quiet_turns: u32,
 }
 
@@ -95,6 +101,7 @@ impl Driver {
         let watch = Watch {
             alarm: Alarm::new()?,
             ticking: AtomicBool::new(false),
+            looks: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
         };
         let watch = Arc::new(watch);
@@ -161,16 +168,24 @@ impl PumpWatch {
     fn away(&mut self, watch: &Watch) {
         // SeqCst, here and in `help`: the pump writes its word and then reads `ticking`, the helper the other way
         // round, so at least one of them sees that nobody is looking.
-        if !watch.ticking.load(Ordering::SeqCst) {
-            watch.alarm.set(GRACE);
-            self.set = true;
+        if watch.ticking.load(Ordering::SeqCst) {
+            return;
         }
+        let looks = watch.looks.load(Ordering::SeqCst);
+        // Setting an alarm that was left to ring would put it off, with each turn anew. A helper that has been rung
+        // and not counted it yet has still to look at our word.
+        if self.left && self.looks == looks {
+            return;
+        }
+        (self.left, self.looks, self.set) = (false, looks, true);
+        watch.alarm.set(GRACE);
     }
 
     fn back(&mut self, watch: &Watch) {
         if std::mem::take(&mut self.set) {
             self.quiet_turns = (self.quiet_turns + 1) % CHECK_EVERY;
-            if self.quiet_turns != 0 {
+            self.left = self.quiet_turns == 0;
+            if !self.left {
                 watch.alarm.clear();
                 // The helper may have begun to set the alarm itself since `away` looked, and this one cleared it: nobody
                 // would ever look again. SeqCst: if its store is not seen here, it sets the alarm after our clearing.
@@ -190,6 +205,7 @@ fn help(hub: &Hub, runtime: &Runtime, watch: &Watch) {
         if watch.stopped.load(Ordering::SeqCst) {
             return;
         }
+        watch.looks.fetch_add(1, Ordering::SeqCst);
         let now = hub.handover.observe();
         if now == seen && hub.handover.take_over(now) {
             runtime.block_on(std::future::poll_fn(|context| hub.poll_help(context)));
