@@ -4,12 +4,12 @@
 
 pub mod sync;
 
+#[path = "../../../src/io/arena.rs"]
+pub mod arena;
 #[path = "../../../src/io/credit.rs"]
 pub mod credit;
 #[path = "../../../src/io/handover.rs"]
 pub mod handover;
-#[path = "../../../src/io/arena.rs"]
-pub mod arena;
 #[path = "../../../src/io/queue.rs"]
 pub mod queue;
 #[path = "../../../src/io/token.rs"]
