@@ -167,6 +167,14 @@ pub fn delay(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Duration>
     Ok(Duration::try_from_secs_f64(seconds).map_or(ever, |delay| delay.min(ever)))
 }
 
+/// How long to wait in seconds: not negative, not NaN; None: for ever.
+pub fn patience(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Duration>> {
+    value
+        .filter(|value| !value.is_none())
+        .map(|value| delay(name, Some(value)))
+        .transpose()
+}
+
 /// The keep-alive times that were given; None: none were.
 pub fn keepalive(
     idle: Option<&Bound<'_, PyAny>>,

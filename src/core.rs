@@ -91,13 +91,14 @@ pub struct Posts {
     /// `call_soon_threadsafe`.
     pub calls: VecDeque<Call>,
     /// Sockets whose held data can be delivered.
-    pub resumed: Vec<Py<Socket>>,
+    pub resumed: VecDeque<Py<Socket>>,
     /// Sockets of which a write met the failure that waits behind held data.
-    pub met: Vec<Py<Socket>>,
+    pub met: VecDeque<Py<Socket>>,
 }
 
 impl Posts {
-    fn is_empty(&self) -> bool {
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
         self.calls.is_empty() && self.resumed.is_empty() && self.met.is_empty()
     }
 }

@@ -9,6 +9,7 @@ use crate::life::{Life, Step};
 use crate::lookup;
 use crate::server::TcpServer;
 use crate::socket::Socket;
+use crate::socket_options;
 use crate::socket_state::Held;
 use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PySystemExit};
 use pyo3::intern;
@@ -161,8 +162,13 @@ impl Dispatcher<'_> {
         let Some(socket) = self.core.socket(py, key) else {
             return Ok(());
         };
+        let socket = socket.bind(py);
         socket.get().step(Step::Establish);
-        self.connect_cb(socket.bind(py))
+        match socket_options::grant(socket.get()) {
+            Ok(()) => self.connect_cb(socket),
+            // As if the app had set them now, in its connect_cb.
+            Err(error) => self.app_error(py, error.into(), event_cb(socket), Some(socket)),
+        }
     }
 
     fn connect_cb(&self, socket: &Bound<'_, Socket>) -> PyResult<()> {
@@ -456,6 +462,16 @@ impl Dispatcher<'_> {
 
     /// The app reads again: what was held is delivered in order, until it stops reading or is done.
     pub fn resume(&self, socket: &Bound<'_, Socket>) -> PyResult<()> {
+        let delivered = self.deliver_held(socket);
+        if delivered.is_err() {
+            // A foreign loop goes on after an exception, and then with the rest.
+            let rest = socket.clone().unbind();
+            self.core.post(|posts| posts.resumed.push_back(rest));
+        }
+        delivered
+    }
+
+    fn deliver_held(&self, socket: &Bound<'_, Socket>) -> PyResult<()> {
         loop {
             let held = {
                 let mut state = socket.get().state.lock();

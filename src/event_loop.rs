@@ -5,8 +5,8 @@ use crate::args;
 use crate::condition;
 use crate::core::{Call, Core, Entry, Life};
 use crate::dispatch::{self, Catch, Dispatcher};
+use crate::foreign::Foreign;
 use crate::io::Limits;
-use crate::io::driver::Wait;
 use crate::io::hub::{Command, LEAST_READ};
 use crate::io::sync::Mutex;
 use crate::pump::Pump;
@@ -15,11 +15,14 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyTuple};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 /// What `begin` changed and `end` puts back.
 struct Running {
     pump: Pump,
     before: Option<Arc<Core>>,
+    /// Of a loop that a foreign loop drives.
+    foreign: Option<Foreign>,
 }
 
 /// See `asynctcp.EventLoop`, which derives from it.
@@ -64,28 +67,34 @@ impl LoopCore {
         })
     }
 
-    /// Makes it the thread's loop and starts its runtime.
-    fn _begin(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let (py, me) = (slf.py(), slf.get());
-        me.core.check_process(py)?;
-        if let Ok(running) = Core::current(py) {
-            let message = if Arc::ptr_eq(&running, &me.core) {
-                "this event loop is running already"
-            } else {
-                "another event loop runs in this thread already"
-            };
-            return Err(condition::loop_error(py, message));
+    /// Starts the runtime, and makes it the thread's loop unless a foreign loop will drive it.
+    fn _begin(&self, py: Python<'_>, foreign: bool) -> PyResult<()> {
+        self.core.check_process(py)?;
+        if !foreign {
+            self.check_alone(py)?;
         }
-        if me.core.life() != Life::Fresh {
+        if self.core.life() != Life::Fresh {
             return Err(condition::loop_error(
                 py,
                 "an event loop runs once: make a new one",
             ));
         }
-        me.core.set_life(Life::Running);
-        let pump = Pump::start(&me.core, me.io_threads)?;
-        let before = Core::make_current(Some(me.core.clone()));
-        *me.running.lock() = Some(Box::new(Running { pump, before }));
+        let running = if foreign {
+            Running {
+                // The foreign loop may be anywhere when a socket becomes ready.
+                pump: Pump::start(&self.core, self.io_threads.max(1))?,
+                before: None,
+                foreign: Some(Foreign::new()?),
+            }
+        } else {
+            Running {
+                pump: Pump::start(&self.core, self.io_threads)?,
+                before: Core::make_current(Some(self.core.clone())),
+                foreign: None,
+            }
+        };
+        self.core.set_life(Life::Running);
+        *self.running.lock() = Some(Box::new(running));
         Ok(())
     }
 
@@ -98,18 +107,34 @@ impl LoopCore {
 
     /// One turn. False: nothing is left to do.
     fn _turn(&self, py: Python<'_>) -> PyResult<bool> {
-        self.core.check_process(py)?;
-        let Some(mut running) = self.running.lock().take() else {
-            return Err(condition::loop_error(
-                py,
-                "the event loop is not running, or a callback turned it",
-            ));
-        };
-        let turned = running
-            .pump
-            .turn(py, &self.core, &self.catch, Wait::Forever);
+        let mut running = self.take_running(py)?;
+        let turned = running.pump.turn(py, &self.core, &self.catch);
         *self.running.lock() = Some(running);
         turned
+    }
+
+    /// The descriptor that is readable when a foreign loop shall pump.
+    fn _fileno(&self, py: Python<'_>) -> PyResult<std::os::fd::RawFd> {
+        let running = self.running.lock();
+        let foreign = running
+            .as_ref()
+            .and_then(|running| running.foreign.as_ref());
+        foreign
+            .map(Foreign::fileno)
+            .ok_or_else(|| condition::loop_error(py, "no foreign loop drives this event loop"))
+    }
+
+    /// One turn of a loop that a foreign loop drives; waits at most `timeout` seconds for something to do. How many
+    /// callbacks and events it was.
+    fn _pump(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {
+        let patience = args::patience("timeout", timeout)?;
+        self.check_alone(py)?;
+        let mut running = self.take_running(py)?;
+        let before = Core::make_current(Some(self.core.clone()));
+        let pumped = self.pump(py, &mut running, patience);
+        Core::make_current(before);
+        *self.running.lock() = Some(running);
+        pumped
     }
 
     /// Closes everything and stops the runtime. Twice does nothing.
@@ -123,10 +148,16 @@ impl LoopCore {
             return Ok(());
         }
         self.core.set_life(Life::Ended);
-        let Running { pump, before } = *running;
-        drop((self.close_all(), self.core.take_posts()));
+        let Running {
+            pump,
+            before,
+            foreign,
+        } = *running;
+        drop((self.close_all(py), self.core.take_posts()));
         py.detach(|| pump.stop());
-        Core::make_current(before);
+        if foreign.is_none() {
+            Core::make_current(before);
+        }
         Ok(())
     }
 
@@ -138,13 +169,13 @@ impl LoopCore {
     }
 
     /// Asks the loop to end at once. Any thread.
-    fn _exit(&self) {
+    fn _exit(&self, py: Python<'_>) {
         if self.core.is_forked() {
             return;
         }
         self.core.exit();
         if self.core.is_current() {
-            drop(self.close_all());
+            drop(self.close_all(py));
         }
     }
 
@@ -187,6 +218,11 @@ impl LoopCore {
     /// Something of the Python side keeps the loop alive, or does no longer.
     fn _hold(&self, on: bool) {
         self.core.hold(on);
+    }
+
+    /// Whether it was asked to end.
+    fn _is_exiting(&self) -> bool {
+        self.core.is_exiting()
     }
 
     /// Whether everything is closed.
@@ -235,12 +271,54 @@ impl LoopCore {
 }
 
 impl LoopCore {
+    /// `EventLoopError` if this thread is inside a loop.
+    fn check_alone(&self, py: Python<'_>) -> PyResult<()> {
+        let Ok(running) = Core::current(py) else {
+            return Ok(());
+        };
+        let message = if Arc::ptr_eq(&running, &self.core) {
+            "this event loop is running already"
+        } else {
+            "another event loop runs in this thread already"
+        };
+        Err(condition::loop_error(py, message))
+    }
+
+    /// Takes it out for the length of a turn.
+    fn take_running(&self, py: Python<'_>) -> PyResult<Box<Running>> {
+        self.core.check_process(py)?;
+        let running = self.running.lock().take();
+        running.ok_or_else(|| {
+            let message = "the event loop is not running, or a callback turned it";
+            condition::loop_error(py, message)
+        })
+    }
+
+    fn pump(
+        &self,
+        py: Python<'_>,
+        running: &mut Running,
+        patience: Option<Duration>,
+    ) -> PyResult<usize> {
+        let Some(foreign) = &mut running.foreign else {
+            let message = "the event loop runs by itself: no foreign loop drives it";
+            return Err(condition::loop_error(py, message));
+        };
+        if patience != Some(Duration::ZERO) {
+            foreign.wait(py, patience.map(|patience| Instant::now() + patience))?;
+        }
+        foreign.silence();
+        let turned = running.pump.bounded_turn(py, &self.core, &self.catch);
+        foreign.listen(&self.core, running.pump.is_behind());
+        turned.map(|()| running.pump.steps())
+    }
+
     /// Marks everything closed and lets go of the callbacks; the runtime's end closes the descriptors.
-    fn close_all(&self) -> Vec<Entry> {
+    fn close_all(&self, py: Python<'_>) -> Vec<Entry> {
         let entries = self.core.take_all();
         for entry in &entries {
             match entry {
-                Entry::Socket(socket) => socket.get().end_with_loop(),
+                Entry::Socket(socket) => socket.get().end_with_loop(py),
                 Entry::Server(server) => server.get().end(),
                 Entry::Lookup(_) => {}
             }

@@ -256,6 +256,13 @@ pub fn socket_closed_p(socket: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(args::socket("socket", socket)?.get().is_closed())
 }
 
+/// `socket.c`: the OS socket as a `socket.socket` over the same connection, None before there is one. cl-async:
+/// `socket-c`.
+#[pyfunction]
+pub fn socket_c(socket: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
+    Socket::c(&args::socket("socket", socket)?)
+}
+
 /// `socket.data`: what the app keeps there. cl-async: `socket-data`.
 #[pyfunction]
 pub fn socket_data(socket: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {

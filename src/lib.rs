@@ -9,6 +9,7 @@ mod condition;
 mod core;
 mod dispatch;
 mod event_loop;
+mod foreign;
 mod functions;
 pub mod io;
 mod life;
@@ -16,6 +17,7 @@ mod lookup;
 mod pump;
 mod server;
 mod socket;
+mod socket_options;
 mod socket_state;
 mod timer;
 mod wakeup;
@@ -28,8 +30,8 @@ mod _core {
     #[pymodule_export]
     use crate::functions::{
         close_socket, close_tcp_server, connect_tcp_socket, disable_socket, enable_socket,
-        init_tcp_socket, remove_interval, set_socket_timeouts, socket_closed_p, socket_data,
-        tcp_connect, write_socket_data,
+        init_tcp_socket, remove_interval, set_socket_timeouts, socket_c, socket_closed_p,
+        socket_data, tcp_connect, write_socket_data,
     };
     #[pymodule_export]
     use crate::lookup::{dns_lookup, reverse_dns_lookup};

@@ -3,7 +3,7 @@
 //! The interpreter's lock is released once a turn, for flushing, driving and swapping together, and once more for
 //! each flush in the middle of a long batch.
 
-use crate::core::Core;
+use crate::core::{Core, Posts};
 use crate::dispatch::{Catch, Dispatcher};
 use crate::io::arena::Arena;
 use crate::io::driver::{Driver, PumpWatch, Wait};
@@ -12,6 +12,7 @@ use crate::io::queue::Batch;
 use crate::io::{Event, Key, Link};
 use crate::timer::Timer;
 use pyo3::prelude::*;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -26,19 +27,34 @@ const CALLS_A_LOOK: u32 = 8;
 /// What flushing found out, to be told to the sockets before the events that were queued afterwards.
 #[derive(Default)]
 struct Flushed {
-    done: Vec<Key>,
-    full: Vec<Key>,
+    done: VecDeque<Key>,
+    full: VecDeque<Key>,
+}
+
+impl Flushed {
+    fn is_empty(&self) -> bool {
+        self.done.is_empty() && self.full.is_empty()
+    }
 }
 
 /// The pump's own data, used by the thread that runs the loop only.
+///
+/// An exception that comes out of a turn leaves in `flushed`, `posts` and `batch` what was not dispatched yet; a loop
+/// that goes on nevertheless (a foreign loop's) does that first.
 pub struct Pump {
     driver: Driver,
     watch: PumpWatch,
     batch: Batch<Event>,
+    /// How many events of the batch were dispatched.
+    dispatched: usize,
     dirty: Vec<Arc<Link>>,
     flushed: Flushed,
+    posts: Posts,
+    /// Callbacks since the last flush, which was at `since`.
     calls: u32,
     since: Instant,
+    /// Callbacks made and events handled in this turn.
+    steps: usize,
 }
 
 impl Pump {
@@ -48,10 +64,13 @@ impl Pump {
             driver: Driver::start(core.hub.clone(), io_threads)?,
             watch: PumpWatch::default(),
             batch: Batch::default(),
+            dispatched: 0,
             dirty: Vec::new(),
             flushed: Flushed::default(),
+            posts: Posts::default(),
             calls: 0,
             since: Instant::now(),
+            steps: 0,
         })
     }
 
@@ -61,28 +80,48 @@ impl Pump {
     }
 
     /// One turn; waits for events as long as nothing else is to be done. False: the loop has nothing left to do.
-    pub fn turn(
-        &mut self,
-        py: Python<'_>,
-        core: &Core,
-        catch: &Catch,
-        longest: Wait,
-    ) -> PyResult<bool> {
+    pub fn turn(&mut self, py: Python<'_>, core: &Core, catch: &Catch) -> PyResult<bool> {
         if core.is_exiting() || !core.is_alive() {
             return Ok(false);
         }
-        let wait = wait_of(core, longest);
+        let wait = wait_of(core);
         py.detach(|| {
             self.flush(core);
             self.collect(core, wait);
         });
         py.check_signals()?;
-        let dispatched = self.dispatch(py, &Dispatcher { core, catch });
-        // A callback may have forked, and this be the child.
-        core.check_process(py)?;
-        self.batch.recycle();
+        self.dispatch(py, core, catch)?;
         core.hub.kick_helper();
-        dispatched.map(|()| true)
+        Ok(true)
+    }
+
+    /// One turn that waits for nothing, and sends what was written before it returns. For a runtime with threads of its
+    /// own.
+    pub fn bounded_turn(&mut self, py: Python<'_>, core: &Core, catch: &Catch) -> PyResult<()> {
+        if core.is_exiting() {
+            return Ok(());
+        }
+        py.detach(|| {
+            self.flush(core);
+            if !self.is_behind() {
+                core.hub.queue.swap(&mut self.batch);
+            }
+        });
+        let dispatched = self.dispatch(py, core, catch);
+        py.detach(|| self.flush(core));
+        dispatched
+    }
+
+    /// Callbacks made and events handled in the turn.
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// Whether a turn left something to be told.
+    pub fn is_behind(&self) -> bool {
+        self.dispatched < self.batch.events.len()
+            || !self.flushed.is_empty()
+            || !self.posts.is_empty()
     }
 
     /// Sends what was written.
@@ -91,9 +130,9 @@ impl Pump {
         for link in self.dirty.drain(..) {
             link.unmark_dirty();
             match link.flush(&core.hub) {
-                Flush::Done if link.wants_flushed() => self.flushed.done.push(link.key),
+                Flush::Done if link.wants_flushed() => self.flushed.done.push_back(link.key),
                 Flush::Blocked | Flush::Nothing if link.became_full() => {
-                    self.flushed.full.push(link.key)
+                    self.flushed.full.push_back(link.key)
                 }
                 Flush::Done | Flush::Blocked | Flush::Nothing | Flush::Failed => {}
             }
@@ -103,47 +142,65 @@ impl Pump {
 
     /// Drives the runtime and takes what is queued.
     fn collect(&mut self, core: &Core, wait: Wait) {
-        let told = !self.flushed.done.is_empty() || !self.flushed.full.is_empty();
         // While the helper drives and events wait, Python and I/O run side by side.
         if !core.hub.handover.helper_drives() || core.hub.queue.is_empty() {
-            self.driver
-                .drive(&mut self.watch, if told { Wait::No } else { wait });
+            let wait = if self.flushed.is_empty() {
+                wait
+            } else {
+                Wait::No
+            };
+            self.driver.drive(&mut self.watch, wait);
         }
         core.hub.queue.swap(&mut self.batch);
     }
 
-    fn dispatch(&mut self, py: Python<'_>, dispatcher: &Dispatcher<'_>) -> PyResult<()> {
-        self.since = Instant::now();
-        for key in std::mem::take(&mut self.flushed.done) {
-            self.step(py, dispatcher, |dispatcher| dispatcher.flushed(py, key))?;
-        }
-        for key in std::mem::take(&mut self.flushed.full) {
-            self.step(py, dispatcher, |dispatcher| {
-                dispatcher.buffer(py, key, "TcpBufferFull")
-            })?;
-        }
+    fn dispatch(&mut self, py: Python<'_>, core: &Core, catch: &Catch) -> PyResult<()> {
+        let dispatcher = &Dispatcher { core, catch };
+        (self.since, self.steps) = (Instant::now(), 0);
         // The urgent lane only wakes: signals were looked at, posts and timers follow.
         self.batch.urgent.clear();
+        self.dispatch_flushed(py, dispatcher)?;
         self.dispatch_posts(py, dispatcher)?;
         self.dispatch_timers(py, dispatcher)?;
         self.dispatch_events(py, dispatcher)
     }
 
-    fn dispatch_posts(&mut self, py: Python<'_>, dispatcher: &Dispatcher<'_>) -> PyResult<()> {
-        if !dispatcher.core.has_posts() {
-            return Ok(());
+    fn dispatch_flushed(&mut self, py: Python<'_>, dispatcher: &Dispatcher<'_>) -> PyResult<()> {
+        // A flush in the middle of the batch adds to them: those are for the next turn.
+        for _ in 0..self.flushed.done.len() {
+            let Some(key) = self.flushed.done.pop_front() else {
+                break;
+            };
+            self.step(py, dispatcher, |dispatcher| dispatcher.flushed(py, key))?;
         }
-        let posts = dispatcher.core.take_posts();
-        for call in posts.calls {
+        for _ in 0..self.flushed.full.len() {
+            let Some(key) = self.flushed.full.pop_front() else {
+                break;
+            };
+            self.step(py, dispatcher, |dispatcher| {
+                dispatcher.buffer(py, key, "TcpBufferFull")
+            })?;
+        }
+        Ok(())
+    }
+
+    fn dispatch_posts(&mut self, py: Python<'_>, dispatcher: &Dispatcher<'_>) -> PyResult<()> {
+        if self.posts.is_empty() {
+            if !dispatcher.core.has_posts() {
+                return Ok(());
+            }
+            self.posts = dispatcher.core.take_posts();
+        }
+        while let Some(call) = self.posts.calls.pop_front() {
             let (function, arguments) = (call.function.bind(py), call.arguments.bind(py));
             self.step(py, dispatcher, |dispatcher| {
                 dispatcher.call(function, arguments, || call.event_cb, None)
             })?;
         }
-        for socket in posts.met {
+        while let Some(socket) = self.posts.met.pop_front() {
             self.step(py, dispatcher, |dispatcher| dispatcher.met(socket.bind(py)))?;
         }
-        for socket in posts.resumed {
+        while let Some(socket) = self.posts.resumed.pop_front() {
             self.step(py, dispatcher, |dispatcher| {
                 dispatcher.resume(socket.bind(py))
             })?;
@@ -170,22 +227,27 @@ impl Pump {
     }
 
     fn dispatch_events(&mut self, py: Python<'_>, dispatcher: &Dispatcher<'_>) -> PyResult<()> {
-        let events = std::mem::take(&mut self.batch.events);
-        dispatcher
-            .core
-            .totals
-            .events
-            .fetch_add(events.len() as u64, Ordering::Relaxed);
+        let mut events = std::mem::take(&mut self.batch.events);
         let bytes = std::mem::take(&mut self.batch.bytes);
-        let mut events = events;
-        for event in events.drain(..) {
-            self.step(py, dispatcher, |dispatcher| {
-                handle(py, dispatcher, event, &bytes)
-            })?;
+        if self.dispatched == 0 {
+            let total = &dispatcher.core.totals.events;
+            total.fetch_add(events.len() as u64, Ordering::Relaxed);
         }
-        // The allocations serve the next batch.
+        let mut result = Ok(());
+        while result.is_ok() && self.dispatched < events.len() {
+            let event = std::mem::replace(&mut events[self.dispatched], Event::Nudge);
+            self.dispatched += 1;
+            result = self.step(py, dispatcher, |dispatcher| {
+                handle(py, dispatcher, event, &bytes)
+            });
+        }
         (self.batch.events, self.batch.bytes) = (events, bytes);
-        Ok(())
+        if self.dispatched == self.batch.events.len() {
+            // The allocations serve the next batch.
+            self.batch.recycle();
+            self.dispatched = 0;
+        }
+        result
     }
 
     /// One callback, unless the loop is to end; then a look at what it wrote.
@@ -198,9 +260,11 @@ impl Pump {
         if dispatcher.core.is_exiting() {
             return Ok(());
         }
-        call(dispatcher)?;
-        dispatcher.core.check_process(py)?;
+        self.steps += 1;
         self.calls += 1;
+        call(dispatcher)?;
+        // The callback may have forked, and this be the child.
+        dispatcher.core.check_process(py)?;
         if self.calls.is_multiple_of(CALLS_A_LOOK) && self.flush_is_due(dispatcher.core) {
             py.detach(|| self.flush(dispatcher.core));
             self.since = Instant::now();
@@ -213,16 +277,14 @@ impl Pump {
     }
 }
 
-fn wait_of(core: &Core, longest: Wait) -> Wait {
+fn wait_of(core: &Core) -> Wait {
     if core.has_posts() {
         return Wait::No;
     }
-    match (core.timers.next(), longest) {
-        (_, Wait::No) => Wait::No,
-        (Some(due), _) if due <= Instant::now() => Wait::No,
-        (Some(due), Wait::Until(deadline)) => Wait::Until(due.min(deadline)),
-        (Some(due), Wait::Forever) => Wait::Until(due),
-        (None, longest) => longest,
+    match core.timers.next() {
+        Some(due) if due <= Instant::now() => Wait::No,
+        Some(due) => Wait::Until(due),
+        None => Wait::Forever,
     }
 }
 

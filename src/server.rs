@@ -137,6 +137,9 @@ impl TcpServer {
 ///     dont_drain_read_buffer: None: as `stream`. False with a stream: `read_cb(socket, data)`, and the stream is for
 ///         writing. True without: `read_cb(socket, socket.stream)`.
 ///     reuse_port: SO_REUSEPORT, so that several processes can listen on one port.
+///     fd: the number of a descriptor that listens already (socket activation, a parent process): the server accepts
+///         from a duplicate of it, and `bind_address`, `port` and `backlog` have no effect. The descriptor stays the
+///         caller's to close, and listens on until all that have it closed it.
 ///     read_timeout, write_timeout: seconds for each connection; None, 0, negative or infinite: none.
 ///     allow_half_open: a connection stays open for writing after the peer's end of stream.
 ///     max_connections: accepting pauses at this number of open connections; None: no limit.
@@ -144,10 +147,10 @@ impl TcpServer {
 /// Returns the `TcpServer`. Raises `TcpServerBindError` if it cannot listen, `EventLoopError`, `TypeError`,
 /// `ValueError`. Callbacks run in the loop's thread. cl-async: `tcp-server`.
 #[pyfunction]
-#[pyo3(signature = (bind_address, port, read_cb, event_cb=None, *, connect_cb=None, backlog=None, stream=false, dont_drain_read_buffer=None, reuse_port=false,
+#[pyo3(signature = (bind_address, port, read_cb, event_cb=None, *, connect_cb=None, backlog=None, stream=false, dont_drain_read_buffer=None, reuse_port=false, fd=None,
                     read_timeout=None, write_timeout=None, allow_half_open=false, max_connections=None),
        text_signature = "(bind_address, port, read_cb, event_cb=None, *, connect_cb=None, backlog=-1, stream=False, dont_drain_read_buffer=None, \
-                         reuse_port=False, read_timeout=-1, write_timeout=-1, allow_half_open=False, \
+                         reuse_port=False, fd=None, read_timeout=-1, write_timeout=-1, allow_half_open=False, \
                          max_connections=None)")]
 #[allow(clippy::too_many_arguments)]
 pub fn tcp_server(
@@ -160,6 +163,7 @@ pub fn tcp_server(
     stream: bool,
     dont_drain_read_buffer: Option<bool>,
     reuse_port: bool,
+    fd: Option<&Bound<'_, PyAny>>,
     read_timeout: Option<&Bound<'_, PyAny>>,
     write_timeout: Option<&Bound<'_, PyAny>>,
     allow_half_open: bool,
@@ -183,13 +187,17 @@ pub fn tcp_server(
         )?,
     };
     let host = args::bind_host("bind_address", bind_address)?;
+    let fd = args::optional_whole("fd", fd, 0)?;
     let core = Core::current(py)?;
     let socket = py
-        .detach(|| listen(host, number, &options))
+        .detach(|| match fd {
+            Some(fd) => Ok(listener::adopt(fd)?),
+            None => listen(host, number, &options),
+        })
         .map_err(|failure| condition::bind_error(py, &failure, bind_address, number))?;
     let address = listener::address_of(&socket);
     let key = core.hub.new_key();
-    let listener = Listener::start(&core.hub, key, socket, options, false)?;
+    let listener = Listener::start(&core.hub, key, socket, options, fd.is_some())?;
     let server = TcpServer {
         core: core.clone(),
         listener,

@@ -13,6 +13,7 @@ use crate::io::outbox::Marks;
 use crate::io::sync::Mutex;
 use crate::life::{Life, Step};
 use crate::server::TcpServer;
+use crate::socket_options::{self, Wish};
 use crate::socket_state::{Callbacks, Manners, State};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -141,6 +142,8 @@ impl Socket {
             )
         };
         drop(dropped);
+        // Before the task closes its own: an abortive close takes the last descriptor.
+        socket_options::close_os_socket(socket, slf.py());
         if life != Life::Idle {
             let pointless = life == Life::Connecting && socket.link.is_pointless();
             socket.link.close(&socket.core.hub, force || pointless);
@@ -152,7 +155,7 @@ impl Socket {
     }
 
     /// The loop has ended: like [`Socket::end`], while the I/O side is gone already.
-    pub fn end_with_loop(&self) {
+    pub fn end_with_loop(&self, py: Python<'_>) {
         self.closed.store(true, Ordering::SeqCst);
         let dropped = {
             let mut state = self.state.lock();
@@ -163,6 +166,7 @@ impl Socket {
             )
         };
         drop(dropped);
+        socket_options::close_os_socket(self, py);
     }
 
     fn check_open(slf: &Bound<'_, Self>) -> PyResult<()> {
@@ -199,7 +203,7 @@ impl Socket {
             Staged::Broken => {
                 if !socket.state.lock().held.is_empty() {
                     let met = slf.clone().unbind();
-                    socket.core.post(|posts| posts.met.push(met));
+                    socket.core.post(|posts| posts.met.push_back(met));
                 }
                 return Ok(());
             }
@@ -212,17 +216,6 @@ impl Socket {
             .fetch_add(bytes.len() as u64, Ordering::Relaxed);
         socket.core.mark_dirty(&socket.link);
         Ok(())
-    }
-
-    fn with_socket<R>(
-        slf: &Bound<'_, Self>,
-        apply: impl FnOnce(socket2::SockRef<'_>) -> std::io::Result<R>,
-    ) -> PyResult<R> {
-        Self::check_open(slf)?;
-        let Some(stream) = slf.get().link.stream() else {
-            return Err(PyValueError::new_err("the socket is not connected yet"));
-        };
-        Ok(apply(socket2::SockRef::from(&*stream))?)
     }
 }
 
@@ -466,7 +459,7 @@ impl Socket {
             socket.link.set_reading(&socket.core.hub, true);
             if resume {
                 let resumed = slf.clone().unbind();
-                socket.core.post(|posts| posts.resumed.push(resumed));
+                socket.core.post(|posts| posts.resumed.push_back(resumed));
             }
         }
         if write {
@@ -519,10 +512,21 @@ impl Socket {
             .map_or(-1, |stream| stream.as_raw_fd()))
     }
 
-    /// Whether small segments are sent at once (TCP_NODELAY; the default). Raises `SocketClosed`, `ValueError` before
-    /// the connection exists, `OSError`.
+    /// The OS socket, as a `socket.socket` over the same connection: options, addresses and the rest of its calls.
+    ///
+    /// The same object each time; None before a connection exists. It does not block, and refuses to. It is closed with
+    /// this socket. Callable from any thread. cl-async: `socket-c`.
+    #[getter]
+    pub fn c(slf: &Bound<'_, Self>) -> PyResult<Option<Py<PyAny>>> {
+        slf.get().core.check_process(slf.py())?;
+        socket_options::os_socket(slf)
+    }
+
+    /// Whether small segments are sent at once (TCP_NODELAY; the default). Before the connection exists it is
+    /// remembered. Raises `SocketClosed`, `OSError`. Callable from any thread.
     fn set_nodelay(slf: &Bound<'_, Self>, on: bool) -> PyResult<()> {
-        Self::with_socket(slf, |socket| socket.set_tcp_nodelay(on))
+        Self::check_open(slf)?;
+        Ok(socket_options::want(slf.get(), Wish::NoDelay(on))?)
     }
 
     /// Switches keep-alive probes of an idle connection on or off.
@@ -533,7 +537,8 @@ impl Socket {
     ///     interval: seconds between two.
     ///     count: unanswered probes after which the connection is given up.
     ///
-    /// Raises `SocketClosed`, `ValueError` before the connection exists, `TypeError`, `OSError`.
+    /// Before the connection exists it is remembered. Raises `SocketClosed`, `TypeError`, `ValueError`, `OSError`.
+    /// Callable from any thread.
     #[pyo3(signature = (on, *, idle=None, interval=None, count=None))]
     fn set_keepalive(
         slf: &Bound<'_, Self>,
@@ -542,15 +547,9 @@ impl Socket {
         interval: Option<&Bound<'_, PyAny>>,
         count: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        let keepalive = args::keepalive(idle, interval, count)?;
-        Self::with_socket(slf, |socket| {
-            socket.set_keepalive(on)?;
-            keepalive.map_or(Ok(()), |keepalive| {
-                socket
-                    .set_tcp_keepalive(&keepalive)
-                    .and(socket.set_keepalive(on))
-            })
-        })
+        let times = args::keepalive(idle, interval, count)?;
+        Self::check_open(slf)?;
+        Ok(socket_options::want(slf.get(), Wish::Keepalive(on, times))?)
     }
 
     fn __repr__(&self) -> String {
@@ -575,6 +574,7 @@ impl Socket {
                 std::mem::take(&mut state.callbacks),
                 std::mem::take(&mut state.streams),
                 state.data.take(),
+                state.os_socket.take(),
             )
         };
         drop(dropped);

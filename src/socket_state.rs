@@ -2,6 +2,7 @@
 
 use crate::io::Failure;
 use crate::life::Life;
+use crate::socket_options::Wish;
 use pyo3::prelude::*;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -65,6 +66,10 @@ pub(crate) struct State {
     pub(crate) keeps: bool,
     /// Anything of the app's.
     pub(crate) data: Option<Py<PyAny>>,
+    /// Options to be set once connected.
+    pub(crate) wishes: Vec<Wish>,
+    /// `socket.c`, once it was asked for.
+    pub(crate) os_socket: Option<Py<PyAny>>,
 }
 
 impl State {
@@ -80,6 +85,8 @@ impl State {
             streams: Vec::new(),
             keeps: manners.keeps(),
             data: None,
+            wishes: Vec::new(),
+            os_socket: None,
         }
     }
 
@@ -89,7 +96,8 @@ impl State {
         self.streams
             .iter()
             .try_for_each(|stream| visit.call(stream))?;
-        visit.call(&self.data)
+        visit.call(&self.data)?;
+        visit.call(&self.os_socket)
     }
 }
 

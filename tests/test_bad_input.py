@@ -202,6 +202,20 @@ def test_server_refuses_a_backlog(value, error):
     refused(lambda: tcp_server(LOOPBACK, 0, None, backlog=value), "backlog", value, error)
 
 
+@cases(
+    [
+        (-1, ValueError),
+        (2**31, ValueError),
+        (2**64, ValueError),
+        (1.5, TypeError),
+        ("5", TypeError),
+        (True, TypeError),
+    ]
+)
+def test_server_refuses_a_descriptor(value, error):
+    refused(lambda: tcp_server(LOOPBACK, 0, None, fd=value), "fd", value, error)
+
+
 @cases([(0, ValueError), (-1, ValueError), (1.5, TypeError), ("5", TypeError), (True, TypeError)])
 def test_server_refuses_max_connections(value, error):
     refused(lambda: tcp_server(LOOPBACK, 0, None, max_connections=value), "max_connections", value, error)

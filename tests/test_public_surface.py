@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import operator
 
 import pytest
 
@@ -66,11 +67,6 @@ SIGNATURES = {
     "Timer.unref": "(self)",
 }
 
-#: What api.md names and the library has not yet.
-NOT_YET = {
-    "tcp_server": {"fd"},
-}
-
 ATTRIBUTES = {
     "Socket": {
         *(
@@ -86,7 +82,7 @@ ATTRIBUTES = {
             "fileno",
         ),
         *("set_nodelay", "set_keepalive", "write_buffer_size", "set_write_buffer_limits", "bytes_read"),
-        *("bytes_written", "shutdown_write", "server"),
+        *("bytes_written", "shutdown_write", "server", "c", "stream"),
     },
     "TcpServer": {"close", "closed", "address", "connections"},
     "Timer": {"cancel", "cancelled", "ref", "unref"},
@@ -94,14 +90,8 @@ ATTRIBUTES = {
 
 
 def find(path):
-    """Return what a dotted name of api.md names, or None if that is not there yet."""
-    found = asynctcp
-    for name in path.split("."):
-        found = getattr(found, name, None)
-    return found
-
-
-EXISTING = {path: text for path, text in SIGNATURES.items() if find(path) is not None}
+    """Return what a dotted name of api.md names."""
+    return operator.attrgetter(path)(asynctcp)
 
 
 def parameters(signature):
@@ -121,12 +111,10 @@ def documented(path):
     return parameters(inspect.signature(namespace["function"]))
 
 
-@pytest.mark.parametrize("path", list(EXISTING))
+@pytest.mark.parametrize("path", list(SIGNATURES))
 def test_signature_is_the_documented_one(path):
     actual = parameters(inspect.signature(find(path)))
-    names = {name for name, _, _ in actual}
-    missing = NOT_YET.get(path, set()) - names
-    wanted = [entry for entry in documented(path) if entry[0] not in missing]
+    wanted = documented(path)
     by_position = [entry for entry in wanted if not entry[1]]
     assert [(only, default) for _, only, default in by_position] == [
         entry[1:] for entry in actual if not entry[1]
@@ -134,14 +122,11 @@ def test_signature_is_the_documented_one(path):
     assert sorted(map(repr, (e for e in wanted if e[1]))) == sorted(map(repr, (e for e in actual if e[1])))
 
 
-@pytest.mark.parametrize("path", list(EXISTING))
+@pytest.mark.parametrize("path", list(SIGNATURES))
 def test_positional_parameters_have_their_documented_names(path):
     actual = [name for name, only, _ in parameters(inspect.signature(find(path))) if not only]
     wanted = [name for name, only, _ in documented(path) if not only]
-    # A stream is taken where "socket_or_stream" stands; whether it is there yet is for the streams' tests.
-    assert [name.replace("socket_or_stream", "socket") for name in actual] == [
-        name.replace("socket_or_stream", "socket") for name in wanted
-    ]
+    assert actual == wanted
 
 
 @pytest.mark.parametrize(("owner", "names"), list(ATTRIBUTES.items()), ids=list(ATTRIBUTES))

@@ -13,10 +13,12 @@ import pytest
 import asynctcp
 from asynctcp import TcpServerBindError, delay, exit_event_loop, tcp_connect, tcp_server
 from helpers import (
+    DEADLINE,
     LOOPBACK,
     Serving,
     after_quiet,
     echo,
+    fail,
     in_loop,
     receive_all,
     reset,
@@ -279,6 +281,76 @@ def test_reuse_port_lets_two_servers_listen_on_one_port():
         return first.address == tcp_server(*first.address, None, reuse_port=True).address
 
     assert in_loop(look)
+
+
+@pytest.fixture
+def listening():
+    """A raw socket that listens, of which the test may hand over the descriptor."""
+    with socket.create_server((LOOPBACK, 0)) as raw:
+        yield raw
+
+
+def test_adopted_descriptor_serves(listening, peers, log):
+    def start():
+        serving = Serving(log, fd=listening.fileno())
+        assert serving.server.address == listening.getsockname()
+        peers.connect(serving.server).close()
+        when(lambda: "TcpEof" in log.told, serving.end)
+
+    run(start)
+    assert log.told[0] == "connect"
+
+
+def test_adopted_descriptor_stays_the_callers(listening):
+    in_loop(lambda: tcp_server(None, 0, None, fd=listening.fileno()))
+    assert listening.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
+
+
+def test_adopted_descriptor_may_be_closed_by_the_caller(listening, peers, log):
+    def start():
+        serving = Serving(log, fd=listening.fileno())
+        listening.close()
+        peers.connect(serving.server).close()
+        when(lambda: "TcpEof" in log.told, serving.end)
+
+    run(start)
+    assert log.told[0] == "connect"
+
+
+def test_closed_server_leaves_an_adopted_socket_listening(listening, peers):
+    def start():
+        server = tcp_server(None, 0, fail, connect_cb=fail, fd=listening.fileno())
+        server.close()
+        peers.keep(socket.create_connection(listening.getsockname(), DEADLINE))
+
+    run(start)
+    assert listening.accept()[0].close() is None
+
+
+@pytest.mark.parametrize(
+    ("make", "code"),
+    [
+        (socket.socket, errno.EINVAL),  # it does not listen
+        (lambda: socket.socket(type=socket.SOCK_DGRAM), errno.EINVAL),
+        (Path("/dev/null").open, errno.ENOTSOCK),
+    ],
+)
+def test_descriptor_that_does_not_listen_is_a_bind_error(make, code):
+    def look():
+        with make() as raw, pytest.raises(TcpServerBindError) as caught:
+            tcp_server(None, 0, None, fd=raw.fileno())
+        return caught.value.errcode
+
+    assert in_loop(look) == code
+
+
+def test_descriptor_that_is_not_open_is_a_bind_error():
+    def look():
+        with pytest.raises(TcpServerBindError) as caught:
+            tcp_server(None, 0, None, fd=10**6)
+        return caught.value.errcode
+
+    assert in_loop(look) == errno.EBADF
 
 
 def test_backlog_of_minus_one_holds_many_connections_while_python_is_busy(peers):

@@ -11,7 +11,7 @@ import pytest
 
 import asynctcp
 from asynctcp import exit_event_loop, tcp_connect
-from helpers import LOOPBACK, ignore, run, when
+from helpers import LOOPBACK, fail, ignore, run, when
 
 
 def inside(peers, look, **keywords):
@@ -126,6 +126,173 @@ def test_keepalive_can_be_switched_off(peers):
         return option(ours, socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
     assert inside(peers, look) == 0
+
+
+@pytest.mark.parametrize("begin", [tcp_connect, "init"])
+def test_options_set_before_the_connection_hold_in_the_connect_cb(begin, peers):
+    seen = []
+
+    def connected(ours):
+        seen.append(option(ours, socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        seen.append(option(ours, socket.IPPROTO_TCP, socket.TCP_KEEPIDLE))
+        ours.close()
+
+    def start():
+        if begin == "init":
+            ours = asynctcp.init_tcp_socket(None, connect_cb=connected)
+        else:
+            ours = begin(*peers.address, None, connect_cb=connected)
+        ours.set_nodelay(False)
+        ours.set_keepalive(True, idle=7)
+        if begin == "init":
+            asynctcp.connect_tcp_socket(ours, *peers.address)
+
+    run(start)
+    assert seen == [0, 7]
+
+
+def test_option_that_the_system_refuses_is_told_when_it_is_set(peers):
+    def look(ours, _raw):
+        with pytest.raises(OSError, match="Invalid"):
+            ours.set_keepalive(True, count=1000)
+
+    inside(peers, look)
+
+
+def test_option_that_the_system_refuses_later_is_an_error_of_the_app(peers):
+    told = []
+
+    def start():
+        ours = tcp_connect(*peers.address, None, told.append, connect_cb=fail)
+        ours.set_keepalive(True, count=1000)
+
+    run(start, catch_app_errors=True)
+    assert [type(error) for error in told] == [OSError]
+
+
+# --- socket_c -----------------------------------------------------------------------------------------------
+
+
+def test_os_socket_is_over_the_same_connection(peers):
+    def look(ours, raw):
+        below = ours.c
+        below.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+        same = option(ours, socket.IPPROTO_TCP, socket.TCP_NODELAY) == 0
+        return isinstance(below, socket.socket), same, below.getpeername() == raw.getsockname()
+
+    assert inside(peers, look) == (True, True, True)
+
+
+def test_os_socket_is_the_same_object_each_time(peers):
+    assert inside(peers, lambda ours, _raw: ours.c is asynctcp.socket_c(ours))
+
+
+def test_os_socket_of_a_stream_is_that_of_its_socket(peers):
+    assert inside(peers, lambda ours, _raw: asynctcp.socket_c(ours.stream) is ours.c, stream=True)
+
+
+def test_os_socket_is_none_before_a_connection_exists(peers):
+    def start():
+        idle = asynctcp.init_tcp_socket(None)
+        connecting = tcp_connect(*peers.address, None)
+        assert (idle.c, connecting.c) == (None, None)
+        idle.close()
+        connecting.close()
+
+    run(start)
+
+
+@pytest.mark.parametrize(
+    "end", [lambda s: s.close(), lambda s: s.close(force=True), lambda _: exit_event_loop()]
+)
+def test_os_socket_is_closed_with_the_socket(end, peers):
+    kept = []
+
+    def use(ours, _raw):
+        kept.append(ours.c)
+        end(ours)
+
+    run(lambda: peers.link(use))
+    assert kept[0].fileno() == -1
+
+
+def test_os_socket_is_closed_with_the_end_of_the_stream(peers):
+    kept = []
+
+    def use(ours, raw):
+        kept.append(ours.c)
+        raw.close()
+
+    run(lambda: peers.link(use))
+    assert kept[0].fileno() == -1
+
+
+def test_os_socket_of_a_closed_socket_is_what_it_was(peers):
+    kept = []
+
+    def use(ours, _raw):
+        kept.extend([ours, ours.c])
+        ours.close()
+
+    run(lambda: peers.link(use))
+    assert kept[0].c is kept[1]
+
+
+def test_os_socket_first_asked_for_after_closing_is_none(peers):
+    kept = []
+    run(lambda: peers.link(lambda ours, _raw: (kept.append(ours), ours.close())))
+    assert kept[0].c is None
+
+
+def test_os_socket_closed_alone_does_not_end_the_connection(peers):
+    def look(ours, raw):
+        ours.c.close()
+        ours.write(b"alive", write_cb=lambda s: s.close())
+        return raw
+
+    seen = []
+
+    def use(ours, raw):
+        seen.append(look(ours, raw))
+
+    run(lambda: peers.link(use))
+    assert seen[0].recv(100) == b"alive"
+
+
+@pytest.mark.parametrize("default", [None, 5.0])
+def test_os_socket_never_blocks(default, peers):
+    def look(ours, _raw):
+        with pytest.raises(BlockingIOError):
+            ours.c.recv(1)
+        return ours.c.gettimeout()
+
+    socket.setdefaulttimeout(default)
+    try:
+        assert inside(peers, look) == 0.0
+    finally:
+        socket.setdefaulttimeout(None)
+
+
+@pytest.mark.parametrize("change", [lambda c: c.setblocking(True), lambda c: c.settimeout(1)])
+def test_os_socket_refuses_to_block(change, peers):
+    def look(ours, _raw):
+        with pytest.raises(ValueError, match="non-blocking"):
+            change(ours.c)
+
+    inside(peers, look)
+
+
+def test_reset_reaches_the_peer_although_the_os_socket_was_asked_for(peers):
+    seen = []
+
+    def use(ours, raw):
+        assert ours.c is not None
+        ours.close(force=True)
+        seen.append(raw)
+
+    run(lambda: peers.link(use))
+    with pytest.raises(ConnectionResetError):
+        seen[0].recv(1)
 
 
 def test_byte_counters_count_both_directions(peers, log):

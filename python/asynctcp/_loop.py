@@ -34,8 +34,11 @@ _EXIT_PATIENCE = 0.8
 class _SignalWakeup:
     """Python's wake-up descriptor while a loop runs in the main thread: a signal ends the loop's wait."""
 
-    def __init__(self, core: _core.LoopCore) -> None:
+    def __init__(self) -> None:
         self._previous: int | None = None
+
+    def open(self, core: _core.LoopCore) -> None:
+        """Have Python wake the loop, if this is the main thread."""
         if threading.current_thread() is not threading.main_thread():
             return
         self._read, self._write = socket.socketpair()
@@ -69,15 +72,29 @@ class EventLoop(_core.LoopCore):
             one read of 4 KiB.
         debug: kept for diagnostics.
 
-    A loop runs once, in one thread; callbacks run in that thread.
+    A loop runs once, in one thread; callbacks run in that thread. Either ``run`` drives it, or a foreign loop
+    does: that watches ``fileno()`` and calls ``pump()`` whenever it is readable.
     """
 
-    _exit_callbacks: list[Callable[[], object]]
-    _signals: "SignalHandlers | None" = None
-    _wakeup: _SignalWakeup
-    _closed: threading.Event
-    _thread: int
-    _before: "EventLoop | None"
+    def __init__(
+        self,
+        *,
+        catch_app_errors: bool | Callable[[BaseException], object] = False,
+        send_errors_to_event_cb: bool = True,
+        io_threads: int = 0,
+        read_limit: int = 262144,
+        memory_limit: int = 67108864,
+        debug: bool = False,
+    ) -> None:
+        # The native half was made with them.
+        del catch_app_errors, send_errors_to_event_cb, io_threads, read_limit, memory_limit, debug
+        self._exit_callbacks: list[Callable[[], object]] = []
+        self._signals: SignalHandlers | None = None
+        self._wakeup = _SignalWakeup()
+        self._closed = threading.Event()
+        self._thread: int | None = None
+        self._before: EventLoop | None = None
+        self._is_foreign = False
 
     def run(self, start_fn: Callable[[], object] | None = None) -> None:
         """Run ``start_fn()``, then the loop until nothing is left alive or ``exit()`` was called.
@@ -98,19 +115,79 @@ class EventLoop(_core.LoopCore):
     def exit(self) -> None:
         """End the loop: everything is closed, and after the running callback no other runs. Any thread."""
         self._exit()
+        # A foreign loop may never pump again; inside of a turn, the turn's end closes.
+        if self._is_foreign and getattr(_current, "loop", None) is not self and self._is_own_thread():
+            self._close()
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when events wait, for a foreign loop to watch.
+
+        The first call, like the first ``pump()``, starts the loop's I/O on threads of its own. Raises
+        ``EventLoopError`` if the loop runs by itself or has ended. asyncio:
+        ``loop.add_reader(ours.fileno(), ours.pump)``.
+        """
+        self._open_foreign()
+        return self._fileno()
+
+    def pump(self, timeout: float | None = 0) -> int:
+        """Dispatch what is queued, in the calling thread, so that a foreign loop can drive this one.
+
+        Args:
+            timeout: seconds to wait for something to do; 0: do not wait, None: for ever.
+
+        Returns the number of callbacks run and events handled. The loop is the thread's current one inside
+        ``pump`` only; use ``call_soon_threadsafe(setup)`` to begin. An exception of a callback comes out
+        (see ``catch_app_errors``), and the next ``pump`` goes on with what was left; only
+        ``KeyboardInterrupt`` and ``SystemExit`` end the loop, and so does ``exit()``.
+
+        Raises ``EventLoopError`` inside of a loop's callback, in another thread than the first call's, if the
+        loop runs by itself, and once it has ended; ``TypeError`` and ``ValueError`` for a bad ``timeout``.
+        """
+        self._open_foreign()
+        if not self._is_own_thread():
+            raise EventLoopError("this event loop is pumped in another thread")
+        before = getattr(_current, "loop", None)
+        if before is not None:
+            raise EventLoopError("pump() cannot be called inside of a running event loop")
+        self._thread = threading.get_ident()
+        _current.loop = self
+        try:
+            return self._pump(timeout)
+        except (KeyboardInterrupt, SystemExit):
+            self._exit()
+            raise
+        finally:
+            _current.loop = None
+            if self._is_exiting():
+                self._close()
+
+    def __del__(self) -> None:
+        """Close a loop that was pumped and not ended."""
+        if getattr(self, "_is_foreign", False) and not self._has_ended():
+            warnings.warn(
+                f"pumped and not ended by exit(): {self!r}", ResourceWarning, source=self, stacklevel=1
+            )
+            self._close()
+
+    def _is_own_thread(self) -> bool:
+        return self._thread in (None, threading.get_ident())
+
+    def _open_foreign(self) -> None:
+        if not self._is_foreign:
+            self._begin(True)
+            self._is_foreign = True
+            _open_loops.add(self)
 
     def _open(self) -> None:
-        self._begin()
-        self._exit_callbacks = []
-        self._closed = threading.Event()
+        self._begin(False)
         self._thread = threading.get_ident()
         _open_loops.add(self)
         self._before = getattr(_current, "loop", None)
         _current.loop = self
         try:
-            self._wakeup = _SignalWakeup(self)
+            self._wakeup.open(self)
         except BaseException:
-            self._end()
+            self._close()
             raise
 
     def _drain(self) -> None:
@@ -124,7 +201,8 @@ class EventLoop(_core.LoopCore):
                 self._signals.clear()
             self._end()
         finally:
-            _current.loop = self._before
+            if not self._is_foreign:
+                _current.loop = self._before
             _open_loops.discard(self)
             self._wakeup.close()
             self._closed.set()
@@ -248,7 +326,7 @@ def _close_at_exit() -> None:
         sockets = figures["incoming_tcp_connections"] + figures["outgoing_tcp_connections"]
         if sockets:
             warnings.warn(f"{sockets} sockets open at exit: {loop!r}", ResourceWarning, stacklevel=1)
-        if loop._thread == threading.get_ident():
+        if loop._is_own_thread():
             loop._close()
         else:
             loop._exit()

@@ -115,6 +115,25 @@ fn listen(address: SocketAddr, dual_stack: bool, options: &Options) -> io::Resul
     Ok(socket)
 }
 
+/// A duplicate of a descriptor from outside that listens for TCP connections; the caller's stays open.
+#[cfg(unix)]
+pub fn adopt(fd: std::os::fd::RawFd) -> io::Result<Socket> {
+    if fd < 0 {
+        return Err(io::Error::from_raw_os_error(libc::EBADF));
+    }
+    // SAFETY: it is borrowed for the one call that duplicates it, which fails for a number that is no open descriptor;
+    // no safe way leads from a number, which is all that Python can hand over, to a borrowed descriptor.
+    let borrowed = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };
+    let socket = Socket::from(borrowed.try_clone_to_owned()?);
+    let of_tcp =
+        matches!(socket.domain()?, Domain::IPV4 | Domain::IPV6) && socket.r#type()? == Type::STREAM;
+    if of_tcp && socket.is_listener()? {
+        Ok(socket)
+    } else {
+        Err(io::Error::from_raw_os_error(libc::EINVAL))
+    }
+}
+
 impl Listener {
     /// Leaves the accept loop to whoever drives. `adopted`: the descriptor came from outside.
     pub fn start(

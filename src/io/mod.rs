@@ -9,6 +9,7 @@
 //! | `queue.rs`, `arena.rs` | the event queue: one lock, one arena for the bytes |
 //! | `hub.rs` | what all tasks of one loop share: queue, commands, keys, limits |
 //! | `driver.rs`, `handover.rs`, `alarm.rs` | who runs the Tokio runtime, and when |
+//! | `bell.rs` | the descriptor that a foreign loop watches |
 //! | `link.rs`, `outbox.rs`, `token.rs`, `credit.rs` | one connection as seen by the pump and by its task |
 //! | `task.rs`, `deadline.rs`, `linger.rs` | the one task of a connection, its timeouts, its end |
 //! | `connect.rs`, `resolve.rs`, `lookup.rs` | from a host to a connection; lookups of the app's |
@@ -17,6 +18,7 @@
 
 pub mod alarm;
 pub mod arena;
+pub mod bell;
 pub mod connect;
 pub mod credit;
 mod deadline;

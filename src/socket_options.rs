@@ -1,0 +1,94 @@
+//! Options of the OS socket, remembered until there is a connection; and that socket as Python's own class.
+
+use crate::socket::Socket;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use socket2::{SockRef, TcpKeepalive};
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
+
+static OS_SOCKET: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// What the app wants of the OS socket.
+#[derive(Debug, Clone)]
+pub enum Wish {
+    /// TCP_NODELAY.
+    NoDelay(bool),
+    /// SO_KEEPALIVE, with its times where given.
+    Keepalive(bool, Option<TcpKeepalive>),
+}
+
+impl Wish {
+    fn apply(&self, socket: SockRef<'_>) -> std::io::Result<()> {
+        match self {
+            Self::NoDelay(on) => socket.set_tcp_nodelay(*on),
+            Self::Keepalive(on, None) => socket.set_keepalive(*on),
+            Self::Keepalive(on, Some(times)) => {
+                // Setting the times switches it on.
+                socket.set_tcp_keepalive(times)?;
+                socket.set_keepalive(*on)
+            }
+        }
+    }
+}
+
+/// Applies `wish` now, or once connected.
+pub fn want(socket: &Socket, wish: Wish) -> std::io::Result<()> {
+    match socket.link.stream() {
+        Some(stream) => wish.apply(SockRef::from(&*stream)),
+        None => {
+            socket.state.lock().wishes.push(wish);
+            Ok(())
+        }
+    }
+}
+
+/// The connection is there: applies what was wanted before, in order.
+pub fn grant(socket: &Socket) -> std::io::Result<()> {
+    let wishes = std::mem::take(&mut socket.state.lock().wishes);
+    match socket.link.stream() {
+        Some(stream) => wishes
+            .iter()
+            .try_for_each(|wish| wish.apply(SockRef::from(&*stream))),
+        None => Ok(()),
+    }
+}
+
+/// The OS socket: the same object each time, None before a connection exists.
+pub fn os_socket(slf: &Bound<'_, Socket>) -> PyResult<Option<Py<PyAny>>> {
+    let (py, socket) = (slf.py(), slf.get());
+    if let Some(made) = made(socket, py) {
+        return Ok(Some(made));
+    }
+    let Some(stream) = socket.link.stream().filter(|_| !socket.is_closed()) else {
+        return Ok(None);
+    };
+    let duplicate = stream.as_fd().try_clone_to_owned()?;
+    let ours = OS_SOCKET
+        .import(py, "asynctcp._os_socket", "OSSocket")?
+        .call1((duplicate.as_raw_fd(),))?;
+    let _ = duplicate.into_raw_fd();
+    let ours = ours.unbind();
+    {
+        let mut state = socket.state.lock();
+        // Another thread may have made one, or closed the socket, while Python ran.
+        if state.os_socket.is_none() && !socket.is_closed() {
+            state.os_socket = Some(ours.clone_ref(py));
+            return Ok(Some(ours));
+        }
+    }
+    ours.call_method0(py, "close")?;
+    Ok(made(socket, py))
+}
+
+fn made(socket: &Socket, py: Python<'_>) -> Option<Py<PyAny>> {
+    let state = socket.state.lock();
+    state.os_socket.as_ref().map(|ours| ours.clone_ref(py))
+}
+
+/// Closes it with the socket.
+pub fn close_os_socket(socket: &Socket, py: Python<'_>) {
+    if let Some(ours) = made(socket, py) {
+        // It can only fail if the app closed the descriptor under it.
+        let _ = ours.call_method0(py, "close");
+    }
+}
