@@ -135,7 +135,7 @@ fn patience(link: &Link) -> Option<Duration> {
     timeouts.read.into_iter().chain(timeouts.write).min()
 }
 
-async fn establish(hub: &Hub, target: Target) -> Result<TcpStream, Failure> {
+async fn establish(hub: &Arc<Hub>, target: Target) -> Result<TcpStream, Failure> {
     let addresses = match target.host {
         Host::Address(address) => vec![address],
         Host::Name(host, port) => {

@@ -187,9 +187,9 @@ impl Hub {
     }
 
     /// Counts a lookup until the guard is dropped.
-    pub(crate) fn lookup_begins(&self) -> LookupGuard<'_> {
+    pub(crate) fn lookup_begins(self: &Arc<Self>) -> LookupGuard {
         self.lookups.fetch_add(1, Ordering::Relaxed);
-        LookupGuard(&self.lookups)
+        LookupGuard(self.clone())
     }
 
     /// Received bytes that wait for the pump.
@@ -275,11 +275,11 @@ impl Hub {
 }
 
 /// A name that is being looked up.
-pub(crate) struct LookupGuard<'a>(&'a AtomicUsize);
+pub(crate) struct LookupGuard(Arc<Hub>);
 
-impl Drop for LookupGuard<'_> {
+impl Drop for LookupGuard {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.lookups.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

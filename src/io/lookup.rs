@@ -1,7 +1,7 @@
 //! Lookups that the app asks for itself.
 
 use super::failure::LookupFailure;
-use super::hub::{Command, Hub, Key};
+use super::hub::{Command, Hub, Key, LookupGuard};
 use super::resolve::{self, Found};
 use super::{Event, Failure};
 use std::net::SocketAddr;
@@ -25,7 +25,9 @@ pub fn start(hub: &Arc<Hub>, key: Key, query: Query) {
         hub: hub.clone(),
         key,
     };
-    hub.post(Command::Spawn(Box::pin(lookup.run(query))));
+    // From the call on and not from when it is driven: so the app has asked for it.
+    let counted = hub.lookup_begins();
+    hub.post(Command::Spawn(Box::pin(lookup.run(query, counted))));
 }
 
 /// Says `Gone` when the lookup ends, however it ends.
@@ -35,9 +37,10 @@ struct Lookup {
 }
 
 impl Lookup {
-    async fn run(self, query: Query) {
-        let _counted = self.hub.lookup_begins();
-        match answer(query).await {
+    async fn run(self, query: Query, counted: LookupGuard) {
+        let answer = answer(query).await;
+        drop(counted); // before the app is told
+        match answer {
             Ok(found) => self.hub.queue.push(Event::Found(self.key, Box::new(found))),
             Err(failure) => self.hub.failed(self.key, Failure::Lookup(failure)),
         }
