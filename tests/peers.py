@@ -164,6 +164,18 @@ class Example(Program):
         return socket.create_connection(self.address, timeout)
 
 
+def run_example(name, *arguments):
+    """Run an example to its end; return what `subprocess.run` gives, with texts."""
+    return subprocess.run(
+        [sys.executable, EXAMPLES / f"{name}.py", *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+
+
 @contextlib.contextmanager
 def reserved_port():
     """Yield a free port that nobody else is given meanwhile, for a program that cannot take port 0.
