@@ -401,6 +401,14 @@ impl<'py> Data<'py> {
             Self::Copy(bytes) => Ok(bytes),
         }
     }
+
+    /// The object whose memory the bytes are, if it never changes.
+    pub fn owner(&self) -> Option<&Bound<'py, PyBytes>> {
+        match self {
+            Self::Bytes(bytes) => Some(bytes),
+            Self::Text(_) | Self::Copy(_) => None,
+        }
+    }
 }
 
 /// `bytes[start:end]` with bounds that must lie within.

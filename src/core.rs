@@ -8,6 +8,7 @@
 use crate::condition;
 use crate::io::sync::Mutex;
 use crate::io::{Event, Hub, Key, Limits, Link};
+use crate::lender::Lender;
 use crate::lookup::Lookup;
 use crate::server::TcpServer;
 use crate::socket::Socket;
@@ -132,6 +133,8 @@ pub struct Core {
     pub hub: Arc<Hub>,
     /// Totals for `stats`.
     pub totals: Totals,
+    /// What the I/O side uses of Python's memory.
+    pub lender: Lender,
     /// `delay` and `interval`.
     pub timers: Timers,
     life: AtomicU8,
@@ -148,8 +151,10 @@ pub struct Core {
 impl Core {
     /// For a loop that has not begun.
     pub fn new(limits: Limits) -> Arc<Self> {
+        let hub = Hub::new(limits);
         Arc::new(Self {
-            hub: Hub::new(limits),
+            lender: Lender::new(hub.returns.clone()),
+            hub,
             totals: Totals::default(),
             timers: Timers::default(),
             life: AtomicU8::new(Life::Fresh as u8),

@@ -2,6 +2,7 @@
 
 use crate::condition;
 use crate::core::{Core, Entry};
+use crate::io::loan::Owner;
 use crate::io::resolve::Found;
 use crate::io::sync::Mutex;
 use crate::io::{Failure, Key};
@@ -192,24 +193,37 @@ impl Dispatcher<'_> {
         let Some(socket) = self.core.socket(py, key) else {
             return Ok(());
         };
-        let socket = socket.bind(py);
-        if is_held_back(socket, || Held::Data(bytes.to_vec())) {
+        self.arrived(socket.bind(py), PyBytes::new(py, bytes))
+    }
+
+    /// Bytes came in, into a room of ours.
+    pub fn filled(&self, py: Python<'_>, key: Key, owner: Owner, count: usize) -> PyResult<()> {
+        self.core.hub.taken(count);
+        let Some(data) = self.core.lender.received(py, owner, count)? else {
+            return Ok(());
+        };
+        match self.core.socket(py, key) {
+            Some(socket) => self.arrived(socket.bind(py), data),
+            None => Ok(()),
+        }
+    }
+
+    fn arrived<'py>(&self, socket: &Bound<'py, Socket>, data: Bound<'py, PyBytes>) -> PyResult<()> {
+        if is_held_back(socket, || Held::Data(data.clone().unbind())) {
             return Ok(());
         }
-        self.deliver(socket, bytes)
+        self.deliver(socket, data)
     }
 
     /// `read_cb(socket, data)`.
-    fn deliver(&self, socket: &Bound<'_, Socket>, bytes: &[u8]) -> PyResult<()> {
-        let py = socket.py();
+    fn deliver<'py>(&self, socket: &Bound<'py, Socket>, data: Bound<'py, PyBytes>) -> PyResult<()> {
         let me = socket.get();
-        self.core.hub.delivered(&me.link, bytes.len());
+        let count = data.as_bytes().len();
+        self.core.hub.delivered(&me.link, count);
         self.core
             .totals
             .bytes_read
-            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        // Made before the callback is looked up: an allocation may collect garbage, whose `__del__` may close us.
-        let data = PyBytes::new(py, bytes);
+            .fetch_add(count as u64, Ordering::Relaxed);
         let keeps = me.state.lock().keeps;
         if keeps {
             return self.feed(socket, &data);
@@ -485,7 +499,7 @@ impl Dispatcher<'_> {
             }
             match held {
                 None => return Ok(()),
-                Some(Held::Data(bytes)) => self.deliver(socket, &bytes)?,
+                Some(Held::Data(data)) => self.deliver(socket, data.into_bound(socket.py()))?,
                 Some(Held::Eof) => self.deliver_eof(socket)?,
                 Some(Held::Failed(failure)) => self.deliver_failure(socket, &failure)?,
             }

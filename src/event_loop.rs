@@ -155,6 +155,7 @@ impl LoopCore {
         } = *running;
         drop((self.close_all(py), self.core.take_posts()));
         py.detach(|| pump.stop());
+        self.core.lender.close(self.core.hub.rooms.close());
         if foreign.is_none() {
             Core::make_current(before);
         }

@@ -185,7 +185,7 @@ fn make<'py>(
     let link = Link::connecting(core.hub.new_key(), timeouts);
     let socket = Socket::make(py, core, link, callbacks, manners, None)?.into_bound(py);
     if let Some(data) = data {
-        Socket::stage(&socket, data.as_slice()?)?;
+        Socket::stage(&socket, data.as_slice()?, data.owner())?;
     }
     Ok(socket)
 }

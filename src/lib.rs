@@ -12,6 +12,7 @@ mod event_loop;
 mod foreign;
 mod functions;
 pub mod io;
+mod lender;
 mod life;
 mod lookup;
 mod pump;

@@ -155,6 +155,8 @@ impl Pump {
     }
 
     fn dispatch(&mut self, py: Python<'_>, core: &Core, catch: &Catch) -> PyResult<()> {
+        core.lender.let_go();
+        core.lender.furnish(py, &core.hub.rooms)?;
         let dispatcher = &Dispatcher { core, catch };
         (self.since, self.steps) = (Instant::now(), 0);
         // The urgent lane only wakes: signals were looked at, posts and timers follow.
@@ -296,6 +298,7 @@ fn handle(
 ) -> PyResult<()> {
     match event {
         Event::Data(key, place) => dispatcher.data(py, key, bytes.get(place)),
+        Event::Filled { key, owner, count } => dispatcher.filled(py, key, owner, count as usize),
         Event::Flushed(key) => dispatcher.flushed(py, key),
         Event::Accepted { listener, link } => dispatcher.accepted(py, listener, link),
         Event::Found(key, found) => dispatcher.found(py, key, *found),

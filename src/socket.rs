@@ -9,6 +9,7 @@ use crate::core::{Core, Entry};
 use crate::io::Link;
 use crate::io::connect::{self, Host, Target};
 use crate::io::link::{Staged, Timeouts};
+use crate::io::loan::LARGE;
 use crate::io::outbox::Marks;
 use crate::io::sync::Mutex;
 use crate::life::{Life, Step};
@@ -18,6 +19,7 @@ use crate::socket_state::{Callbacks, Manners, State};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use pyo3::types::PyBytes;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -166,6 +168,7 @@ impl Socket {
             )
         };
         drop(dropped);
+        self.link.abandon();
         socket_options::close_os_socket(self, py);
     }
 
@@ -194,10 +197,21 @@ impl Socket {
         }
     }
 
-    /// `write` after its arguments were checked.
-    pub fn stage(slf: &Bound<'_, Self>, bytes: &[u8]) -> PyResult<()> {
+    /// `write` after its arguments were checked. `bytes` are of `owner`, if that is some.
+    pub fn stage(
+        slf: &Bound<'_, Self>,
+        bytes: &[u8],
+        owner: Option<&Bound<'_, PyBytes>>,
+    ) -> PyResult<()> {
         let socket = slf.get();
-        match socket.link.stage(bytes) {
+        let staged = match owner {
+            Some(owner) if bytes.len() >= LARGE => {
+                let loan = socket.core.lender.lend(owner, bytes);
+                socket.link.stage_loan(loan)
+            }
+            _ => socket.link.stage(bytes),
+        };
+        match staged {
             Staged::Shut => return Err(condition::write_is_shut(slf)),
             // Its condition is on the way to the event_cb, or waits behind held data: then this write meets it.
             Staged::Broken => {
@@ -272,7 +286,7 @@ impl Socket {
         }
         if read_cb.is_none() && write_cb.is_none() && event_cb.is_none() {
             Self::check_open(slf)?;
-            return Self::stage(slf, bytes);
+            return Self::stage(slf, bytes, data.owner());
         }
         let given = Callbacks {
             read: args::callback("read_cb", read_cb)?,
@@ -286,7 +300,7 @@ impl Socket {
         if given.write.is_some() {
             socket.link.set_wants_flushed(true);
         }
-        Self::stage(slf, bytes)?;
+        Self::stage(slf, bytes, data.owner())?;
         drop(socket.replace_callbacks(given));
         Ok(())
     }
@@ -376,7 +390,7 @@ impl Socket {
         let data = Data::from("b", data)?;
         let bytes = data.as_slice()?;
         Self::check_open(slf)?;
-        Self::stage(slf, bytes)?;
+        Self::stage(slf, bytes, data.owner())?;
         Ok(bytes.len())
     }
 

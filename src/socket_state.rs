@@ -4,6 +4,7 @@ use crate::io::Failure;
 use crate::life::Life;
 use crate::socket_options::Wish;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
@@ -45,7 +46,7 @@ impl Callbacks {
 #[derive(Debug)]
 pub enum Held {
     /// Received bytes.
-    Data(Vec<u8>),
+    Data(Py<PyBytes>),
     /// End of stream.
     Eof,
     /// The connection failed.

@@ -2,6 +2,7 @@
 
 use super::handover::Handover;
 use super::link::Link;
+use super::loan::{Returns, Rooms};
 use super::queue::Queue;
 use super::sync::Mutex;
 use super::{Event, Failure};
@@ -56,6 +57,10 @@ pub struct Hub {
     pub handover: Handover,
     /// The loop's limits.
     pub limits: Limits,
+    /// For large messages.
+    pub rooms: Rooms,
+    /// Sent large messages, for the pump to let go.
+    pub returns: Arc<Returns>,
     /// Set when commands may run at once: a runtime with threads of its own drives itself.
     runtime: Mutex<Option<tokio::runtime::Handle>>,
     /// Towards whoever drives. Leaf lock.
@@ -81,6 +86,8 @@ impl Hub {
             queue: Queue::default(),
             handover: Handover::default(),
             limits,
+            rooms: Rooms::default(),
+            returns: Arc::default(),
             runtime: Mutex::new(None),
             commands: Mutex::new(Vec::new()),
             keys: Mutex::new(Keys::default()),
@@ -260,6 +267,13 @@ impl Hub {
     /// Tells the pump that a task failed.
     pub(crate) fn failed(&self, key: Key, failure: Failure) {
         self.queue.push(Event::Failed(key, Box::new(failure)));
+    }
+
+    /// After sending on the I/O side: an idle pump lets go of what was sent.
+    pub(crate) fn tell_returns(&self) {
+        if !self.returns.is_empty() {
+            self.queue.push_urgent(Event::Nudge);
+        }
     }
 
     /// Drops what was left to do, when the loop has ended; nothing is taken on any more.

@@ -5,6 +5,7 @@
 
 use super::credit::Credit;
 use super::hub::{Command, Hub, Key};
+use super::loan::Loan;
 use super::outbox::{Fin, Marks, Outbox, Segments, VECTORS};
 use super::sync::Mutex;
 use super::token::SendToken;
@@ -242,6 +243,21 @@ impl Link {
 
     /// Stages `bytes` for the next flush.
     pub fn stage(&self, bytes: &[u8]) -> Staged {
+        self.stage_by(|staged| staged.push(bytes))
+    }
+
+    /// Stages lent bytes for the next flush.
+    pub fn stage_loan(&self, loan: Loan) -> Staged {
+        // Dropped only after the lock, if it is not taken.
+        let mut loan = Some(loan);
+        self.stage_by(|staged| {
+            if let Some(loan) = loan.take() {
+                staged.push_loan(loan);
+            }
+        })
+    }
+
+    fn stage_by(&self, push: impl FnOnce(&mut Segments)) -> Staged {
         let mut out = self.out.lock();
         if out.fin != Fin::Open {
             return Staged::Shut;
@@ -250,8 +266,14 @@ impl Link {
             return Staged::Broken;
         }
         out.owed = true;
-        out.staged.push(bytes);
+        push(&mut out.staged);
         Staged::Yes
+    }
+
+    /// The loop has ended: what waits is let go, also of a connection that never was.
+    pub fn abandon(&self) {
+        let left = self.with_out(Outbox::kill);
+        drop(left);
     }
 
     /// Bytes not yet taken by the kernel.

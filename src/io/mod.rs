@@ -11,6 +11,7 @@
 //! | `driver.rs`, `handover.rs`, `alarm.rs` | who runs the Tokio runtime, and when |
 //! | `bell.rs` | the descriptor that a foreign loop watches |
 //! | `link.rs`, `outbox.rs`, `token.rs`, `credit.rs` | one connection as seen by the pump and by its task |
+//! | `loan.rs` | memory of Python's objects, lent for large messages |
 //! | `task.rs`, `deadline.rs`, `linger.rs` | the one task of a connection, its timeouts, its end |
 //! | `connect.rs`, `resolve.rs`, `lookup.rs` | from a host to a connection; lookups of the app's |
 //! | `listener.rs` | binding and the accept loop |
@@ -29,6 +30,7 @@ pub mod hub;
 mod linger;
 pub mod link;
 pub mod listener;
+pub mod loan;
 pub mod lookup;
 pub mod outbox;
 pub mod queue;
@@ -61,6 +63,15 @@ pub enum Event {
     Connected(Key),
     /// Bytes came in.
     Data(Key, arena::Place),
+    /// Bytes came in, into a room of the pump's.
+    Filled {
+        /// The connection.
+        key: Key,
+        /// Whose room it is.
+        owner: loan::Owner,
+        /// How many bytes.
+        count: u32,
+    },
     /// All that was written so far was handed to the kernel.
     Flushed(Key),
     /// What waits to be sent fell to the low mark.

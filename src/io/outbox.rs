@@ -1,9 +1,12 @@
 //! What waits to be sent on one connection.
 //!
-//! Small writes are joined into segments; a partial send only moves an offset, nothing is shifted to the front.
+//! Small writes are joined into segments, large ones may be lent; a partial send only moves an offset, nothing is
+//! shifted to the front.
 
+use super::loan::Loan;
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::ops::Deref;
 use std::sync::Arc;
 use tokio::net::TcpStream;
 
@@ -12,10 +15,28 @@ const SEGMENT: usize = 64 * 1024;
 /// Most segments that one system call gets.
 pub const VECTORS: usize = 16;
 
+/// A piece of what waits.
+#[derive(Debug)]
+enum Segment {
+    Own(Vec<u8>),
+    Lent(Loan),
+}
+
+impl Deref for Segment {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Lent(loan) => loan.bytes(),
+        }
+    }
+}
+
 /// A queue of bytes.
 #[derive(Debug, Default)]
 pub struct Segments {
-    whole: VecDeque<Vec<u8>>,
+    whole: VecDeque<Segment>,
     tail: Vec<u8>,
     /// Bytes of the first segment that are gone already.
     gone: usize,
@@ -35,11 +56,25 @@ impl Segments {
 
     /// Copies `bytes` behind the others.
     pub fn push(&mut self, bytes: &[u8]) {
-        if !self.tail.is_empty() && self.tail.len() + bytes.len() > SEGMENT {
-            self.whole.push_back(std::mem::take(&mut self.tail));
+        if self.tail.len() + bytes.len() > SEGMENT {
+            self.end_tail();
         }
         self.tail.extend_from_slice(bytes);
         self.len += bytes.len();
+    }
+
+    /// Puts lent bytes behind the others.
+    pub fn push_loan(&mut self, loan: Loan) {
+        self.end_tail();
+        self.len += loan.bytes().len();
+        self.whole.push_back(Segment::Lent(loan));
+    }
+
+    fn end_tail(&mut self) {
+        if !self.tail.is_empty() {
+            let tail = std::mem::take(&mut self.tail);
+            self.whole.push_back(Segment::Own(tail));
+        }
     }
 
     /// Puts `newer` behind.
@@ -48,9 +83,7 @@ impl Segments {
         if newer.is_empty() {
             return;
         }
-        if !self.tail.is_empty() {
-            self.whole.push_back(std::mem::take(&mut self.tail));
-        }
+        self.end_tail();
         self.whole.extend(newer.whole);
         self.tail = newer.tail;
         self.len += newer.len;
@@ -61,7 +94,8 @@ impl Segments {
         let mut used = 0;
         let mut bytes = 0;
         let mut skip = self.gone;
-        for segment in self.whole.iter().chain(std::iter::once(&self.tail)) {
+        let whole = self.whole.iter().map(Segment::deref);
+        for segment in whole.chain(std::iter::once(self.tail.as_slice())) {
             if used == VECTORS || segment.is_empty() {
                 break;
             }

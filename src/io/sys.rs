@@ -1,6 +1,7 @@
 //! The few system calls that neither Tokio nor socket2 offers.
 
 use std::io::{self, Read};
+use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use tokio::net::TcpStream;
 
@@ -14,9 +15,19 @@ pub fn receive(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     }
 }
 
+/// [`receive`] into memory that is not initialised.
+pub fn receive_into(stream: &TcpStream, space: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    loop {
+        match socket2::SockRef::from(stream).recv(space) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
 /// Looks for received data or an error without taking data: true if bytes (or the peer's FIN) wait.
 pub fn something_waits(stream: &TcpStream) -> io::Result<bool> {
-    let mut byte = [std::mem::MaybeUninit::uninit()];
+    let mut byte = [MaybeUninit::uninit()];
     let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
     match socket2::SockRef::from(stream).recv_with_flags(&mut byte, flags) {
         Ok(_) => Ok(true),

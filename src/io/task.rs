@@ -8,6 +8,7 @@ use super::hub::Hub;
 use super::linger::Linger;
 use super::link::{CLOSING, FORCE, Flush, Link, NOT_READING, TIMED, transmit};
 use super::listener::Listener;
+use super::loan::{LARGE, Room};
 use super::outbox::{Outbox, Segments};
 use super::sys;
 use super::{Event, Failure};
@@ -42,6 +43,8 @@ pub(crate) struct ConnTask {
     listener: Option<Arc<Listener>>,
     registered: bool,
     eof: bool,
+    /// The last read was large, so the next one may be.
+    large: bool,
     /// A limit holds reading up: it is not the peer that is silent.
     held_up: bool,
     /// A failed send, told after what was received.
@@ -69,6 +72,7 @@ impl ConnTask {
             listener,
             registered: false,
             eof: false,
+            large: false,
             held_up: false,
             broken: None,
             watch: None,
@@ -134,6 +138,7 @@ impl ConnTask {
     }
 
     fn progressed(&mut self) {
+        self.hub.tell_returns();
         if self.link.with_out(Outbox::became_drained) {
             self.hub.queue.push(Event::Drained(self.link.key));
         }
@@ -193,42 +198,73 @@ impl ConnTask {
         Ok(())
     }
 
-    /// One read of at most `room` bytes; false: end of stream.
-    fn receive(&mut self, stream: &TcpStream, room: usize) -> io::Result<bool> {
+    /// One read of at most `most` bytes; false: end of stream.
+    fn receive(&mut self, stream: &TcpStream, most: usize) -> io::Result<bool> {
+        let room = if self.large {
+            self.hub.rooms.take()
+        } else {
+            None
+        };
+        if let Some(room) = room {
+            return self.receive_into_room(stream, room, most);
+        }
         BUFFER.with_borrow_mut(|buffer| {
-            let buffer = &mut buffer[..room.min(SCRATCH)];
-            let mut count = None;
-            let result = stream.try_io(Interest::READABLE, || {
-                let got = sys::receive(stream, buffer)?;
-                count = Some(got);
-                // Edge-triggered: less than asked for means that nothing is left. Saying WouldBlock clears Tokio's
-                // readiness without a second system call that would only say the same.
-                let drained = got > 0 && got < buffer.len();
-                if drained {
-                    Err(io::ErrorKind::WouldBlock.into())
-                } else {
-                    Ok(())
-                }
-            });
-            match (count, result) {
-                (Some(0), _) => Ok(false),
-                (Some(got), _) => {
-                    self.tell_data(&buffer[..got]);
-                    Ok(true)
-                }
-                (None, Err(error)) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-                (None, _) => Ok(true),
+            let buffer = &mut buffer[..most.min(SCRATCH)];
+            let size = buffer.len();
+            let result = try_receive(stream, size, || sys::receive(stream, buffer));
+            if let Ok(Some(got @ 1..)) = result {
+                self.tell_data(&buffer[..got]);
             }
+            result.map(|got| got != Some(0))
         })
+    }
+
+    /// [`ConnTask::receive`] without copying what comes, if it is large again.
+    fn receive_into_room(
+        &mut self,
+        stream: &TcpStream,
+        mut room: Room,
+        most: usize,
+    ) -> io::Result<bool> {
+        let space = room.space(most);
+        let size = space.len();
+        let result = try_receive(stream, size, || sys::receive_into(stream, space));
+        match result {
+            Ok(Some(got)) if got >= LARGE => self.tell_filled(room, got),
+            Ok(Some(got @ 1..)) => {
+                // SAFETY: the system call has just written as many.
+                self.tell_data(unsafe { room.filled(got) });
+                self.hub.rooms.put(room);
+            }
+            _ => self.hub.rooms.put(room),
+        }
+        result.map(|got| got != Some(0))
     }
 
     fn tell_data(&mut self, bytes: &[u8]) {
         let (key, len) = (self.link.key, bytes.len());
-        self.link.count_received(len);
-        self.hub.received(&self.link, len);
+        self.received(len);
         self.hub
             .queue
             .push_bytes(bytes, |place| Event::Data(key, place));
+    }
+
+    fn tell_filled(&mut self, room: Room, count: usize) {
+        let key = self.link.key;
+        self.received(count);
+        self.hub.queue.push(Event::Filled {
+            key,
+            owner: room.owner(),
+            // A room is far smaller.
+            count: count as u32,
+        });
+        self.hub.rooms.told(room);
+    }
+
+    fn received(&mut self, count: usize) {
+        self.large = count >= LARGE;
+        self.link.count_received(count);
+        self.hub.received(&self.link, count);
         if let Some(deadlines) = &mut self.deadlines {
             deadlines.received();
         }
@@ -295,6 +331,30 @@ impl ConnTask {
     }
 }
 
+/// What one system call received, of at most `size` bytes; None: nothing is there.
+fn try_receive(
+    stream: &TcpStream,
+    size: usize,
+    receive: impl FnOnce() -> io::Result<usize>,
+) -> io::Result<Option<usize>> {
+    let mut count = None;
+    let result = stream.try_io(Interest::READABLE, || {
+        let got = receive()?;
+        count = Some(got);
+        // Edge-triggered: less than asked for means that nothing is left. Saying WouldBlock clears Tokio's
+        // readiness without a second system call that would only say the same.
+        if got > 0 && got < size {
+            Err(io::ErrorKind::WouldBlock.into())
+        } else {
+            Ok(())
+        }
+    });
+    match (count, result) {
+        (None, Err(error)) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+        _ => Ok(count),
+    }
+}
+
 /// [`transmit`] through Tokio's readiness, so that a full kernel buffer clears it.
 fn send_when_ready(stream: &TcpStream, segments: &mut Segments) -> io::Result<bool> {
     let sent = stream.try_io(Interest::WRITABLE, || match transmit(stream, segments) {
@@ -345,6 +405,7 @@ impl Drop for ConnTask {
         self.watch = None;
         self.stream = None;
         drop(left);
+        self.hub.tell_returns();
         self.link.forget_task();
         if let Some(listener) = self.listener.take() {
             listener.released();

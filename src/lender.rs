@@ -1,0 +1,169 @@
+//! Python objects whose memory the I/O side uses: it has the address, the object stays here.
+
+use crate::io::loan::{Loan, Owner, Returns, Room, Rooms};
+use crate::io::sync::Mutex;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+/// Size of a room: below the size (128 KiB) from which on glibc may give memory back to the kernel each time.
+const ROOM: usize = 64 * 1024;
+/// Rooms that wait while large messages come.
+const ROOMS: usize = 16;
+
+unsafe extern "C" {
+    /// Not in PyO3: changes the size of a bytes object that nobody else has seen.
+    fn _PyBytes_Resize(object: *mut *mut ffi::PyObject, size: ffi::Py_ssize_t) -> std::ffi::c_int;
+}
+
+/// Kept for its memory.
+enum Object {
+    /// Being sent.
+    Sent(#[allow(dead_code)] Py<PyBytes>),
+    /// Not initialised, not yet seen by anybody.
+    Room(Py<PyBytes>),
+}
+
+#[derive(Default)]
+struct Objects {
+    slots: Vec<Option<Object>>,
+    free: Vec<Owner>,
+}
+
+impl Objects {
+    fn insert(&mut self, object: Object) -> Owner {
+        if let Some(owner) = self.free.pop() {
+            self.slots[owner as usize] = Some(object);
+            return owner;
+        }
+        self.slots.push(Some(object));
+        // As many objects do not fit into memory.
+        (self.slots.len() - 1) as Owner
+    }
+
+    fn remove(&mut self, owner: Owner) -> Option<Object> {
+        let object = self.slots.get_mut(owner as usize)?.take();
+        self.free.push(owner);
+        object
+    }
+}
+
+/// The objects of one loop. Used with the interpreter's lock held; no object is made or dropped under its own lock.
+pub struct Lender {
+    objects: Mutex<Objects>,
+    returns: Arc<Returns>,
+}
+
+impl Lender {
+    /// What is sent comes back through `returns`.
+    pub fn new(returns: Arc<Returns>) -> Self {
+        Self {
+            objects: Mutex::new(Objects::default()),
+            returns,
+        }
+    }
+
+    /// Lends `part` of `object`, to be sent.
+    pub fn lend(&self, object: &Bound<'_, PyBytes>, part: &[u8]) -> Loan {
+        let kept = Object::Sent(object.clone().unbind());
+        let owner = self.objects.lock().insert(kept);
+        // SAFETY: `part` is of `object`, whose bytes never change or move, and which is kept until the owner is returned.
+        unsafe { Loan::new(part, owner, self.returns.clone()) }
+    }
+
+    /// Whether [`Lender::let_go`] has something to do.
+    pub fn has_returns(&self) -> bool {
+        !self.returns.is_empty()
+    }
+
+    /// Lets go of the objects that were sent.
+    pub fn let_go(&self) {
+        if !self.has_returns() {
+            return;
+        }
+        let owners = self.returns.take();
+        let gone: Vec<_> = {
+            let mut objects = self.objects.lock();
+            owners
+                .into_iter()
+                .map(|owner| objects.remove(owner))
+                .collect()
+        };
+        drop(gone);
+    }
+
+    /// Lends room for the next large messages, once there were some.
+    pub fn furnish(&self, py: Python<'_>, rooms: &Rooms) -> PyResult<()> {
+        for _ in 0..rooms.missing(ROOMS) {
+            rooms.add([self.room(py)?]);
+        }
+        Ok(())
+    }
+
+    fn room(&self, py: Python<'_>) -> PyResult<Room> {
+        // SAFETY: a null pointer makes an object of this size that is not initialised; the call returns a new reference
+        // or null with an exception set.
+        let object = unsafe {
+            let made = ffi::PyBytes_FromStringAndSize(std::ptr::null(), ROOM as ffi::Py_ssize_t);
+            Bound::from_owned_ptr_or_err(py, made)?.cast_into_unchecked::<PyBytes>()
+        };
+        // SAFETY: it is a bytes object.
+        let start = unsafe { ffi::PyBytes_AsString(object.as_ptr()) };
+        let start = NonNull::new(start.cast()).ok_or_else(|| PyErr::fetch(py))?;
+        let owner = self.objects.lock().insert(Object::Room(object.unbind()));
+        // SAFETY: the object is as long and is kept, unseen by anybody, until the room comes back in an event.
+        Ok(unsafe { Room::new(start, ROOM, owner) })
+    }
+
+    /// The object of a room, with the `count` bytes that were received into it.
+    pub fn received<'py>(
+        &self,
+        py: Python<'py>,
+        owner: Owner,
+        count: usize,
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let object = self.objects.lock().remove(owner);
+        let Some(Object::Room(object)) = object else {
+            return Ok(None);
+        };
+        if count == ROOM {
+            return Ok(Some(object.into_bound(py)));
+        }
+        let mut shrunk = object.into_ptr();
+        // SAFETY: nobody else has seen the object, which resizing asks for. On failure the call lets go of it and sets
+        // the pointer to null and an exception.
+        unsafe {
+            _PyBytes_Resize(&raw mut shrunk, count as ffi::Py_ssize_t);
+            let shrunk = Bound::from_owned_ptr_or_err(py, shrunk)?;
+            Ok(Some(shrunk.cast_into_unchecked()))
+        }
+    }
+
+    /// The loop has ended. `unused`: nobody can be filling a room any more.
+    pub fn close(&self, unused: bool) {
+        self.let_go();
+        if !unused {
+            return;
+        }
+        let rooms: Vec<_> = {
+            let mut objects = self.objects.lock();
+            let slots = objects.slots.iter_mut();
+            slots
+                .filter_map(|slot| slot.take_if(|object| matches!(object, Object::Room(_))))
+                .collect()
+        };
+        drop(rooms);
+    }
+}
+
+impl Drop for Lender {
+    fn drop(&mut self) {
+        self.let_go();
+        // What is not back may still be used by a thread of the runtime that did not end in time: kept for ever.
+        for object in self.objects.lock().slots.drain(..) {
+            std::mem::forget(object);
+        }
+    }
+}
