@@ -2,7 +2,7 @@
 #
 #   PYTHON  the interpreter that the virtual environment is made of (3.11 or newer)
 #   VENV    where that environment is; one for each interpreter: make test PYTHON=python3.13 VENV=.venv-3.13
-#   ARGS    arguments for `make run`, `make test-python`, `make coverage` and `make bench`
+#   ARGS    arguments for `make run`, `make test-python`, `make coverage`, `make bench` and `make reliability`
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -100,6 +100,10 @@ coverage: $(TOOLS) build ## runs the Python tests and reports lines and branches
 .PHONY: bench
 bench: $(MADE) ## runs the Rust benchmarks (ARGS="name" for one of them)
 	@$(CARGO_ENV); set -x; cargo bench -- $(ARGS)
+
+.PHONY: reliability
+reliability: $(TOOLS) build ## runs the figures of benches/faults, some minutes (ARGS="--scale quick", ARGS="emfile fork")
+	"$(PY)" tools/reliability.py $(ARGS)
 
 # --- style ------------------------------------------------------------------------------------------------------------
 

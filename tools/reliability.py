@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+"""Run the figures of benches/faults one after another, print the table, and exit with 1 if one falls short.
+
+    make reliability                                  all of them, at full scale
+    make reliability ARGS="--scale quick"             the same with small n
+    make reliability ARGS="emfile fork"               some of them
+    make reliability ARGS="--servers asyncio,uvloop"  asynctcp beside peers, as a Markdown table
+
+Peers are installed by `pip install -r benches/faults/requirements.txt`.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+FAULTS = Path(__file__).parents[1] / "benches" / "faults"
+OURS = "asynctcp"
+#: Seconds after which a figure that has not ended has failed.
+PATIENCE = 900
+
+#: In the order of the table; each is a script of benches/faults.
+FIGURES = [
+    "exit",
+    "terminal_events",
+    "firehose",
+    "emfile",
+    "trailing_bytes",
+    "fork",
+    "leak",
+    "interrupt",
+    "raising",
+    "dead_reader",
+    "reentrancy",
+    "threads",
+    "write_callbacks",
+]
+
+
+def run(figure, server, scale):
+    """Run one script; return its rows."""
+    with tempfile.TemporaryDirectory() as directory:
+        rows = Path(directory, "rows")
+        rows.touch()
+        command = [
+            sys.executable,
+            FAULTS / f"{figure}.py",
+            "--server",
+            server,
+            "--scale",
+            scale,
+            "--json",
+            rows,
+        ]
+        error = None
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+            if done.returncode and done.stderr:
+                error = done.stderr.strip().splitlines()[-1]
+        except subprocess.TimeoutExpired:
+            error = f"not done after {PATIENCE} s"
+        found = [json.loads(line) for line in rows.read_text().splitlines()]
+    if error:
+        found.append({"name": figure, "server": server, "n": 0, "figure": error, "limit": "", "ok": False})
+    return found
+
+
+def line(row):
+    ok = {True: "ok", False: "FAILS", None: "–"}[row["ok"]]
+    return f"{row['name']:52} | {row['n']:>9,} | {row['figure']:>20} | {row['limit']:>12} | {ok}"
+
+
+def check(figures, scale):
+    """Print asynctcp's figures as they come; return how many fall short."""
+    short = 0
+    for number, figure in enumerate(figures, 1):
+        begun = time.monotonic()
+        for row in run(figure, OURS, scale):
+            short += row["ok"] is False
+            print(f"{number:2} {line(row)}", flush=True)
+        print(f"   ({figure}.py: {time.monotonic() - begun:.0f} s)", file=sys.stderr, flush=True)
+    print(f"{short} fall short" if short else "all figures are met")
+    return short
+
+
+def compare(figures, scale, servers):
+    """Print a Markdown table with a column for each server; what falls short is bold."""
+    print(f"| figure | n | limit | {' | '.join(servers)} |")
+    print("|---" * (3 + len(servers)) + "|", flush=True)
+    short = 0
+    for figure in figures:
+        cells: dict[str, dict[str, dict]] = {}
+        for server in servers:
+            for row in run(figure, server, scale):
+                cells.setdefault(row["name"], {})[server] = row
+                short += server == OURS and row["ok"] is False
+        for name, by_server in cells.items():
+            if all(row["ok"] is None for row in by_server.values()):
+                continue
+            any_row = next(iter(by_server.values()))
+            texts = [cell(by_server.get(server)) for server in servers]
+            print(f"| {name} | {any_row['n']:,} | {any_row['limit']} | {' | '.join(texts)} |", flush=True)
+    return short
+
+
+def cell(row):
+    if row is None or row["ok"] is None:
+        return "–"
+    return row["figure"] if row["ok"] else f"**{row['figure']}**"
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("figures", nargs="*", metavar="figure", help="scripts of benches/faults; none: all")
+    parser.add_argument(
+        "--scale", default="full", choices=("quick", "full"), help="how large n is (%(default)s)"
+    )
+    parser.add_argument("--servers", help="peers to compare with, with commas")
+    parser.add_argument("--list", action="store_true", help="list the figures")
+    options = parser.parse_args()
+    if options.list:
+        print("\n".join(FIGURES))
+        return 0
+    if unknown := set(options.figures) - set(FIGURES):
+        parser.error(f"no such figure: {', '.join(sorted(unknown))}")
+    figures = options.figures or FIGURES
+    print(
+        f"Python {platform.python_version()}, {platform.system()} {platform.release()}, {os.cpu_count()} cores\n"
+    )
+    if options.servers:
+        return bool(compare(figures, options.scale, [OURS, *options.servers.split(",")]))
+    return bool(check(figures, options.scale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
