@@ -4,6 +4,7 @@ import asyncio
 import importlib
 import os
 import time
+import zlib
 
 from wire import behaviour, report
 
@@ -39,16 +40,17 @@ class Impatient(Echo):
 
 
 class Sleepy(asyncio.Protocol):
-    nap, left, total = 0.0, 0.0, 0
+    nap, left, total, crc = 0.0, 0.0, 0, 0
 
     def data_received(self, data):
         if Sleepy.left:
             Sleepy.left -= 1
             time.sleep(Sleepy.nap)
         Sleepy.total += len(data)
+        Sleepy.crc = zlib.crc32(data, Sleepy.crc)
 
     def connection_lost(self, _error):
-        report(bytes=Sleepy.total)
+        report(bytes=Sleepy.total, crc=Sleepy.crc)
 
 
 class Late(asyncio.Protocol):

@@ -2,6 +2,7 @@
 
 import os
 import time
+import zlib
 
 from wire import behaviour, report
 
@@ -33,16 +34,17 @@ def impatient(timeout):
 def sleepy(nap, naps):
     """Count what comes, sleeping in the first callbacks."""
     left = naps
-    total = 0
+    total = crc = 0
 
     def read(_socket, data):
-        nonlocal left, total
+        nonlocal left, total, crc
         if left:
             left -= 1
             time.sleep(nap)
         total += len(data)
+        crc = zlib.crc32(data, crc)
 
-    serve(read, lambda _condition: report(bytes=total))
+    serve(read, lambda _condition: report(bytes=total, crc=crc))
 
 
 def late(pause):

@@ -2,6 +2,7 @@
 
 import os
 import time
+import zlib
 
 import gevent
 from gevent.server import StreamServer
@@ -33,16 +34,17 @@ def impatient(timeout):
 
 def sleepy(nap, naps):
     left = naps
-    total = 0
+    total = crc = 0
 
     def handle(socket, _address):
-        nonlocal left, total
+        nonlocal left, total, crc
         while data := socket.recv(256 * 1024):
             if left:
                 left -= 1
                 time.sleep(nap)  # noqa: ASYNC251 (the point is that Python is busy)
             total += len(data)
-        report(bytes=total)
+            crc = zlib.crc32(data, crc)
+        report(bytes=total, crc=crc)
 
     return handle
 

@@ -2,6 +2,7 @@
 
 import os
 import time
+import zlib
 
 from twisted.internet import epollreactor
 
@@ -46,16 +47,17 @@ class Impatient(Echo, TimeoutMixin):
 
 
 class Sleepy(Protocol):
-    nap, left, total = 0.0, 0.0, 0
+    nap, left, total, crc = 0.0, 0.0, 0, 0
 
     def dataReceived(self, data):  # noqa: N802
         if Sleepy.left:
             Sleepy.left -= 1
             time.sleep(Sleepy.nap)
         Sleepy.total += len(data)
+        Sleepy.crc = zlib.crc32(data, Sleepy.crc)
 
     def connectionLost(self, _reason):  # noqa: N802
-        report(bytes=Sleepy.total)
+        report(bytes=Sleepy.total, crc=Sleepy.crc)
 
 
 class Late(Protocol):

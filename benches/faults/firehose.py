@@ -1,0 +1,86 @@
+"""Memory is bounded while Python is slower than the network, and TCP slows the senders down.
+
+1 GiB goes to a callback that sleeps 50 ms in each of its first 60 calls, and arrives whole; then 1,000 senders offer all
+that is taken to a loop that stands still for 5 seconds.
+"""
+
+import selectors
+import threading
+import time
+import zlib
+
+from common import MIB, PEERS, Peak, Server, all_of, allow_many_files, below, main, noise, none_of
+
+NAP, NAPS = 0.05, 60
+BLOCK = noise(MIB)
+STALL = 5.0
+SETTLE = 2.0
+
+
+def send(raw, blocks):
+    for _ in range(blocks):
+        raw.sendall(BLOCK)
+    raw.close()
+
+
+def checksum(blocks):
+    value = 0
+    for _ in range(blocks):
+        value = zlib.crc32(BLOCK, value)
+    return value
+
+
+def one(server, n):
+    with Server(server, "sleepy", NAP, NAPS) as child, Peak(child.memory) as peak:
+        raw = child.connect(300)
+        begun = time.monotonic()
+        sender = threading.Thread(target=send, args=(raw, n))
+        sender.start()
+        sender.join()
+        seconds = time.monotonic() - begun
+        told = child.report(60)
+    yield below("firehose into a sleeping callback: memory", n, peak.growth / MIB, 16, " MiB")
+    yield all_of("firehose: MiB that came", n, told["bytes"] // MIB)
+    yield none_of("firehose: wrong checksum", n, told["crc"] != checksum(n))
+    slow = NAP * NAPS * 0.9
+    yield none_of(f"firehose: sender done in {seconds:.1f} s, not slowed down", n, seconds < slow)
+
+
+def offer(links, seconds):
+    """Send on all of ``links`` as much as is taken, for so long; return the bytes taken."""
+    taken = 0
+    with selectors.DefaultSelector() as selector:
+        for raw in links:
+            raw.setblocking(False)
+            selector.register(raw, selectors.EVENT_WRITE)
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            for key, _ in selector.select(left):
+                try:
+                    taken += key.fileobj.send(BLOCK[: 256 << 10])
+                except BlockingIOError:
+                    continue
+    return taken
+
+
+def many(server, connections):
+    with Server(server, "sleepy", STALL, 1) as child:
+        links = [child.connect() for _ in range(connections)]
+        time.sleep(0.2)
+        with Peak(child.memory) as peak:
+            offer(links, STALL + SETTLE)
+        for raw in links:
+            raw.close()
+        told = child.reports(connections)
+    yield below(f"{connections:,} firehoses, loop stalled {STALL:g} s: memory", connections, peak.growth / MIB, 76.8, " MiB")
+    yield all_of(f"{connections:,} firehoses: ends told", connections, len(told))
+
+
+def measure(server, n):
+    allow_many_files()
+    yield from one(server, n)
+    yield from many(server, 1000 if n >= 1024 else 200)
+
+
+if __name__ == "__main__":
+    main(measure, quick=256, full=1024, peers=PEERS)
