@@ -71,6 +71,26 @@ fn what_came_before_a_reset_that_a_write_meets_is_told_first() {
     }
 }
 
+/// Linux calls a reset that comes after a FIN a broken pipe.
+#[test]
+fn a_write_that_fails_before_the_end_of_the_stream_is_read_is_told_after_it() {
+    for _ in 0..30 {
+        let mut pump = Pump::new();
+        let (link, mut peer) = pump.pair(Timeouts::default());
+        pump.during(Duration::from_millis(1));
+        peer.write_all(&pattern(1000)).unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
+        reset(peer);
+        assert!(matches!(pump.write(&link, b"x"), Flush::Failed));
+        pump.until_told(link.key, "gone");
+        assert_eq!(
+            pump.story(link.key),
+            ["accepted", "data", "eof", "failed", "gone"]
+        );
+        assert_eq!(pump.failure(link.key).unwrap().code(), libc::EPIPE);
+    }
+}
+
 #[test]
 fn a_close_flushes_4_mib_to_a_slow_reader_although_input_was_not_read() {
     let mut pump = Pump::new();

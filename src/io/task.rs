@@ -189,7 +189,11 @@ impl ConnTask {
                     }
                     self.eof = true;
                     self.hub.queue.push(Event::Eof(self.link.key));
-                    return Ok(());
+                    // Nothing will wake this task again to tell it.
+                    return self
+                        .broken
+                        .take()
+                        .map_or(Ok(()), |error| Err(Failure::Sending(error)));
                 }
                 Err(error) => return Err(self.broken.take().unwrap_or(error).into()),
             }
@@ -313,15 +317,13 @@ impl ConnTask {
 
     /// Sends what waits, then a FIN, and lets go when the peer has it all.
     fn poll_close(&mut self, stream: &Arc<TcpStream>, context: &mut Context<'_>) -> Poll<()> {
-        if self.broken.is_some() {
-            return Poll::Ready(());
+        let blocked = self.link.with_out(|out| out.blocked);
+        if !blocked && matches!(self.link.try_send(), Flush::Blocked) {
+            self.poll_send(stream, context);
         }
-        if !self.link.with_out(|out| out.blocked) {
-            match self.link.try_send() {
-                Flush::Failed => return Poll::Ready(()),
-                Flush::Blocked => self.poll_send(stream, context),
-                Flush::Done | Flush::Nothing => {}
-            }
+        if self.link.with_out(|out| out.dead) {
+            sys::reset(stream);
+            return Poll::Ready(());
         }
         let limit = self.link.timeouts().write;
         let linger = self
@@ -383,6 +385,8 @@ impl Future for ConnTask {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(())) => Poll::Ready(()),
             Poll::Ready(Err(failure)) => {
+                // A FIN would make what the peer has look whole.
+                sys::reset(&stream);
                 task.hub.failed(task.link.key, failure);
                 Poll::Ready(())
             }
@@ -393,6 +397,9 @@ impl Future for ConnTask {
 impl Drop for ConnTask {
     fn drop(&mut self) {
         if std::thread::panicking() {
+            if let Some(stream) = &self.stream {
+                sys::reset(stream);
+            }
             self.hub.failed(
                 self.link.key,
                 Failure::Panic("the connection's task panicked".into()),
