@@ -82,7 +82,7 @@ test: test-rust test-loom test-python ## runs all tests: Rust, loom models, Pyth
 .PHONY: test-rust
 test-rust: $(MADE) ## runs the Rust tests
 	@$(CARGO_ENV); set -x; \
-	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run && cargo test --doc; else cargo test; fi
+	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --all-features && cargo test --doc; else cargo test --all-features; fi
 
 # A crate of its own, which takes the shipped source files with loom's types under them.
 .PHONY: test-loom
@@ -117,7 +117,7 @@ lint-io: ## checks that the I/O side knows no Python
 .PHONY: lint-rust
 lint-rust: $(MADE) ## checks format and lints of the Rust code
 	cargo fmt --check
-	@$(CARGO_ENV); set -x; cargo clippy --all-targets -- -D warnings
+	@$(CARGO_ENV); set -x; cargo clippy --all-targets --all-features -- -D warnings && cargo clippy -- -D warnings
 
 .PHONY: lint-python
 lint-python: $(TOOLS) ## checks format and lints of the Python code

@@ -8,6 +8,7 @@ use super::hub::{Command, Hub, Key};
 use super::loan::Loan;
 use super::outbox::{Fin, Marks, Outbox, Segments, VECTORS};
 use super::sync::Mutex;
+use super::sys;
 use super::token::SendToken;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -443,23 +444,14 @@ impl Link {
 }
 
 /// One system call; false: the kernel had no room for all that was offered.
-///
-/// `sendmsg` and not `write`: MSG_NOSIGNAL keeps a broken pipe from raising SIGPIPE in the user's process.
 pub(crate) fn transmit(stream: &TcpStream, segments: &mut Segments) -> io::Result<bool> {
-    let socket = socket2::SockRef::from(stream);
     loop {
         let mut slices = [IoSlice::new(&[]); VECTORS];
         let (used, offered) = segments.gather(&mut slices);
         if used == 0 {
             return Ok(true);
         }
-        let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
-        let result = if used == 1 {
-            socket.send_with_flags(&slices[0], flags)
-        } else {
-            socket.send_vectored_with_flags(&slices[..used], flags)
-        };
-        match result {
+        match sys::send(stream, &slices[..used], offered) {
             Ok(count) => {
                 segments.advance(count);
                 return Ok(count == offered);

@@ -16,6 +16,7 @@
 //! | `connect.rs`, `resolve.rs`, `lookup.rs` | from a host to a connection; lookups of the app's |
 //! | `listener.rs` | binding and the accept loop |
 //! | `failure.rs` | what can go wrong, before it becomes a condition |
+//! | `sys.rs`, `faults.rs` | odd system calls; the faults that tests inject into sending and receiving |
 
 pub mod alarm;
 pub mod arena;
@@ -25,6 +26,7 @@ pub mod credit;
 mod deadline;
 pub mod driver;
 pub mod failure;
+pub mod faults;
 pub mod handover;
 pub mod hub;
 mod linger;

@@ -1,6 +1,7 @@
 //! The few system calls that neither Tokio nor socket2 offers.
 
-use std::io::{self, Read};
+use super::faults::{self, Call};
+use std::io::{self, IoSlice, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use tokio::net::TcpStream;
@@ -8,20 +9,44 @@ use tokio::net::TcpStream;
 /// Receives without waiting.
 pub fn receive(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
-        match (&*socket2::SockRef::from(stream)).read(buffer) {
+        match receive_once(stream, buffer) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => return result,
         }
     }
 }
 
+fn receive_once(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    let allowed = faults::allowed(stream, Call::Receive, buffer.len())?;
+    (&*socket2::SockRef::from(stream)).read(&mut buffer[..allowed])
+}
+
 /// [`receive`] into memory that is not initialised.
 pub fn receive_into(stream: &TcpStream, space: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
     loop {
-        match socket2::SockRef::from(stream).recv(space) {
+        match receive_into_once(stream, space) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => return result,
         }
+    }
+}
+
+fn receive_into_once(stream: &TcpStream, space: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    let allowed = faults::allowed(stream, Call::Receive, space.len())?;
+    socket2::SockRef::from(stream).recv(&mut space[..allowed])
+}
+
+/// Sends what the kernel takes of `slices`, `offered` bytes, without waiting.
+///
+/// `sendmsg` and not `write`: MSG_NOSIGNAL keeps a broken pipe from raising SIGPIPE in the user's process.
+pub fn send(stream: &TcpStream, slices: &[IoSlice<'_>], offered: usize) -> io::Result<usize> {
+    let allowed = faults::allowed(stream, Call::Send, offered)?;
+    let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+    let socket = socket2::SockRef::from(stream);
+    match slices {
+        [one] => socket.send_with_flags(&one[..one.len().min(allowed)], flags),
+        [one, ..] if allowed < one.len() => socket.send_with_flags(&one[..allowed], flags),
+        _ => socket.send_vectored_with_flags(slices, flags),
     }
 }
 
