@@ -5,6 +5,7 @@
 
 mod support;
 
+use asynctcp::io::Event;
 use asynctcp::io::driver::Wait;
 use asynctcp::io::handover::Handover;
 use asynctcp::io::link::Timeouts;
@@ -209,4 +210,30 @@ fn turns_are_counted() {
     }
     assert_eq!(Handover::turns_between(first, handover.observe()), 3);
     assert!(Handover::is_away(handover.observe()));
+}
+
+/// Something is queued whenever the pump begins to wait, as when another thread posts without end.
+#[test]
+fn commands_and_io_have_their_turn_although_the_queue_is_never_empty() {
+    let _alone = alone();
+    let mut pump = Pump::new();
+    let (link, mut peer) = pump.pair(Timeouts::default());
+    // Starved of turns in the runtime, all of this takes seconds.
+    let end = Instant::now() + Duration::from_secs(1);
+    let until = |pump: &mut Pump, what, done: &dyn Fn(&Pump) -> bool| {
+        for wait in [Wait::Until(end), Wait::Forever].into_iter().cycle() {
+            if done(pump) {
+                return;
+            }
+            assert!(Instant::now() < end, "never: {what}");
+            pump.hub.queue.push_urgent(Event::Nudge);
+            pump.turn(wait);
+        }
+    };
+    peer.write_all(b"hello").unwrap();
+    until(&mut pump, "data", &|pump| {
+        pump.received(link.key) == b"hello"
+    });
+    link.close(&pump.hub, false);
+    until(&mut pump, "gone", &|pump| pump.was_told(link.key, "gone"));
 }

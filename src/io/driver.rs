@@ -124,12 +124,15 @@ impl Driver {
             pump.back(&helper.watch);
         }
         let queued = std::future::poll_fn(|context| self.hub.poll_drive(context));
+        // With something queued the wait would be over before commands and I/O had their turn, and a thread that posts
+        // without end could keep them from it for ever.
+        let nothing = self.hub.queue.is_empty();
         self.runtime.block_on(async {
             match wait {
-                Wait::Forever => queued.await,
+                Wait::Forever if nothing => queued.await,
                 // A deadline that passed is no error: the pump looks at its timers.
-                Wait::Until(deadline) => drop(timeout_at(deadline.into(), queued).await),
-                Wait::No => {
+                Wait::Until(deadline) if nothing => drop(timeout_at(deadline.into(), queued).await),
+                Wait::No | Wait::Until(_) | Wait::Forever => {
                     self.hub.run_commands();
                     tokio::task::yield_now().await;
                 }
