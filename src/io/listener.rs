@@ -19,6 +19,8 @@ use tokio::time::{Instant, Sleep, sleep};
 
 /// Connections accepted before others have their turn.
 const ACCEPTS: usize = 64;
+/// So many accepts that fail one after the other, each for a reason of its connection, are no coincidence.
+const SKIPS: usize = 1024;
 /// Out of descriptors or memory: wait this long, then ever longer.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
@@ -241,6 +243,7 @@ async fn accept_all(
                 socket,
                 pause: None,
                 paused: FIRST_PAUSE,
+                skipped: 0,
                 told: None,
             };
             if let Err(error) = accepting.await {
@@ -263,6 +266,8 @@ struct Accepting {
     /// Waiting for descriptors or memory.
     pause: Option<Pin<Box<Sleep>>>,
     paused: Duration,
+    /// Errors of single connections since the last success.
+    skipped: usize,
     /// The error that was told last, and when.
     told: Option<(i32, Instant)>,
 }
@@ -296,8 +301,14 @@ impl Accepting {
             // The listening socket itself is gone.
             libc::EBADF | libc::EINVAL | libc::ENOTSOCK => return Err(error),
             libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM => {}
-            // A connection that ended before it was accepted, or a network error of its own (accept(2)).
-            _ => return Ok(true),
+            // A connection that ended before it was accepted, or a network error of its own (accept(2)). One after the other
+            // and nothing else, it is the listening socket's own, and no accept will ever succeed.
+            _ => {
+                self.skipped += 1;
+                if self.skipped < SKIPS {
+                    return Ok(true);
+                }
+            }
         }
         let again = self
             .told
@@ -345,11 +356,13 @@ impl Future for Accepting {
                 return Poll::Pending;
             }
             let Poll::Ready(accepted) = accepting.socket.poll_accept(context) else {
+                accepting.skipped = 0;
                 return Poll::Pending;
             };
             match accepted {
                 Ok((stream, _)) => {
                     accepting.paused = FIRST_PAUSE;
+                    accepting.skipped = 0;
                     accepting.welcome(stream);
                 }
                 Err(_) if accepting.listener.closed.load(Ordering::SeqCst) => {
@@ -400,6 +413,7 @@ mod tests {
             socket: accepting,
             pause: None,
             paused: FIRST_PAUSE,
+            skipped: 0,
             told: None,
         }
     }
@@ -446,6 +460,21 @@ mod tests {
                     "errno {code}"
                 );
             }
+        });
+    }
+
+    #[test]
+    fn an_error_of_one_connection_that_never_ends_is_told_and_paused_for() {
+        in_runtime(|| {
+            let mut accepting = idle();
+            let mut failed = || accepting.failed(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
+            for _ in 1..SKIPS {
+                assert!(failed().unwrap());
+            }
+            assert!(!failed().unwrap());
+            assert!(!failed().unwrap());
+            assert!(accepting.pause.is_some());
+            assert_eq!(told(&accepting), 1);
         });
     }
 
