@@ -58,6 +58,18 @@ impl Pool {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// A thread could not be started. If there is no other, nobody will answer: the callers learn it by their channels.
+    fn gave_up(&self) {
+        let mut state = self.lock();
+        state.threads -= 1;
+        if state.threads == 0 {
+            state.waiting.clear();
+            let callers = std::mem::take(&mut state.callers);
+            drop(state);
+            drop(callers);
+        }
+    }
 }
 
 /// The process that the pool's threads belong to, and the pool: a forked child starts with an empty one.
@@ -100,7 +112,7 @@ async fn ask_in_time(question: Question, shown: &str) -> Answer {
         Ok(Err(_)) => Err(failure(
             shown,
             libc::EAI_FAIL,
-            "the resolver's thread ended",
+            "the resolver's thread failed",
         )),
         Err(_) => Err(failure(
             shown,
@@ -134,8 +146,8 @@ fn ask(question: Question) -> oneshot::Receiver<Answer> {
     if start {
         let served = pool.clone();
         let thread = std::thread::Builder::new().name("asynctcp-resolver".into());
-        if thread.spawn(move || serve(&served)).is_err() {
-            pool.lock().threads -= 1;
+        if thread.spawn(move || serve(&served, answer_now)).is_err() {
+            pool.gave_up();
         }
     } else {
         pool.work.notify_one();
@@ -143,18 +155,24 @@ fn ask(question: Question) -> oneshot::Receiver<Answer> {
     answer
 }
 
-/// A resolver thread's life.
-fn serve(pool: &Pool) {
+/// A resolver thread's life; `answer` asks the system.
+fn serve(pool: &Pool, answer: fn(&Question) -> Answer) {
     while let Some(question) = next_question(pool) {
-        let answer = match &question {
-            Question::Host(host, family) => look_up_now(host, *family).map(Found::Addresses),
-            Question::Address(address) => name_now(*address),
-        };
+        let answer = std::panic::catch_unwind(|| answer(&question));
         let callers = pool.lock().callers.remove(&question).unwrap_or_default();
+        // After a panic the callers learn by their channels that there is no answer.
+        let Ok(answer) = answer else { continue };
         for caller in callers {
             // A caller that gave up is no concern.
             let _ = caller.send(answer.clone());
         }
+    }
+}
+
+fn answer_now(question: &Question) -> Answer {
+    match question {
+        Question::Host(host, family) => look_up_now(host, *family).map(Found::Addresses),
+        Question::Address(address) => name_now(*address),
     }
 }
 
@@ -212,4 +230,53 @@ fn name_now(address: SocketAddr) -> Answer {
             let message = text.trim_start_matches("failed to lookup address information: ");
             failure(&address.ip().to_string(), code, message)
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::oneshot::error::TryRecvError;
+
+    fn question(host: &str) -> Question {
+        Question::Host(host.to_owned(), None)
+    }
+
+    /// A pool with one question and, as it believes, so many threads.
+    fn asked(threads: usize) -> (Pool, oneshot::Receiver<Answer>) {
+        let (caller, answer) = oneshot::channel();
+        let pool = Pool::default();
+        let mut state = pool.lock();
+        state.threads = threads;
+        state.waiting.push_back(question("host"));
+        state.callers.insert(question("host"), vec![caller]);
+        drop(state);
+        (pool, answer)
+    }
+
+    #[test]
+    fn callers_are_told_when_no_thread_can_be_started_and_wait_while_there_is_another() {
+        let (pool, mut answer) = asked(2);
+        pool.gave_up();
+        assert_eq!(answer.try_recv().unwrap_err(), TryRecvError::Empty);
+        pool.gave_up();
+        assert_eq!(answer.try_recv().unwrap_err(), TryRecvError::Closed);
+        assert!(pool.lock().waiting.is_empty());
+    }
+
+    #[test]
+    fn a_panic_while_looking_up_is_told_and_the_thread_lives() {
+        let (pool, answer) = asked(1);
+        let (caller, next) = oneshot::channel();
+        pool.lock().waiting.push_back(question("next"));
+        pool.lock().callers.insert(question("next"), vec![caller]);
+        // It outlives the test, waiting for more.
+        std::thread::spawn(move || {
+            serve(&pool, |asked| {
+                assert!(*asked == question("next"), "as the test wants");
+                Ok(Found::Addresses(Vec::new()))
+            });
+        });
+        assert!(answer.blocking_recv().is_err());
+        assert!(matches!(next.blocking_recv(), Ok(Ok(_))));
+    }
 }
