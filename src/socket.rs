@@ -488,7 +488,7 @@ impl Socket {
     ///
     /// Args:
     ///     read_sec: seconds without anything received (int or float).
-    ///     write_sec: seconds in which bytes wait to be sent and none are taken.
+    ///     write_sec: seconds in which bytes wait to be sent, the kernel takes none and the peer acknowledges none.
     ///
     /// None, zero, a negative number or infinity: none. Either gives `TcpTimeout` to the `event_cb` and closes the
     /// socket. Raises `SocketClosed`, `TypeError`, `ValueError`. cl-async: `set-socket-timeouts`.

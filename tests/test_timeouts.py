@@ -11,7 +11,7 @@ import pytest
 
 import asynctcp
 from asynctcp import delay, interval, tcp_connect
-from helpers import MUCH, after_quiet, fail, ignore, receive_all, run, when
+from helpers import LOOPBACK, MUCH, after_quiet, fail, ignore, receive_all, run, when
 
 SHORT = 0.05
 #: Timers are late on a busy machine, but not by this much.
@@ -180,6 +180,28 @@ def test_write_timeout_does_not_fire_while_the_peer_reads_slowly(peers, spawn):
         spawn(slow, raw)
 
     run(lambda: peers.link(use, None, fail, write_timeout=6 * SHORT))
+
+
+@pytest.mark.slow
+def test_write_timeout_does_not_fire_while_a_full_kernel_hands_out_little(peers, spawn):
+    """A kernel that holds megabytes tells of room only when a third is free: seconds, at this reader's pace."""
+    listener = peers.keep(socket.socket())
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 10)
+    listener.bind((LOOPBACK, 0))
+    listener.listen()
+
+    def slow(raw, ours):
+        for _ in range(50):
+            raw.recv(16 << 10)
+            time.sleep(0.02)
+        assert not ours.closed
+
+    def use(ours):
+        ours.write(bytes(2 * MUCH))
+        reader = spawn(slow, peers.keep(listener.accept()[0]), ours)
+        when(lambda: not reader.is_alive(), lambda: ours.close(force=True))
+
+    run(lambda: tcp_connect(*listener.getsockname(), None, fail, connect_cb=use, write_timeout=8 * SHORT))
 
 
 def test_write_timeout_stands_still_while_writing_is_disabled(peers):

@@ -1,5 +1,9 @@
 //! The read and write timeout of one connection, by one lazy timer.
 //!
+//! A kernel has room for megabytes and tells of new room only when a good part of it is free: a slow reader may keep it
+//! from taking bytes for many seconds. So what the peer acknowledges counts as well, and is looked for a few times in
+//! each write timeout.
+//!
 //! Traffic only stores the time. The timer is set for the earliest deadline, and when it comes the deadline is
 //! computed anew: a busy connection re-arms it once a timeout, not once a message.
 
@@ -7,12 +11,21 @@ use super::Failure;
 use super::link::{Link, Timeouts};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
+
+/// How often in a write timeout the acknowledged bytes are looked at: it comes later than it should by one part at most.
+const LOOKS: u32 = 32;
+/// However long the timeout is; some are too long to be added to a time.
+const RAREST_LOOK: Duration = Duration::from_secs(60);
 
 /// Boxed in the task of a connection that has a timeout.
 pub(crate) struct Deadlines {
     received: Instant,
     sent: Instant,
+    /// Bytes that the peer had acknowledged at the last look, and when the next is due.
+    acknowledged: u64,
+    next_look: Instant,
     reading: bool,
     sending: bool,
     timeouts: Timeouts,
@@ -27,6 +40,8 @@ impl Deadlines {
         Self {
             received: now,
             sent: now,
+            acknowledged: 0,
+            next_look: now,
             reading: false,
             sending: false,
             timeouts: Timeouts::default(),
@@ -46,11 +61,12 @@ impl Deadlines {
     }
 
     /// Ready once an epoch when a timeout passed. `reading` and `sending`: whether each is being waited for; one that
-    /// was not starts afresh, as both do in a new epoch.
+    /// was not starts afresh, as both do in a new epoch. `acknowledged`: the bytes that the peer has acknowledged by now.
     pub(crate) fn poll(
         &mut self,
         context: &mut Context<'_>,
         link: &Link,
+        acknowledged: impl FnOnce() -> u64,
         epoch: u32,
         reading: bool,
         sending: bool,
@@ -67,11 +83,13 @@ impl Deadlines {
             .read
             .filter(|_| reading)
             .and_then(|limit| self.received.checked_add(limit));
-        let write = timeouts
-            .write
-            .filter(|_| sending)
-            .and_then(|limit| self.sent.checked_add(limit));
         let now = Instant::now();
+        let write = timeouts.write.filter(|_| sending);
+        if let Some(limit) = write.filter(|_| self.next_look <= now) {
+            self.look(acknowledged(), now, limit);
+        }
+        let next_look = write.map(|_| self.next_look);
+        let write = write.and_then(|limit| self.sent.checked_add(limit));
         if read.is_some_and(|deadline| deadline <= now) {
             self.told = Some(epoch);
             return Poll::Ready(Failure::Timeout("read timeout: nothing was received"));
@@ -80,7 +98,7 @@ impl Deadlines {
             self.told = Some(epoch);
             return Poll::Ready(Failure::Stalled("write timeout: the peer took nothing"));
         }
-        if let Some(deadline) = read.into_iter().chain(write).min() {
+        if let Some(deadline) = read.into_iter().chain(write).chain(next_look).min() {
             self.arm(deadline, context);
         }
         Poll::Pending
@@ -92,9 +110,17 @@ impl Deadlines {
             self.received = now;
         }
         if sending && (!self.sending || timeouts.write != self.timeouts.write) {
-            self.sent = now;
+            (self.sent, self.next_look) = (now, now);
         }
         (self.reading, self.sending, self.timeouts) = (reading, sending, timeouts);
+    }
+
+    fn look(&mut self, acknowledged: u64, now: Instant, limit: Duration) {
+        if acknowledged > self.acknowledged {
+            self.acknowledged = acknowledged;
+            self.sent = now;
+        }
+        self.next_look = now + (limit / LOOKS).min(RAREST_LOOK);
     }
 
     fn arm(&mut self, deadline: Instant, context: &mut Context<'_>) {

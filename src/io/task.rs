@@ -99,7 +99,7 @@ impl ConnTask {
             return Poll::Ready(Err(failure));
         }
         if control & TIMED != 0 {
-            self.poll_deadlines(context);
+            self.poll_deadlines(stream, context);
             return Poll::Pending;
         }
         self.deadlines = None;
@@ -297,7 +297,7 @@ impl ConnTask {
             .map_err(Failure::Os)
     }
 
-    fn poll_deadlines(&mut self, context: &mut Context<'_>) {
+    fn poll_deadlines(&mut self, stream: &TcpStream, context: &mut Context<'_>) {
         let reading = !self.eof && self.link.control() & NOT_READING == 0 && !self.held_up;
         let sending = self.link.with_out(|out| out.blocked && !out.write_off);
         let deadlines = self
@@ -305,7 +305,12 @@ impl ConnTask {
             .get_or_insert_with(|| Box::new(Deadlines::new()));
         // Read before the deadlines are looked at: a change in between voids what is told.
         let epoch = self.link.epoch();
-        if let Poll::Ready(failure) = deadlines.poll(context, &self.link, epoch, reading, sending) {
+        let acknowledged = || {
+            let waiting = sys::unacknowledged(stream).unwrap_or(0);
+            self.link.bytes_sent().saturating_sub(waiting as u64)
+        };
+        let told = deadlines.poll(context, &self.link, acknowledged, epoch, reading, sending);
+        if let Poll::Ready(failure) = told {
             let (key, failure) = (self.link.key, Box::new(failure));
             self.hub.queue.push(Event::TimedOut {
                 key,
