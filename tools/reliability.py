@@ -39,6 +39,18 @@ FIGURES = [
     "reentrancy",
     "threads",
     "write_callbacks",
+    "close_flushes",
+    "half_close",
+    "write_timeout",
+    "sigpipe",
+    "stuck_lookups",
+    "snapshots",
+    "ping_beside_firehose",
+    "backlog",
+    "cycles",
+    "task_panic",
+    "odd_values",
+    "soak",
 ]
 
 

@@ -146,7 +146,8 @@ class Server:
         for process in self.process.children(recursive=True) if self.process.is_running() else []:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        self.process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self.process.kill()
         self.process.wait()
         self._log.close()
 

@@ -72,7 +72,13 @@ def many(server, connections):
         for raw in links:
             raw.close()
         told = child.reports(connections)
-    yield below(f"{connections:,} firehoses, loop stalled {STALL:g} s: memory", connections, peak.growth / MIB, 76.8, " MiB")
+    yield below(
+        f"{connections:,} firehoses, loop stalled {STALL:g} s: memory",
+        connections,
+        peak.growth / MIB,
+        76.8,
+        " MiB",
+    )
     yield all_of(f"{connections:,} firehoses: ends told", connections, len(told))
 
 

@@ -1,12 +1,20 @@
 """The behaviours on asyncio, and on the loops with its interface: uvloop, rloop."""
 
 import asyncio
+import contextlib
 import importlib
 import os
+import signal
 import time
 import zlib
 
 from wire import behaviour, report
+
+#: How many connections are tried beside stuck lookups.
+CONNECTS = 100
+#: Seconds in which a client's end or reset arrives.
+PATIENCE = 0.01
+tasks: list[asyncio.Task] = []
 
 
 class Echo(asyncio.Protocol):
@@ -113,6 +121,64 @@ class Forker(asyncio.Protocol):
         self.transport.close()
 
 
+class Farewell(asyncio.Protocol):
+    size, pause = 0, 0.0
+
+    def connection_made(self, transport):
+        self.transport = transport
+        if self.pause:
+            transport.pause_reading()
+            loop.call_later(self.pause, self.leave)
+        else:
+            self.leave()
+
+    def leave(self):
+        self.transport.write(bytes(self.size))
+        self.transport.close()
+
+
+class AnswerAtEnd(asyncio.Protocol):
+    size = 0
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def eof_received(self):
+        self.transport.write(bytes(self.size))
+        self.transport.close()
+        return True
+
+
+class Unprotected(asyncio.Protocol):
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def data_received(self, _data):
+        time.sleep(PATIENCE)
+        for size in (1000, 100_000, 100_000):
+            self.transport.write(bytes(size))
+
+    def connection_lost(self, error):
+        report(error=type(error).__name__)
+
+
+class Drain(Echo):
+    def data_received(self, data):
+        if len(data) <= 64:
+            self.transport.write(data)
+
+
+class Blocked(Echo):
+    left = 0.0
+
+    def data_received(self, data):
+        if Blocked.left:
+            report(blocked=True)
+            time.sleep(Blocked.left)
+            Blocked.left = 0
+        super().data_received(data)
+
+
 def echo():
     return Echo
 
@@ -157,7 +223,70 @@ def interrupted(spin):
     return Echo
 
 
-BEHAVIOURS = {f.__name__: f for f in (echo, impatient, sleepy, late, raising, flood, forker, interrupted)}
+def farewell(size, pause):
+    Farewell.size, Farewell.pause = int(size), pause
+    return Farewell
+
+
+def answer_at_end(size):
+    AnswerAtEnd.size = int(size)
+    return AnswerAtEnd
+
+
+def unprotected():
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    return Unprotected
+
+
+def lookups(count):
+    async def connects():
+        times = []
+        await asyncio.sleep(0.5)
+        for _ in range(CONNECTS):
+            begun = time.perf_counter()
+            _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            times.append(time.perf_counter() - begun)
+            writer.close()
+        report(times=times)
+        loop.stop()
+
+    async def lookup(number):
+        with contextlib.suppress(OSError):
+            await asyncio.open_connection(f"stuck{number}.invalid", 80)
+
+    tasks.extend(loop.create_task(lookup(number)) for number in range(int(count)))
+    tasks.append(loop.create_task(connects()))
+    return Echo
+
+
+def drain():
+    return Drain
+
+
+def blocked(seconds):
+    Blocked.left = seconds
+    return Blocked
+
+
+BEHAVIOURS = {
+    f.__name__: f
+    for f in (
+        echo,
+        impatient,
+        sleepy,
+        late,
+        raising,
+        flood,
+        forker,
+        interrupted,
+        farewell,
+        answer_at_end,
+        unprotected,
+        lookups,
+        drain,
+        blocked,
+    )
+}
 
 name, choose, arguments = behaviour(BEHAVIOURS)
 loop = importlib.import_module(name).new_event_loop()

@@ -1,6 +1,10 @@
 """The behaviours on asynctcp."""
 
+import fcntl
 import os
+import signal
+import sys
+import termios
 import time
 import zlib
 
@@ -10,6 +14,10 @@ import asynctcp
 from asynctcp import TcpEof, tcp_server
 
 LOOPBACK = "127.0.0.1"
+#: How many connections are tried beside stuck lookups.
+CONNECTS = 100
+#: Seconds in which a client's end or reset arrives.
+PATIENCE = 0.01
 
 
 def serve(read_cb, event_cb=lambda _condition: None, **keywords):
@@ -121,7 +129,134 @@ def interrupted(spin):
         compute()
 
 
-BEHAVIOURS = {f.__name__: f for f in (echo, impatient, sleepy, late, raising, flood, forker, interrupted)}
+def farewell(size, pause):
+    """Read nothing; after ``pause`` seconds write so many bytes, and close."""
+
+    def leave(socket):
+        socket.write(bytes(int(size)))
+        socket.close()
+
+    def connected(socket):
+        if pause:
+            socket.disable(read=True)
+            asynctcp.delay(lambda: leave(socket), pause)
+        else:
+            leave(socket)
+
+    serve(None, connect_cb=connected)
+
+
+def answer_at_end(size):
+    """Answer with so many bytes when the client has sent its end of stream."""
+
+    def ended(condition):
+        if isinstance(condition, TcpEof):
+            condition.socket.write(bytes(int(size)))
+
+    serve(None, ended)
+
+
+def patient(size, timeout):
+    """Write so many bytes to each connection; tell for how long one took none when it is given up."""
+    last = {}
+
+    def acknowledged(socket):
+        waiting = fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, bytes(4))
+        return socket.bytes_written - int.from_bytes(waiting, sys.byteorder)
+
+    def look():
+        for socket, (count, _) in last.items():
+            if acknowledged(socket) > count:
+                last[socket] = (acknowledged(socket), time.monotonic())
+
+    def connected(socket):
+        socket.write(bytes(int(size)))
+        last[socket] = (-1, 0.0)
+
+    def ended(condition):
+        _, since = last.pop(condition.socket)
+        report(end=type(condition).__name__, seconds=time.monotonic() - since)
+
+    asynctcp.interval(look, 0.003)
+    serve(None, ended, connect_cb=connected, write_timeout=timeout)
+
+
+def unprotected():
+    """With SIGPIPE as the system has it, write to who has said something and gone, and tell the error."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+
+    def read(socket, _data):
+        time.sleep(PATIENCE)
+        # Two pieces are sent by another system call than one.
+        for size in (1000, 100_000, 100_000):
+            socket.write(bytes(size))
+
+    serve(read, lambda condition: report(error=type(condition).__name__), allow_half_open=True)
+
+
+def lookups(count):
+    """Look up so many names that are stuck; meanwhile connect to our own address; tell the times, and end."""
+    times = []
+    server = tcp_server(LOOPBACK, 0, None)
+    report(port=server.address[1])
+
+    def connect():
+        begun = time.perf_counter()
+
+        def connected(socket):
+            times.append(time.perf_counter() - begun)
+            socket.close()
+            if len(times) < CONNECTS:
+                connect()
+            else:
+                report(times=times)
+                asynctcp.exit_event_loop()
+
+        asynctcp.tcp_connect(*server.address[:2], None, connect_cb=connected)
+
+    for number in range(int(count)):
+        asynctcp.tcp_connect(f"stuck{number}.invalid", 80, None, lambda _condition: None)
+    asynctcp.delay(connect, 0.5)
+
+
+def drain():
+    """Drop what comes in large pieces, and send back the rest."""
+    serve(lambda socket, data: None if len(data) > 64 else socket.write(data))
+
+
+def blocked(seconds):
+    """Echo; at the first byte block for so long, and tell when that begins."""
+    left = [seconds]
+
+    def read(socket, data):
+        if left:
+            report(blocked=True)
+            time.sleep(left.pop())
+        socket.write(data)
+
+    serve(read)
+
+
+BEHAVIOURS = {
+    f.__name__: f
+    for f in (
+        echo,
+        impatient,
+        sleepy,
+        late,
+        raising,
+        flood,
+        forker,
+        interrupted,
+        farewell,
+        answer_at_end,
+        patient,
+        unprotected,
+        lookups,
+        drain,
+        blocked,
+    )
+}
 
 _, start, arguments = behaviour(BEHAVIOURS)
 try:
