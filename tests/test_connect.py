@@ -209,9 +209,10 @@ def test_peers_reset_tells_tcp_reset(peers, log):
 
 
 def test_data_before_a_reset_is_told_first(peers, log):
-    run(lambda: peers.link(lambda _ours, raw: (raw.sendall(bytes(100_000)), reset(raw)), log.read, log.event))
+    # Within the first receive window: what the kernel could not send yet is dropped by a reset.
+    run(lambda: peers.link(lambda _ours, raw: (raw.sendall(bytes(30_000)), reset(raw)), log.read, log.event))
     assert log.told[-1] == "TcpReset"
-    assert len(log.joined()) == 100_000
+    assert len(log.joined()) == 30_000
 
 
 def test_end_of_stream_comes_after_all_data_once(peers, log):

@@ -78,6 +78,11 @@ mutate handover.rs "the helper takes over without looking again" \
     's/&& self\.word\.compare_exchange\(seen, (seen & !WHO \| HELPER), Ordering::SeqCst, Ordering::SeqCst\)\.is_ok\(\)/\&\& { self.word.store($1, Ordering::SeqCst); true }/'
 mutate handover.rs "turns are not counted" 's/\+ TURN \+ AWAY/+ AWAY/'
 
+mutate crew.rs "a call during a poll is forgotten" \
+    's/(place\.member\.called\.swap\(false, Ordering::SeqCst\);)(.*?)(if !matches!\(polled)/$2 if let Some(place) = \&self.places[index as usize] { $1 }\n $3/s'
+mutate crew.rs "a call wakes no root" 's/(inner\.called\.push_back\(self\.place\);\s*)inner\.root\.take\(\)/${1}None::<Waker>/'
+mutate crew.rs "a new task wakes no root" 's/(self\.new\.lock\(\)\.push\(task\);)\s*self\.calls\.wake_root\(\);/$1/'
+
 if [ "$tried" -eq 0 ]; then
     echo "no mutation is called '$only'" >&2
     exit 1

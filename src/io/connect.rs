@@ -74,8 +74,7 @@ impl Attempt {
                 // Before the pump hears of it: the link must know its addresses and descriptor by then.
                 let task = ConnTask::new(self.hub.clone(), self.link.clone(), stream, None);
                 self.hub.queue.push(Event::Connected(self.link.key));
-                // Ends by its link's flags, or with the runtime.
-                tokio::spawn(task);
+                self.hub.spawn(task);
             }
         }
     }

@@ -8,12 +8,15 @@
 use super::alarm::Alarm;
 use super::handover::Handover;
 use super::hub::Hub;
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::coop::unconstrained;
 use tokio::time::timeout_at;
 
 /// How long Python may keep the pump before the helper drives: the interpreter's own switch interval. A shorter one
@@ -26,6 +29,9 @@ const CHECK_EVERY: u32 = 64;
 /// Tasks that run before the driver looks for new events. With 1,000 busy connections 61 (the default of Tokio), 256 and
 /// 1,024 cost more CPU for each message than this.
 const TASKS_A_TURN: u32 = 128;
+
+/// Drives that may end without a look for the kernel's events.
+const BLIND_TURNS: u32 = 4;
 
 /// How long the end of a loop waits for the workers of `io_threads`.
 const WORKERS_END: Duration = Duration::from_millis(200);
@@ -75,6 +81,8 @@ pub struct PumpWatch {
     /// [`Watch::looks`] when it was set: while that is the same, it has still to ring.
     looks: u64,
     quiet_turns: u32,
+    /// Drives since the runtime last looked for events.
+    blind_turns: u32,
 }
 
 impl Driver {
@@ -123,21 +131,32 @@ impl Driver {
         if let Some(helper) = &self.helper {
             pump.back(&helper.watch);
         }
-        let queued = std::future::poll_fn(|context| self.hub.poll_drive(context));
-        // With something queued the wait would be over before commands and I/O had their turn, and a thread that posts
-        // without end could keep them from it for ever.
-        let nothing = self.hub.queue.is_empty();
+        let mut look = pump.is_due_for_io(wait);
+        let mut looked = false;
+        let turn = poll_fn(|context| {
+            if std::mem::take(&mut look) {
+                // The runtime looks for events before it polls again.
+                context.waker().wake_by_ref();
+                looked = true;
+                return Poll::Pending;
+            }
+            let queued = self.hub.poll_drive(context);
+            looked |= queued.is_pending();
+            if matches!(wait, Wait::No) {
+                return Poll::Ready(());
+            }
+            queued
+        });
+        // Tokio's budget is one for a task, and here are many.
+        let turn = unconstrained(turn);
         self.runtime.block_on(async {
             match wait {
-                Wait::Forever if nothing => queued.await,
+                Wait::No | Wait::Forever => turn.await,
                 // A deadline that passed is no error: the pump looks at its timers.
-                Wait::Until(deadline) if nothing => drop(timeout_at(deadline.into(), queued).await),
-                Wait::No | Wait::Until(_) | Wait::Forever => {
-                    self.hub.run_commands();
-                    tokio::task::yield_now().await;
-                }
+                Wait::Until(deadline) => drop(timeout_at(deadline.into(), turn).await),
             }
         });
+        pump.drove(looked);
         self.hub.handover.leave();
         if let Some(helper) = &self.helper {
             pump.away(&helper.watch);
@@ -155,6 +174,10 @@ impl Driver {
             // A helper that panicked has ended as well.
             let _ = helper.thread.join();
         }
+        {
+            let _entered = self.runtime.enter();
+            self.hub.dismiss_crew();
+        }
         if let Some(runtime) = Arc::into_inner(self.runtime) {
             if threaded {
                 // Its workers still hold listeners and connections, which are closed when this returns.
@@ -168,6 +191,17 @@ impl Driver {
 }
 
 impl PumpWatch {
+    /// Whether the coming drive must look for the kernel's events before it may end: with enough queued or called for by
+    /// others none ever would.
+    fn is_due_for_io(&self, wait: Wait) -> bool {
+        matches!(wait, Wait::No) || self.blind_turns >= BLIND_TURNS
+    }
+
+    /// `looked`: the runtime looked for events.
+    fn drove(&mut self, looked: bool) {
+        self.blind_turns = if looked { 0 } else { self.blind_turns + 1 };
+    }
+
     fn away(&mut self, watch: &Watch) {
         // SeqCst, here and in `help`: the pump writes its word and then reads `ticking`, the helper the other way
         // round, so at least one of them sees that nobody is looking.
@@ -211,7 +245,8 @@ fn help(hub: &Hub, runtime: &Runtime, watch: &Watch) {
         watch.looks.fetch_add(1, Ordering::SeqCst);
         let now = hub.handover.observe();
         if now == seen && hub.handover.take_over(now) {
-            runtime.block_on(std::future::poll_fn(|context| hub.poll_help(context)));
+            let help = poll_fn(|context| hub.poll_help(context));
+            runtime.block_on(unconstrained(help));
         }
         let turns = Handover::turns_between(seen, now);
         seen = hub.handover.observe();

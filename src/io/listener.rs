@@ -290,8 +290,7 @@ impl Accepting {
             listener: self.listener.key,
             link,
         });
-        // Ends by its link's flags, or with the runtime.
-        tokio::spawn(task);
+        self.hub.spawn(task);
     }
 
     /// True: go on at once. False: wait. An error: accepting is over.

@@ -9,6 +9,7 @@
 //! | `queue.rs`, `arena.rs` | the event queue: one lock, one arena for the bytes |
 //! | `hub.rs` | what all tasks of one loop share: queue, commands, keys, limits |
 //! | `driver.rs`, `handover.rs`, `alarm.rs` | who runs the Tokio runtime, and when |
+//! | `crew.rs` | the connections' tasks, polled by whoever drives |
 //! | `bell.rs` | the descriptor that a foreign loop watches |
 //! | `link.rs`, `outbox.rs`, `token.rs`, `credit.rs` | one connection as seen by the pump and by its task |
 //! | `loan.rs` | memory of Python's objects, lent for large messages |
@@ -23,6 +24,7 @@ pub mod arena;
 pub mod bell;
 pub mod connect;
 pub mod credit;
+pub mod crew;
 mod deadline;
 pub mod driver;
 pub mod failure;

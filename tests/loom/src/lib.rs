@@ -8,6 +8,8 @@ pub mod sync;
 pub mod arena;
 #[path = "../../../src/io/credit.rs"]
 pub mod credit;
+#[path = "../../../src/io/crew.rs"]
+pub mod crew;
 #[path = "../../../src/io/handover.rs"]
 pub mod handover;
 #[path = "../../../src/io/queue.rs"]
