@@ -520,7 +520,7 @@ fn is_held_back(socket: &Bound<'_, Socket>, held: impl FnOnce() -> Held) -> bool
 fn streams_of(socket: &Bound<'_, Socket>) -> Vec<Py<PyAny>> {
     let state = socket.get().state.lock();
     state
-        .streams
+        .streams()
         .iter()
         .map(|stream| stream.clone_ref(socket.py()))
         .collect()

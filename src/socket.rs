@@ -76,7 +76,7 @@ impl Socket {
     pub fn first_stream(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.state
             .lock()
-            .streams
+            .streams()
             .first()
             .map(|stream| stream.clone_ref(py))
     }
@@ -84,7 +84,7 @@ impl Socket {
     /// Begins to connect; errors come to the `event_cb`.
     pub fn connect(slf: &Bound<'_, Self>, host: Host) -> PyResult<()> {
         let socket = slf.get();
-        let local = socket.state.lock().local;
+        let local = socket.state.lock().extras().and_then(|extras| extras.local);
         if !socket.step(Step::Connect) {
             return Err(if socket.is_closed() {
                 condition::socket_closed(slf)
@@ -374,7 +374,7 @@ impl Socket {
 
     /// A stream begins to share the received bytes (if the socket does not drain).
     fn _attach(&self, stream: Py<PyAny>) {
-        self.state.lock().streams.push(stream);
+        self.state.lock().extras_mut().streams.push(stream);
     }
 
     /// A stream holds enough, or has room again.
@@ -586,9 +586,8 @@ impl Socket {
             let mut state = self.state.lock();
             (
                 std::mem::take(&mut state.callbacks),
-                std::mem::take(&mut state.streams),
+                state.take_extras(),
                 state.data.take(),
-                state.os_socket.take(),
             )
         };
         drop(dropped);

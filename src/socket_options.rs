@@ -36,7 +36,7 @@ pub fn want(socket: &Socket, wish: Wish) -> std::io::Result<()> {
     match socket.link.stream() {
         Some(stream) => wish.apply(SockRef::from(&*stream)),
         None => {
-            socket.state.lock().wishes.push(wish);
+            socket.state.lock().extras_mut().wishes.push(wish);
             Ok(())
         }
     }
@@ -44,7 +44,13 @@ pub fn want(socket: &Socket, wish: Wish) -> std::io::Result<()> {
 
 /// The connection is there: applies what was wanted before, in order.
 pub fn grant(socket: &Socket) -> std::io::Result<()> {
-    let wishes = std::mem::take(&mut socket.state.lock().wishes);
+    let wishes = {
+        let mut state = socket.state.lock();
+        if state.extras().is_none() {
+            return Ok(());
+        }
+        std::mem::take(&mut state.extras_mut().wishes)
+    };
     match socket.link.stream() {
         Some(stream) => wishes
             .iter()
@@ -71,8 +77,9 @@ pub fn os_socket(slf: &Bound<'_, Socket>) -> PyResult<Option<Py<PyAny>>> {
     {
         let mut state = socket.state.lock();
         // Another thread may have made one, or closed the socket, while Python ran.
-        if state.os_socket.is_none() && !socket.is_closed() {
-            state.os_socket = Some(ours.clone_ref(py));
+        let extras = state.extras_mut();
+        if extras.os_socket.is_none() && !socket.is_closed() {
+            extras.os_socket = Some(ours.clone_ref(py));
             return Ok(Some(ours));
         }
     }
@@ -82,7 +89,8 @@ pub fn os_socket(slf: &Bound<'_, Socket>) -> PyResult<Option<Py<PyAny>>> {
 
 fn made(socket: &Socket, py: Python<'_>) -> Option<Py<PyAny>> {
     let state = socket.state.lock();
-    state.os_socket.as_ref().map(|ours| ours.clone_ref(py))
+    let ours = state.extras()?.os_socket.as_ref()?;
+    Some(ours.clone_ref(py))
 }
 
 /// Closes it with the socket.

@@ -58,15 +58,21 @@ pub(crate) struct State {
     pub(crate) callbacks: Callbacks,
     pub(crate) reading: bool,
     pub(crate) half_open: bool,
-    /// The own address to connect from.
-    pub(crate) local: Option<SocketAddr>,
     pub(crate) held: VecDeque<Held>,
-    /// Streams over it; the first is `socket.stream`.
-    pub(crate) streams: Vec<Py<PyAny>>,
     /// Received bytes go to the streams (`dont_drain_read_buffer`).
     pub(crate) keeps: bool,
     /// Anything of the app's.
     pub(crate) data: Option<Py<PyAny>>,
+    extras: Option<Box<Extras>>,
+}
+
+/// What few sockets have, so that the many others pay for a pointer only.
+#[derive(Default)]
+pub(crate) struct Extras {
+    /// The own address to connect from.
+    pub(crate) local: Option<SocketAddr>,
+    /// Streams over it; the first is `socket.stream`.
+    pub(crate) streams: Vec<Py<PyAny>>,
     /// Options to be set once connected.
     pub(crate) wishes: Vec<Wish>,
     /// `socket.c`, once it was asked for.
@@ -81,24 +87,49 @@ impl State {
             callbacks,
             reading: true,
             half_open: manners.half_open,
-            local: manners.local,
             held: VecDeque::new(),
-            streams: Vec::new(),
             keeps: manners.keeps(),
             data: None,
-            wishes: Vec::new(),
-            os_socket: None,
+            extras: manners.local.map(|local| {
+                Box::new(Extras {
+                    local: Some(local),
+                    ..Extras::default()
+                })
+            }),
         }
+    }
+
+    /// What few sockets have, if this one has any of it.
+    pub(crate) fn extras(&self) -> Option<&Extras> {
+        self.extras.as_deref()
+    }
+
+    /// To be added to.
+    pub(crate) fn extras_mut(&mut self) -> &mut Extras {
+        self.extras.get_or_insert_default()
+    }
+
+    /// To be dropped outside of the lock.
+    pub(crate) fn take_extras(&mut self) -> Option<Box<Extras>> {
+        self.extras.take()
+    }
+
+    /// The streams over it.
+    pub(crate) fn streams(&self) -> &[Py<PyAny>] {
+        self.extras().map_or(&[], |extras| &extras.streams)
     }
 
     /// For Python's garbage collector.
     pub(crate) fn visit(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         self.callbacks.visit(visit)?;
-        self.streams
+        self.streams()
             .iter()
             .try_for_each(|stream| visit.call(stream))?;
         visit.call(&self.data)?;
-        visit.call(&self.os_socket)
+        match self.extras() {
+            Some(extras) => visit.call(&extras.os_socket),
+            None => Ok(()),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::sync::Mutex;
 use super::sys;
 use super::token::SendToken;
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
@@ -67,6 +67,30 @@ pub enum Flush {
     Failed,
 }
 
+/// Peer's and own address.
+#[derive(Debug)]
+enum Ends {
+    V4(SocketAddrV4, SocketAddrV4),
+    /// Much longer, so that most connections need not pay for it.
+    Other(Box<(SocketAddr, SocketAddr)>),
+}
+
+impl Ends {
+    fn new(peer: SocketAddr, own: SocketAddr) -> Self {
+        match (peer, own) {
+            (SocketAddr::V4(peer), SocketAddr::V4(own)) => Self::V4(peer, own),
+            ends => Self::Other(Box::new(ends)),
+        }
+    }
+
+    fn get(&self) -> (SocketAddr, SocketAddr) {
+        match self {
+            Self::V4(peer, own) => ((*peer).into(), (*own).into()),
+            Self::Other(ends) => **ends,
+        }
+    }
+}
+
 /// See the module's page.
 #[derive(Debug)]
 pub struct Link {
@@ -80,10 +104,10 @@ pub struct Link {
     out: Mutex<Outbox>,
     /// The task that minds this connection; set by the task itself. Leaf lock.
     task: Mutex<Option<Waker>>,
-    /// Set before [`TIMED`]. Leaf lock.
-    timeouts: Mutex<Timeouts>,
-    /// Peer and own address, once connected.
-    addresses: OnceLock<(SocketAddr, SocketAddr)>,
+    /// Set before [`TIMED`]; None: no timeouts. Leaf lock.
+    timeouts: Mutex<Option<Box<Timeouts>>>,
+    /// Once connected.
+    ends: OnceLock<Ends>,
     /// The first error of a failed send, for the task to tell. Leaf lock.
     send_error: Mutex<Option<io::Error>>,
     received: AtomicU64,
@@ -106,8 +130,8 @@ impl Link {
             control: AtomicU32::new(0),
             out: Mutex::new(Outbox::default()),
             task: Mutex::new(None),
-            timeouts: Mutex::new(Timeouts::default()),
-            addresses: OnceLock::new(),
+            timeouts: Mutex::new(None),
+            ends: OnceLock::new(),
             send_error: Mutex::new(None),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
@@ -122,7 +146,7 @@ impl Link {
     /// The connection exists from now on. The caller holds the token as the link's maker and gives it back here.
     pub(crate) fn attach(&self, stream: Arc<TcpStream>) {
         if let (Ok(peer), Ok(own)) = (stream.peer_addr(), stream.local_addr()) {
-            let _ = self.addresses.set((plain(peer), plain(own)));
+            let _ = self.ends.set(Ends::new(plain(peer), plain(own)));
         }
         let mut out = self.out.lock();
         out.stream = Some(stream);
@@ -132,7 +156,7 @@ impl Link {
 
     /// Peer and own address.
     pub fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
-        self.addresses.get().copied()
+        self.ends.get().map(Ends::get)
     }
 
     /// The connection's stream while it is open.
@@ -228,8 +252,8 @@ impl Link {
     }
 
     fn set_timeouts(&self, timeouts: Timeouts) {
-        *self.timeouts.lock() = timeouts;
         let timed = timeouts.read.is_some() || timeouts.write.is_some();
+        *self.timeouts.lock() = timed.then(|| Box::new(timeouts));
         if timed {
             self.control.fetch_or(TIMED, Ordering::AcqRel);
         } else {
@@ -239,7 +263,7 @@ impl Link {
 
     /// The timeouts as they are.
     pub fn timeouts(&self) -> Timeouts {
-        *self.timeouts.lock()
+        self.timeouts.lock().as_deref().copied().unwrap_or_default()
     }
 
     /// Stages `bytes` for the next flush.
@@ -284,7 +308,7 @@ impl Link {
 
     /// Limits for [`Outbox::became_full`]; None: none.
     pub fn set_marks(&self, marks: Option<Marks>) {
-        self.out.lock().marks = marks;
+        self.out.lock().marks = marks.map(Box::new);
     }
 
     /// Whether the pump wants to know when all was flushed.

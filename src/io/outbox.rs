@@ -36,7 +36,9 @@ impl Deref for Segment {
 /// A queue of bytes.
 #[derive(Debug, Default)]
 pub struct Segments {
-    whole: VecDeque<Segment>,
+    /// Ahead of the tail. An idle connection pays for a pointer only.
+    #[allow(clippy::box_collection)]
+    whole: Option<Box<VecDeque<Segment>>>,
     tail: Vec<u8>,
     /// Bytes of the first segment that are gone already.
     gone: usize,
@@ -67,14 +69,18 @@ impl Segments {
     pub fn push_loan(&mut self, loan: Loan) {
         self.end_tail();
         self.len += loan.bytes().len();
-        self.whole.push_back(Segment::Lent(loan));
+        self.whole().push_back(Segment::Lent(loan));
     }
 
     fn end_tail(&mut self) {
         if !self.tail.is_empty() {
             let tail = std::mem::take(&mut self.tail);
-            self.whole.push_back(Segment::Own(tail));
+            self.whole().push_back(Segment::Own(tail));
         }
+    }
+
+    fn whole(&mut self) -> &mut VecDeque<Segment> {
+        self.whole.get_or_insert_default()
     }
 
     /// Puts `newer` behind.
@@ -84,7 +90,9 @@ impl Segments {
             return;
         }
         self.end_tail();
-        self.whole.extend(newer.whole);
+        if let Some(whole) = newer.whole {
+            self.whole().extend(*whole);
+        }
         self.tail = newer.tail;
         self.len += newer.len;
     }
@@ -94,7 +102,8 @@ impl Segments {
         let mut used = 0;
         let mut bytes = 0;
         let mut skip = self.gone;
-        let whole = self.whole.iter().map(Segment::deref);
+        let whole = self.whole.iter().flat_map(|whole| whole.iter());
+        let whole = whole.map(Segment::deref);
         for segment in whole.chain(std::iter::once(self.tail.as_slice())) {
             if used == VECTORS || segment.is_empty() {
                 break;
@@ -112,12 +121,15 @@ impl Segments {
     pub fn advance(&mut self, count: usize) {
         self.len -= count;
         let mut gone = self.gone + count;
-        while let Some(first) = self.whole.front() {
-            if gone < first.len() {
-                break;
+        while let Some(whole) = &mut self.whole {
+            match whole.front() {
+                Some(first) if gone < first.len() => break,
+                Some(first) => {
+                    gone -= first.len();
+                    whole.pop_front();
+                }
+                None => self.whole = None,
             }
-            gone -= first.len();
-            self.whole.pop_front();
         }
         if self.len == 0 {
             self.tail.clear();
@@ -168,7 +180,7 @@ pub struct Outbox {
     /// Half close.
     pub fin: Fin,
     /// The app's limits.
-    pub marks: Option<Marks>,
+    pub marks: Option<Box<Marks>>,
     /// `BufferFull` was told and `Drained` not yet.
     pub full: bool,
 }
@@ -212,6 +224,7 @@ impl Outbox {
     pub fn became_full(&mut self) -> bool {
         let now = self
             .marks
+            .as_ref()
             .is_some_and(|marks| !self.full && self.size() > marks.high);
         self.full |= now;
         now
@@ -219,7 +232,11 @@ impl Outbox {
 
     /// True once when a full buffer fell to the low mark.
     pub fn became_drained(&mut self) -> bool {
-        let now = self.full && self.marks.is_none_or(|marks| self.size() <= marks.low);
+        let now = self.full
+            && self
+                .marks
+                .as_ref()
+                .is_none_or(|marks| self.size() <= marks.low);
         self.full &= !now;
         now
     }
@@ -339,7 +356,7 @@ mod tests {
     #[test]
     fn full_and_drained_alternate() {
         let mut out = Outbox {
-            marks: Some(Marks { high: 10, low: 4 }),
+            marks: Some(Box::new(Marks { high: 10, low: 4 })),
             ..Outbox::default()
         };
         out.staged.push(&[0; 10]);
