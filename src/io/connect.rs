@@ -72,7 +72,8 @@ impl Attempt {
             Ok(stream) => {
                 self.established = true;
                 // Before the pump hears of it: the link must know its addresses and descriptor by then.
-                let task = ConnTask::new(self.hub.clone(), self.link.clone(), stream, None);
+                let (hub, link) = (self.hub.clone(), self.link.clone());
+                let task = ConnTask::new(hub, link, stream, None, None);
                 self.hub.queue.push(Event::Connected(self.link.key));
                 self.hub.spawn(task);
             }

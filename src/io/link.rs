@@ -144,8 +144,9 @@ impl Link {
     }
 
     /// The connection exists from now on. The caller holds the token as the link's maker and gives it back here.
-    pub(crate) fn attach(&self, stream: Arc<TcpStream>) {
-        if let (Ok(peer), Ok(own)) = (stream.peer_addr(), stream.local_addr()) {
+    pub(crate) fn attach(&self, stream: Arc<TcpStream>, ends: Option<(SocketAddr, SocketAddr)>) {
+        let asked = || Some((stream.peer_addr().ok()?, stream.local_addr().ok()?));
+        if let Some((peer, own)) = ends.or_else(asked) {
             let _ = self.ends.set(Ends::new(plain(peer), plain(own)));
         }
         let mut out = self.out.lock();

@@ -237,7 +237,9 @@ async fn accept_all(
     match TcpListener::from_std(socket) {
         Ok(socket) => {
             let key = listener.key;
+            let own = socket.local_addr().ok();
             let accepting = Accepting {
+                own: own.filter(|own| !own.ip().is_unspecified()),
                 hub: hub.clone(),
                 listener,
                 socket,
@@ -263,6 +265,8 @@ struct Accepting {
     hub: Arc<Hub>,
     listener: Arc<Listener>,
     socket: TcpListener,
+    /// The own address of each connection, unless the server listens on any.
+    own: Option<SocketAddr>,
     /// Waiting for descriptors or memory.
     pause: Option<Pin<Box<Sleep>>>,
     paused: Duration,
@@ -273,7 +277,7 @@ struct Accepting {
 }
 
 impl Accepting {
-    fn welcome(&self, stream: TcpStream) {
+    fn welcome(&self, stream: TcpStream, peer: SocketAddr) {
         let link = Link::connecting(self.hub.new_key(), self.listener.options.timeouts);
         self.hub.came();
         self.listener.open.fetch_add(1, Ordering::SeqCst);
@@ -284,6 +288,7 @@ impl Accepting {
             self.hub.clone(),
             link.clone(),
             stream,
+            self.own.map(|own| (peer, own)),
             Some(self.listener.clone()),
         );
         self.hub.queue.push(Event::Accepted {
@@ -359,10 +364,10 @@ impl Future for Accepting {
                 return Poll::Pending;
             };
             match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     accepting.paused = FIRST_PAUSE;
                     accepting.skipped = 0;
-                    accepting.welcome(stream);
+                    accepting.welcome(stream, peer);
                 }
                 Err(_) if accepting.listener.closed.load(Ordering::SeqCst) => {
                     return Poll::Ready(Ok(()));
@@ -409,6 +414,7 @@ mod tests {
         Accepting {
             hub,
             listener,
+            own: None,
             socket: accepting,
             pause: None,
             paused: FIRST_PAUSE,

@@ -15,6 +15,7 @@ use super::{Event, Failure};
 use crate::io::deadline::Deadlines;
 use std::cell::RefCell;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -56,15 +57,17 @@ pub(crate) struct ConnTask {
 }
 
 impl ConnTask {
-    /// For an established connection, which `link` learns here. The caller has counted it by [`Hub::came`].
+    /// For an established connection, which `link` learns here. The caller has counted it by [`Hub::came`]. `ends`: peer's
+    /// and own address, where the caller knows them.
     pub(crate) fn new(
         hub: Arc<Hub>,
         link: Arc<Link>,
         stream: TcpStream,
+        ends: Option<(SocketAddr, SocketAddr)>,
         listener: Option<Arc<Listener>>,
     ) -> Self {
         let stream = Arc::new(stream);
-        link.attach(stream.clone());
+        link.attach(stream.clone(), ends);
         Self {
             hub,
             link,
@@ -328,6 +331,10 @@ impl ConnTask {
         }
         if self.link.with_out(|out| out.dead) {
             sys::reset(stream);
+            return Poll::Ready(());
+        }
+        if self.eof && self.link.nothing_to_send() {
+            // All was read, so closing resets nothing, and the kernel sends what it has.
             return Poll::Ready(());
         }
         let limit = self.link.timeouts().write;
