@@ -4,10 +4,12 @@
 //! from taking bytes for many seconds. So what the peer acknowledges counts as well, and is looked for a few times in
 //! each write timeout.
 //!
-//! Traffic only stores the time. The timer is set for the earliest deadline, and when it comes the deadline is
-//! computed anew: a busy connection re-arms it once a timeout, not once a message.
+//! Traffic only stores the time of the turn. The timer is set for the earliest deadline, and when it comes the deadline
+//! is computed anew: a busy connection re-arms it once a timeout, not once a message, and looks at nothing else as long
+//! as nothing changes.
 
 use super::Failure;
+use super::hub::Hub;
 use super::link::{Link, Timeouts};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -19,15 +21,26 @@ const LOOKS: u32 = 32;
 /// However long the timeout is; some are too long to be added to a time.
 const RAREST_LOOK: Duration = Duration::from_secs(60);
 
+/// What a connection waits for, and the epoch in which it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Awaited {
+    pub(crate) epoch: u32,
+    pub(crate) reading: bool,
+    pub(crate) sending: bool,
+}
+
 /// Boxed in the task of a connection that has a timeout.
 pub(crate) struct Deadlines {
     received: Instant,
     sent: Instant,
+    /// When bytes came in and went out since, as [`Hub::now`] says it; 0: none did.
+    receipt: u64,
+    dispatch: u64,
     /// Bytes that the peer had acknowledged at the last look, and when the next is due.
     acknowledged: u64,
     next_look: Instant,
-    reading: bool,
-    sending: bool,
+    /// As of the last poll; None: a timeout was told, or there was none.
+    awaited: Option<Awaited>,
     timeouts: Timeouts,
     /// The epoch in which a timeout was told: nothing more is told in it.
     told: Option<u32>,
@@ -40,10 +53,11 @@ impl Deadlines {
         Self {
             received: now,
             sent: now,
+            receipt: 0,
+            dispatch: 0,
             acknowledged: 0,
             next_look: now,
-            reading: false,
-            sending: false,
+            awaited: None,
             timeouts: Timeouts::default(),
             told: None,
             timer: None,
@@ -51,51 +65,62 @@ impl Deadlines {
     }
 
     /// Bytes came in.
-    pub(crate) fn received(&mut self) {
-        self.received = Instant::now();
+    pub(crate) fn received(&mut self, now: u64) {
+        self.receipt = now;
     }
 
     /// The kernel took bytes.
-    pub(crate) fn sent(&mut self) {
-        self.sent = Instant::now();
+    pub(crate) fn sent(&mut self, now: u64) {
+        self.dispatch = now;
     }
 
-    /// Ready once an epoch when a timeout passed. `reading` and `sending`: whether each is being waited for; one that
-    /// was not starts afresh, as both do in a new epoch. `acknowledged`: the bytes that the peer has acknowledged by now.
+    /// Whether there is a write timeout, as far as the deadlines know in this epoch.
+    pub(crate) fn may_mind_sending(&self, epoch: u32) -> bool {
+        self.timeouts.write.is_some() || self.awaited.is_none_or(|awaited| awaited.epoch != epoch)
+    }
+
+    /// Nothing has changed since the last poll, and no deadline has come.
+    fn is_quiet(&self, awaited: Awaited) -> bool {
+        self.awaited == Some(awaited)
+            && self.timer.as_ref().is_some_and(|timer| !timer.is_elapsed())
+    }
+
+    /// Ready once an epoch when a timeout passed. What was not awaited before starts afresh, as all does in a new epoch.
+    /// `acknowledged`: the bytes that the peer has acknowledged by now.
     pub(crate) fn poll(
         &mut self,
         context: &mut Context<'_>,
+        hub: &Hub,
         link: &Link,
         acknowledged: impl FnOnce() -> u64,
-        epoch: u32,
-        reading: bool,
-        sending: bool,
+        awaited: Awaited,
     ) -> Poll<Failure> {
-        if self.told == Some(epoch) {
+        if self.told == Some(awaited.epoch) || self.is_quiet(awaited) {
             return Poll::Pending;
         }
+        self.note_traffic(hub);
         if self.told.take().is_some() {
-            (self.reading, self.sending) = (false, false);
+            self.awaited = None;
         }
         let timeouts = link.timeouts();
-        self.start_afresh(timeouts, reading, sending);
+        self.start_afresh(timeouts, awaited);
         let read = timeouts
             .read
-            .filter(|_| reading)
+            .filter(|_| awaited.reading)
             .and_then(|limit| self.received.checked_add(limit));
         let now = Instant::now();
-        let write = timeouts.write.filter(|_| sending);
+        let write = timeouts.write.filter(|_| awaited.sending);
         if let Some(limit) = write.filter(|_| self.next_look <= now) {
             self.look(acknowledged(), now, limit);
         }
         let next_look = write.map(|_| self.next_look);
         let write = write.and_then(|limit| self.sent.checked_add(limit));
         if read.is_some_and(|deadline| deadline <= now) {
-            self.told = Some(epoch);
+            self.told = Some(awaited.epoch);
             return Poll::Ready(Failure::Timeout("read timeout: nothing was received"));
         }
         if write.is_some_and(|deadline| deadline <= now) {
-            self.told = Some(epoch);
+            self.told = Some(awaited.epoch);
             return Poll::Ready(Failure::Stalled("write timeout: the peer took nothing"));
         }
         if let Some(deadline) = read.into_iter().chain(write).chain(next_look).min() {
@@ -104,15 +129,27 @@ impl Deadlines {
         Poll::Pending
     }
 
-    fn start_afresh(&mut self, timeouts: Timeouts, reading: bool, sending: bool) {
+    fn note_traffic(&mut self, hub: &Hub) {
+        let latest = |before: Instant, since: u64| match since {
+            0 => before,
+            since => before.max(hub.instant(since)),
+        };
+        self.received = latest(self.received, std::mem::take(&mut self.receipt));
+        self.sent = latest(self.sent, std::mem::take(&mut self.dispatch));
+    }
+
+    fn start_afresh(&mut self, timeouts: Timeouts, awaited: Awaited) {
         let now = Instant::now();
-        if reading && (!self.reading || timeouts.read != self.timeouts.read) {
+        let (reading, sending) = self
+            .awaited
+            .map_or((false, false), |before| (before.reading, before.sending));
+        if awaited.reading && (!reading || timeouts.read != self.timeouts.read) {
             self.received = now;
         }
-        if sending && (!self.sending || timeouts.write != self.timeouts.write) {
+        if awaited.sending && (!sending || timeouts.write != self.timeouts.write) {
             (self.sent, self.next_look) = (now, now);
         }
-        (self.reading, self.sending, self.timeouts) = (reading, sending, timeouts);
+        (self.awaited, self.timeouts) = (Some(awaited), timeouts);
     }
 
     fn look(&mut self, acknowledged: u64, now: Instant, limit: Duration) {

@@ -10,8 +10,10 @@ use super::task::ConnTask;
 use super::{Event, Failure};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Names a connection, an attempt or a listener: an index into the pump's table and a generation, so that an event
 /// of one that is gone never reaches the next in its place.
@@ -70,6 +72,7 @@ pub struct Hub {
     pub returns: Arc<Returns>,
     /// Set when commands may run at once: a runtime with threads of its own drives itself.
     runtime: Mutex<Option<tokio::runtime::Handle>>,
+    threaded: AtomicBool,
     /// Towards whoever drives. Leaf lock.
     commands: Mutex<Vec<Command>>,
     /// Leaf lock.
@@ -84,6 +87,27 @@ pub struct Hub {
     /// Names being looked up.
     lookups: AtomicUsize,
     ended: AtomicBool,
+    clock: Clock,
+}
+
+/// The time of the turn, so that a busy connection with a timeout reads no clock.
+struct Clock {
+    began: Instant,
+    /// Nanoseconds since then.
+    turn: AtomicU64,
+    kept: AtomicBool,
+}
+
+impl Clock {
+    fn tick(&self) {
+        if self.kept.load(Ordering::Relaxed) {
+            self.turn.store(self.look(), Ordering::Relaxed);
+        }
+    }
+
+    fn look(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
 }
 
 impl Hub {
@@ -97,6 +121,7 @@ impl Hub {
             rooms: Rooms::default(),
             returns: Arc::default(),
             runtime: Mutex::new(None),
+            threaded: AtomicBool::new(false),
             commands: Mutex::new(Vec::new()),
             keys: Mutex::new(Keys::default()),
             unread: AtomicUsize::new(0),
@@ -105,12 +130,18 @@ impl Hub {
             alive: AtomicUsize::new(0),
             lookups: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
+            clock: Clock {
+                began: Instant::now(),
+                turn: AtomicU64::new(0),
+                kept: AtomicBool::new(false),
+            },
         })
     }
 
     /// From now on commands run at once on `runtime`, whose own threads drive it.
     pub fn run_commands_on(&self, runtime: tokio::runtime::Handle) {
         *self.runtime.lock() = Some(runtime);
+        self.threaded.store(true, Ordering::Relaxed);
     }
 
     /// Leaves a command for whoever drives. Any thread.
@@ -144,8 +175,7 @@ impl Hub {
 
     /// Starts a connection's task. It ends by its link's flags, or with the runtime.
     pub(crate) fn spawn(&self, task: ConnTask) {
-        let threaded = self.runtime.lock().is_some();
-        if threaded {
+        if self.threaded.load(Ordering::Relaxed) {
             drop(tokio::spawn(task));
         } else {
             self.crew.add(task);
@@ -154,6 +184,7 @@ impl Hub {
 
     /// The pump's root future: drives until something is queued.
     pub fn poll_drive(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.clock.tick();
         self.run_commands();
         self.crew.poll(context, BATCH);
         self.queue.poll_ready(context)
@@ -164,9 +195,32 @@ impl Hub {
         if self.handover.poll_recalled(context).is_ready() {
             return Poll::Ready(());
         }
+        self.clock.tick();
         self.run_commands();
         self.crew.poll(context, BATCH);
         Poll::Pending
+    }
+
+    /// From now on each turn takes its time.
+    pub(crate) fn keep_time(&self) {
+        if !self.clock.kept.swap(true, Ordering::Relaxed) {
+            self.clock.tick();
+        }
+    }
+
+    /// The time when the turn began (of a runtime with threads of its own, which has no turns: the time), in nanoseconds
+    /// for [`Hub::instant`].
+    pub(crate) fn now(&self) -> u64 {
+        if self.threaded.load(Ordering::Relaxed) {
+            self.clock.look()
+        } else {
+            self.clock.turn.load(Ordering::Relaxed)
+        }
+    }
+
+    /// What [`Hub::now`] said.
+    pub(crate) fn instant(&self, nanoseconds: u64) -> Instant {
+        self.clock.began + Duration::from_nanos(nanoseconds)
     }
 
     /// The loop has ended: drops the connections. In the runtime's context.

@@ -12,7 +12,7 @@ use super::loan::{LARGE, Room};
 use super::outbox::{Outbox, Segments};
 use super::sys;
 use super::{Event, Failure};
-use crate::io::deadline::Deadlines;
+use crate::io::deadline::{Awaited, Deadlines};
 use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
@@ -146,7 +146,7 @@ impl ConnTask {
             self.hub.queue.push(Event::Drained(self.link.key));
         }
         if let Some(deadlines) = &mut self.deadlines {
-            deadlines.sent();
+            deadlines.sent(self.hub.now());
         }
     }
 
@@ -273,7 +273,7 @@ impl ConnTask {
         self.link.count_received(count);
         self.hub.received(&self.link, count);
         if let Some(deadlines) = &mut self.deadlines {
-            deadlines.received();
+            deadlines.received(self.hub.now());
         }
     }
 
@@ -302,17 +302,24 @@ impl ConnTask {
 
     fn poll_deadlines(&mut self, stream: &TcpStream, context: &mut Context<'_>) {
         let reading = !self.eof && self.link.control() & NOT_READING == 0 && !self.held_up;
-        let sending = self.link.with_out(|out| out.blocked && !out.write_off);
-        let deadlines = self
-            .deadlines
-            .get_or_insert_with(|| Box::new(Deadlines::new()));
         // Read before the deadlines are looked at: a change in between voids what is told.
         let epoch = self.link.epoch();
+        let deadlines = self.deadlines.get_or_insert_with(|| {
+            self.hub.keep_time();
+            Box::new(Deadlines::new())
+        });
+        let sending = deadlines.may_mind_sending(epoch)
+            && self.link.with_out(|out| out.blocked && !out.write_off);
         let acknowledged = || {
             let waiting = sys::unacknowledged(stream).unwrap_or(0);
             self.link.bytes_sent().saturating_sub(waiting as u64)
         };
-        let told = deadlines.poll(context, &self.link, acknowledged, epoch, reading, sending);
+        let awaited = Awaited {
+            epoch,
+            reading,
+            sending,
+        };
+        let told = deadlines.poll(context, &self.hub, &self.link, acknowledged, awaited);
         if let Poll::Ready(failure) = told {
             let (key, failure) = (self.link.key, Box::new(failure));
             self.hub.queue.push(Event::TimedOut {
