@@ -231,6 +231,20 @@ impl LoopCore {
         self.core.life() == Life::Ended
     }
 
+    /// Looks for events again and again for `seconds` before it sleeps: latency is paid for with CPU time.
+    ///
+    /// Args:
+    ///     seconds: int or float, 0.00005 for one; 0 or None: sleeps at once (the default).
+    ///
+    /// For programs that have a core to spare for each loop; a loop that a foreign loop pumps does not wait and so takes no
+    /// notice. Raises `TypeError`, `ValueError`. Callable from any thread.
+    fn set_busy_poll(&self, seconds: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        self.core
+            .hub
+            .set_busy_poll(args::delay("seconds", seconds)?);
+        Ok(())
+    }
+
     /// Figures of this loop; see `asynctcp.stats`.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let (servers, incoming, outgoing) = self.core.census();

@@ -133,6 +133,7 @@ impl Driver {
         }
         let mut look = pump.is_due_for_io(wait);
         let mut looked = false;
+        let spin_until = self.hub.busy_poll().map(|spin| Instant::now() + spin);
         let turn = poll_fn(|context| {
             if std::mem::take(&mut look) {
                 // The runtime looks for events before it polls again.
@@ -144,6 +145,10 @@ impl Driver {
             looked |= queued.is_pending();
             if matches!(wait, Wait::No) {
                 return Poll::Ready(());
+            }
+            if queued.is_pending() && spin_until.is_some_and(|until| Instant::now() < until) {
+                // The runtime looks for events, without waiting for them, before it polls again.
+                context.waker().wake_by_ref();
             }
             queued
         });

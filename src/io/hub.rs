@@ -88,6 +88,8 @@ pub struct Hub {
     lookups: AtomicUsize,
     ended: AtomicBool,
     clock: Clock,
+    /// See [`Hub::busy_poll`]; nanoseconds.
+    spin: AtomicU64,
 }
 
 /// The time of the turn, so that a busy connection with a timeout reads no clock.
@@ -135,6 +137,7 @@ impl Hub {
                 turn: AtomicU64::new(0),
                 kept: AtomicBool::new(false),
             },
+            spin: AtomicU64::new(0),
         })
     }
 
@@ -199,6 +202,20 @@ impl Hub {
         self.run_commands();
         self.crew.poll(context, BATCH);
         Poll::Pending
+    }
+
+    /// How long the pump looks for events again and again before it sleeps; None: not at all.
+    pub fn busy_poll(&self) -> Option<Duration> {
+        match self.spin.load(Ordering::Relaxed) {
+            0 => None,
+            nanoseconds => Some(Duration::from_nanos(nanoseconds)),
+        }
+    }
+
+    /// See [`Hub::busy_poll`].
+    pub fn set_busy_poll(&self, spin: Duration) {
+        let nanoseconds = u64::try_from(spin.as_nanos()).unwrap_or(u64::MAX);
+        self.spin.store(nanoseconds, Ordering::Relaxed);
     }
 
     /// From now on each turn takes its time.
