@@ -11,6 +11,8 @@ mod dispatch;
 mod event_loop;
 mod foreign;
 mod functions;
+#[cfg(feature = "fault-injection")]
+mod injection;
 pub mod io;
 mod lender;
 mod life;
@@ -34,6 +36,9 @@ mod _core {
         init_tcp_socket, remove_interval, set_socket_timeouts, socket_c, socket_closed_p,
         socket_data, tcp_connect, write_socket_data,
     };
+    #[cfg(feature = "fault-injection")]
+    #[pymodule_export]
+    use crate::injection::_inject;
     #[pymodule_export]
     use crate::lookup::{dns_lookup, reverse_dns_lookup};
     #[pymodule_export]

@@ -48,7 +48,7 @@ FIGURES = [
     "ping_beside_firehose",
     "backlog",
     "cycles",
-    "task_panic",
+    "injected_faults",
     "odd_values",
     "soak",
 ]

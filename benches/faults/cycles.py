@@ -21,7 +21,7 @@ class Session:
         self.kind = kind
         self.listener = listener
         self.socket = asynctcp.init_tcp_socket(
-            self.read, self.event, connect_cb=lambda ours: self.connected(ours), write_cb=self.written
+            self.read, self.event, connect_cb=self.connected, write_cb=self.written
         )
         self.socket.data = self
         if kind != "never connected":

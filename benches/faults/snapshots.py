@@ -1,7 +1,7 @@
 """What is sent is what was written, although the buffer changes right after the call.
 
-bytearrays, arrays and views of them, written before there is a connection, while the peer does not read (so most
-waits in our process), and while it does.
+bytearrays, arrays and views of them, written before there is a connection, while the peer does not read (so
+that most waits in our process), and while it does.
 """
 
 import array

@@ -224,6 +224,23 @@ def drain():
     serve(lambda socket, data: None if len(data) > 64 else socket.write(data))
 
 
+def panicking(odds):
+    """Echo, while so many of 10,000 receives panic, until a client says calm. Tell what becomes of connections."""
+    from asynctcp import _core
+
+    def read(socket, data):
+        if data == b"calm":
+            _core._inject()
+        socket.write(data)
+
+    def ended(condition):
+        if not isinstance(condition, TcpEof):
+            report(error=type(condition).__name__, peer=condition.socket.peername[1])
+
+    serve(read, ended)
+    _core._inject(panic=int(odds))
+
+
 def blocked(seconds):
     """Echo; at the first byte block for so long, and tell when that begins."""
     left = [seconds]
@@ -255,6 +272,7 @@ BEHAVIOURS = {
         lookups,
         drain,
         blocked,
+        panicking,
     )
 }
 
