@@ -251,3 +251,25 @@ def test_tcp_send_warns_in_the_callers_name():
         assert warned[0].filename == __file__
 
     asynctcp.start_event_loop(start)
+
+
+@pytest.mark.parametrize("call", ["read", "readline", "peek"])
+@pytest.mark.parametrize("bound", [1.5, "1", float("nan")], ids=str)
+def test_bound_that_is_no_whole_number_is_refused_and_takes_nothing(call, bound):
+    stream = talk(b"kept", ignore, stream=True)
+    with pytest.raises(TypeError):
+        getattr(stream, call)(bound)
+    assert stream.read() == b"kept"
+
+
+def test_readinto_of_a_read_only_buffer_is_refused_and_takes_nothing():
+    stream = talk(b"kept", ignore, stream=True)
+    with pytest.raises(TypeError, match="writable"):
+        stream.readinto(bytes(10))
+    assert stream.read() == b"kept"
+
+
+@pytest.mark.parametrize("wrong", [None, 1, "socket", object()])
+def test_stream_over_something_else_is_refused(wrong):
+    with pytest.raises(TypeError, match="socket"):
+        asynctcp.AsyncIOStream(wrong)

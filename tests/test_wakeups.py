@@ -164,3 +164,14 @@ def test_decorated_names_become_timers():
 
     run(start)
     assert sorted(ran) == ["often", "often", "often", "once"]
+
+
+@pytest.mark.parametrize("call", [asynctcp.trigger_notifier, asynctcp.free_notifier])
+def test_something_else_than_a_notifier_is_refused(call):
+    with pytest.raises(TypeError, match="notifier"):
+        call("not a notifier")
+
+
+def test_notifier_of_something_else_than_a_loop_is_refused():
+    with pytest.raises(TypeError, match="loop"):
+        asynctcp.Notifier("not a loop", print, None)

@@ -19,6 +19,8 @@ class Notifier:
         callback: Callable[[], object],
         event_cb: Callable[[Any], object] | None,
     ) -> None:
+        if not isinstance(loop, EventLoop):
+            raise TypeError(f"loop must be an EventLoop, not {type(loop).__name__}: {loop!r}")
         self._loop = loop
         self._callback: Callable[[], object] | None = callback
         self._event_cb = event_cb
@@ -102,9 +104,15 @@ def make_notifier(
 
 def trigger_notifier(notifier: Notifier) -> bool:
     """``notifier.trigger()``, from any thread. cl-async: ``trigger-notifier``."""
-    return notifier.trigger()
+    return _checked(notifier).trigger()
 
 
 def free_notifier(notifier: Notifier) -> None:
     """``notifier.free()``. cl-async: ``free-notifier``."""
-    notifier.free()
+    _checked(notifier).free()
+
+
+def _checked(notifier: Notifier) -> Notifier:
+    if not isinstance(notifier, Notifier):
+        raise TypeError(f"notifier must be a Notifier, not {type(notifier).__name__}: {notifier!r}")
+    return notifier

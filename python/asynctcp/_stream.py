@@ -3,13 +3,18 @@
 import io
 from collections import deque
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from operator import index
+from typing import Any
 
-if TYPE_CHECKING:
-    from asynctcp._core import Socket
+from asynctcp._core import Socket
 
 #: Reading from the network pauses at this many unread bytes, and goes on at half of it.
 UNREAD_LIMIT = 16 * 1024 * 1024
+
+
+def _most(size: int | None) -> int:
+    """Return a bound on bytes as a whole number, negative for none. ``TypeError`` for anything else."""
+    return -1 if size is None else index(size)
 
 
 class AsyncIOStream(io.RawIOBase):
@@ -26,7 +31,9 @@ class AsyncIOStream(io.RawIOBase):
     at half of it. cl-async: ``async-io-stream``.
     """
 
-    def __init__(self, socket: "Socket") -> None:
+    def __init__(self, socket: Socket) -> None:
+        if not isinstance(socket, Socket):
+            raise TypeError(f"socket must be a Socket, not {type(socket).__name__}: {socket!r}")
         super().__init__()
         self._socket = socket
         self._chunks: deque[bytes] = deque()
@@ -40,7 +47,7 @@ class AsyncIOStream(io.RawIOBase):
         """Do nothing: a stream that is let go must not close the socket, as io's own finalizer would."""
 
     @property
-    def socket(self) -> "Socket":
+    def socket(self) -> Socket:
         """The socket below."""
         return self._socket
 
@@ -80,11 +87,12 @@ class AsyncIOStream(io.RawIOBase):
         ``close()``.
         """
         self._check()
-        if n == 0:
+        most = _most(n)
+        if most == 0:
             return b""
         if not self._buffered:
             return self._nothing()
-        return self._take(self._buffered if n is None or n < 0 else n)
+        return self._take(self._buffered if most < 0 else most)
 
     def readall(self) -> bytes | None:  # type: ignore[override]
         """Return all bytes that are there, as ``read()``: it does not wait for the end of the stream."""
@@ -96,6 +104,8 @@ class AsyncIOStream(io.RawIOBase):
         ``None``: nothing is there now. ``0``: the stream has ended. ``ValueError`` after ``close()``.
         """
         view = memoryview(buffer).cast("B")
+        if view.readonly:
+            raise TypeError(f"buffer must be writable: {buffer!r}")
         data = self.read(len(view))
         if data is None:
             return None
@@ -110,19 +120,19 @@ class AsyncIOStream(io.RawIOBase):
         no bound. ``ValueError`` after ``close()``.
         """
         self._check()
-        if size == 0:
+        most = _most(size)
+        if most == 0:
             return b""
-        bounded = size is not None and size > 0
         length = self._line_length()
         if length is None:
-            if bounded and self._buffered >= size:  # type: ignore[operator]
-                length = size
+            if 0 < most <= self._buffered:
+                length = most
             elif self._ended:
                 length = self._buffered
             else:
                 return None
-        if bounded:
-            length = min(length, size)  # type: ignore[type-var]
+        if most > 0:
+            length = min(length, most)
         return self._take(length) if length else b""
 
     def __next__(self) -> bytes:
@@ -135,6 +145,7 @@ class AsyncIOStream(io.RawIOBase):
     def peek(self, n: int = 1, /) -> bytes | None:
         """Return up to ``n`` bytes (negative: all) and leave them there; otherwise as ``read``."""
         self._check()
+        n = index(n)
         if not self._buffered:
             return self._nothing()
         self._join()
