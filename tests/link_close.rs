@@ -91,6 +91,19 @@ fn a_write_that_fails_before_the_end_of_the_stream_is_read_is_told_after_it() {
     }
 }
 
+/// With half-open connections nothing else would tell that this one is over.
+#[test]
+fn a_reset_after_the_end_of_the_stream_is_told() {
+    let mut pump = Pump::new();
+    let (link, peer) = pump.pair(Timeouts::default());
+    peer.shutdown(Shutdown::Write).unwrap();
+    pump.until_told(link.key, "eof");
+    reset(peer);
+    pump.until_told(link.key, "gone");
+    assert_eq!(pump.story(link.key), ["accepted", "eof", "failed", "gone"]);
+    assert_eq!(pump.failure(link.key).unwrap().code(), libc::EPIPE);
+}
+
 #[test]
 fn a_close_flushes_4_mib_to_a_slow_reader_although_input_was_not_read() {
     let mut pump = Pump::new();

@@ -50,7 +50,7 @@ pub(crate) struct ConnTask {
     held_up: bool,
     /// A failed send, told after what was received.
     broken: Option<io::Error>,
-    /// Waits for a reset while the app does not read.
+    /// Waits for a reset while nothing is read.
     watch: Option<ErrorWatch>,
     deadlines: Option<Box<Deadlines>>,
     linger: Option<Box<Linger>>,
@@ -157,14 +157,7 @@ impl ConnTask {
         disabled: bool,
     ) -> Result<(), Failure> {
         if self.eof || disabled {
-            if let Some(error) = self.broken.take() {
-                return Err(Failure::Sending(error));
-            }
-            return if self.eof {
-                Ok(())
-            } else {
-                self.poll_watch(stream, context)
-            };
+            return self.poll_unread(stream, context);
         }
         self.watch = None;
         for _ in 0..READS {
@@ -192,11 +185,7 @@ impl ConnTask {
                     }
                     self.eof = true;
                     self.hub.queue.push(Event::Eof(self.link.key));
-                    // Nothing will wake this task again to tell it.
-                    return self
-                        .broken
-                        .take()
-                        .map_or(Ok(()), |error| Err(Failure::Sending(error)));
+                    return self.poll_unread(stream, context);
                 }
                 Err(error) => return Err(self.broken.take().unwrap_or(error).into()),
             }
@@ -277,7 +266,19 @@ impl ConnTask {
         }
     }
 
-    /// While the app does not read: a reset is told at once if no data waits before it.
+    /// While nothing is read: a failed send is told, and so is a reset.
+    fn poll_unread(
+        &mut self,
+        stream: &Arc<TcpStream>,
+        context: &mut Context<'_>,
+    ) -> Result<(), Failure> {
+        match self.broken.take() {
+            Some(error) => Err(Failure::Sending(error)),
+            None => self.poll_watch(stream, context),
+        }
+    }
+
+    /// A reset is told at once if no data waits before it.
     fn poll_watch(
         &mut self,
         stream: &Arc<TcpStream>,
@@ -295,6 +296,11 @@ impl ConnTask {
         }
         // Done watching: with data before it, the error comes when that is read, or when a write meets it.
         self.watch = Some(Box::pin(std::future::pending()));
+        if self.eof {
+            // A receive would only tell of the end again.
+            let error = stream.take_error().unwrap_or_else(Some);
+            return error.map_or(Ok(()), |error| Err(Failure::Sending(error)));
+        }
         sys::something_waits(stream)
             .map(|_| ())
             .map_err(Failure::Os)
