@@ -33,6 +33,18 @@ fn accepted_comes_before_the_connections_data_and_end() {
     }
 }
 
+#[test]
+fn a_connection_that_was_reset_before_it_was_accepted_has_its_addresses() {
+    let mut pump = Pump::new();
+    let (_listener, address) = pump.listen(Options::default());
+    let peer = peer(address);
+    let from = peer.local_addr().unwrap();
+    support::reset(peer);
+    pump.until("accepted", |pump| accepted(pump) == 1);
+    let link = pump.links.values().next().unwrap();
+    assert_eq!(link.addresses(), Some((from, address)));
+}
+
 /// One poll accepts 64 at most, so the loop must go on by itself.
 #[test]
 fn a_burst_is_accepted_whole() {

@@ -216,7 +216,7 @@ async fn dial(address: SocketAddr, local: Option<SocketAddr>) -> io::Result<TcpS
     }
     let stream = socket.connect(address).await?;
     // A connection of a free port to itself (simultaneous open on loopback) is no server's answer.
-    if stream.local_addr()? == stream.peer_addr()? {
+    if stream.local_addr()? == address {
         return Err(io::Error::from_raw_os_error(libc::ECONNREFUSED));
     }
     Ok(stream)
