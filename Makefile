@@ -2,7 +2,7 @@
 #
 #   PYTHON  the interpreter that the virtual environment is made of (3.11 or newer)
 #   VENV    where that environment is; one for each interpreter: make test PYTHON=python3.13 VENV=.venv-3.13
-#   ARGS    arguments for `make run`, `make test-python`, `make coverage`, `make bench` and `make reliability`
+#   ARGS    arguments for `make run`, `make test-python`, `make coverage`, `make bench`, `make reliability` and `make soak`
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -104,6 +104,10 @@ bench: $(MADE) ## runs the Rust benchmarks (ARGS="name" for one of them)
 .PHONY: reliability
 reliability: $(TOOLS) build ## runs the figures of benches/faults, some minutes (ARGS="--scale quick", ARGS="emfile fork")
 	"$(PY)" tools/reliability.py $(ARGS)
+
+.PHONY: soak
+soak: $(TOOLS) build ## a random mix of everything for a minute (ARGS="--seconds 600")
+	"$(PY)" benches/faults/soak.py $(ARGS)
 
 # --- style ------------------------------------------------------------------------------------------------------------
 

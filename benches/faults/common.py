@@ -72,11 +72,17 @@ def all_of(name: str, n: int, count: int) -> Row:
 
 
 def main(
-    measure: Callable[[str, int], Iterable[Row]], *, quick: int, full: int, peers: Sequence[str] = ()
+    measure: Callable[[str, int], Iterable[Row]],
+    *,
+    quick: int,
+    full: int,
+    peers: Sequence[str] = (),
+    unit: str | None = None,
 ) -> None:
     """Run a figure by the command line: print its rows, and exit with 1 if one falls short.
 
-    ``quick`` and ``full`` are the two scales' ``n``; ``peers`` the servers it can be asked of, but ours.
+    ``quick`` and ``full`` are the two scales' ``n``; ``peers`` the servers it can be asked of, but ours;
+    ``unit`` another name for ``--n``.
     """
     script = sys.modules["__main__"]
     parser = argparse.ArgumentParser(
@@ -88,7 +94,8 @@ def main(
     parser.add_argument(
         "--scale", default="full", choices=("quick", "full"), help=f"n = {quick:,} or {full:,}"
     )
-    parser.add_argument("--n", type=int, help="another n")
+    names = ["--n", f"--{unit}"] if unit else ["--n"]
+    parser.add_argument(*names, dest="n", type=int, help="another n")
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="append the rows to FILE, a JSON object a line"
     )
