@@ -136,6 +136,10 @@ lint-types: $(TOOLS) ## checks the types of the Python code
 lint-stub: $(TOOLS) build ## compares the native module with its stub
 	"$(PY)" -m mypy.stubtest --mypy-config-file pyproject.toml asynctcp._core
 
+.PHONY: audit
+audit: ## checks licenses, sources and advisories of the crates (cargo install cargo-deny; fetches the advisories)
+	cargo deny check
+
 .PHONY: fmt
 fmt: $(TOOLS) ## formats all code, and mends what the linter can mend
 	cargo fmt
