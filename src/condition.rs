@@ -69,7 +69,8 @@ pub fn socket_closed(socket: &Bound<'_, Socket>) -> PyErr {
     let message = "socket is closed";
     raised(
         class(socket.py(), "SocketClosed")
-            .and_then(|class| class.call1((libc::EBADF, message, socket))),
+            .and_then(|class| class.call1((libc::EBADF, message, socket)))
+            .and_then(|condition| about(socket, condition)),
     )
 }
 
@@ -78,7 +79,8 @@ pub fn write_is_shut(socket: &Bound<'_, Socket>) -> PyErr {
     let message = "the sending side was shut down";
     raised(
         class(socket.py(), "TcpBrokenPipe")
-            .and_then(|class| class.call1((libc::EPIPE, message, socket))),
+            .and_then(|class| class.call1((libc::EPIPE, message, socket)))
+            .and_then(|condition| about(socket, condition)),
     )
 }
 
@@ -87,7 +89,8 @@ pub fn connected_twice(socket: &Bound<'_, Socket>) -> PyErr {
     let message = "the socket is connected or connecting already";
     raised(
         class(socket.py(), "TcpError")
-            .and_then(|class| class.call1((libc::EISCONN, message, socket))),
+            .and_then(|class| class.call1((libc::EISCONN, message, socket)))
+            .and_then(|condition| about(socket, condition)),
     )
 }
 

@@ -165,6 +165,9 @@ impl Dispatcher<'_> {
         };
         let socket = socket.bind(py);
         socket.get().step(Step::Establish);
+        // From here on the connection itself knows its peer.
+        let target = socket.get().state.lock().target.take();
+        drop(target);
         match socket_options::grant(socket.get()) {
             Ok(()) => self.connect_cb(socket),
             // As if the app had set them now, in its connect_cb.

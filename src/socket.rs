@@ -5,7 +5,7 @@
 
 use crate::args::{self, Data};
 use crate::condition;
-use crate::core::{Core, Entry};
+use crate::core::{self, Core, Entry};
 use crate::io::Link;
 use crate::io::connect::{self, Host, Target};
 use crate::io::link::{Staged, Timeouts};
@@ -84,7 +84,6 @@ impl Socket {
     /// Begins to connect; errors come to the `event_cb`.
     pub fn connect(slf: &Bound<'_, Self>, host: Host) -> PyResult<()> {
         let socket = slf.get();
-        let local = socket.state.lock().extras().and_then(|extras| extras.local);
         if !socket.step(Step::Connect) {
             return Err(if socket.is_closed() {
                 condition::socket_closed(slf)
@@ -92,6 +91,11 @@ impl Socket {
                 condition::connected_twice(slf)
             });
         }
+        let local = {
+            let mut state = socket.state.lock();
+            state.target = Some(Box::new(host.clone()));
+            state.extras().and_then(|extras| extras.local)
+        };
         socket
             .core
             .insert(socket.link.key, Entry::Socket(slf.clone().unbind()));
@@ -111,9 +115,9 @@ impl Socket {
         }
     }
 
-    /// Whether the app is done with it.
+    /// Whether the app is done with it, or its loop is: one that was never connected is in no table to be closed from.
     pub fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::SeqCst)
+        self.closed.load(Ordering::SeqCst) || self.core.life() == core::Life::Ended
     }
 
     /// Whether it came from a server.
@@ -121,9 +125,13 @@ impl Socket {
         self.server.is_some()
     }
 
-    /// Peer's address for messages: `1.2.3.4:80`, `[::1]:80`.
+    /// Peer's address for messages: `1.2.3.4:80`, `[::1]:80`; without a connection, what was to be connected to.
     pub fn peer_text(&self) -> Option<String> {
-        self.link.addresses().map(|(peer, _)| peer.to_string())
+        let peer = self.link.addresses().map(|(peer, _)| peer.to_string());
+        peer.or_else(|| {
+            let target = self.state.lock().target.clone();
+            target.map(|target| target.to_string())
+        })
     }
 
     /// Closes it: no callback starts from here on, all are let go. False: it was closed before.
@@ -312,7 +320,7 @@ impl Socket {
     /// closed already. Callable from any thread. cl-async: `close-socket`.
     #[pyo3(signature = (force=false))]
     pub fn close(slf: &Bound<'_, Self>, force: bool) -> PyResult<()> {
-        slf.get().core.check_process(slf.py())?;
+        Self::check_open(slf)?;
         if Self::end(slf, force) {
             Ok(())
         } else {
@@ -459,8 +467,8 @@ impl Socket {
         Ok(())
     }
 
-    /// Starts reading and/or writing again; timeouts start afresh. Raises `SocketClosed`. Callable from any thread.
-    /// cl-async: `enable-socket`.
+    /// Starts reading and/or writing again (`read`, `write`; neither: nothing happens); timeouts start afresh. Raises
+    /// `SocketClosed`. Callable from any thread. cl-async: `enable-socket`.
     #[pyo3(signature = (*, read=false, write=false))]
     pub fn enable(slf: &Bound<'_, Self>, read: bool, write: bool) -> PyResult<()> {
         Self::check_open(slf)?;
@@ -536,8 +544,8 @@ impl Socket {
         socket_options::os_socket(slf)
     }
 
-    /// Whether small segments are sent at once (TCP_NODELAY; the default). Before the connection exists it is
-    /// remembered. Raises `SocketClosed`, `OSError`. Callable from any thread.
+    /// Whether small segments are sent at once: with `on` (TCP_NODELAY; the default) they are. Before the connection
+    /// exists it is remembered. Raises `SocketClosed`, `OSError`. Callable from any thread.
     fn set_nodelay(slf: &Bound<'_, Self>, on: bool) -> PyResult<()> {
         Self::check_open(slf)?;
         Ok(socket_options::want(slf.get(), Wish::NoDelay(on))?)

@@ -1,6 +1,7 @@
 //! What a `Socket` holds of Python and of its own state, and how it behaves from the start.
 
 use crate::io::Failure;
+use crate::io::connect::Host;
 use crate::life::Life;
 use crate::socket_options::Wish;
 use pyo3::prelude::*;
@@ -58,6 +59,8 @@ pub(crate) struct State {
     pub(crate) callbacks: Callbacks,
     pub(crate) reading: bool,
     pub(crate) half_open: bool,
+    /// Whom it is to be connected to, until it is.
+    pub(crate) target: Option<Box<Host>>,
     pub(crate) held: VecDeque<Held>,
     /// Received bytes go to the streams (`dont_drain_read_buffer`).
     pub(crate) keeps: bool,
@@ -87,6 +90,7 @@ impl State {
             callbacks,
             reading: true,
             half_open: manners.half_open,
+            target: None,
             held: VecDeque::new(),
             keeps: manners.keeps(),
             data: None,

@@ -1,4 +1,4 @@
-"""What becomes of exceptions of callbacks, and the default event handler (api.md, section 1)."""
+"""What becomes of exceptions of callbacks, and the default event handler (docs/contract.md, section 1)."""
 
 from __future__ import annotations
 
@@ -218,3 +218,52 @@ def test_replaced_default_handler_that_raises_ends_the_loop(peers):
 def test_refused_connection_without_event_cb_does_not_end_the_loop(peers, caplog):
     run(lambda: asynctcp.tcp_connect("127.0.0.1", peers.free_port(), None))
     assert "TcpRefused" in caplog.text
+
+
+def test_default_handler_names_what_could_not_be_connected_to(peers, caplog):
+    port = peers.free_port()
+    run(lambda: asynctcp.tcp_connect("127.0.0.1", port, None))
+    assert f"TcpRefused from 127.0.0.1:{port}: [111]" in caplog.text
+
+
+def test_default_handler_names_the_host_of_a_lookup(caplog):
+    run(lambda: asynctcp.dns_lookup("no-such-host.invalid", fail))
+    assert "DnsError from no-such-host.invalid: [-" in caplog.text
+
+
+def test_default_handler_logs_an_app_error_with_traceback(caplog):
+    asynctcp.default_event_handler(Oops("here"))
+    (record,) = caplog.records
+    assert (record.levelno, record.exc_info[0]) == (logging.ERROR, Oops)
+
+
+def test_default_handler_ignores_an_info_that_is_no_error(caplog):
+    asynctcp.default_event_handler(asynctcp.TcpEof())
+    assert caplog.records == []
+
+
+def test_caught_exception_without_event_cb_is_logged_and_not_the_default_handlers(caplog):
+    asynctcp.set_default_event_handler(fail)
+    run(lambda: delay(oops), catch_app_errors=True)
+    assert [record.exc_info[0] for record in caplog.records] == [Oops]
+
+
+def test_exception_of_a_connect_cb_goes_to_the_servers_event_cb(peers, log):
+    def welcome(_ours):
+        server.close()
+        raise Oops
+
+    def start():
+        nonlocal server
+        server = asynctcp.tcp_server("127.0.0.1", 0, None, log.event, connect_cb=welcome)
+        peers.connect(server)
+
+    server = None
+    run(start, catch_app_errors=True)
+    assert log.told == ["Oops"]
+
+
+@pytest.mark.parametrize("lookup", [asynctcp.dns_lookup, asynctcp.reverse_dns_lookup])
+def test_exception_of_a_lookups_callback_goes_to_its_event_cb(lookup, log):
+    run(lambda: lookup("127.0.0.1", oops, event_cb=log.event), catch_app_errors=True)
+    assert log.told == ["Oops"]

@@ -1,4 +1,4 @@
-"""Connecting and the order of a connection's callbacks (api.md, sections 1, 2 and 5)."""
+"""Connecting and the order of a connection's callbacks (docs/contract.md, sections 1, 2 and 5)."""
 
 from __future__ import annotations
 
@@ -480,3 +480,32 @@ def test_many_connections_at_once_all_connect_and_end(log):
 
     run(start)
     assert (log.told.count("connect"), log.told.count("TcpEof")) == (200, 200)
+
+
+def test_condition_of_an_attempt_tells_what_was_to_be_connected_to(peers, log):
+    port = peers.free_port()
+    run(lambda: tcp_connect(LOOPBACK, port, None, log.event))
+    assert log.conditions[0].peer == f"{LOOPBACK}:{port}"
+    assert f"(peer {LOOPBACK}:{port})" in str(log.conditions[0])
+
+
+def test_dns_error_of_an_attempt_says_its_host_once(log):
+    run(lambda: tcp_connect("no-such-host.invalid", 80, None, log.event))
+    assert log.conditions[0].peer == "no-such-host.invalid:80"
+    assert str(log.conditions[0]).count("no-such-host.invalid") == 1
+
+
+@pytest.mark.parametrize("scope", ["nosuch", "", "99999999999", "lo/x"])
+def test_scope_that_does_not_exist_is_a_dns_error(scope, log):
+    run(lambda: tcp_connect(f"fe80::1%{scope}", 80, None, log.event))
+    assert log.told == ["DnsError"]
+
+
+def test_scope_of_an_interface_that_is_not_there_is_a_tcp_error(log):
+    run(lambda: tcp_connect("fe80::1%99999", 80, None, log.event))
+    assert isinstance(log.conditions[0], asynctcp.TcpError)
+
+
+def test_host_that_is_not_ascii_is_looked_up_in_its_idna_form(log):
+    run(lambda: tcp_connect("bücher.invalid", 80, None, log.event))
+    assert log.conditions[0].host == "xn--bcher-kva.invalid"

@@ -1,4 +1,4 @@
-"""Section 4 of api.md (AsyncIOStream), and the stream keywords of sections 2 and 3."""
+"""Section 4 of docs/contract.md (AsyncIOStream), and the stream keywords of sections 2 and 3."""
 
 import io
 
@@ -273,3 +273,132 @@ def test_readinto_of_a_read_only_buffer_is_refused_and_takes_nothing():
 def test_stream_over_something_else_is_refused(wrong):
     with pytest.raises(TypeError, match="socket"):
         asynctcp.AsyncIOStream(wrong)
+
+
+def test_event_cb_given_to_connect_replaces_the_sockets():
+    first, second = [], []
+
+    def start():
+        socket = asynctcp.init_tcp_socket(None, first.append)
+        asynctcp.connect_tcp_socket(socket, LOOPBACK, 1, event_cb=second.append)
+
+    asynctcp.start_event_loop(start)
+    assert (first, [type(one) for one in second]) == ([], [asynctcp.TcpRefused])
+
+
+def test_socket_of_another_loop_cannot_be_connected():
+    kept = []
+    asynctcp.start_event_loop(lambda: kept.append(asynctcp.init_tcp_socket(None)))
+
+    def start():
+        with pytest.raises(asynctcp.EventLoopError, match="another"):
+            asynctcp.connect_tcp_socket(kept[0], LOOPBACK, 1)
+
+    asynctcp.start_event_loop(start)
+
+
+def test_tcp_send_has_the_signature_and_the_text_of_tcp_connect():
+    import inspect
+
+    assert inspect.signature(asynctcp.tcp_send) == inspect.signature(tcp_connect)
+    assert inspect.getdoc(tcp_connect) in inspect.getdoc(asynctcp.tcp_send)
+
+
+def test_stream_made_later_is_for_writing_if_the_socket_drains():
+    got = []
+
+    def use(ours, data):
+        stream = AsyncIOStream(ours)
+        assert (ours.stream is stream, stream.write("né"), stream.buffered) == (True, 3, 0)
+        got.append(data)
+
+    talk(b"abc", use)
+    assert got == [b"abc"]
+
+
+def test_writelines_writes_each_and_flush_waits_for_nothing():
+    received = []
+
+    def start():
+        server = tcp_server(
+            LOOPBACK, 0, lambda ours, data: (received.append(data), ours.close(), server.close())
+        )
+        stream = tcp_connect(*server.address, None, stream=True)
+        stream.writelines([b"one ", b"two ", "three"])
+        stream.flush()
+
+    asynctcp.start_event_loop(start)
+    assert b"".join(received) == b"one two three"
+
+
+def test_fileno_of_a_stream_is_that_of_its_socket():
+    seen = []
+    talk(b"x", lambda ours, stream: seen.append(stream.fileno() == ours.fileno() > 0), stream=True)
+    assert seen == [True]
+
+
+def test_readall_gives_what_is_there():
+    seen = []
+    talk(b"abc", lambda _ours, stream: seen.append((stream.readall(), stream.readall())), stream=True)
+    assert seen == [(b"abc", None)]
+
+
+def test_stream_is_no_seekable_file():
+    seen = []
+    talk(
+        b"x",
+        lambda _ours, stream: seen.append((stream.readable(), stream.writable(), stream.seekable())),
+        stream=True,
+    )
+    assert seen == [(True, True, False)]
+
+
+def test_buffered_writer_over_a_stream_sends():
+    received = []
+
+    def start():
+        server = tcp_server(
+            LOOPBACK, 0, lambda ours, data: (received.append(data), ours.close(), server.close())
+        )
+        writer = io.BufferedWriter(tcp_connect(*server.address, None, stream=True))
+        writer.write(b"hello")
+        writer.flush()
+        writer.detach()
+
+    asynctcp.start_event_loop(start)
+    assert received == [b"hello"]
+
+
+def test_read_timeout_stands_still_while_the_stream_is_full():
+    told = []
+
+    def use(ours, stream):
+        if stream.buffered >= asynctcp._stream.UNREAD_LIMIT:
+            ours.set_timeouts(0.02, None)
+            asynctcp.delay(lambda: (told.append("open"), asynctcp.exit_event_loop()), 0.1)
+
+    def start():
+        server = tcp_server(LOOPBACK, 0, None, ignore, connect_cb=lambda ours: ours.write(bytes(20 << 20)))
+        tcp_connect(*server.address, use, lambda c: told.append(type(c).__name__), stream=True)
+        asynctcp.delay(asynctcp.exit_event_loop, 10).unref()
+
+    asynctcp.start_event_loop(start)
+    assert told == ["open"]
+
+
+def test_read_of_no_bytes_is_empty_though_some_are_there():
+    seen = []
+    talk(b"abc", lambda _ours, stream: seen.append((stream.read(0), stream.buffered)), stream=True)
+    assert seen == [(b"", 3)]
+
+
+def test_repr_of_a_stream_says_what_is_buffered_and_over_what():
+    seen = []
+
+    def use(ours, stream):
+        seen.append(repr(stream) == f"<asynctcp.AsyncIOStream 3 bytes buffered, {ours!r}>")
+        stream.close()
+        seen.append(repr(stream).startswith("<asynctcp.AsyncIOStream closed 3 bytes buffered, "))
+
+    talk(b"abc", use, stream=True)
+    assert seen == [True, True]

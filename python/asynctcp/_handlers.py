@@ -5,7 +5,7 @@ Called by the native side, in the loop's thread.
 
 import logging
 
-from asynctcp.conditions import EventError, EventInfo, TcpInfo
+from asynctcp.conditions import DnsError, EventError, EventInfo, TcpInfo
 
 logger = logging.getLogger("asynctcp")
 
@@ -22,6 +22,8 @@ def default_event_handler(condition: BaseException) -> None:
     """
     if isinstance(condition, EventError):
         peer = condition.peer if isinstance(condition, TcpInfo) else None
+        if peer is None and isinstance(condition, DnsError):
+            peer = condition.host
         logger.warning(
             "%s from %s: [%d] %s", type(condition).__name__, peer or "-", condition.errcode, condition.errmsg
         )

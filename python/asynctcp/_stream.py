@@ -25,10 +25,8 @@ class AsyncIOStream(io.RawIOBase):
     otherwise the stream is for writing.
 
     As in raw streams, ``None`` means that nothing is there now and ``b""`` that the stream has ended. What
-    was
-    buffered when the peer closed can still be read. Reading from the network pauses at 16 MiB unread and
-    goes on
-    at half of it. cl-async: ``async-io-stream``.
+    was buffered when the peer closed can still be read. Reading from the network pauses at 16 MiB unread and
+    goes on at half of it. Raises ``TypeError`` for what is no ``Socket``. cl-async: ``async-io-stream``.
     """
 
     def __init__(self, socket: Socket) -> None:
@@ -116,8 +114,7 @@ class AsyncIOStream(io.RawIOBase):
         r"""Return a line with its ``b"\n"``, or ``None`` until the line (or the stream) has ended.
 
         At the end of the stream: what is left, then ``b""``. ``size``: most bytes to return; negative or
-        None:
-        no bound. ``ValueError`` after ``close()``.
+        None: no bound. ``ValueError`` after ``close()``.
         """
         self._check()
         most = _most(size)
@@ -143,7 +140,10 @@ class AsyncIOStream(io.RawIOBase):
         return line
 
     def peek(self, n: int = 1, /) -> bytes | None:
-        """Return up to ``n`` bytes (negative: all) and leave them there; otherwise as ``read``."""
+        """Return up to ``n`` bytes (negative: all) and leave them there; otherwise as ``read``, errors too.
+
+        ``ValueError`` after ``close()``.
+        """
         self._check()
         n = index(n)
         if not self._buffered:
@@ -212,7 +212,7 @@ class AsyncIOStream(io.RawIOBase):
         self._check()
 
     def fileno(self) -> int:
-        """Return the socket's descriptor; -1 before it is connected."""
+        """Return the socket's descriptor; -1 before it is connected. Errors as in ``write``."""
         self._check()
         return self._socket.fileno()
 

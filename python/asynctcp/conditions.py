@@ -125,7 +125,8 @@ class TcpInfo(EventInfo):
     """Something happened on a TCP socket: the base of all that concerns one socket.
 
     Never made as such. Carries ``socket`` (None where none exists, and in a copy) and ``peer``, the address
-    of the other end as text, such as ``127.0.0.1:80``, or None where it is not known.
+    of the other end as text, such as ``127.0.0.1:80`` (host and port where no connection came about), or None
+    where none is concerned.
     """
 
     socket: Socket | None = None
@@ -282,7 +283,8 @@ class DnsError(TcpError, gaierror):
         self.host = host
 
     def __str__(self) -> str:
-        return f"{super().__str__()} (host {self.host})"
+        # Not the peer, which would be the host once more.
+        return f"{EventError.__str__(self)} (host {self.host})"
 
 
 class TcpBufferFull(TcpInfo):
@@ -350,10 +352,10 @@ def tcp_socket(condition: TcpInfo) -> Socket | None:
 
 
 def tcp_accept_error_listener(condition: TcpAcceptError) -> object:
-    """What was listening when accepting failed."""
+    """What was listening when accepting failed: the ``listener`` of the condition."""
     return condition.listener
 
 
 def tcp_accept_error_server(condition: TcpAcceptError) -> TcpServer | None:
-    """The server whose accepting failed."""
+    """The server whose accepting failed: the ``server`` of the condition."""
     return condition.server

@@ -7,6 +7,7 @@ use super::outbox::Outbox;
 use super::resolve;
 use super::task::ConnTask;
 use super::{Event, Failure};
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -28,6 +29,15 @@ pub enum Host {
     Address(SocketAddr),
     /// A name and a port.
     Name(String, u16),
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(formatter),
+            Self::Name(name, port) => write!(formatter, "{name}:{port}"),
+        }
+    }
 }
 
 /// An attempt's arguments.
