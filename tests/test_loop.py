@@ -1,9 +1,10 @@
-"""The event loop (api.md, section 1): start, end, exceptions, exit callbacks, signals, posts, figures."""
+"""The event loop (contract, section 1): start, end, exceptions, exit callbacks, signals, posts, figures."""
 
 from __future__ import annotations
 
 import contextlib
 import contextvars
+import errno
 import os
 import signal
 import threading
@@ -534,3 +535,109 @@ def test_callbacks_run_in_the_context_that_the_loop_was_started_in(peers):
     context.run(VARIABLE.set, "set")
     context.run(run, start)
     assert seen == dict.fromkeys(["delay", "connect", "write", "read", "event"], "set")
+
+
+def test_every_other_callback_runs_in_that_context_too():
+    seen, made = {}, {}
+
+    def note(name, end=None):
+        return lambda *_: (seen.setdefault(name, VARIABLE.get()), end and getattr(made[name], end)())
+
+    def start():
+        asynctcp.add_event_loop_exit_callback(note("exit"))
+        asynctcp.dns_lookup("127.0.0.1", note("lookup"))
+        asynctcp.reverse_dns_lookup("192.0.2.1", fail, event_cb=note("lookup failed"))
+        asynctcp.current_event_loop().call_soon_threadsafe(note("post"))
+        made["interval"] = asynctcp.interval(note("interval", "cancel"), 0.001)
+        made["notifier"] = asynctcp.make_notifier(note("notifier", "free"))
+        made["notifier"].trigger()
+        made["signal"] = asynctcp
+        asynctcp.signal_handler(signal.SIGUSR1, note("signal", "clear_signal_handlers"))
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    context = contextvars.copy_context()
+    context.run(VARIABLE.set, "set")
+    context.run(run, start)
+    names = ["exit", "lookup", "lookup failed", "post", "interval", "notifier", "signal"]
+    assert seen == dict.fromkeys(names, "set")
+
+
+# --- what an ended loop leaves ------------------------------------------------------------------------------
+
+USES = {
+    "write": lambda ours: ours.write(b"x"),
+    "close": lambda ours: ours.close(),
+    "shutdown_write": lambda ours: ours.shutdown_write(),
+    "set_timeouts": lambda ours: ours.set_timeouts(1, 1),
+    "enable": lambda ours: ours.enable(read=True),
+    "disable": lambda ours: ours.disable(read=True),
+    "fileno": lambda ours: ours.fileno(),
+}
+
+
+@pytest.mark.parametrize("use", list(USES.values()), ids=list(USES))
+def test_never_connected_socket_of_an_ended_loop_answers_socket_closed(use):
+    kept = []
+    run(lambda: kept.append(asynctcp.init_tcp_socket(None)))
+    assert kept[0].closed
+    with pytest.raises(asynctcp.SocketClosed):
+        use(kept[0])
+
+
+def test_exit_in_an_exit_callback_is_an_error():
+    raised = []
+
+    def leave():
+        with pytest.raises(EventLoopError) as caught:
+            exit_event_loop()
+        raised.append(caught.value)
+
+    run(lambda: asynctcp.add_event_loop_exit_callback(leave))
+    assert len(raised) == 1
+
+
+@pytest.mark.parametrize("where", ["connect_cb", "read_cb", "write_cb", "event_cb", "lookup", "notifier"])
+def test_exit_in_any_callback_ends_the_loop_at_once(where, peers):
+    after = []
+
+    def leave(*_):
+        exit_event_loop()
+        delay(lambda: after.append("timer"))
+
+    def use(ours, raw):
+        {"read_cb": lambda: raw.sendall(b"x"), "event_cb": raw.close}.get(where, ignore)()
+        if where == "connect_cb":
+            leave()
+        if where == "write_cb":
+            ours.write(b"x", write_cb=leave)
+
+    def start():
+        if where == "lookup":
+            asynctcp.dns_lookup("127.0.0.1", leave)
+        elif where == "notifier":
+            asynctcp.make_notifier(leave).trigger()
+        else:
+            peers.link(use, leave if where == "read_cb" else None, leave if where == "event_cb" else None)
+
+    begun = time.monotonic()
+    run(start)
+    assert (after, time.monotonic() - begun < 5) == ([], True)
+
+
+def test_loop_that_cannot_begin_is_closed_and_leaves_the_thread_free(monkeypatch):
+    def none_left():
+        raise OSError(errno.EMFILE, "no descriptor left")
+
+    monkeypatch.setattr(asynctcp._loop.socket, "socketpair", none_left)
+    loop = EventLoop()
+    with pytest.raises(OSError, match="no descriptor left"):
+        loop.run(fail)
+    monkeypatch.undo()
+    run(ignore)
+    with pytest.raises(EventLoopError):
+        loop.run()
+
+
+def test_run_refuses_a_start_function_that_is_not_callable():
+    with pytest.raises(TypeError, match=r"start_fn must be callable or None, not int: 5"):
+        EventLoop().run(5)

@@ -1,4 +1,4 @@
-"""Section 1 of api.md, "Process": import, exit, fork. Each case runs in an interpreter of its own."""
+"""Contract, section 1, "Process": import, exit, fork. Each case runs in an interpreter of its own."""
 
 import subprocess
 import sys
@@ -150,3 +150,56 @@ def start():
 start_event_loop(start)
 """
     assert python(code) == (0, "TcpEof True", "")
+
+
+def test_loop_in_a_thread_that_is_no_daemon_keeps_the_process_alive():
+    code = """
+threading.Thread(target=start_event_loop, args=(lambda: delay(lambda: print('done'), .2),)).start()
+"""
+    assert python(code) == (0, "done", "")
+
+
+def test_signal_of_a_child_forked_by_another_thread_does_not_wake_the_parents_loop():
+    code = """
+import signal
+signal.signal(signal.SIGUSR1, lambda *_: None)
+def fork():
+    if not os.fork():
+        print(signal.set_wakeup_fd(-1), flush=True)
+        os._exit(0)
+    os.wait()
+    loop.call_soon_threadsafe(exit_event_loop)
+def start():
+    global loop
+    loop = current_event_loop()
+    tcp_server('127.0.0.1', 0, echo)
+    threading.Thread(target=fork).start()
+start_event_loop(start)
+"""
+    assert python(code) == (0, "-1", "")
+
+
+def test_child_that_is_forked_without_a_loop_may_run_one():
+    code = """
+if os.fork():
+    os.wait()
+else:
+    start_event_loop(lambda: delay(lambda: print('child', flush=True)))
+"""
+    assert python(code) == (0, "child", "")
+
+
+def test_child_that_is_forked_in_another_threads_loop_may_run_one():
+    code = """
+def fork():
+    if os.fork():
+        os.wait(); exit_event_loop()
+        return
+    def start(): delay(lambda: print('child', flush=True))
+    threading.Thread(target=start_event_loop, args=(start,)).start()
+def parent():
+    try: start_event_loop(lambda: delay(fork, .01))
+    except EventLoopError: pass
+thread = threading.Thread(target=parent); thread.start(); thread.join()
+"""
+    assert python(code) == (0, "child", "")

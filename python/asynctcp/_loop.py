@@ -73,7 +73,8 @@ class EventLoop(_core.LoopCore):
         debug: kept for diagnostics.
 
     A loop runs once, in one thread; callbacks run in that thread. Either ``run`` drives it, or a foreign loop
-    does: that watches ``fileno()`` and calls ``pump()`` whenever it is readable.
+    does: that watches ``fileno()`` and calls ``pump()`` whenever it is readable. Raises ``TypeError`` and
+    ``ValueError`` for bad arguments.
     """
 
     def __init__(
@@ -252,8 +253,9 @@ def event_loop(
 ) -> Iterator[EventLoop]:
     """Open a new loop for the block's calls, and run it to its end when the block ends normally.
 
-    If the block raises, everything is closed and the exception goes on. Arguments and errors are those of
-    ``start_event_loop``. cl-async: ``with-event-loop``.
+    If the block raises, everything is closed and the exception goes on. ``catch_app_errors`` and
+    ``send_errors_to_event_cb`` are about callbacks, as in ``start_event_loop``; the block is none. Errors are
+    those of ``start_event_loop``. cl-async: ``with-event-loop``.
     """
     loop = EventLoop(catch_app_errors=catch_app_errors, send_errors_to_event_cb=send_errors_to_event_cb)
     loop._open()
@@ -337,12 +339,11 @@ def _close_at_exit() -> None:
 def _forget_in_child() -> None:
     """In a forked child: the parent's loops are not ours, and its wake-up descriptor is not either."""
     _core._forked()
-    if getattr(_current, "loop", None) is not None:
-        _current.loop = None
-        if threading.current_thread() is threading.main_thread():
-            signal.set_wakeup_fd(-1)
+    _current.loop = None
     for loop in list(_open_loops):
         loop._exit_callbacks.clear()
+        # Whichever thread's loop it was: a signal of the child must not wake the parent.
+        loop._wakeup.close()
     _open_loops.clear()
 
 
