@@ -370,7 +370,8 @@ pub fn _forked() {
     crate::core::forked();
 }
 
-/// Sets what is called where an `event_cb` is None: `fn(condition)`. None restores the library's own.
+/// Sets what is called where an `event_cb` is None: `fn(condition)`, in the thread of the loop concerned; for all loops
+/// of the process. None restores the library's own, `default_event_handler`. Raises `TypeError`.
 #[pyfunction]
 #[pyo3(signature = (r#fn))]
 pub fn set_default_event_handler(r#fn: Option<&Bound<'_, PyAny>>) -> PyResult<()> {

@@ -77,11 +77,16 @@ pub fn tcp_connect(
 
 /// Makes a socket without connecting it; see `connect_tcp_socket`.
 ///
-/// Args: as of `tcp_connect`. What is written before is sent once connected. It does not keep the loop running until
-/// it connects.
+/// Args:
+///     read_cb, event_cb, connect_cb, write_cb: callables or None.
+///     data: bytes-like or str, sent once connected, before anything written before that.
+///     read_timeout, write_timeout: seconds; None, 0, negative or infinite: none.
+///     stream, dont_drain_read_buffer, allow_half_open, local_address: as all of these, see `tcp_connect`.
+///
+/// What is written before is sent once connected. It does not keep the loop running until it connects.
 ///
 /// Returns the `Socket`, or the `AsyncIOStream` with `stream=True`. Raises `EventLoopError`, `TypeError`,
-/// `ValueError`. cl-async: `init-tcp-socket`.
+/// `ValueError`. Callbacks run in the loop's thread. cl-async: `init-tcp-socket`.
 #[pyfunction]
 #[pyo3(signature = (read_cb, event_cb=None, *, data=None, stream=false, connect_cb=None, write_cb=None,
                     read_timeout=None, write_timeout=None, dont_drain_read_buffer=None, allow_half_open=false,
@@ -128,7 +133,8 @@ pub fn init_tcp_socket(
 ///     event_cb: replaces the socket's, where given.
 ///
 /// Returns `socket_or_stream`. Raises `TcpError` if it was connected before, `SocketClosed`, `EventLoopError` for a
-/// socket of another thread's loop, `TypeError`, `ValueError`. cl-async: `connect-tcp-socket`.
+/// socket of another thread's loop, `TypeError`, `ValueError`; what the network does comes to the `event_cb`, in the
+/// loop's thread. cl-async: `connect-tcp-socket`.
 #[pyfunction]
 #[pyo3(signature = (socket_or_stream, host, port, *, event_cb=None))]
 pub fn connect_tcp_socket(
@@ -256,8 +262,8 @@ pub fn socket_closed_p(socket: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(args::socket("socket", socket)?.get().is_closed())
 }
 
-/// `socket.c`: the OS socket as a `socket.socket` over the same connection, None before there is one. cl-async:
-/// `socket-c`.
+/// `socket.c`: the OS socket as a `socket.socket` over the same connection, None before there is one. Raises
+/// `TypeError`. Callable from any thread. cl-async: `socket-c`.
 #[pyfunction]
 pub fn socket_c(socket: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
     Socket::c(&args::socket("socket", socket)?)
@@ -269,23 +275,24 @@ pub fn socket_data(socket: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
     Ok(args::socket("socket", socket)?.get().data(socket.py()))
 }
 
-/// `socket.enable(…)`: reads and/or writes again. Raises `SocketClosed`. cl-async: `enable-socket`.
+/// `socket.enable(read=…, write=…)`: reads and/or writes again; timeouts start afresh. Neither: nothing happens.
+/// Raises `SocketClosed`. Callable from any thread. cl-async: `enable-socket`.
 #[pyfunction]
 #[pyo3(signature = (socket, *, read=false, write=false))]
 pub fn enable_socket(socket: &Bound<'_, PyAny>, read: bool, write: bool) -> PyResult<()> {
     Socket::enable(&args::socket("socket", socket)?, read, write)
 }
 
-/// `socket.disable(…)`: stops reading and/or writing, losing nothing. Raises `SocketClosed`. cl-async:
-/// `disable-socket`.
+/// `socket.disable(read=…, write=…)`: stops reading and/or writing, losing nothing. Neither: nothing happens. Raises
+/// `SocketClosed`. Callable from any thread. cl-async: `disable-socket`.
 #[pyfunction]
 #[pyo3(signature = (socket, *, read=false, write=false))]
 pub fn disable_socket(socket: &Bound<'_, PyAny>, read: bool, write: bool) -> PyResult<()> {
     Socket::disable(&args::socket("socket", socket)?, read, write)
 }
 
-/// `socket.set_timeouts(…)`: replaces both timeouts (seconds; None, 0, negative or infinite: none). Raises
-/// `SocketClosed`, `TypeError`, `ValueError`. cl-async: `set-socket-timeouts`.
+/// `socket.set_timeouts(read_sec, write_sec)`: replaces both timeouts (seconds; None, 0, negative or infinite: none).
+/// Raises `SocketClosed`, `TypeError`, `ValueError`. Callable from any thread. cl-async: `set-socket-timeouts`.
 #[pyfunction]
 pub fn set_socket_timeouts(
     socket: &Bound<'_, PyAny>,
@@ -295,13 +302,14 @@ pub fn set_socket_timeouts(
     Socket::set_timeouts(&args::socket("socket", socket)?, read_sec, write_sec)
 }
 
-/// `server.close()`: stops listening at once; existing connections live on. cl-async: `close-tcp-server`.
+/// `server.close()`: stops listening at once; existing connections live on. Again: nothing. Callable from any thread.
+/// cl-async: `close-tcp-server`.
 #[pyfunction]
 pub fn close_tcp_server(server: &Bound<'_, TcpServer>) {
     server.get().close();
 }
 
-/// `timer.cancel()`. cl-async: `remove-interval`.
+/// `timer.cancel()`: the callback does not run (again). Twice does nothing. cl-async: `remove-interval`.
 #[pyfunction]
 pub fn remove_interval(timer: &Bound<'_, crate::timer::Timer>) {
     crate::timer::Timer::cancel(timer);

@@ -59,10 +59,9 @@ def signal_handler(
         callback: runs between other callbacks, never inside one.
         event_cb: where an exception of the callback goes with ``catch_app_errors=True``.
 
-    The handler keeps the loop alive; the one of before is put back afterwards. Raises ``EventLoopError``
-    without
-    a loop and outside of the main thread, ``TypeError``, ``ValueError`` and ``OSError`` as ``signal.signal``.
-    cl-async: ``signal-handler``.
+    The handler keeps the loop alive; the one of before is put back afterwards. Both callbacks run in the
+    loop's thread. Raises ``EventLoopError`` without a loop and outside of the main thread, ``TypeError``,
+    ``ValueError`` and ``OSError`` as ``signal.signal``. cl-async: ``signal-handler``.
     """
     if not callable(callback):
         raise TypeError(f"callback must be callable, not {type(callback).__name__}: {callback!r}")
@@ -72,10 +71,10 @@ def signal_handler(
 
 
 def free_signal_handler(signum: int) -> None:
-    """Put the handler of before back; nothing happens if the loop handles no such signal.
+    """Put the handler of before ``signum``'s back; nothing happens if the loop handles no such signal.
 
-    Raises ``EventLoopError`` without a loop and outside of the main thread. cl-async: ``free-signal-
-    handler``.
+    Raises ``EventLoopError`` without a loop and outside of the main thread. cl-async:
+    ``free-signal-handler``.
     """
     _handlers().free(signum)
 
