@@ -130,7 +130,7 @@ lint-python: $(TOOLS) ## checks format and lints of the Python code
 
 .PHONY: lint-types
 lint-types: $(TOOLS) ## checks the types of the Python code
-	"$(PY)" -m mypy --strict python/asynctcp
+	"$(PY)" -m mypy --strict python/asynctcp tests/typing
 
 .PHONY: lint-stub
 lint-stub: $(TOOLS) build ## compares the native module with its stub

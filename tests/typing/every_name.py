@@ -1,0 +1,190 @@
+"""Every public name, method and property as an app would use it, for ``mypy --strict``; it is never run."""
+
+import socket as sockets
+from typing import assert_type
+
+import asynctcp
+from asynctcp import AsyncIOStream, EventLoop, Notifier, Socket, TcpServer, Timer
+
+Address = tuple[str, int] | tuple[str, int, int, int]
+
+
+def on_read(socket: Socket, data: bytes) -> None:
+    socket.write(data, read_cb=on_read, write_cb=on_write, event_cb=on_event, start=0, end=len(data))
+
+
+def on_stream(socket: Socket, stream: AsyncIOStream) -> None:
+    assert_type(stream.socket, Socket)
+    assert_type(socket.stream, AsyncIOStream | None)
+    assert_type(stream.read(10), bytes | None)
+    assert_type(stream.readall(), bytes | None)
+    assert_type(stream.readinto(bytearray(10)), int | None)
+    assert_type(stream.readline(), bytes | None)
+    assert_type(stream.peek(1), bytes | None)
+    assert_type(stream.buffered, int)
+    assert_type(stream.write(b"x"), int)
+    stream.writelines([b"x"])
+    stream.flush()
+    assert_type(stream.readable() and stream.writable(), bool)
+    assert_type(stream.fileno(), int)
+    assert_type(stream.closed, bool)
+    stream.close()
+    AsyncIOStream(socket)
+
+
+def on_write(socket: Socket) -> None:
+    asynctcp.write_socket_data(socket, "text")
+
+
+def on_event(condition: Exception) -> None:
+    if isinstance(condition, asynctcp.EventError):
+        assert_type(asynctcp.event_errcode(condition), int)
+        assert_type(asynctcp.event_errmsg(condition), str)
+    if isinstance(condition, asynctcp.TcpInfo):
+        assert_type(asynctcp.tcp_socket(condition), Socket | None)
+        assert_type(condition.peer, str | None)
+    if isinstance(condition, asynctcp.TcpAcceptError):
+        assert_type(asynctcp.tcp_accept_error_server(condition), TcpServer | None)
+        assert_type(asynctcp.tcp_accept_error_listener(condition), object)
+    if isinstance(condition, asynctcp.DnsError):
+        assert_type(condition.host, str)
+    if isinstance(condition, asynctcp.EventInfo):
+        asynctcp.default_event_handler(condition)
+
+
+KINDS: list[type[asynctcp.TcpInfo]] = [
+    asynctcp.SocketClosed,
+    asynctcp.TcpAborted,
+    asynctcp.TcpBrokenPipe,
+    asynctcp.TcpBufferDrained,
+    asynctcp.TcpBufferFull,
+    asynctcp.TcpEof,
+    asynctcp.TcpError,
+    asynctcp.TcpRefused,
+    asynctcp.TcpReset,
+    asynctcp.TcpTimeout,
+]
+
+
+def use_a_socket(socket: Socket) -> None:
+    assert_type(socket.closed, bool)
+    assert_type(socket.server, TcpServer | None)
+    assert_type(socket.peername, Address | None)
+    assert_type(socket.sockname, Address | None)
+    assert_type(socket.c, sockets.socket | None)
+    assert_type(socket.bytes_read + socket.bytes_written + socket.write_buffer_size, int)
+    socket.data = {"anything": 1}
+    asynctcp.socket_data(socket)
+    socket.set_timeouts(1, None)
+    socket.set_nodelay(True)
+    socket.set_keepalive(True, idle=60, interval=10, count=3)
+    socket.set_write_buffer_limits(high=65536, low=16384)
+    socket.disable(read=True)
+    socket.enable(read=True, write=True)
+    socket.shutdown_write()
+    assert_type(socket.fileno(), int)
+    asynctcp.set_socket_timeouts(socket, 1.5, 2)
+    asynctcp.disable_socket(socket, write=True)
+    asynctcp.enable_socket(socket, write=True)
+    assert_type(asynctcp.socket_c(socket), sockets.socket | None)
+    if not asynctcp.socket_closed_p(socket):
+        asynctcp.close_socket(socket, force=True)
+    socket.close(force=False)
+
+
+def connect() -> None:
+    plain = asynctcp.tcp_connect("localhost", 80, on_read, on_event, data=b"x", connect_cb=on_write)
+    assert_type(plain, Socket)
+    use_a_socket(plain)
+    assert_type(asynctcp.tcp_connect("::1", 80, on_stream, stream=True), AsyncIOStream)
+    assert_type(asynctcp.tcp_send("::1", 80, None, read_timeout=1), Socket)
+    waiting = asynctcp.init_tcp_socket(on_read, local_address=("127.0.0.1", 0), allow_half_open=True)
+    assert_type(asynctcp.connect_tcp_socket(waiting, "127.0.0.1", 80, event_cb=on_event), Socket)
+    stream = asynctcp.init_tcp_socket(on_stream, stream=True, dont_drain_read_buffer=True)
+    assert_type(asynctcp.connect_tcp_socket(stream, "127.0.0.1", 80), AsyncIOStream)
+
+
+def serve() -> None:
+    try:
+        server = asynctcp.tcp_server(
+            None, 0, on_read, on_event, connect_cb=on_write, backlog=-1, reuse_port=True, max_connections=10
+        )
+    except asynctcp.TcpServerBindError as error:
+        assert_type((error.address, error.port), tuple[str | None, int])
+        return
+    assert_type(server, TcpServer)
+    assert_type(server.address, Address | None)
+    assert_type(server.connections, int)
+    assert_type(server.closed, bool)
+    server.close()
+    asynctcp.close_tcp_server(server)
+
+
+def on_address(address: str, family: int) -> None:
+    asynctcp.reverse_dns_lookup(address, on_name, port=family, event_cb=on_event)
+
+
+def on_name(host: str, service: str) -> None:
+    print(host, service)
+
+
+def on_signal(signum: int) -> None:
+    asynctcp.free_signal_handler(signum)
+
+
+def time_and_wake() -> None:
+    timer = asynctcp.delay(connect, 1, event_cb=on_event)
+    assert_type(timer, Timer)
+    timer.unref()
+    timer.ref()
+    timer.cancel()
+    assert_type(timer.cancelled, bool)
+    beat = asynctcp.interval(serve, 0.5)
+    beat()
+    asynctcp.remove_interval(beat)
+
+    @asynctcp.with_delay(1)
+    def once() -> None: ...
+
+    @asynctcp.with_interval(2)
+    def often() -> None: ...
+
+    assert_type((once, often), tuple[Timer, Timer])
+    notifier = asynctcp.make_notifier(connect, event_cb=on_event)
+    assert_type(notifier, Notifier)
+    assert_type(notifier.trigger() and asynctcp.trigger_notifier(notifier), bool)
+    notifier.unref()
+    notifier.ref()
+    notifier.free()
+    assert_type(notifier.freed, bool)
+    asynctcp.free_notifier(notifier)
+    asynctcp.signal_handler(15, on_signal, event_cb=on_event)
+    asynctcp.clear_signal_handlers()
+    asynctcp.dns_lookup("localhost", on_address, event_cb=on_event, family=sockets.AF_INET)
+
+
+def start() -> None:
+    loop = asynctcp.current_event_loop()
+    assert_type(loop, EventLoop)
+    loop.call_soon_threadsafe(print, "from any thread")
+    asynctcp.add_event_loop_exit_callback(serve)
+    asynctcp.set_default_event_handler(on_event)
+    asynctcp.set_default_event_handler(None)
+    print(asynctcp.stats()["timers"], loop.stats())
+    asynctcp.exit_event_loop()
+
+
+def main() -> None:
+    asynctcp.start_event_loop(start, catch_app_errors=True)
+    with asynctcp.event_loop(catch_app_errors=print, send_errors_to_event_cb=False) as loop:
+        assert_type(loop, EventLoop)
+    ours = EventLoop(io_threads=1, read_limit=65536, memory_limit=1 << 20, debug=True)
+    try:
+        ours.run(start)
+        assert_type(ours.fileno(), int)
+        assert_type(ours.pump(timeout=None), int)
+    except asynctcp.EventLoopError as error:
+        print(error, asynctcp.__version__)
+    ours.exit()
+    condition = asynctcp.condition_from_errno(104, "connection reset")
+    assert_type(condition, asynctcp.TcpError)
