@@ -1,4 +1,4 @@
-"""``tcp_server`` and ``TcpServer`` (api.md, section 3)."""
+"""``tcp_server`` and ``TcpServer`` (docs/contract.md, section 3)."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ from helpers import (
     run,
     when,
 )
+from peers import needs
+from peers import run as peer_run
 
 # --- connections --------------------------------------------------------------------------------------------
 
@@ -464,3 +466,14 @@ def test_server_lives_without_a_reference(peers, log):
 
     run(start)
     assert log.told == [b"x"]
+
+
+@needs("ss")
+@pytest.mark.parametrize("backlog", [-1, 7])
+def test_kernel_holds_the_backlog_asked_for(backlog):
+    def look():
+        server = tcp_server(LOOPBACK, 0, None, backlog=backlog)
+        return peer_run("ss", "-ltnH", f"sport = :{server.address[1]}").split()[2]
+
+    most = Path("/proc/sys/net/core/somaxconn").read_text().strip()
+    assert in_loop(look) == (most if backlog == -1 else str(backlog))

@@ -1,4 +1,4 @@
-"""Section 1 of api.md: notifiers and signal handlers."""
+"""Section 1 of docs/contract.md: notifiers and signal handlers."""
 
 import os
 import signal
@@ -175,3 +175,139 @@ def test_something_else_than_a_notifier_is_refused(call):
 def test_notifier_of_something_else_than_a_loop_is_refused():
     with pytest.raises(TypeError, match="loop"):
         asynctcp.Notifier("not a loop", print, None)
+
+
+def test_notifier_freed_while_its_trigger_waits_does_not_run():
+    def start():
+        notifier = asynctcp.make_notifier(lambda: pytest.fail("it ran"))
+        notifier.trigger()
+        asynctcp.delay(lambda: None, 0.02)
+        asynctcp.current_event_loop().call_soon_threadsafe(int)
+        notifier.free()
+        notifier.free()
+
+    run(start)
+
+
+def test_notifier_keeps_the_loop_alive_until_it_is_freed():
+    ended = []
+
+    def start():
+        notifier = asynctcp.make_notifier(int)
+        asynctcp.delay(lambda: (ended.append("freed"), notifier.free()), 0.02).unref()
+
+    run(start)
+    assert ended == ["freed"]
+
+
+def test_ref_undoes_unref_of_a_notifier():
+    ended = []
+
+    def start():
+        notifier = asynctcp.make_notifier(int)
+        notifier.unref()
+        notifier.unref()
+        notifier.ref()
+        asynctcp.delay(lambda: (ended.append("freed"), notifier.free()), 0.02).unref()
+
+    run(start)
+    assert ended == ["freed"]
+
+
+def test_repr_of_a_notifier_says_whether_it_was_freed():
+    def start():
+        notifier = asynctcp.make_notifier(int)
+        assert repr(notifier) == "<asynctcp.Notifier ready>"
+        notifier.free()
+        assert repr(notifier) == "<asynctcp.Notifier freed>"
+
+    run(start)
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda: asynctcp.make_notifier(None), "callback"),
+        (lambda: asynctcp.make_notifier(int, event_cb=5), "event_cb"),
+        (lambda: asynctcp.signal_handler(signal.SIGUSR1, None), "callback"),
+        (lambda: asynctcp.signal_handler(signal.SIGUSR1, int, event_cb=5), "event_cb"),
+    ],
+)
+def test_what_is_not_callable_is_a_type_error(make, name):
+    def start():
+        with pytest.raises(TypeError, match=f"^{name} must be callable"):
+            make()
+
+    run(start)
+
+
+@pytest.mark.parametrize(
+    ("signum", "error"), [(signal.SIGKILL, OSError), (9999, ValueError), ("x", TypeError)]
+)
+def test_signal_that_cannot_be_handled_raises_as_signal_does(signum, error):
+    def start():
+        with pytest.raises(error):
+            asynctcp.signal_handler(signum, int)
+
+    run(start)
+
+
+def test_second_handler_of_a_signal_replaces_the_first():
+    before = signal.getsignal(signal.SIGUSR1)
+    ran = []
+
+    def start():
+        asynctcp.signal_handler(signal.SIGUSR1, lambda _signum: ran.append("first"))
+        asynctcp.signal_handler(
+            signal.SIGUSR1, lambda signum: (ran.append("second"), asynctcp.free_signal_handler(signum))
+        )
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    run(start)
+    assert (ran, signal.getsignal(signal.SIGUSR1)) == (["second"], before)
+
+
+def test_freeing_a_signal_without_handler_does_nothing():
+    run(lambda: asynctcp.free_signal_handler(signal.SIGUSR1))
+
+
+def test_signal_handler_keeps_the_loop_alive():
+    ended = []
+
+    def start():
+        asynctcp.signal_handler(signal.SIGUSR1, int)
+        asynctcp.delay(lambda: (ended.append("freed"), asynctcp.clear_signal_handlers()), 0.02).unref()
+
+    run(start)
+    assert ended == ["freed"]
+
+
+def test_exception_of_a_signal_handler_goes_to_its_event_cb():
+    told = []
+
+    def end(error):
+        told.append(type(error))
+        asynctcp.clear_signal_handlers()
+
+    def start():
+        asynctcp.signal_handler(signal.SIGUSR1, lambda _signum: 1 / 0, event_cb=end)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    asynctcp.start_event_loop(start, catch_app_errors=True)
+    assert told == [ZeroDivisionError]
+
+
+def test_decorator_without_a_time_runs_in_the_next_turn_in_order():
+    ran = []
+
+    def start():
+        @asynctcp.with_delay()
+        def _one():
+            ran.append(1)
+
+        @asynctcp.with_delay(None)
+        def _two():
+            ran.append(2)
+
+    run(start)
+    assert ran == [1, 2]

@@ -1,0 +1,66 @@
+"""``python -m asynctcp``: the echo server of the command line."""
+
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+import asynctcp
+from asynctcp.__main__ import main
+from peers import LOOPBACK, Program, exchange
+
+
+@pytest.fixture
+def echo():
+    """Give a running echo server and its address."""
+    with Program(sys.executable, "-m", "asynctcp", "echo", "--port", "0") as program:
+        found = program.wait_for(r"echoing on (\S+):(\d+);")
+        yield program, (found[1], int(found[2]))
+
+
+def test_echo_server_echoes_until_ctrl_c_and_tells_the_totals(echo):
+    program, address = echo
+    with socket.create_connection(address, 10) as raw:
+        assert exchange(raw, b"hello") == b"hello"
+    assert program.interrupt() == 0
+    assert "1 connections, 5 bytes echoed" in program.output
+
+
+def test_port_that_is_taken_is_said_with_status_1(capsys):
+    with socket.create_server((LOOPBACK, 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["echo", "--port", str(port)]) == 1
+    assert capsys.readouterr().err.startswith(f"cannot listen on {LOOPBACK}:{port}: ")
+
+
+def test_echo_server_in_this_process_ends_with_ctrl_c(monkeypatch, capsys):
+    """Serves one client, who interrupts; what the child process of another test does, seen from inside."""
+    serve = asynctcp.tcp_server
+
+    def server(host, port, read_cb, **keywords):
+        made = serve(host, port, read_cb, **keywords)
+
+        def answered(_socket, _data):
+            signal.raise_signal(signal.SIGINT)
+
+        asynctcp.tcp_connect(*made.address, answered, data=b"hello")
+        return made
+
+    monkeypatch.setattr(asynctcp, "tcp_server", server)
+    assert main(["echo", "--port", "0"]) == 0
+    assert "1 connections, 5 bytes echoed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("arguments", "status"), [(["--version"], 0), ([], 2), (["echo", "--help"], 0)])
+def test_command_line_answers(arguments, status):
+    done = subprocess.run(
+        [sys.executable, "-m", "asynctcp", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.returncode == status
+    assert done.stdout + done.stderr != ""
