@@ -1,4 +1,4 @@
-"""Bad input is refused at the call, before anything is opened (api.md, section 6)."""
+"""Bad input is refused at the call, before anything is opened (docs/contract.md, section 6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``close_socket``: what is still sent, what is dropped, what no longer runs (api.md, section 2)."""
+"""``close_socket``: what is still sent, what is dropped, what no longer runs (contract, section 2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``EventLoop.fileno()`` and ``pump()``: a foreign loop drives ours (api.md, section 1)."""
+"""``EventLoop.fileno()`` and ``pump()``: a foreign loop drives ours (docs/contract.md, section 1)."""
 
 from __future__ import annotations
 

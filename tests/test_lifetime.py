@@ -1,4 +1,4 @@
-"""Who keeps what alive, and that nothing is left (api.md, sections 1 and 2)."""
+"""Who keeps what alive, and that nothing is left (docs/contract.md, sections 1 and 2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``read_limit`` and ``memory_limit`` of `asynctcp.EventLoop` (api.md, section 1), and large transfers."""
+"""``read_limit`` and ``memory_limit`` of `asynctcp.EventLoop` (contract, section 1), and large transfers."""
 
 from __future__ import annotations
 

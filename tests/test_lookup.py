@@ -1,4 +1,4 @@
-"""Section 1 of api.md: dns_lookup and reverse_dns_lookup."""
+"""Section 1 of docs/contract.md: dns_lookup and reverse_dns_lookup."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""Names, signatures and docstrings are those of api.md, all sections."""
+"""Names, signatures and docstrings are those of docs/contract.md, all sections."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 import asynctcp
 
-#: As api.md spells them; ``*`` begins the keyword-only ones.
+#: As docs/contract.md spells them; ``*`` begins the keyword-only ones.
 SIGNATURES = {
     "start_event_loop": "(start_fn, *, catch_app_errors=False, send_errors_to_event_cb=True)",
     "event_loop": "(*, catch_app_errors=False, send_errors_to_event_cb=True)",
@@ -90,7 +90,7 @@ ATTRIBUTES = {
 
 
 def find(path):
-    """Return what a dotted name of api.md names."""
+    """Return what a dotted name of docs/contract.md names."""
     return operator.attrgetter(path)(asynctcp)
 
 
@@ -105,7 +105,7 @@ def parameters(signature):
 
 
 def documented(path):
-    """What api.md says, as `parameters` gives it."""
+    """What docs/contract.md says, as `parameters` gives it."""
     namespace = {}
     exec(f"def function{SIGNATURES[path]}: ...", namespace)
     return parameters(inspect.signature(namespace["function"]))

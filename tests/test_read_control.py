@@ -1,4 +1,4 @@
-"""``disable_socket`` and ``enable_socket`` (api.md, section 2): nothing is lost, and the order holds."""
+"""``disable_socket`` and ``enable_socket`` (contract, section 2): nothing is lost, and the order holds."""
 
 from __future__ import annotations
 

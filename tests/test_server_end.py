@@ -1,4 +1,4 @@
-"""Accept errors and closing of a ``TcpServer`` (api.md, section 3)."""
+"""Accept errors and closing of a ``TcpServer`` (docs/contract.md, section 3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names, options, counters and identity of a ``Socket`` (api.md, section 2)."""
+"""Names, options, counters and identity of a ``Socket`` (docs/contract.md, section 2)."""
 
 from __future__ import annotations
 

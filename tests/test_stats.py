@@ -1,4 +1,4 @@
-"""``stats()`` (api.md, section 1)."""
+"""``stats()`` (docs/contract.md, section 1)."""
 
 from __future__ import annotations
 

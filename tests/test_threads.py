@@ -1,4 +1,4 @@
-"""Calls from other threads, and loops in several of them (api.md, sections 1 and 2)."""
+"""Calls from other threads, and loops in several of them (docs/contract.md, sections 1 and 2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``delay``, ``interval`` and ``Timer`` (api.md, section 1)."""
+"""``delay``, ``interval`` and ``Timer`` (docs/contract.md, section 1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``write_socket_data``, write callbacks, buffers and half close (api.md, section 2)."""
+"""``write_socket_data``, write callbacks, buffers and half close (docs/contract.md, section 2)."""
 
 from __future__ import annotations
 
