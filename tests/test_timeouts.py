@@ -184,8 +184,6 @@ def test_write_timeout_does_not_fire_while_the_peer_reads_slowly(peers, spawn):
 
 @pytest.mark.slow
 def test_write_timeout_does_not_fire_while_a_full_kernel_hands_out_little(peers, spawn):
-    """A full kernel tells of room only when a third is free: after seconds, at this reader's pace."""
-
     """A kernel that holds megabytes tells of room when a third is free: seconds, at this reader's pace."""
     listener = peers.keep(socket.socket())
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 10)
