@@ -97,6 +97,16 @@ test-python: $(TOOLS) build ## runs the Python tests against the installed packa
 coverage: $(TOOLS) build ## runs the Python tests and reports lines and branches of python/asynctcp not covered
 	"$(PY)" -m pytest --cov --cov-report=term-missing $(ARGS)
 
+.PHONY: mutants
+mutants: $(TOOLS) build ## changes the Rust sources a bit at a time; tests must notice (ARGS="--sample 120 --seed 1")
+	@cargo mutants --version >/dev/null 2>&1 || { echo "cargo-mutants is not there: cargo install --locked cargo-mutants" >&2; exit 1; }
+	@cargo nextest --version >/dev/null 2>&1 || { echo "cargo-nextest is not there: cargo install --locked cargo-nextest" >&2; exit 1; }
+	"$(PY)" tools/mutants.py $(ARGS)
+
+.PHONY: mutants-python
+mutants-python: $(TOOLS) build ## does the same to the Python package, by a list (ARGS="name" for one of them)
+	"$(PY)" tools/python_mutations.py $(ARGS)
+
 .PHONY: bench
 bench: $(MADE) ## runs the Rust benchmarks (ARGS="name" for one of them)
 	@$(CARGO_ENV); set -x; cargo bench -- $(ARGS)

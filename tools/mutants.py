@@ -1,0 +1,240 @@
+#!/usr/bin/env python3
+"""Change the Rust sources in one small way at a time, and show which changes no test notices.
+
+    tools/mutants.py --sample 120 --seed 1    some of all files, the same ones for the same seed
+    tools/mutants.py --file 'src/io/*'        all of some files
+    tools/mutants.py --survivors              those again that the last run left
+
+cargo-mutants says what to change. A changed source is built in a copy under target/, its native module is put
+beside a copy of the Python package, and the Python tests are run against that. What they do not notice in
+src/io/ is then shown to the Rust tests, and to the loom models. Ends with 1 if less than 85 % are noticed.
+What cannot be noticed is listed, with its reason, in mutants_accepted.txt.
+"""
+
+import argparse
+import collections
+import fnmatch
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+
+from judge import ROOT, WORK, Package, Suite, Tally, run
+
+#: Where events are made and dispatched. Not: the tables of names and classes, which the tests spell out.
+SOURCES = ["src/io/*.rs"] + [
+    f"src/{name}.rs"
+    for name in (
+        *("args", "core", "dispatch", "event_loop", "life", "lookup"),
+        *("pump", "server", "socket", "socket_state", "timer"),
+    )
+]
+#: The files that tests/loom/ compiles.
+LOOM = {f"src/io/{name}.rs" for name in ("credit", "handover", "queue", "token")}
+ACCEPTED = ROOT / "tools" / "mutants_accepted.txt"
+SURVIVORS = WORK / "survivors"
+
+# As the shipped module behaves, but built within a second: no panic where numbers overflow.
+PROFILE = [
+    *("--profile", "mutants"),
+    *("--config", 'profile.mutants.inherits="dev"'),
+    *("--config", "profile.mutants.debug=0"),
+    *("--config", "profile.mutants.debug-assertions=false"),
+    *("--config", "profile.mutants.overflow-checks=false"),
+]
+
+
+class Mutant:
+    """One change, as cargo-mutants describes it."""
+
+    def __init__(self, description):
+        self.file = description["file"]
+        self.diff = description["diff"]
+        self.name = description["name"]
+        line = description["span"]["start"]["line"]
+        self.line = (ROOT / self.file).read_text().splitlines()[line - 1].strip()
+        #: The same when lines are added above it.
+        self.key = f"{self.file} | {self.name.split(': ', 1)[1]} | {self.line}"
+
+
+def all_mutants():
+    """What cargo-mutants would change."""
+    command = ["cargo", "mutants", "--list", "--json", "--diff"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    mutants = [
+        Mutant(each) for each in json.loads(listed) if any(fnmatch.fnmatch(each["file"], p) for p in SOURCES)
+    ]
+    seen = collections.Counter()
+    for mutant in mutants:
+        seen[mutant.key] += 1
+        if (number := seen[mutant.key]) > 1:  # a line may hold the same thing twice
+            mutant.key += f" | {number}"
+    return mutants
+
+
+def accepted_keys():
+    """The changes that cannot be noticed."""
+    lines = ACCEPTED.read_text().splitlines() if ACCEPTED.exists() else []
+    return {line for line in lines if line and not line.startswith("#")}
+
+
+def sample(mutants, count, seed):
+    """Take ``count`` of them, from each file in proportion."""
+    shuffled = mutants.copy()
+    random.Random(seed).shuffle(shuffled)
+    shuffled.sort(key=lambda mutant: mutant.file)
+    return [shuffled[number * len(shuffled) // count] for number in range(min(count, len(shuffled)))]
+
+
+class Tree:
+    """A copy of the sources, changed and built."""
+
+    def __init__(self):
+        self.path = WORK / "tree"
+        library = sysconfig.get_config_var("LIBDIR")
+        self.environment = {
+            **os.environ,
+            "CARGO_TARGET_DIR": str(WORK / "build"),
+            "PYO3_PYTHON": sys.executable,
+            "LD_LIBRARY_PATH": os.pathsep.join(filter(None, [library, os.environ.get("LD_LIBRARY_PATH")])),
+        }
+        for name in ("src", "tests", "benches", "Cargo.toml", "Cargo.lock"):
+            self.copy(name)
+
+    def copy(self, name):
+        """Take a file or folder of the project; it keeps its time, so that nothing is built anew."""
+        if (ROOT / name).is_dir():
+            shutil.rmtree(self.path / name, ignore_errors=True)
+            shutil.copytree(
+                ROOT / name, self.path / name, ignore=shutil.ignore_patterns("target", "__pycache__")
+            )
+        else:
+            self.path.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, self.path / name)
+
+    def change(self, mutant):
+        command = ["patch", "--quiet", "--no-backup-if-mismatch", mutant.file]
+        subprocess.run(command, cwd=self.path, input=mutant.diff, text=True, check=True)
+
+    def restore(self, mutant):
+        shutil.copy(ROOT / mutant.file, self.path / mutant.file)
+
+    def cargo(self, *arguments, folder=".", target="build"):
+        """Run cargo in the copy: its exit status and output."""
+        environment = {**self.environment, "CARGO_TARGET_DIR": str(WORK / target)}
+        return run(["cargo", *arguments], cwd=self.path / folder, env=environment, timeout=600)
+
+    def library(self):
+        """Build the native module, and return where it is, or None if it does not compile."""
+        features = ["--features", "pyo3/extension-module"]
+        status, self.output = self.cargo("rustc", "--lib", "--crate-type", "cdylib", *features, *PROFILE)
+        if status != 0:
+            return None
+        [built] = [
+            path for path in (WORK / "build" / "mutants").iterdir() if path.suffix in (".so", ".dylib")
+        ]
+        return built
+
+    def rust_failure(self, mutant):
+        """What the Rust tests and the models say of a change of the I/O side."""
+        if not mutant.file.startswith("src/io/"):
+            return None
+        if self.cargo("nextest", "run", "--config", "profile.test.debug=0")[0] != 0:
+            return "Rust tests"
+        if (
+            mutant.file in LOOM
+            and self.cargo("test", "--release", folder="tests/loom", target="loom")[0] != 0
+        ):
+            return "loom models"
+        return None
+
+
+class Trial:
+    """All that judges a mutant."""
+
+    def __init__(self):
+        self.tree = Tree()
+        self.package = Package()
+        self.suite = Suite(self.package)
+
+    def check_unchanged(self):
+        """Tests that fail without a change would notice everything."""
+        library = self.tree.library()
+        if library is None:
+            sys.exit(self.tree.output)
+        self.package.replace_native(library)
+        started = time.monotonic()
+        if failure := self.suite.failure(""):
+            sys.exit(f"without any change, this fails: {failure}")
+        print(f"without any change, the Python tests pass in {time.monotonic() - started:.0f} s", flush=True)
+
+    def failure(self, mutant):
+        """What notices the mutant, None if nothing does; LookupError if it does not compile."""
+        self.tree.change(mutant)
+        try:
+            library = self.tree.library()
+            if library is None:
+                raise LookupError
+            self.package.replace_native(library)
+            return self.suite.failure(mutant.file) or self.tree.rust_failure(mutant)
+        finally:
+            self.tree.restore(mutant)
+
+
+def try_all(mutants):
+    """Judge each, print what came of it, and return whether enough were noticed."""
+    trial = Trial()
+    trial.check_unchanged()
+    tally = Tally(len(mutants))
+    with SURVIVORS.open("w") as survivors:
+        for mutant in mutants:
+            started = time.monotonic()
+            try:
+                failure = trial.failure(mutant)
+            except LookupError:
+                tally.skip(mutant.name, "unviable")
+                continue
+            tally.add(mutant.file, mutant.name, failure, time.monotonic() - started)
+            if failure is None:
+                print(mutant.key, file=survivors, flush=True)
+    return tally.summary()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--file", action="append", metavar="PATTERN", help="only files like this one")
+    parser.add_argument(
+        "--sample", type=int, metavar="N", help="only N of them, from each file in proportion"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="which N (default: 0)")
+    parser.add_argument("--survivors", action="store_true", help="only those that the last run left")
+    parser.add_argument("--list", action="store_true", help="only say which")
+    arguments = parser.parse_args()
+
+    everything = all_mutants()
+    accepted = accepted_keys()
+    if stale := accepted - {mutant.key for mutant in everything}:
+        sys.exit("\n".join(["no longer there, but listed in mutants_accepted.txt:", *sorted(stale)]))
+    mutants = [mutant for mutant in everything if mutant.key not in accepted]
+    if arguments.file:
+        mutants = [
+            mutant for mutant in mutants if any(fnmatch.fnmatch(mutant.file, p) for p in arguments.file)
+        ]
+    if arguments.survivors:
+        left = set(SURVIVORS.read_text().splitlines())
+        mutants = [mutant for mutant in mutants if mutant.key in left]
+    if arguments.sample:
+        mutants = sample(mutants, arguments.sample, arguments.seed)
+    if arguments.list:
+        print("\n".join(mutant.key for mutant in mutants))
+        return
+    print(f"{len(mutants)} mutants; {len(accepted)} are accepted", flush=True)
+    sys.exit(not try_all(mutants))
+
+
+if __name__ == "__main__":
+    main()
