@@ -34,7 +34,9 @@ MEMORY = 8 << 30
 OPTIONS = ["-x", "-q", "-m", "not peer", "-p", "no:cacheprovider", f"--timeout={TEST_TIMEOUT}"]
 
 
-def bound_memory():
+def prepare_process():
+    """Bound what a spoilt program can do; and a shell's background process ignores Ctrl-C, which tests send."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
@@ -125,7 +127,7 @@ class Suite:
             stdout=output,
             stderr=output,
             start_new_session=True,
-            preexec_fn=bound_memory,  # noqa: PLW1509 (this process has one thread)
+            preexec_fn=prepare_process,  # noqa: PLW1509 (this process has one thread)
         )
         stack.callback(end, process)
         return process, output
