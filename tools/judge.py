@@ -27,7 +27,7 @@ GOAL = 85.0
 PROCESSES = 4
 #: Seconds for a single test, and for all tests of a mutant; a mutant that needs more is noticed.
 TEST_TIMEOUT = 20
-TIMEOUT = 180
+TIMEOUT = 90
 #: Bytes of address space of a test process: a mutant that never stops to store must not take the machine.
 MEMORY = 8 << 30
 
@@ -35,7 +35,7 @@ OPTIONS = ["-x", "-q", "-m", "not peer", "-p", "no:cacheprovider", f"--timeout={
 
 
 def prepare_process():
-    """Bound what a spoilt program can do; and a shell's background process ignores Ctrl-C, which tests send."""
+    """Bound what it may take, and let Ctrl-C through, which a background process of a shell ignores."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
