@@ -56,7 +56,7 @@ ready.wait(5)
 
 
 BUSY = ", interval(lambda: sum(range(10000)), .001)"
-STUCK = ", delay(lambda: time.sleep(60), .02)"
+STUCK = ", delay(lambda: (ready.set(), time.sleep(60)))"
 
 
 @pytest.mark.parametrize("more", ["", BUSY, STUCK])
@@ -64,6 +64,16 @@ def test_exit_with_a_loop_in_a_daemon_thread_is_quiet_and_quick(more):
     begun = time.monotonic()
     assert python(DAEMON.replace("{more}", more)) == (0, "", "")
     assert time.monotonic() - begun < 3
+
+
+def test_exit_lets_the_loop_of_a_daemon_thread_close_and_run_its_exit_callbacks():
+    code = DAEMON.replace("{more}", ", add_event_loop_exit_callback(farewell)")
+    farewell = """
+def farewell():
+    time.sleep(.1)
+    os.write(1, b"closed")
+"""
+    assert python(farewell + code) == (0, "closed", "")
 
 
 def test_open_sockets_at_exit_are_a_resource_warning():
@@ -78,6 +88,22 @@ ready.wait(5)
 """
     status, _, error = python(code)
     assert (status, "ResourceWarning" in error) == (0, True)
+
+
+def test_pumped_loop_with_open_sockets_is_closed_at_exit_with_a_resource_warning():
+    code = """
+import warnings; warnings.simplefilter("always")
+loop = EventLoop()
+def start():
+    server = tcp_server('127.0.0.1', 0, echo)
+    tcp_connect(*server.address, None, connect_cb=connected.append)
+    add_event_loop_exit_callback(lambda: print('closed'))
+connected = []
+loop.call_soon_threadsafe(start)
+while not connected: loop.pump(5)
+"""
+    status, output, error = python(code)
+    assert (status, output, error.count("sockets open at exit: <")) == (0, "closed", 1)
 
 
 def test_everything_of_the_parents_loop_is_an_error_in_a_forked_child():
@@ -109,6 +135,44 @@ try: start_event_loop(lambda: (tcp_server('127.0.0.1', 0, echo), delay(fork, .01
 except EventLoopError: print('child', flush=True)
 """
     assert python(code) == (0, "child", "")
+
+
+def test_forked_child_that_exits_runs_no_exit_callback_of_the_parents_loop():
+    code = """
+def fork():
+    if not os.fork():
+        sys.exit()
+    os.wait(); exit_event_loop()
+def start():
+    add_event_loop_exit_callback(lambda: print("parent" if os.getpid() == parent else "child", flush=True))
+    tcp_server('127.0.0.1', 0, echo)
+    delay(fork, .01)
+parent = os.getpid()
+start_event_loop(start)
+"""
+    assert python(code) == (0, "parent", "")
+
+
+def test_forked_child_exits_in_silence_although_another_thread_had_a_loop():
+    code = """
+if not os.fork():
+    sys.exit()
+print(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+    assert python(DAEMON.replace("{more}", "") + code) == (0, "0", "")
+
+
+def test_forked_child_has_no_wakeup_descriptor_of_the_parents_loop():
+    code = """
+import signal
+def fork():
+    if not os.fork():
+        print(signal.set_wakeup_fd(-1), flush=True)
+        os._exit(0)
+    os.wait(); exit_event_loop()
+start_event_loop(lambda: delay(fork))
+"""
+    assert python(code) == (0, "-1", "")
 
 
 def test_forked_child_may_run_a_loop_of_its_own():

@@ -94,7 +94,6 @@ class EventLoop(_core.LoopCore):
         self._wakeup = _SignalWakeup()
         self._closed = threading.Event()
         self._thread: int | None = None
-        self._before: EventLoop | None = None
         self._is_foreign = False
 
     def run(self, start_fn: Callable[[], object] | None = None) -> None:
@@ -183,7 +182,6 @@ class EventLoop(_core.LoopCore):
         self._begin(False)
         self._thread = threading.get_ident()
         _open_loops.add(self)
-        self._before = getattr(_current, "loop", None)
         _current.loop = self
         try:
             self._wakeup.open(self)
@@ -203,11 +201,13 @@ class EventLoop(_core.LoopCore):
             self._end()
         finally:
             if not self._is_foreign:
-                _current.loop = self._before
+                _current.loop = None
             _open_loops.discard(self)
             self._wakeup.close()
-            self._closed.set()
-            self._run_exit_callbacks()
+            try:
+                self._run_exit_callbacks()
+            finally:
+                self._closed.set()
 
     def _run_exit_callbacks(self) -> None:
         for callback in self._exit_callbacks:
