@@ -52,6 +52,18 @@ def test_exception_that_comes_out_is_the_same_object():
     assert caught.value is error
 
 
+@pytest.mark.parametrize("base", [KeyboardInterrupt, SystemExit])
+def test_interrupt_that_is_an_exception_too_ends_a_loop_that_catches(base):
+    class Both(base, Exception):
+        pass
+
+    def raise_both():
+        raise Both
+
+    with pytest.raises(Both):
+        run(lambda: delay(raise_both), catch_app_errors=True)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_exception_comes_out_after_everything_was_closed(kind, peers):
     kept = []
@@ -186,6 +198,22 @@ def test_default_handler_logs_an_error_with_peer_and_code(peers, caplog):
 
 def test_default_handler_ignores_an_end_of_stream(peers, caplog):
     run(lambda: peers.link(lambda _ours, raw: raw.close()))
+    assert caplog.records == []
+
+
+def test_default_handler_logs_an_error_of_the_apps_with_its_traceback(caplog):
+    try:
+        oops()
+    except Oops as error:
+        asynctcp.default_event_handler(error)
+        (record,) = caplog.records
+        assert record.levelno == logging.ERROR
+        assert record.exc_info == (Oops, error, error.__traceback__)
+
+
+@pytest.mark.parametrize("condition", [asynctcp.TcpEof(), asynctcp.TcpBufferFull(), asynctcp.EventInfo()])
+def test_default_handler_ignores_what_is_no_error(condition, caplog):
+    asynctcp.default_event_handler(condition)
     assert caplog.records == []
 
 

@@ -364,6 +364,14 @@ def test_start_function_must_be_callable(value):
         asynctcp.start_event_loop(value)
 
 
+@pytest.mark.parametrize("value", NOT_CALLABLE, ids=short)
+def test_loop_whose_run_was_refused_can_still_run(value):
+    loop = asynctcp.EventLoop()
+    with pytest.raises(TypeError, match="start_fn"):
+        loop.run(value)
+    loop.run()
+
+
 def test_refused_start_leaves_no_loop_behind():
     with pytest.raises(TypeError):
         asynctcp.start_event_loop(42)

@@ -261,15 +261,17 @@ def test_pump_in_a_callback_of_its_own_is_an_error(loop):
     def nested():
         with pytest.raises(EventLoopError):
             loop.pump()
-        return "refused"
+        return asynctcp.current_event_loop()
 
-    assert setup(loop, nested) == "refused"
+    assert setup(loop, nested) is loop
 
 
 def test_pump_inside_of_another_loop_is_an_error(loop):
     def start():
+        outer = asynctcp.current_event_loop()
         with pytest.raises(EventLoopError):
             loop.pump()
+        assert asynctcp.current_event_loop() is outer
 
     asynctcp.start_event_loop(start)
 

@@ -81,6 +81,17 @@ def test_unrefd_notifier_lets_the_loop_end():
     assert kept[0].trigger() is False
 
 
+def test_loop_goes_on_until_its_notifier_is_freed():
+    told = []
+
+    def start():
+        notifier = asynctcp.make_notifier(int)
+        asynctcp.delay(lambda: (told.append("goes on"), notifier.free()), 0.02).unref()
+
+    run(start)
+    assert told == ["goes on"]
+
+
 def test_exception_of_a_notifier_goes_to_its_event_cb():
     told = []
 
@@ -106,6 +117,33 @@ def test_signal_runs_its_callback_in_the_loop_and_freeing_puts_the_old_one_back(
         asynctcp.signal_handler(signal.SIGUSR1, arrived)
         os.kill(os.getpid(), signal.SIGUSR1)
         assert ran == []
+
+    run(start)
+    assert ran == [signal.SIGUSR1]
+    assert signal.getsignal(signal.SIGUSR1) is before
+
+
+def test_loop_goes_on_until_its_signal_handler_is_freed():
+    told = []
+
+    def start():
+        asynctcp.signal_handler(signal.SIGUSR1, int)
+        asynctcp.delay(lambda: (told.append("goes on"), asynctcp.clear_signal_handlers()), 0.02).unref()
+
+    run(start)
+    assert told == ["goes on"]
+
+
+def test_second_handler_of_a_signal_replaces_the_first_and_holds_the_loop_once():
+    before = signal.getsignal(signal.SIGUSR1)
+    ran = []
+
+    def start():
+        asynctcp.signal_handler(signal.SIGUSR1, lambda _: pytest.fail("it was replaced"))
+        asynctcp.signal_handler(
+            signal.SIGUSR1, lambda number: (ran.append(number), asynctcp.free_signal_handler(number))
+        )
+        os.kill(os.getpid(), signal.SIGUSR1)
 
     run(start)
     assert ran == [signal.SIGUSR1]
@@ -311,3 +349,18 @@ def test_decorator_without_a_time_runs_in_the_next_turn_in_order():
 
     run(start)
     assert ran == [1, 2]
+
+
+def test_decorated_function_runs_after_its_seconds():
+    ran = []
+
+    def start():
+        @asynctcp.with_delay(0.03)
+        def late():
+            ran.append("late")
+
+        asynctcp.delay(lambda: ran.append("early"), 0.01)
+        return late
+
+    run(start)
+    assert ran == ["early", "late"]

@@ -97,6 +97,17 @@ mod tests {
     use super::{Arena, CHUNK, KEPT_CHUNKS};
 
     #[test]
+    fn a_chunk_is_filled_to_its_last_byte() {
+        let mut arena = Arena::default();
+        for _ in 0..4 {
+            arena.push(&[1; CHUNK / 4]);
+        }
+        assert_eq!(arena.chunks.len(), 1);
+        arena.push(&[1]);
+        assert_eq!(arena.chunks.len(), 2);
+    }
+
+    #[test]
     fn pieces_of_all_sizes_are_found_where_they_were_put_also_after_a_clear() {
         let mut arena = Arena::default();
         for round in 0..3_u8 {

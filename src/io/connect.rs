@@ -350,6 +350,28 @@ mod tests {
         drop(room);
     }
 
+    /// Its accept queue has room again only after the second attempt was refused.
+    #[test]
+    fn the_first_attempt_is_not_cut_off_by_a_refusal_of_the_last() {
+        let (hole, inside, slow) = black_hole();
+        let (_live, _bound, refusing) = live_and_refusing();
+        let room = std::thread::spawn(move || {
+            std::thread::sleep(STAGGER + Duration::from_millis(100));
+            drop(inside);
+            std::iter::repeat_with(|| hole.accept().unwrap().0)
+                .take(3)
+                .collect::<Vec<_>>()
+        });
+        let limit = Duration::from_secs(20);
+        let racing = race(vec![slow, refusing], None);
+        let stream = in_runtime(async { tokio::time::timeout(limit, racing).await })
+            .unwrap()
+            .unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), slow);
+        drop(stream);
+        drop(room);
+    }
+
     #[test]
     fn when_all_fail_the_last_error_is_told() {
         let (_live, _bound, refusing) = live_and_refusing();
