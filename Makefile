@@ -97,6 +97,10 @@ test-python: $(TOOLS) build ## runs the Python tests against the installed packa
 coverage: $(TOOLS) build ## runs the Python tests and reports lines and branches of python/asynctcp not covered
 	"$(PY)" -m pytest --cov --cov-report=term-missing $(ARGS)
 
+.PHONY: coverage-rust
+coverage-rust: $(TOOLS) build ## shows how much of src/ the Rust and the Python tests run
+	@$(CARGO_ENV); tools/coverage_rust.sh "$(PY)"
+
 .PHONY: mutants
 mutants: $(TOOLS) build ## changes the Rust sources a bit at a time; tests must notice (ARGS="--sample 120 --seed 1")
 	@cargo mutants --version >/dev/null 2>&1 || { echo "cargo-mutants is not there: cargo install --locked cargo-mutants" >&2; exit 1; }

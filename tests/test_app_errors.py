@@ -202,13 +202,12 @@ def test_default_handler_ignores_an_end_of_stream(peers, caplog):
 
 
 def test_default_handler_logs_an_error_of_the_apps_with_its_traceback(caplog):
-    try:
+    with pytest.raises(Oops) as caught:
         oops()
-    except Oops as error:
-        asynctcp.default_event_handler(error)
-        (record,) = caplog.records
-        assert record.levelno == logging.ERROR
-        assert record.exc_info == (Oops, error, error.__traceback__)
+    asynctcp.default_event_handler(caught.value)
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert record.exc_info == (Oops, caught.value, caught.value.__traceback__)
 
 
 @pytest.mark.parametrize("condition", [asynctcp.TcpEof(), asynctcp.TcpBufferFull(), asynctcp.EventInfo()])

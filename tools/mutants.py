@@ -143,7 +143,7 @@ class Tree:
         """What the Rust tests and the models say of a change of the I/O side."""
         if not mutant.file.startswith("src/io/"):
             return None
-        if self.cargo("nextest", "run", "--config", "profile.test.debug=0")[0] != 0:
+        if self.cargo("nextest", "run", "--all-features", "--config", "profile.test.debug=0")[0] != 0:
             return "Rust tests"
         if (
             mutant.file in LOOM
