@@ -6,6 +6,7 @@ import pytest
 
 import asynctcp
 from asynctcp import AsyncIOStream, tcp_connect, tcp_server
+from helpers import run
 
 LOOPBACK = "127.0.0.1"
 
@@ -22,9 +23,8 @@ def talk(sent, use, *, close=True, **keywords):
     def start():
         server = tcp_server(LOOPBACK, 0, None, connect_cb=lambda ours: (greet(ours), server.close()))
         made.append(tcp_connect(*server.address, use, lambda _condition: None, **keywords))
-        asynctcp.delay(asynctcp.exit_event_loop, 5).unref()
 
-    asynctcp.start_event_loop(start)
+    run(start)
     return made[0]
 
 
@@ -199,6 +199,47 @@ def test_reading_from_the_network_pauses_at_16_mib_and_goes_on():
     stream = talk(bytes(size), use, stream=True)
     assert max(most) < (16 << 20) + (2 << 20)
     assert sum(taken) + stream.buffered == size
+
+
+class Pauses:
+    """Stands for the socket below a stream, and records when reading was to pause."""
+
+    closed = False
+
+    def __init__(self):
+        self.told = []
+
+    def _attach(self, _stream):
+        pass
+
+    def _pause_for_stream(self, on):
+        self.told.append(on)
+
+
+def test_network_pauses_with_16_mib_unread_and_goes_on_with_8():
+    below = Pauses()
+    stream = AsyncIOStream(below)
+    stream._feed(bytes((16 << 20) - 1))
+    assert below.told == []
+    stream._feed(b"x")
+    assert below.told == [True]
+    stream.read((8 << 20) - 1)
+    assert below.told == [True]
+    stream.read(1)
+    assert below.told == [True, False]
+
+
+def test_socket_that_the_app_closed_is_the_streams_end():
+    read = []
+
+    def use(ours, stream):
+        stream.read()
+        before = stream.read()
+        ours.close()
+        read.append((before, stream.read(), stream.peek()))
+
+    talk(b"x", use, stream=True, close=False)
+    assert read == [(None, b"", b"")]
 
 
 def test_functions_take_streams():

@@ -8,16 +8,7 @@ import pytest
 
 import asynctcp
 from asynctcp import EventLoopError
-
-
-def run(start):
-    """Run a loop that a watchdog ends."""
-
-    def watched():
-        asynctcp.delay(asynctcp.exit_event_loop, 5).unref()
-        start()
-
-    asynctcp.start_event_loop(watched)
+from helpers import run
 
 
 def in_thread(function):
@@ -93,6 +84,15 @@ def test_loop_goes_on_until_its_notifier_is_freed():
     assert told == ["goes on"]
 
 
+def test_notifier_that_was_refd_twice_lets_go_once():
+    def start():
+        notifier = asynctcp.make_notifier(int)
+        notifier.ref()
+        notifier.free()
+
+    run(start)
+
+
 def test_exception_of_a_notifier_goes_to_its_event_cb():
     told = []
 
@@ -133,6 +133,18 @@ def test_loop_goes_on_until_its_signal_handler_is_freed():
 
     run(start)
     assert told == ["goes on"]
+
+
+def test_freeing_puts_back_a_handler_that_was_set_in_python():
+    def mine(_signum, _frame):
+        pytest.fail("it ran")
+
+    before = signal.signal(signal.SIGUSR2, mine)
+    try:
+        run(lambda: (asynctcp.signal_handler(signal.SIGUSR2, int), asynctcp.clear_signal_handlers()))
+        assert signal.getsignal(signal.SIGUSR2) is mine
+    finally:
+        signal.signal(signal.SIGUSR2, before)
 
 
 def test_second_handler_of_a_signal_replaces_the_first_and_holds_the_loop_once():
