@@ -1,5 +1,6 @@
 """Section 4 of docs/contract.md (AsyncIOStream), and the stream keywords of sections 2 and 3."""
 
+import gc
 import io
 
 import pytest
@@ -201,12 +202,11 @@ def test_reading_from_the_network_pauses_at_16_mib_and_goes_on():
     assert sum(taken) + stream.buffered == size
 
 
-class Pauses:
-    """Stands for the socket below a stream, and records when reading was to pause."""
+class Below:
+    """Stands for the socket below a stream, and records what it is told."""
 
-    closed = False
-
-    def __init__(self):
+    def __init__(self, *, closed=False):
+        self.closed = closed
         self.told = []
 
     def _attach(self, _stream):
@@ -215,9 +215,53 @@ class Pauses:
     def _pause_for_stream(self, on):
         self.told.append(on)
 
+    def close(self):
+        self.told.append("close")
+
+
+def stream_of(*pieces):
+    stream = AsyncIOStream(Below())
+    for piece in pieces:
+        stream._feed(piece)
+    return stream
+
+
+def test_piece_that_comes_after_a_partial_read_is_read_whole():
+    stream = stream_of(b"abc")
+    assert (stream.read(1), stream.read()) == (b"a", b"bc")
+    stream._feed(b"def")
+    assert stream.read() == b"def"
+
+
+def test_peek_after_a_partial_read_shows_what_comes_next():
+    stream = stream_of(b"abc", b"de")
+    stream.read(1)
+    assert (stream.peek(1), stream.peek(3), stream.peek(-1), stream.buffered) == (b"b", b"bcd", b"bcde", 4)
+
+
+def test_stream_that_is_let_go_leaves_its_socket_open():
+    stream = stream_of()
+    below = stream.socket
+    del stream
+    gc.collect()
+    assert below.told == []
+
+
+def test_closing_a_stream_closes_its_socket_once():
+    stream = stream_of()
+    stream.close()
+    stream.close()
+    assert stream.socket.told == ["close"]
+
+
+def test_stream_of_a_closed_socket_can_be_closed():
+    stream = AsyncIOStream(Below(closed=True))
+    stream.close()
+    assert (stream.closed, stream.socket.told) == (True, [])
+
 
 def test_network_pauses_with_16_mib_unread_and_goes_on_with_8():
-    below = Pauses()
+    below = Below()
     stream = AsyncIOStream(below)
     stream._feed(bytes((16 << 20) - 1))
     assert below.told == []
