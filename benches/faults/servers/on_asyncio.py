@@ -8,7 +8,7 @@ import signal
 import time
 import zlib
 
-from wire import behaviour, report
+from wire import behaviour, copied, noise, report
 
 #: How many connections are tried beside stuck lookups.
 CONNECTS = 100
@@ -106,7 +106,37 @@ class Flood(asyncio.Protocol):
 
     def data_received(self, _data):
         Flood.first.abort()
-        Flood.first = 0
+        report(aborted=True)
+
+
+class Obedient(asyncio.Protocol):
+    first = None
+    left, high, low = 0, 0, 0
+    full = False
+    block = noise(1 << 20)
+
+    def connection_made(self, transport):
+        if Obedient.first is None:
+            Obedient.first = transport
+            transport.set_write_buffer_limits(self.high, self.low)
+            self.write()
+
+    def write(self):
+        if Obedient.left and not self.full and Obedient.first:
+            Obedient.left -= 1
+            Obedient.first.write(copied(self.block))
+            loop.call_soon(self.write)
+
+    def pause_writing(self):
+        self.full = True
+
+    def resume_writing(self):
+        self.full = False
+        self.write()
+
+    def data_received(self, _data):
+        Obedient.first.abort()
+        Obedient.left = 0
         report(aborted=True)
 
 
@@ -207,6 +237,11 @@ def flood(pieces):
     return Flood
 
 
+def obedient(mebibytes, high, low):
+    Obedient.left, Obedient.high, Obedient.low = int(mebibytes), int(high), int(low)
+    return Obedient
+
+
 def forker():
     return Forker
 
@@ -277,6 +312,7 @@ BEHAVIOURS = {
         late,
         raising,
         flood,
+        obedient,
         forker,
         interrupted,
         farewell,

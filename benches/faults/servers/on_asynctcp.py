@@ -8,7 +8,7 @@ import termios
 import time
 import zlib
 
-from wire import behaviour, report
+from wire import behaviour, copied, noise, report
 
 import asynctcp
 from asynctcp import TcpEof, tcp_server
@@ -96,7 +96,7 @@ def flood(pieces):
             report(queued=True)
 
     def read(_socket, _data):
-        first.pop().close(force=True)
+        first[0].close(force=True)
         report(aborted=True)
 
     serve(read, connect_cb=connected)
@@ -113,6 +113,102 @@ def forker():
         socket.close()
 
     serve(read)
+
+
+def fork_and_use():
+    """At the first byte fork a child that tries the parent's loop, then runs one of its own; tell both. Else echo."""
+
+    def read(socket, data):
+        if data != b"fork":
+            socket.write(data)
+        elif not os.fork():
+            report(**use_in_child(socket))
+            os._exit(0)
+
+    serve(read)
+
+
+def use_in_child(inherited):
+    """Return the slowest answer of what belongs to the parent's loop, whether all were errors, and echoes of a new loop."""
+    slowest = 0.0
+    refused = 0
+    uses = (
+        lambda: inherited.write(b"x"),
+        inherited.close,
+        lambda: inherited.set_timeouts(1, 1),
+        lambda: asynctcp.tcp_connect(LOOPBACK, 1, None),
+        lambda: tcp_server(LOOPBACK, 0, None),
+        lambda: asynctcp.delay(int),
+        asynctcp.exit_event_loop,
+        asynctcp.stats,
+    )
+    for use in uses:
+        begun = time.perf_counter()
+        try:
+            use()
+        except asynctcp.EventLoopError:
+            refused += 1
+        slowest = max(slowest, time.perf_counter() - begun)
+    return {"seconds": slowest, "accepted": len(uses) - refused, "echoes": echoes_of_new_loop(200)}
+
+
+def echoes_of_new_loop(count):
+    """Start a loop with a server and a client; return how many of so many echoes come back."""
+    done = 0
+
+    def read(socket, _data):
+        nonlocal done
+        done += 1
+        if done == count:
+            asynctcp.exit_event_loop()
+        else:
+            socket.write(b"ping")
+
+    def start():
+        server = tcp_server(LOOPBACK, 0, lambda socket, data: socket.write(data))
+        asynctcp.tcp_connect(*server.address, read, data=b"ping")
+        asynctcp.delay(asynctcp.exit_event_loop, 10)
+
+    asynctcp.start_event_loop(start)
+    return done
+
+
+def obedient(mebibytes, high, low):
+    """Write so much to the first connection, stopping at `TcpBufferFull` and going on at `TcpBufferDrained`.
+
+    Another connection that says something has the first one aborted.
+    """
+    block = noise(1 << 20)
+    left = int(mebibytes)
+    full = False
+    first = []
+
+    def write():
+        nonlocal left
+        if left and not full and first:
+            left -= 1
+            first[0].write(copied(block))
+            asynctcp.delay(write)
+
+    def event(condition):
+        nonlocal full
+        if isinstance(condition, asynctcp.TcpBufferFull):
+            full = True
+        elif isinstance(condition, asynctcp.TcpBufferDrained):
+            full = False
+            write()
+
+    def connected(socket):
+        if not first:
+            first.append(socket)
+            socket.set_write_buffer_limits(int(high), int(low))
+            write()
+
+    def read(_socket, _data):
+        first[0].close(force=True)
+        report(aborted=True)
+
+    serve(read, event, connect_cb=connected)
 
 
 def interrupted(spin):
@@ -263,6 +359,8 @@ BEHAVIOURS = {
         late,
         raising,
         flood,
+        obedient,
+        fork_and_use,
         forker,
         interrupted,
         farewell,

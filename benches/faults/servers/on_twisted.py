@@ -101,7 +101,6 @@ class Flood(Protocol):
 
     def dataReceived(self, _data):  # noqa: N802
         Flood.first.abortConnection()
-        Flood.first = 0
         report(aborted=True)
 
 
