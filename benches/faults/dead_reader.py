@@ -32,8 +32,14 @@ def obedient(server, n):
             abort(child)
         yield below("dead reader, writer that heeds the limits: memory", n, peak.growth / MIB, 16, " MiB")
         wait_until(lambda: child.memory() - before < 4 * MIB, 1)
-        yield below("dead reader: memory kept 1 s after close", n, (child.memory() - before) / MIB, 16, " MiB")
-    with Server(server, "obedient", n, HIGH, LOW) as child, Peak(child.memory) as peak, child.connect() as raw:
+        yield below(
+            "dead reader: memory kept 1 s after close", n, (child.memory() - before) / MIB, 16, " MiB"
+        )
+    with (
+        Server(server, "obedient", n, HIGH, LOW) as child,
+        Peak(child.memory) as peak,
+        child.connect() as raw,
+    ):
         time.sleep(DEAD / 4)
         size = crc = 0
         while size < n * MIB:
@@ -63,7 +69,11 @@ def unlimited(server, mebibytes):
             abort(child)
             wait_until(lambda: child.memory() - before < 8 * MIB, 1)
             yield below(
-                "queued without limits: memory kept 1 s after force", mebibytes, (child.memory() - before) / MIB, 16, " MiB"
+                "queued without limits: memory kept 1 s after force",
+                mebibytes,
+                (child.memory() - before) / MIB,
+                16,
+                " MiB",
             )
 
 

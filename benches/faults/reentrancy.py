@@ -62,7 +62,9 @@ class Pair:
             LOOPBACK, 0, self.guard(lambda ours, data: ours.write(data)), self.guard(lambda _condition: None)
         )
         self.others = [asynctcp.tcp_connect(*self.server.address, None, self.guard(print)) for _ in range(3)]
-        self.bystander = asynctcp.tcp_connect(*self.server.address, self.guard(self.bystander_read), data=b"beside")
+        self.bystander = asynctcp.tcp_connect(
+            *self.server.address, self.guard(self.bystander_read), data=b"beside"
+        )
         if self.callback == "event_cb":
             asynctcp.tcp_connect(LOOPBACK, self.free_port(), None, self.guard(lambda c: self.act(c.socket)))
             return
@@ -73,7 +75,11 @@ class Pair:
         }
         read = self.guard(lambda ours, _data: self.act(ours)) if self.callback == "read_cb" else None
         asynctcp.tcp_connect(
-            *self.server.address, read, self.guard(lambda _condition: None), data=b"x", **names.get(self.callback, {})
+            *self.server.address,
+            read,
+            self.guard(lambda _condition: None),
+            data=b"x",
+            **names.get(self.callback, {}),
         )
 
     def free_port(self):
@@ -162,7 +168,9 @@ def measure(_server, _n):
             print(f"{pair.callback}, {pair.action.__name__}: {error!r}", file=sys.stderr)
     yield all_of("re-entrancy: pairs that took their action", n, sum(pair.acted for pair in pairs))
     yield none_of("re-entrancy: callbacks called inside another", n, sum(pair.nested for pair in pairs))
-    yield none_of("re-entrancy: pairs with an error, or whose loop did not end", n, sum(bool(p.errors) for p in pairs))
+    yield none_of(
+        "re-entrancy: pairs with an error, or whose loop did not end", n, sum(bool(p.errors) for p in pairs)
+    )
     yield all_of("re-entrancy: bystanders that had their echo", n, sum(pair.echoed for pair in pairs))
 
 

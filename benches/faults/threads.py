@@ -81,7 +81,9 @@ def hammer(asynctcp, count):
         nonlocal timer
         sockets.append(ours)
         if len(sockets) == THREADS + 1:
-            writers.extend(Writer(number, sockets[number], sockets[THREADS], count) for number in range(THREADS))
+            writers.extend(
+                Writer(number, sockets[number], sockets[THREADS], count) for number in range(THREADS)
+            )
             beats[0] = time.monotonic()
             for writer in writers:
                 writer.thread.start()
@@ -108,7 +110,13 @@ def hammer(asynctcp, count):
     for sink in sinks:
         sink.thread.join()
     arrived = sum(sum(sink.counts.values()) for sink in sinks)
-    return arrived, sum(sink.wrong for sink in sinks), max(w.longest for w in writers), max(pauses), time.monotonic() - begun
+    return (
+        arrived,
+        sum(sink.wrong for sink in sinks),
+        max(w.longest for w in writers),
+        max(pauses),
+        time.monotonic() - begun,
+    )
 
 
 def measure(_server, n):

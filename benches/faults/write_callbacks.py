@@ -34,12 +34,16 @@ def measure(_server, n):
         sink.start()
         begun = time.monotonic()
         address = listener.getsockname()
-        asynctcp.start_event_loop(lambda: asynctcp.tcp_connect(*address, None, connect_cb=lambda ours: write(ours, 0)))
+        asynctcp.start_event_loop(
+            lambda: asynctcp.tcp_connect(*address, None, connect_cb=lambda ours: write(ours, 0))
+        )
         seconds = time.monotonic() - begun
         sink.join()
     yield none_of("write callbacks: missing", n, n - len(set(told)))
     yield none_of("write callbacks: more than once", n, len(told) - len(set(told)))
-    yield none_of("write callbacks: out of order", n, sum(a >= b for a, b in zip(told, told[1:], strict=False)))
+    yield none_of(
+        "write callbacks: out of order", n, sum(a >= b for a, b in zip(told, told[1:], strict=False))
+    )
     yield below("write callbacks: time of each", n, 1e6 * seconds / n, 200, " µs")
 
 
