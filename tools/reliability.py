@@ -21,6 +21,8 @@ from pathlib import Path
 
 FAULTS = Path(__file__).parents[1] / "benches" / "faults"
 OURS = "asynctcp"
+#: What the table says where a server has nothing like it.
+NOTHING = "\N{EN DASH}"
 #: Seconds after which a figure that has not ended has failed.
 PATIENCE = 900
 
@@ -83,7 +85,7 @@ def run(figure, server, scale):
 
 
 def line(row):
-    ok = {True: "ok", False: "FAILS", None: "–"}[row["ok"]]
+    ok = {True: "ok", False: "FAILS", None: NOTHING}[row["ok"]]
     return f"{row['name']:52} | {row['n']:>9,} | {row['figure']:>20} | {row['limit']:>12} | {ok}"
 
 
@@ -122,7 +124,7 @@ def compare(figures, scale, servers):
 
 def cell(row):
     if row is None or row["ok"] is None:
-        return "–"
+        return NOTHING
     return row["figure"] if row["ok"] else f"**{row['figure']}**"
 
 
@@ -143,9 +145,8 @@ def main():
     if unknown := set(options.figures) - set(FIGURES):
         parser.error(f"no such figure: {', '.join(sorted(unknown))}")
     figures = options.figures or FIGURES
-    print(
-        f"Python {platform.python_version()}, {platform.system()} {platform.release()}, {os.cpu_count()} cores\n"
-    )
+    system = f"{platform.system()} {platform.release()}"
+    print(f"Python {platform.python_version()}, {system}, {os.cpu_count()} cores\n")
     if options.servers:
         return bool(compare(figures, options.scale, [OURS, *options.servers.split(",")]))
     return bool(check(figures, options.scale))

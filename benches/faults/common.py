@@ -12,6 +12,7 @@ import math
 import os
 import queue
 import random
+import signal
 import socket
 import struct
 import subprocess
@@ -19,11 +20,14 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 import psutil
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
 
 HERE = Path(__file__).parent
 LOOPBACK = "127.0.0.1"
@@ -32,12 +36,14 @@ KIB, MIB = 1 << 10, 1 << 20
 DEADLINE = 30.0
 
 OURS = "asynctcp"
+#: What the table says where a server has nothing like it.
+NOTHING = "\N{EN DASH}"
 #: Peers that share one server file.
 ASYNCIO_LIKE = ("asyncio", "uvloop", "rloop")
 PEERS = (*ASYNCIO_LIKE, "gevent", "twisted")
 
 
-# --- rows and the command line ----------------------------------------------------------------------------------------
+# --- rows and the command line ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ class Row:
     server: str = OURS
 
     def __str__(self) -> str:
-        ok = {True: "ok", False: "FAILS", None: "–"}[self.ok]
+        ok = {True: "ok", False: "FAILS", None: NOTHING}[self.ok]
         return f"{self.name} | {self.n:,} | {self.figure} | {self.limit} | {ok}"
 
 
@@ -84,6 +90,8 @@ def main(
     ``quick`` and ``full`` are the two scales' ``n``; ``peers`` the servers it can be asked of, but ours;
     ``unit`` another name for ``--n``.
     """
+    # A shell's background job ignores it, and so would the children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     script = sys.modules["__main__"]
     parser = argparse.ArgumentParser(
         description=script.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -102,7 +110,7 @@ def main(
     options = parser.parse_args()
     n = options.n or (quick if options.scale == "quick" else full)
     if options.server != OURS and options.server not in peers:
-        rows: Iterable[Row] = [Row(Path(sys.argv[0]).stem, n, "–", "–", None)]
+        rows: Iterable[Row] = [Row(Path(sys.argv[0]).stem, n, NOTHING, NOTHING, None)]
     else:
         rows = measure(options.server, n)
     short = False
@@ -115,7 +123,7 @@ def main(
     sys.exit(short)
 
 
-# --- servers in a child process ---------------------------------------------------------------------------------------
+# --- servers in a child process -----------------------------------------------------------------------------
 
 
 class Server:
@@ -146,7 +154,7 @@ class Server:
             self.__exit__()
             raise RuntimeError(f"{server} does not start: {log[-2000:]}") from None
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -215,7 +223,7 @@ class Peak:
         self._memory = memory
         self._over = threading.Event()
 
-    def __enter__(self) -> Peak:
+    def __enter__(self) -> Self:
         self.before = self.highest = self._memory()
         self._thread = threading.Thread(target=self._watch)
         self._thread.start()
@@ -234,7 +242,7 @@ class Peak:
         return self.highest - self.before
 
 
-# --- small things -----------------------------------------------------------------------------------------------------
+# --- small things -------------------------------------------------------------------------------------------
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
@@ -282,9 +290,11 @@ STUCK_RESOLVER = r"""
 #include <netdb.h>
 #include <string.h>
 #include <unistd.h>
-/* Names that begin with "stuck" are answered after a minute, as by a name server that is down. */
-int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result) {
-    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **) = dlsym(RTLD_NEXT, "getaddrinfo");
+/* As by a name server that is down: names that begin with "stuck" are answered after a minute. */
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                struct addrinfo **result) {
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
     if (node && strncmp(node, "stuck", 5) == 0) { sleep(60); return EAI_AGAIN; }
     return real(node, service, hints, result);
 }
@@ -292,7 +302,7 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 
 
 def stuck_resolver(directory: str) -> dict[str, str]:
-    """Return an environment in which the lookup of a name that begins with "stuck" takes a minute. Needs cc."""
+    """Return an environment in which looking up a name that begins with "stuck" takes a minute. Needs cc."""
     source, library = Path(directory, "stuck.c"), Path(directory, "stuck.so")
     source.write_text(STUCK_RESOLVER)
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)

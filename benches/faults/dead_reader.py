@@ -1,8 +1,8 @@
-"""A peer that does not read costs no more than the write buffer's limit, and nothing once its connection is closed.
+"""A peer that does not read costs the write buffer's limit, and nothing once its connection is closed.
 
-A writer that stops at `TcpBufferFull` and goes on at `TcpBufferDrained` (limits 8 and 4 MiB) has 1 GiB for a peer
-that reads nothing for a while and is closed, and for one that reads it all afterwards. Then 256 MiB are queued without
-limits, and dropped.
+A writer that stops at `TcpBufferFull` and goes on at `TcpBufferDrained` (limits 8 and 4 MiB) has 1 GiB for
+a peer that reads nothing and is closed, and for one that reads it all after a while. Then 256 MiB are
+queued without limits, and dropped.
 """
 
 import time

@@ -1,7 +1,8 @@
-"""The process ends at once and in silence whatever is open: traffic, a server, a lookup that no one answers, a daemon
-thread that sits in the loop or in a callback, `sys.exit` and an exception in a callback, SIGTERM, SIGINT.
+"""The process ends at once and in silence, whatever is open.
 
-Each end has to have the right status, nothing on standard error, and to take less than a second.
+That is: traffic, a server, a lookup that no one answers, a daemon thread that sits in the loop or in a
+callback, `sys.exit` and an exception in a callback, SIGTERM, SIGINT. Each end has to have the right status,
+nothing on standard error, and to take less than a second.
 """
 
 import json

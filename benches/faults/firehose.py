@@ -1,7 +1,7 @@
 """Memory is bounded while Python is slower than the network, and TCP slows the senders down.
 
-1 GiB goes to a callback that sleeps 50 ms in each of its first 60 calls, and arrives whole; then 1,000 senders offer all
-that is taken to a loop that stands still for 5 seconds.
+1 GiB goes to a callback that sleeps 50 ms in each of its first 60 calls, and arrives whole; then 1,000
+senders offer all that is taken to a loop that stands still for 5 seconds.
 """
 
 import selectors

@@ -1,5 +1,7 @@
-"""After `os.fork` beside a running loop: the peer sees its connection end although the child holds a copy of it; in the
-child all that belongs to the parent's loop raises at once, and a loop of its own works; the parent goes on.
+"""After `os.fork` beside a running loop the peers see their ends, and the child is told or starts afresh.
+
+A peer sees its connection end although the child holds a copy of it; in the child all that belongs to the
+parent's loop raises at once, and a loop of its own works; the parent goes on.
 """
 
 import time
@@ -10,7 +12,7 @@ PATIENCE = 1.0
 
 
 def seconds_to_eof(server):
-    """Return how long a peer waits for the end of a connection that was closed while a child sleeps, or None."""
+    """Return how long a peer waits for the end of a connection closed while a child sleeps, or None."""
     with Server(server, "forker") as child, child.connect(PATIENCE) as raw:
         raw.sendall(b"x")
         begun = time.monotonic()

@@ -1,4 +1,4 @@
-"""Ctrl-C comes out of the loop as `KeyboardInterrupt` at once: idle, while callbacks compute, and under traffic.
+"""Ctrl-C comes out of the loop as `KeyboardInterrupt` at once: idle, computing, and under traffic.
 
 Each run is a process of its own; the time is from `kill` to the line after the loop.
 """

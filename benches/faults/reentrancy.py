@@ -1,7 +1,7 @@
-"""Any callback may do anything: each of 5 callbacks takes each of 8 actions, and none is called while another runs.
+"""Any callback may do anything: each of 5 callbacks takes each of 8 actions.
 
-A bystander has its echo in every pair, the actions raise only what they may, and the loop ends. One action is a garbage
-collection with finalizers that close sockets.
+None is called while another runs, a bystander has its echo in every pair, the actions raise only what they
+may, and the loop ends. One action is a garbage collection with finalizers that close sockets.
 """
 
 import gc

@@ -1,7 +1,8 @@
-"""Each socket is told of one end and of nothing after it, and nothing at all begins once `close` has returned.
+"""Each socket is told of one end and of nothing after it; nothing begins once `close` has returned.
 
-Sockets of both sides follow scripts made at random: writes, half closes, closes, resets, timeouts, exceptions, reading
-switched off and on. Then five times as many closes from callbacks of other sockets, timers and threads, with events queued.
+Sockets of both sides follow scripts made at random: writes, half closes, closes, resets, timeouts,
+exceptions, reading switched off and on. Then five times as many closes from callbacks of other sockets,
+timers and threads, with events queued.
 """
 
 import collections
@@ -196,8 +197,10 @@ def scripted(asynctcp, n):
 
 
 class Victim:
-    """A socket with traffic that something else closes. Its callbacks are C functions, so nothing comes between their
-    start and their effect, also when a thread closes."""
+    """A socket with traffic, which something else closes.
+
+    Its callbacks are C functions, so nothing comes between their start and their effect, also when a thread closes.
+    """
 
     def __init__(self, asynctcp, address, connected):
         self.reads, self.writes, self.events = {}, [], []

@@ -1,5 +1,6 @@
-"""Eight threads write to a socket each, and all to one: every byte arrives, in each thread's order, and neither a writer
-nor the loop stands still for a second; also with a switch interval of a microsecond.
+"""Eight threads write to a socket each, and all to one: every byte arrives, in each thread's order.
+
+Neither a writer nor the loop stands still for a second; also with a switch interval of a microsecond.
 """
 
 import collections
@@ -63,7 +64,7 @@ class Writer:
 
 
 def hammer(asynctcp, count):
-    """Return the sinks' records, their errors, the longest pause of a writer and of the loop, and the seconds taken."""
+    """Return records that arrived, those wrong, the longest pause of a writer and of the loop, the seconds."""
     sockets, writers = [], []
     beats = [time.monotonic()]
     pauses = []

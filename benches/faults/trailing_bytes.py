@@ -1,6 +1,7 @@
-"""What a peer sent before its FIN or RST is delivered, also if it ends while reading is paused; then one end is told.
+"""What a peer sent before its FIN or RST is delivered, and then its end is told.
 
-Each connection sends 100,000 bytes while the server does not read yet, and ends as soon as the server's kernel has them.
+Each connection sends 100,000 bytes while the server does not read yet, and ends as soon as the server's
+kernel has them.
 """
 
 import fcntl

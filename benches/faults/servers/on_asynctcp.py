@@ -116,7 +116,7 @@ def forker():
 
 
 def fork_and_use():
-    """At the first byte fork a child that tries the parent's loop, then runs one of its own; tell both. Else echo."""
+    """Echo; at "fork" fork a child that tries the parent's loop and then one of its own, and tells of both."""
 
     def read(socket, data):
         if data != b"fork":
@@ -129,7 +129,7 @@ def fork_and_use():
 
 
 def use_in_child(inherited):
-    """Return the slowest answer of what belongs to the parent's loop, whether all were errors, and echoes of a new loop."""
+    """Use what belongs to the parent's loop, then a new loop; return slowest answer, non-errors, echoes."""
     slowest = 0.0
     refused = 0
     uses = (

@@ -41,7 +41,7 @@ def sleepy(nap, naps):
         while data := socket.recv(256 * 1024):
             if left:
                 left -= 1
-                time.sleep(nap)  # noqa: ASYNC251 (the point is that Python is busy)
+                time.sleep(nap)
             total += len(data)
             crc = zlib.crc32(data, crc)
         report(bytes=total, crc=crc)

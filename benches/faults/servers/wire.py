@@ -22,5 +22,5 @@ def noise(size: int) -> bytes:
 
 
 def copied(data: bytes) -> bytes:
-    """Return another object with the same bytes: one that is queued many times over would cost its memory once."""
+    """Return another object with the same bytes: one that is queued twice would cost its memory once."""
     return bytes(memoryview(data))
