@@ -230,7 +230,7 @@ impl Pump {
 
     fn dispatch_events(&mut self, py: Python<'_>, dispatcher: &Dispatcher<'_>) -> PyResult<()> {
         let mut events = std::mem::take(&mut self.batch.events);
-        let bytes = std::mem::take(&mut self.batch.bytes);
+        let mut bytes = std::mem::take(&mut self.batch.bytes);
         if self.dispatched == 0 {
             let total = &dispatcher.core.totals.events;
             total.fetch_add(events.len() as u64, Ordering::Relaxed);
@@ -239,6 +239,9 @@ impl Pump {
         while result.is_ok() && self.dispatched < events.len() {
             let event = std::mem::replace(&mut events[self.dispatched], Event::Nudge);
             self.dispatched += 1;
+            if let Event::Data(_, place) = event {
+                bytes.give_back_before(place);
+            }
             result = self.step(py, dispatcher, |dispatcher| {
                 handle(py, dispatcher, event, &bytes)
             });

@@ -1,9 +1,80 @@
 //! The received bytes of a batch: chunks that are filled one after another and used again.
+//!
+//! The first ones are of the heap. A burst's, which come while Python stands still, are mapped and unmapped on their
+//! own: an allocator with an arena for each thread keeps what the helper's filled, while the pump's fills another.
+
+use memmap2::{MmapMut, MmapOptions};
 
 /// Size of the arena's chunks in bytes. One block that grows would hold twice what it needs, and be copied each time.
 const CHUNK: usize = 256 * 1024;
 /// Chunks that are kept for the next batch; a burst's others are given back.
 const KEPT_CHUNKS: usize = 4;
+/// Chunks of the heap (4 MiB); those of a burst beyond them are mapped.
+const HEAP_CHUNKS: usize = 16;
+
+/// One block of bytes that does not move.
+#[derive(Debug)]
+pub enum Chunk {
+    /// Of the heap.
+    Heap(Vec<u8>),
+    /// Mapped, and filled up to here.
+    Mapped(MmapMut, usize),
+}
+
+impl Chunk {
+    /// One that can hold what is wanted.
+    pub fn new(wanted: Wanted) -> Self {
+        let size = CHUNK.max(wanted.len);
+        // All its pages at once: one fault each would cost more than the copying.
+        let mapped = || MmapOptions::new().len(size).populate().map_anon().ok();
+        match wanted.mapped.then(mapped).flatten() {
+            Some(memory) => Self::Mapped(memory, 0),
+            None => Self::Heap(Vec::with_capacity(size)),
+        }
+    }
+
+    fn capacity(&self) -> usize {
+        match self {
+            Self::Heap(bytes) => bytes.capacity(),
+            Self::Mapped(memory, _) => memory.len(),
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Heap(bytes) => bytes,
+            Self::Mapped(memory, filled) => &memory[..*filled],
+        }
+    }
+
+    fn has_room(&self, len: usize) -> bool {
+        self.capacity() - self.bytes().len() >= len
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Heap(filled) => filled.extend_from_slice(bytes),
+            Self::Mapped(memory, filled) => {
+                memory[*filled..*filled + bytes.len()].copy_from_slice(bytes);
+                *filled += bytes.len();
+            }
+        }
+    }
+
+    fn clear(&mut self) {
+        match self {
+            Self::Heap(bytes) => bytes.clear(),
+            Self::Mapped(_, filled) => *filled = 0,
+        }
+    }
+}
+
+/// A chunk that an arena needs before it can take more.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    len: usize,
+    mapped: bool,
+}
 
 /// Where bytes lie in an [`Arena`].
 #[derive(Debug, Clone, Copy)]
@@ -33,45 +104,56 @@ impl Place {
 /// Received bytes, each piece in one chunk.
 #[derive(Debug, Default)]
 pub struct Arena {
-    chunks: Vec<Vec<u8>>,
+    chunks: Vec<Chunk>,
     /// The chunk that is being filled.
     filling: usize,
+    /// Chunks that were given back while the batch was read, and the kept ones before them.
+    given_back: usize,
     len: usize,
 }
 
 impl Arena {
-    /// Copies `bytes` in.
-    pub fn push(&mut self, bytes: &[u8]) -> Place {
-        let room = |chunk: &Vec<u8>| chunk.capacity() - chunk.len();
-        if self
-            .chunks
-            .get(self.filling)
-            .is_some_and(|chunk| room(chunk) < bytes.len())
-        {
+    /// Copies `bytes` in. Where there is no room it takes `spare`, and without one says what it wants: whoever holds a
+    /// lock on the arena makes it elsewhere.
+    pub fn push(&mut self, bytes: &[u8], spare: &mut Option<Chunk>) -> Result<Place, Wanted> {
+        let len = bytes.len();
+        let has_room = |chunk: &Chunk| chunk.has_room(len);
+        let full = |chunk: &Chunk| !chunk.has_room(len);
+        if self.chunks.get(self.filling).is_some_and(full) {
             self.filling += 1;
         }
-        if self
-            .chunks
-            .get(self.filling)
-            .is_none_or(|chunk| room(chunk) < bytes.len())
-        {
-            let chunk = Vec::with_capacity(CHUNK.max(bytes.len()));
-            self.chunks.insert(self.filling, chunk);
+        if !self.chunks.get(self.filling).is_some_and(has_room) {
+            let mapped = self.filling >= HEAP_CHUNKS;
+            let chunk = spare.take().filter(has_room);
+            self.chunks
+                .insert(self.filling, chunk.ok_or(Wanted { len, mapped })?);
         }
         let chunk = &mut self.chunks[self.filling];
         let place = Place {
             chunk: self.filling,
-            start: chunk.len(),
-            len: bytes.len(),
+            start: chunk.bytes().len(),
+            len,
         };
-        chunk.extend_from_slice(bytes);
-        self.len += bytes.len();
-        place
+        chunk.push(bytes);
+        self.len += len;
+        Ok(place)
     }
 
     /// The bytes of `place`.
     pub fn get(&self, place: Place) -> &[u8] {
-        &self.chunks[place.chunk][place.start..place.start + place.len]
+        &self.chunks[place.chunk].bytes()[place.start..place.start + place.len]
+    }
+
+    /// The reader has come to `place`: what lies in the chunks before it is not asked for again.
+    ///
+    /// A burst's chunks are given back here and not when all is read, since what was read no longer counts against
+    /// the memory limit, and as much may be received meanwhile.
+    pub fn give_back_before(&mut self, place: Place) {
+        let from = self.given_back.max(KEPT_CHUNKS);
+        if let Some(read) = self.chunks.get_mut(from..place.chunk) {
+            read.fill_with(|| Chunk::Heap(Vec::new()));
+            self.given_back = place.chunk;
+        }
     }
 
     /// Bytes in it.
@@ -87,14 +169,46 @@ impl Arena {
     /// Empties it and keeps its first chunks.
     pub fn clear(&mut self) {
         self.chunks.truncate(KEPT_CHUNKS);
-        self.chunks.iter_mut().for_each(Vec::clear);
-        (self.filling, self.len) = (0, 0);
+        self.chunks.iter_mut().for_each(Chunk::clear);
+        (self.filling, self.given_back, self.len) = (0, 0, 0);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Arena, CHUNK, KEPT_CHUNKS};
+    use super::{Arena, CHUNK, Chunk, HEAP_CHUNKS, KEPT_CHUNKS, Place};
+
+    fn push(arena: &mut Arena, bytes: &[u8]) -> Place {
+        arena.push(bytes, &mut None).unwrap_or_else(|wanted| {
+            arena
+                .push(bytes, &mut Some(Chunk::new(wanted)))
+                .expect("it has what it wanted")
+        })
+    }
+
+    #[test]
+    fn chunks_that_were_read_are_given_back_while_the_rest_is_read() {
+        let mut arena = Arena::default();
+        let places: Vec<_> = (0..20_u8)
+            .map(|byte| push(&mut arena, &[byte; CHUNK]))
+            .collect();
+        let mapped = |chunk: &&Chunk| matches!(chunk, Chunk::Mapped(..));
+        assert_eq!(arena.chunks.iter().filter(mapped).count(), 20 - HEAP_CHUNKS);
+        for (byte, place) in (0_u8..).zip(&places) {
+            arena.give_back_before(*place);
+            assert_eq!(arena.get(*place), [byte; CHUNK]);
+            let held: usize = arena.chunks.iter().map(Chunk::capacity).sum();
+            assert_eq!(
+                held / CHUNK,
+                places.len() - usize::from(byte).saturating_sub(KEPT_CHUNKS)
+            );
+        }
+        arena.clear();
+        assert_eq!(
+            arena.chunks.iter().map(Chunk::capacity).sum::<usize>(),
+            KEPT_CHUNKS * CHUNK
+        );
+    }
 
     #[test]
     fn a_chunk_is_filled_to_its_last_byte() {
@@ -127,7 +241,7 @@ mod tests {
                 .zip(sizes)
                 .map(|(byte, size)| vec![byte; size])
                 .collect();
-            let places: Vec<_> = pieces.iter().map(|piece| arena.push(piece)).collect();
+            let places: Vec<_> = pieces.iter().map(|piece| push(&mut arena, piece)).collect();
             assert!(
                 pieces
                     .iter()

@@ -8,7 +8,7 @@
 //!
 //! Rule: nothing here touches Python, and no waker is woken while the lock is held.
 
-use super::arena::{Arena, Place};
+use super::arena::{Arena, Chunk, Place};
 use super::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 
@@ -83,10 +83,24 @@ impl<E> Queue<E> {
 
     /// Copies `bytes` into the arena and queues the event that `event` makes of their place.
     pub fn push_bytes(&self, bytes: &[u8], event: impl FnOnce(Place) -> E) {
-        self.insert(|batch| {
-            let place = batch.bytes.push(bytes);
-            batch.events.push(event(place));
-        });
+        // Memory for the arena is made between two tries: the lock is held across no system call.
+        let mut spare = None;
+        let sleeper = loop {
+            let mut inner = self.inner.lock();
+            match inner.batch.bytes.push(bytes, &mut spare) {
+                Ok(place) => {
+                    inner.batch.events.push(event(place));
+                    break inner.sleeper.take();
+                }
+                Err(wanted) => {
+                    drop(inner);
+                    spare = Some(Chunk::new(wanted));
+                }
+            }
+        };
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
+        }
     }
 
     /// Wakes the pump's poll without an event, so that it looks around.
