@@ -1,8 +1,15 @@
 """How a server tells what happened: JSON objects on standard output, a line each."""
 
+import ctypes
 import json
 import random
+import signal
 import sys
+
+
+#: prctl(2): this signal when the parent has ended, so that no server outlives a script that was killed.
+PR_SET_PDEATHSIG = 1
+ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def report(**what: object) -> None:
