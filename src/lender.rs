@@ -12,6 +12,8 @@ use std::sync::Arc;
 const ROOM: usize = 128 * 1024;
 /// Rooms that wait while large messages come.
 const ROOMS: usize = 16;
+/// Up to so many objects the table of them is kept.
+const KEPT_SLOTS: usize = 256;
 
 unsafe extern "C" {
     /// Not in PyO3: changes the size of a bytes object that nobody else has seen.
@@ -47,6 +49,13 @@ impl Objects {
         let object = self.slots.get_mut(owner as usize)?.take();
         self.free.push(owner);
         object
+    }
+
+    /// The table that a burst made large, once nothing is in it. Kept in the middle of the heap that the burst took, it
+    /// would keep the allocator from giving that back.
+    fn take_if_unused(&mut self) -> Option<Self> {
+        let unused = self.slots.len() > KEPT_SLOTS && self.free.len() == self.slots.len();
+        unused.then(|| std::mem::take(self))
     }
 }
 
@@ -84,14 +93,17 @@ impl Lender {
             return;
         }
         let owners = self.returns.take();
-        let gone: Vec<_> = {
+        let (gone, table): (Vec<_>, _) = {
             let mut objects = self.objects.lock();
-            owners
+            let gone = owners
                 .into_iter()
                 .map(|owner| objects.remove(owner))
-                .collect()
+                .collect();
+            (gone, objects.take_if_unused())
         };
         drop(gone);
+        // Last, so that all below it is free by then.
+        drop(table);
     }
 
     /// Lends room for the next large messages, once there were some.
