@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 _current = threading.local()
 # Loops that are open, of all threads, for the interpreter's exit and for forked children.
 _open_loops: "weakref.WeakSet[EventLoop]" = weakref.WeakSet()
-# Seconds that the interpreter's exit waits for loops in daemon threads.
-_EXIT_PATIENCE = 0.8
+# Seconds that the interpreter's exit waits for loops in daemon threads: half of the second that it may take.
+_EXIT_PATIENCE = 0.5
 
 
 class _SignalWakeup:
