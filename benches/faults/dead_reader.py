@@ -11,7 +11,7 @@ import zlib
 from common import ASYNCIO_LIKE, MIB, Peak, Server, all_of, below, main, noise, none_of, wait_until
 
 HIGH, LOW = 8 * MIB, 4 * MIB
-DEAD = 2.0
+DEAD = 1.0
 QUEUED = 256
 PEERS = (*ASYNCIO_LIKE, "twisted")
 

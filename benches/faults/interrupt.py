@@ -4,6 +4,7 @@ Each run is a process of its own; the time is from `kill` to the line after the 
 """
 
 import contextlib
+import os
 import queue
 import signal
 import threading
@@ -14,7 +15,9 @@ from common import PEERS, Server, all_of, below, main, percentile
 #: Seconds that each turn of a busy loop computes.
 SPIN = 0.002
 TALKERS = 8
+#: Milliseconds, and those on a machine with more work than cores.
 LIMIT = 20.0
+LIMIT_UNDER_LOAD = 100.0
 
 
 def talk(raw):
@@ -41,13 +44,16 @@ def seconds_to_interrupt(server, spin, talkers, pause):
 
 
 def measure(server, n):
+    # A process that cannot get a core is late whatever it does; then the promise of any machine is what counts.
+    limit = LIMIT if os.getloadavg()[0] <= os.cpu_count() else LIMIT_UNDER_LOAD
     for name, spin, talkers in (("idle", 0, 0), ("callbacks compute", SPIN, 0), ("traffic", 0, TALKERS)):
         times = [seconds_to_interrupt(server, spin, talkers, 0.02 + 0.0001 * number) for number in range(n)]
         came = [1000 * seconds for seconds in times if seconds is not None]
         yield all_of(f"Ctrl-C, {name}: came out", n, len(came))
         if came:
             middle = percentile(came, 50)
-            yield below(f"Ctrl-C, {name}: slowest (median {middle:.2g} ms)", n, max(came), LIMIT, " ms")
+            yield below(f"Ctrl-C, {name}: median", n, middle, LIMIT, " ms")
+            yield below(f"Ctrl-C, {name}: slowest", n, max(came), limit, " ms")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,27 @@
+"""The figures of benches/faults hold at a small scale too, where they need no quiet machine; `make reliability` has all."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FAULTS = Path(__file__).parents[1] / "benches" / "faults"
+#: Figures, and an n that takes about a second.
+SMALL = {
+    "dead_reader": 16,
+    "raising": 20,
+    "reentrancy": 40,
+    "terminal_events": 200,
+    "threads": 500,
+    "trailing_bytes": 20,
+    "write_callbacks": 5_000,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("figure", SMALL)
+def test_figure_is_met(figure):
+    script = [sys.executable, FAULTS / f"{figure}.py", "--n", str(SMALL[figure])]
+    done = subprocess.run(script, capture_output=True, text=True, timeout=50, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
