@@ -1,4 +1,4 @@
-"""The figures of benches/faults hold at a small scale too, where they need no quiet machine; `make reliability` has all."""
+"""Figures of benches/faults that need no quiet machine, at a small scale; `make reliability` has all."""
 
 import subprocess
 import sys

@@ -9,7 +9,7 @@ import threading
 import time
 import zlib
 
-from common import MIB, PEERS, Peak, Server, all_of, allow_many_files, below, main, noise, none_of
+from common import MIB, PEERS, Peak, Row, Server, all_of, allow_many_files, below, main, noise, none_of
 
 NAP, NAPS = 0.05, 60
 BLOCK = noise(MIB)
@@ -43,7 +43,7 @@ def one(server, n):
     yield all_of("firehose: MiB that came", n, told["bytes"] // MIB)
     yield none_of("firehose: wrong checksum", n, told["crc"] != checksum(n))
     slow = NAP * NAPS * 0.9
-    yield none_of(f"firehose: sender done in {seconds:.1f} s, not slowed down", n, seconds < slow)
+    yield Row("firehose: sender slowed down", n, f"{seconds:.3g} s", f">= {slow:g} s", seconds >= slow)
 
 
 def offer(links, seconds):

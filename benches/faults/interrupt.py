@@ -44,7 +44,7 @@ def seconds_to_interrupt(server, spin, talkers, pause):
 
 
 def measure(server, n):
-    # A process that cannot get a core is late whatever it does; then the promise of any machine is what counts.
+    # A process that cannot get a core is late whatever it does.
     limit = LIMIT if os.getloadavg()[0] <= os.cpu_count() else LIMIT_UNDER_LOAD
     for name, spin, talkers in (("idle", 0, 0), ("callbacks compute", SPIN, 0), ("traffic", 0, TALKERS)):
         times = [seconds_to_interrupt(server, spin, talkers, 0.02 + 0.0001 * number) for number in range(n)]

@@ -15,7 +15,7 @@ from common import LOOPBACK, main, none_of
 AT_ONCE = 100
 #: Seconds after which what a script left open is closed.
 LEFT_OPEN = 0.05
-PATIENCE = 300.0
+PATIENCE = 60.0
 
 
 def ignore(_condition):
@@ -199,7 +199,8 @@ def scripted(asynctcp, n):
 class Victim:
     """A socket with traffic, which something else closes.
 
-    Its callbacks are C functions, so nothing comes between their start and their effect, also when a thread closes.
+    Its callbacks are C functions, so nothing comes between their start and their effect, also when a thread
+    closes.
     """
 
     def __init__(self, asynctcp, address, connected):

@@ -17,7 +17,7 @@ THREADS = 8
 RECORD = struct.Struct("<II")
 #: Each so many writes go to the socket that all share.
 SHARED = 10
-PATIENCE = 300.0
+PATIENCE = 60.0
 
 
 class Sink:
@@ -63,61 +63,55 @@ class Writer:
             last = now
 
 
-def hammer(asynctcp, count):
-    """Return records that arrived, those wrong, the longest pause of a writer and of the loop, the seconds."""
-    sockets, writers = [], []
-    beats = [time.monotonic()]
-    pauses = []
+class Hammer:
+    """A loop with a socket for each writer and one for all, and a heartbeat."""
 
-    def beat():
+    def __init__(self, asynctcp, count):
+        self.asynctcp, self.count = asynctcp, count
+        self.sockets, self.writers, self.sinks = [], [], []
+        self.longest = 0.0
+
+    def run(self):
+        with socket.create_server((LOOPBACK, 0)) as listener:
+            acceptor = threading.Thread(target=self.accept, args=(listener,))
+            acceptor.start()
+            self.asynctcp.start_event_loop(lambda: self.start(listener.getsockname()))
+            acceptor.join()
+        for sink in self.sinks:
+            sink.thread.join()
+        return self
+
+    def accept(self, listener):
+        self.sinks.extend(Sink(listener.accept()[0]) for _ in range(THREADS + 1))
+
+    def start(self, address):
+        self.asynctcp.delay(self.asynctcp.exit_event_loop, PATIENCE).unref()
+        for _ in range(THREADS + 1):
+            self.asynctcp.tcp_connect(*address, None, connect_cb=self.connected)
+
+    def connected(self, ours):
+        self.sockets.append(ours)
+        if len(self.sockets) <= THREADS:
+            return
+        *own, shared = self.sockets
+        self.writers = [Writer(number, each, shared, self.count) for number, each in enumerate(own)]
+        self.last = time.monotonic()
+        for writer in self.writers:
+            writer.thread.start()
+        self.timer = self.asynctcp.interval(self.beat, 0.01)
+
+    def beat(self):
         now = time.monotonic()
-        pauses.append(now - beats[0])
-        beats[0] = now
-        if all(not writer.thread.is_alive() for writer in writers):
-            timer.cancel()
-            for ours in sockets:
+        self.longest = max(self.longest, now - self.last)
+        self.last = now
+        if all(not writer.thread.is_alive() for writer in self.writers):
+            self.timer.cancel()
+            for ours in self.sockets:
                 ours.close()
 
-    def connected(ours):
-        nonlocal timer
-        sockets.append(ours)
-        if len(sockets) == THREADS + 1:
-            writers.extend(
-                Writer(number, sockets[number], sockets[THREADS], count) for number in range(THREADS)
-            )
-            beats[0] = time.monotonic()
-            for writer in writers:
-                writer.thread.start()
-            timer = asynctcp.interval(beat, 0.01)
-
-    timer = None
-    sinks = []
-    begun = time.monotonic()
-    with socket.create_server((LOOPBACK, 0)) as listener:
-
-        def accept():
-            sinks.extend(Sink(listener.accept()[0]) for _ in range(THREADS + 1))
-
-        acceptor = threading.Thread(target=accept)
-        acceptor.start()
-
-        def start():
-            asynctcp.delay(asynctcp.exit_event_loop, PATIENCE).unref()
-            for _ in range(THREADS + 1):
-                asynctcp.tcp_connect(*listener.getsockname(), None, connect_cb=connected)
-
-        asynctcp.start_event_loop(start)
-        acceptor.join()
-    for sink in sinks:
-        sink.thread.join()
-    arrived = sum(sum(sink.counts.values()) for sink in sinks)
-    return (
-        arrived,
-        sum(sink.wrong for sink in sinks),
-        max(w.longest for w in writers),
-        max(pauses),
-        time.monotonic() - begun,
-    )
+    def arrived(self):
+        """Count the records that came to the other ends."""
+        return sum(sum(sink.counts.values()) for sink in self.sinks)
 
 
 def measure(_server, n):
@@ -125,12 +119,14 @@ def measure(_server, n):
 
     for interval in (sys.getswitchinterval(), 1e-6):
         sys.setswitchinterval(interval)
-        arrived, wrong, writer, loop, seconds = hammer(asynctcp, n)
+        run = Hammer(asynctcp, n).run()
         name = f"{THREADS} threads, switch interval {1000 * interval:g} ms"
-        yield none_of(f"{name}: writes lost ({seconds:.0f} s)", THREADS * n, THREADS * n - arrived)
-        yield none_of(f"{name}: writes out of order", THREADS * n, wrong)
-        yield below(f"{name}: longest pause of a writer", THREADS * n, writer, 1, " s")
-        yield below(f"{name}: longest pause of the loop", THREADS * n, loop, 1, " s")
+        total = THREADS * n
+        pause = max(writer.longest for writer in run.writers)
+        yield none_of(f"{name}: writes lost", total, total - run.arrived())
+        yield none_of(f"{name}: writes out of order", total, sum(sink.wrong for sink in run.sinks))
+        yield below(f"{name}: longest pause of a writer", total, pause, 1, " s")
+        yield below(f"{name}: longest pause of the loop", total, run.longest, 1, " s")
 
 
 if __name__ == "__main__":

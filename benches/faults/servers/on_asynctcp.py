@@ -116,7 +116,7 @@ def forker():
 
 
 def fork_and_use():
-    """Echo; at "fork" fork a child that tries the parent's loop and then one of its own, and tells of both."""
+    """Echo; at "fork" fork a child that tries the parent's loop, then one of its own, and tells."""
 
     def read(socket, data):
         if data != b"fork":
@@ -129,7 +129,7 @@ def fork_and_use():
 
 
 def use_in_child(inherited):
-    """Use what belongs to the parent's loop, then a new loop; return slowest answer, non-errors, echoes."""
+    """Use what is the parent's, then a loop of our own; return the slowest answer, non-errors, echoes."""
     slowest = 0.0
     refused = 0
     uses = (

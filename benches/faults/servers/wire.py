@@ -6,7 +6,6 @@ import random
 import signal
 import sys
 
-
 #: prctl(2): this signal when the parent has ended, so that no server outlives a script that was killed.
 PR_SET_PDEATHSIG = 1
 ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
