@@ -214,10 +214,10 @@ mod tests {
     fn a_chunk_is_filled_to_its_last_byte() {
         let mut arena = Arena::default();
         for _ in 0..4 {
-            arena.push(&[1; CHUNK / 4]);
+            push(&mut arena, &[1; CHUNK / 4]);
         }
         assert_eq!(arena.chunks.len(), 1);
-        arena.push(&[1]);
+        push(&mut arena, &[1]);
         assert_eq!(arena.chunks.len(), 2);
     }
 

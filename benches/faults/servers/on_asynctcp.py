@@ -321,7 +321,7 @@ def drain():
 
 
 def panicking(odds):
-    """Echo, while so many of 10,000 receives panic, until a client says calm. Tell what becomes of connections."""
+    """Echo, while so many of 10,000 receives panic, until a client says calm; tell what becomes of them."""
     from asynctcp import _core
 
     def read(socket, data):
