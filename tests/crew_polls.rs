@@ -1,5 +1,7 @@
 //! Which tasks a crew polls, and when.
 
+#![allow(clippy::unwrap_used)]
+
 use asynctcp::io::crew::Crew;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
