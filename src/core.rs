@@ -22,6 +22,11 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
 /// Grows in the child of each fork: a loop of an earlier number is the parent's.
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
+/// How many forks lie between the first process and this one.
+pub fn forks() -> u32 {
+    FORKS.load(Ordering::Relaxed)
+}
+
 /// To be called in a forked child, before anything else of this library: it only counts and forgets.
 pub fn forked() {
     FORKS.fetch_add(1, Ordering::SeqCst);

@@ -7,14 +7,16 @@ use crate::core::{Call, Core, Entry, Life};
 use crate::dispatch::{self, Catch, Dispatcher};
 use crate::foreign::Foreign;
 use crate::io::Limits;
+use crate::io::bell::Bell;
 use crate::io::hub::{Command, LEAST_READ};
 use crate::io::sync::Mutex;
 use crate::pump::Pump;
 use crate::wakeup;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyTuple};
-use std::sync::Arc;
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// What `begin` changed and `end` puts back.
@@ -31,6 +33,8 @@ pub struct LoopCore {
     core: Arc<Core>,
     catch: Catch,
     io_threads: usize,
+    /// What a foreign loop watches; open as long as this object, which that loop may still watch after the end.
+    bell: OnceLock<Arc<Bell>>,
     /// Taken out for the length of a turn, so that a turn within a turn finds nothing.
     running: Mutex<Option<Box<Running>>>,
 }
@@ -63,6 +67,7 @@ impl LoopCore {
             core: Core::new(limits),
             catch,
             io_threads,
+            bell: OnceLock::new(),
             running: Mutex::new(None),
         })
     }
@@ -80,11 +85,13 @@ impl LoopCore {
             ));
         }
         let running = if foreign {
+            let bell = Arc::new(Bell::new()?);
+            let _ = self.bell.set(bell.clone());
             Running {
                 // The foreign loop may be anywhere when a socket becomes ready.
                 pump: Pump::start(&self.core, self.io_threads.max(1))?,
                 before: None,
-                foreign: Some(Foreign::new()?),
+                foreign: Some(Foreign::new(bell)),
             }
         } else {
             Running {
@@ -115,13 +122,9 @@ impl LoopCore {
 
     /// The descriptor that is readable when a foreign loop shall pump.
     fn _fileno(&self, py: Python<'_>) -> PyResult<std::os::fd::RawFd> {
-        let running = self.running.lock();
-        let foreign = running
-            .as_ref()
-            .and_then(|running| running.foreign.as_ref());
-        foreign
-            .map(Foreign::fileno)
-            .ok_or_else(|| condition::loop_error(py, "no foreign loop drives this event loop"))
+        self.core.check_process(py)?;
+        let bell = self.bell.get().map(|bell| bell.as_fd().as_raw_fd());
+        bell.ok_or_else(|| condition::loop_error(py, "no foreign loop drives this event loop"))
     }
 
     /// One turn of a loop that a foreign loop drives; waits at most `timeout` seconds for something to do. How many
@@ -158,6 +161,9 @@ impl LoopCore {
         self.core.lender.close(self.core.hub.rooms.close());
         if foreign.is_none() {
             Core::make_current(before);
+        }
+        if let Some(bell) = self.bell.get() {
+            bell.silence();
         }
         Ok(())
     }
@@ -247,6 +253,7 @@ impl LoopCore {
 
     /// Figures of this loop; see `asynctcp.stats`.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        self.core.check_process(py)?;
         let (servers, incoming, outgoing) = self.core.census();
         let (queued_events, queued_bytes) = self.core.hub.queue.sizes();
         let totals = &self.core.totals;
@@ -304,8 +311,14 @@ impl LoopCore {
         self.core.check_process(py)?;
         let running = self.running.lock().take();
         running.ok_or_else(|| {
-            let message = "the event loop is not running, or a callback turned it";
-            condition::loop_error(py, message)
+            condition::loop_error(
+                py,
+                if self.core.life() == Life::Ended {
+                    "the event loop has ended"
+                } else {
+                    "the event loop is not running, or a callback turned it"
+                },
+            )
         })
     }
 
@@ -324,7 +337,9 @@ impl LoopCore {
         }
         foreign.silence();
         let turned = running.pump.bounded_turn(py, &self.core, &self.catch);
-        foreign.listen(&self.core, running.pump.is_behind());
+        if !self.core.is_forked() {
+            foreign.listen(&self.core, running.pump.is_behind());
+        }
         turned.map(|()| running.pump.steps())
     }
 

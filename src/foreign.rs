@@ -4,56 +4,56 @@
 //! queued next rings it.
 
 use crate::core::Core;
-use crate::io::Event;
 use crate::io::bell::Bell;
 use crate::io::hub::Command;
+use crate::io::{Event, Hub};
 use pyo3::prelude::*;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::Arc;
 use std::task::{Context, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 /// The bell, and the alarm for timers.
 pub struct Foreign {
     bell: Arc<Bell>,
     waker: Waker,
-    /// The earliest time at which the I/O side will nudge the pump.
-    alarm: Option<Instant>,
+    /// When the I/O side will nudge the pump for a timer.
+    alarm: Option<watch::Sender<Instant>>,
 }
 
+/// A signal that comes just before a wait is noticed after this at the latest.
+const LONGEST_POLL: Duration = Duration::from_millis(50);
+
 impl Foreign {
-    /// Rung, so that what was posted before the first turn is done.
-    pub fn new() -> std::io::Result<Self> {
-        let bell = Arc::new(Bell::new()?);
+    /// Rings it, so that what was posted before the first turn is done.
+    pub fn new(bell: Arc<Bell>) -> Self {
         bell.ring();
-        Ok(Self {
+        Self {
             waker: Waker::from(bell.clone()),
             bell,
             alarm: None,
-        })
-    }
-
-    /// Readable when a turn is wanted.
-    pub fn fileno(&self) -> RawFd {
-        self.bell.as_fd().as_raw_fd()
+        }
     }
 
     /// Waits until a turn is wanted or `deadline` (None: for ever) has come. A signal's handler may raise here.
     pub fn wait(&self, py: Python<'_>, deadline: Option<Instant>) -> PyResult<()> {
         loop {
-            let rest = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-            let rest = rest.map(|rest| {
-                Timespec::try_from(rest).unwrap_or(Timespec {
-                    tv_sec: i64::MAX,
-                    tv_nsec: 0,
-                })
+            let rest = deadline.map_or(LONGEST_POLL, |at| {
+                at.saturating_duration_since(Instant::now())
+                    .min(LONGEST_POLL)
             });
+            let time = Timespec {
+                tv_sec: 0,
+                tv_nsec: rest.subsec_nanos().into(),
+            };
             let polled =
-                py.detach(|| poll(&mut [PollFd::new(&self.bell, PollFlags::IN)], rest.as_ref()));
+                py.detach(|| poll(&mut [PollFd::new(&self.bell, PollFlags::IN)], Some(&time)));
+            py.check_signals()?;
             match polled {
-                Err(Errno::INTR) => py.check_signals()?,
+                Ok(0) if deadline.is_none_or(|at| Instant::now() < at) => {}
+                Err(Errno::INTR) => {}
                 Err(error) => return Err(std::io::Error::from(error).into()),
                 Ok(_) => return Ok(()),
             }
@@ -80,17 +80,42 @@ impl Foreign {
         }
     }
 
-    /// Earlier alarms stay set; they ring for nothing at most once.
+    /// An earlier alarm stays set; it rings for nothing once.
     fn set_alarm(&mut self, core: &Core, due: Instant) {
-        let now = Instant::now();
-        if self.alarm.is_some_and(|alarm| now < alarm && alarm <= due) {
+        match &self.alarm {
+            None => {
+                let (alarm, times) = watch::channel(due);
+                self.alarm = Some(alarm);
+                let ringing = Box::pin(nudge_at(core.hub.clone(), times));
+                core.hub.post(Command::Spawn(ringing));
+            }
+            Some(alarm) => {
+                let now = Instant::now();
+                alarm.send_if_modified(|at| {
+                    let stays = now < *at && *at <= due;
+                    if !stays {
+                        *at = due;
+                    }
+                    !stays
+                });
+            }
+        }
+    }
+}
+
+/// Nudges the pump at each of `times`, of which the last counts.
+async fn nudge_at(hub: Arc<Hub>, mut times: watch::Receiver<Instant>) {
+    loop {
+        let at = *times.borrow_and_update();
+        let changed = tokio::select! {
+            () = tokio::time::sleep_until(at.into()) => {
+                hub.queue.push_urgent(Event::Nudge);
+                times.changed().await
+            }
+            changed = times.changed() => changed,
+        };
+        if changed.is_err() {
             return;
         }
-        self.alarm = Some(due);
-        let hub = core.hub.clone();
-        core.hub.post(Command::Spawn(Box::pin(async move {
-            tokio::time::sleep_until(due.into()).await;
-            hub.queue.push_urgent(Event::Nudge);
-        })));
     }
 }

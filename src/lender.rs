@@ -1,5 +1,6 @@
 //! Python objects whose memory the I/O side uses: it has the address, the object stays here.
 
+use crate::core::forks;
 use crate::io::loan::{Loan, Owner, Returns, Room, Rooms};
 use crate::io::sync::Mutex;
 use pyo3::ffi;
@@ -46,9 +47,9 @@ impl Objects {
     }
 
     fn remove(&mut self, owner: Owner) -> Option<Object> {
-        let object = self.slots.get_mut(owner as usize)?.take();
+        let object = self.slots.get_mut(owner as usize)?.take()?;
         self.free.push(owner);
-        object
+        Some(object)
     }
 
     /// The table that a burst made large, once nothing is in it. Kept in the middle of the heap that the burst took, it
@@ -63,6 +64,8 @@ impl Objects {
 pub struct Lender {
     objects: Mutex<Objects>,
     returns: Arc<Returns>,
+    /// [`forks`] when it was made.
+    forks: u32,
 }
 
 impl Lender {
@@ -71,6 +74,7 @@ impl Lender {
         Self {
             objects: Mutex::new(Objects::default()),
             returns,
+            forks: forks(),
         }
     }
 
@@ -172,6 +176,11 @@ impl Lender {
 
 impl Drop for Lender {
     fn drop(&mut self) {
+        if self.forks != forks() {
+            // The parent's: a thread that this child has not may have held the locks.
+            std::mem::forget(std::mem::take(&mut self.objects));
+            return;
+        }
         self.let_go();
         // What is not back may still be used by a thread of the runtime that did not end in time: kept for ever.
         for object in self.objects.lock().slots.drain(..) {

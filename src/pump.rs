@@ -98,17 +98,20 @@ impl Pump {
     /// One turn that waits for nothing, and sends what was written before it returns. For a runtime with threads of its
     /// own.
     pub fn bounded_turn(&mut self, py: Python<'_>, core: &Core, catch: &Catch) -> PyResult<()> {
+        self.steps = 0;
         if core.is_exiting() {
             return Ok(());
         }
         py.detach(|| {
             self.flush(core);
-            if !self.is_behind() {
+            if self.dispatched == self.batch.events.len() {
                 core.hub.queue.swap(&mut self.batch);
             }
         });
         let dispatched = self.dispatch(py, core, catch);
-        py.detach(|| self.flush(core));
+        if !core.is_forked() {
+            py.detach(|| self.flush(core));
+        }
         dispatched
     }
 
@@ -144,11 +147,9 @@ impl Pump {
     fn collect(&mut self, core: &Core, wait: Wait) {
         // While the helper drives and events wait, Python and I/O run side by side.
         if !core.hub.handover.helper_drives() || core.hub.queue.is_empty() {
-            let wait = if self.flushed.is_empty() {
-                wait
-            } else {
-                Wait::No
-            };
+            // What was sent by reference is let go before a wait.
+            let idle = self.flushed.is_empty() && !core.lender.has_returns();
+            let wait = if idle { wait } else { Wait::No };
             self.driver.drive(&mut self.watch, wait);
         }
         core.hub.queue.swap(&mut self.batch);

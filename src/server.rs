@@ -139,7 +139,7 @@ impl TcpServer {
 ///     reuse_port: SO_REUSEPORT, so that several processes can listen on one port.
 ///     fd: the number of a descriptor that listens already (socket activation, a parent process): the server accepts
 ///         from a duplicate of it, and `bind_address`, `port` and `backlog` have no effect. The descriptor stays the
-///         caller's to close, and listens on until all that have it closed it.
+///         caller's to close, listens on until all that have it closed it, and does not block from now on.
 ///     read_timeout, write_timeout: seconds for each connection; None, 0, negative or infinite: none.
 ///     allow_half_open: a connection stays open for writing after the peer's end of stream.
 ///     max_connections: accepting pauses at this number of open connections; None: no limit.

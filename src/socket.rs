@@ -243,7 +243,10 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        if !self.core.is_forked() && self.state.lock().life == Life::Idle {
+        if self.core.is_forked() {
+            // What it holds is given back under locks that a thread of the parent may have held.
+            std::mem::forget(self.link.clone());
+        } else if self.state.lock().life == Life::Idle {
             // Never in the table, so no `Gone` will free its key.
             self.core.hub.free_key(self.link.key);
         }

@@ -34,7 +34,11 @@ impl Wish {
 /// Applies `wish` now, or once connected.
 pub fn want(socket: &Socket, wish: Wish) -> std::io::Result<()> {
     match socket.link.stream() {
-        Some(stream) => wish.apply(SockRef::from(&*stream)),
+        Some(stream) => {
+            // Those of before come first, though the loop has not heard of the connection yet.
+            grant(socket)?;
+            wish.apply(SockRef::from(&*stream))
+        }
         None => {
             socket.state.lock().extras_mut().wishes.push(wish);
             Ok(())
@@ -83,7 +87,7 @@ pub fn os_socket(slf: &Bound<'_, Socket>) -> PyResult<Option<Py<PyAny>>> {
             return Ok(Some(ours));
         }
     }
-    ours.call_method0(py, "close")?;
+    ours.call_method0(py, "_end")?;
     Ok(made(socket, py))
 }
 
@@ -95,8 +99,10 @@ fn made(socket: &Socket, py: Python<'_>) -> Option<Py<PyAny>> {
 
 /// Closes it with the socket.
 pub fn close_os_socket(socket: &Socket, py: Python<'_>) {
-    if let Some(ours) = made(socket, py) {
-        // It can only fail if the app closed the descriptor under it.
-        let _ = ours.call_method0(py, "close");
+    let Some(ours) = made(socket, py) else {
+        return;
+    };
+    if let Err(error) = ours.call_method0(py, "_end") {
+        error.write_unraisable(py, Some(ours.bind(py)));
     }
 }

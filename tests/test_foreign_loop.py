@@ -8,6 +8,7 @@ import gc
 import os
 import select
 import signal
+import socket
 import threading
 import time
 import warnings
@@ -472,9 +473,7 @@ def test_exit_by_another_thread_ends_the_loop_in_the_next_pump(spawn):
     assert server.closed
 
 
-@pytest.mark.parametrize(
-    "use", [EventLoop.fileno, EventLoop.pump, lambda loop: loop.call_soon_threadsafe(ignore)]
-)
+@pytest.mark.parametrize("use", [EventLoop.pump, lambda loop: loop.call_soon_threadsafe(ignore)])
 def test_ended_loop_refuses(use):
     loop = EventLoop()
     loop.pump()
@@ -483,11 +482,79 @@ def test_ended_loop_refuses(use):
         use(loop)
 
 
-def test_exit_twice_does_nothing():
-    loop = EventLoop()
+def test_exit_twice_and_a_late_pump_run_the_exit_callbacks_once():
+    loop, told = EventLoop(), []
+    loop.call_soon_threadsafe(lambda: asynctcp.add_event_loop_exit_callback(lambda: told.append("exit")))
     loop.pump()
     loop.exit()
     loop.exit()
+    with pytest.raises(EventLoopError, match="ended"):
+        loop.pump()
+    assert told == ["exit"]
+
+
+def test_descriptor_can_be_asked_for_in_a_callback_and_after_the_end():
+    loop = EventLoop()
+    number = loop.fileno()
+    assert setup(loop, loop.fileno) == number
+    loop.exit()
+    assert loop.fileno() == number
+    assert not is_readable(loop)
+
+
+def test_write_cb_that_writes_again_and_again_starves_nobody(loop, peers):
+    told = []
+
+    def again(socket):
+        socket.write(b"x", write_cb=again)
+
+    def start():
+        server = tcp_server(LOOPBACK, 0, lambda _socket, data: told.append(data))
+        asynctcp.tcp_connect(*peers.address, None, data=b"x", write_cb=again)
+        return server
+
+    server = setup(loop, start)
+    reader = peers.accept()
+    peers.connect(server).sendall(b"heard")
+    reader.settimeout(0)
+
+    def heard():
+        with contextlib.suppress(BlockingIOError):
+            reader.recv(1 << 20)
+        return told
+
+    pump_until(loop, heard)
+    assert told == [b"heard"]
+
+
+def test_fork_in_a_pumped_callback_sends_what_was_written_once(loop, peers):
+    sockets = []
+    server = setup(loop, lambda: tcp_server(LOOPBACK, 0, None, connect_cb=sockets.append))
+    raw = peers.connect(server)
+    pump_until(loop, lambda: sockets)
+
+    def fork():
+        sockets[0].write(b"once")
+        return os.fork()
+
+    children = []
+    loop.call_soon_threadsafe(lambda: children.append(fork()))
+    try:
+        pump_until(loop, lambda: children)
+    except EventLoopError:
+        os._exit(0)  # the child, which is told that the loop is the parent's
+    assert os.waitpid(children[0], 0)[1] == 0
+    loop.call_soon_threadsafe(sockets[0].close)
+    pump_until(loop, lambda: server.connections == 0)
+    assert b"".join(iter(lambda: raw.recv(100), b"")) == b"once"
+
+
+def test_many_short_timers_beside_a_long_one_leave_nothing_behind(loop):
+    setup(loop, lambda: asynctcp.delay(ignore, 3600))
+    for _ in range(50):
+        told = []
+        setup(loop, lambda told=told: asynctcp.delay(lambda: told.append(1), 0.001))
+        pump_until(loop, lambda told=told: told)
 
 
 def test_forgotten_loop_is_closed_with_a_warning():
@@ -521,6 +588,32 @@ def test_asyncio_drives_an_echo_server():
         return got
 
     assert asyncio.run(asyncio.wait_for(main(), DEADLINE)) == b"through asyncio"
+
+
+def test_asyncio_goes_on_after_the_loop_ended_itself():
+    async def main():
+        ours = EventLoop()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(ours.fileno(), ours.pump)
+        ended = loop.create_future()
+
+        def start():
+            asynctcp.add_event_loop_exit_callback(lambda: ended.set_result(None))
+            asynctcp.exit_event_loop()
+
+        ours.call_soon_threadsafe(start)
+        await ended
+        loop.remove_reader(ours.fileno())
+        near, far = socket.socketpair()
+        with far:
+            reader, writer = await asyncio.open_connection(sock=near)
+            far.sendall(b"hi")
+            got = await reader.readexactly(2)
+            writer.close()
+            await writer.wait_closed()
+        return got
+
+    assert asyncio.run(asyncio.wait_for(main(), DEADLINE)) == b"hi"
 
 
 def test_signal_handler_runs_in_a_pumped_loop(loop):

@@ -421,3 +421,18 @@ def test_memory_of_a_forced_close_is_given_back(peers):
 
     run(lambda: peers.link(use))
     assert sizes[1] - sizes[0] > 4 * MUCH
+
+
+def test_bytes_sent_by_reference_are_let_go_while_the_loop_idles(peers, spawn):
+    data = b"x" * 100_000
+    before = sys.getrefcount(data)
+
+    def wait_and_close(ours):
+        wait_until(lambda: sys.getrefcount(data) <= before)
+        ours.close()
+
+    def use(ours, _raw):
+        ours.write(data)
+        spawn(wait_and_close, ours)
+
+    run(lambda: peers.link(use))

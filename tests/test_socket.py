@@ -282,6 +282,25 @@ def test_os_socket_refuses_to_block(change, peers):
     inside(peers, look)
 
 
+def test_duplicate_of_the_os_socket_is_the_callers(peers):
+    def look(ours, raw):
+        with ours.c.dup() as twin:
+            return type(twin) is socket.socket and twin.getpeername() == raw.getsockname()
+
+    assert inside(peers, look)
+
+
+def test_file_made_of_the_os_socket_does_not_keep_it_open(peers):
+    kept = []
+
+    def use(ours, _raw):
+        kept.extend([ours.c, ours.c.makefile("rb", 0)])
+        ours.close()
+
+    run(lambda: peers.link(use))
+    assert kept[0].fileno() == -1
+
+
 def test_reset_reaches_the_peer_although_the_os_socket_was_asked_for(peers):
     seen = []
 

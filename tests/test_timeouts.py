@@ -383,3 +383,27 @@ def test_what_the_peer_read_before_a_timeout_is_what_was_sent(peers, log):
     except ConnectionResetError:
         received = b"sent"
     assert received == b"sent"
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        lambda ours: (ours.disable(read=True), ours.enable(read=True)),
+        lambda ours: ours.set_timeouts(0.3, None),
+    ],
+    ids=["enabled", "set"],
+)
+def test_read_timeout_starts_afresh_in_one_callback(begin, peers, log):
+    times = []
+
+    def use(ours, _raw):
+        times.append(time.monotonic())
+        asynctcp.delay(lambda: begin(ours), 0.2)
+
+    def ended(condition):
+        times.append(time.monotonic())
+        log.event(condition)
+
+    run(lambda: peers.link(use, None, ended, read_timeout=0.3))
+    assert log.told == ["TcpTimeout"]
+    assert times[1] - times[0] >= 0.49

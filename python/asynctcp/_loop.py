@@ -117,14 +117,14 @@ class EventLoop(_core.LoopCore):
         self._exit()
         # A foreign loop may never pump again; inside of a turn, the turn's end closes.
         if self._is_foreign and getattr(_current, "loop", None) is not self and self._is_own_thread():
-            self._close()
+            self._close_foreign()
 
     def fileno(self) -> int:
         """Return the descriptor that is readable when events wait, for a foreign loop to watch.
 
-        The first call, like the first ``pump()``, starts the loop's I/O on threads of its own. Raises
-        ``EventLoopError`` if the loop runs by itself or has ended. asyncio:
-        ``loop.add_reader(ours.fileno(), ours.pump)``.
+        The first call, like the first ``pump()``, starts the loop's I/O on threads of its own. The descriptor
+        stays open as long as this object, so that a foreign loop can stop watching it after the end. Raises
+        ``EventLoopError`` if the loop runs by itself. asyncio: ``loop.add_reader(ours.fileno(), ours.pump)``.
         """
         self._open_foreign()
         return self._fileno()
@@ -159,11 +159,15 @@ class EventLoop(_core.LoopCore):
         finally:
             _current.loop = None
             if self._is_exiting():
-                self._close()
+                self._close_foreign()
+
+    def _close_foreign(self) -> None:
+        if not self._has_ended():
+            self._close()
 
     def __del__(self) -> None:
         """Close a loop that was pumped and not ended."""
-        if getattr(self, "_is_foreign", False) and not self._has_ended():
+        if getattr(self, "_is_foreign", False) and self in _open_loops:
             warnings.warn(
                 f"pumped and not ended by exit(): {self!r}", ResourceWarning, source=self, stacklevel=1
             )
@@ -196,8 +200,9 @@ class EventLoop(_core.LoopCore):
 
     def _close(self) -> None:
         try:
-            if self._signals is not None:
-                self._signals.clear()
+            signals, self._signals = self._signals, None
+            if signals is not None:
+                signals.clear()
             self._end()
         finally:
             if not self._is_foreign:

@@ -1,5 +1,6 @@
 """The OS socket under a connection, as Python's own socket class."""
 
+import os
 import socket
 from typing import NoReturn
 
@@ -13,9 +14,23 @@ class OSSocket(socket.socket):
     """
 
     def __init__(self, descriptor: int) -> None:
-        super().__init__(fileno=descriptor)
-        # Said of the object; the descriptor is non-blocking already, whatever socket.setdefaulttimeout says.
-        super().settimeout(0.0)
+        try:
+            super().__init__(fileno=descriptor)
+            # Said of the object; the descriptor is non-blocking already, whatever the default timeout says.
+            super().settimeout(0.0)
+        except BaseException:
+            # The caller closes it.
+            self.detach()
+            raise
+
+    def dup(self) -> socket.socket:
+        """Return a plain ``socket.socket`` over another duplicate, which is the caller's to close."""
+        return socket.socket(fileno=os.dup(self.fileno()))
+
+    def _end(self) -> None:
+        self.close()
+        # Files made of it keep it open otherwise.
+        self._real_close()  # type: ignore[attr-defined]
 
     def setblocking(self, flag: object, /) -> NoReturn:
         """Raise ``ValueError``: the event loop's sockets never block."""

@@ -85,7 +85,15 @@ impl Deadlines {
             && self.timer.as_ref().is_some_and(|timer| !timer.is_elapsed())
     }
 
-    /// Ready once an epoch when a timeout passed. What was not awaited before starts afresh, as all does in a new epoch.
+    /// The app enabled a direction, or set the timeouts anew: they start with the next poll.
+    pub(crate) fn start_afresh(&mut self, reading: bool, sending: bool) {
+        if let Some(awaited) = &mut self.awaited {
+            awaited.reading &= !reading;
+            awaited.sending &= !sending;
+        }
+    }
+
+    /// Ready once an epoch when a timeout passed. What was not awaited before starts afresh.
     /// `acknowledged`: the bytes that the peer has acknowledged by now.
     pub(crate) fn poll(
         &mut self,
@@ -103,7 +111,7 @@ impl Deadlines {
             self.awaited = None;
         }
         let timeouts = link.timeouts();
-        self.start_afresh(timeouts, awaited);
+        self.begin(timeouts, awaited);
         let read = timeouts
             .read
             .filter(|_| awaited.reading)
@@ -138,7 +146,7 @@ impl Deadlines {
         self.sent = latest(self.sent, std::mem::take(&mut self.dispatch));
     }
 
-    fn start_afresh(&mut self, timeouts: Timeouts, awaited: Awaited) {
+    fn begin(&mut self, timeouts: Timeouts, awaited: Awaited) {
         let now = Instant::now();
         let (reading, sending) = self
             .awaited

@@ -30,6 +30,10 @@ pub(crate) const STREAM_FULL: u32 = 16;
 pub(crate) const NOT_READING: u32 = READ_OFF | STREAM_FULL;
 /// The socket has a timeout.
 pub(crate) const TIMED: u32 = 8;
+/// The read timeout starts afresh.
+pub(crate) const READ_AFRESH: u32 = 32;
+/// The write timeout starts afresh.
+pub(crate) const WRITE_AFRESH: u32 = 64;
 
 /// System calls that one flush makes before it lets others have their turn (1 MiB each at most).
 const ROUNDS: usize = 4;
@@ -169,6 +173,15 @@ impl Link {
         self.control.load(Ordering::Acquire)
     }
 
+    /// Which timeouts start afresh, once: [`READ_AFRESH`], [`WRITE_AFRESH`].
+    pub(crate) fn take_afresh(&self) -> u32 {
+        let both = READ_AFRESH | WRITE_AFRESH;
+        if self.control() & both == 0 {
+            return 0;
+        }
+        self.control.fetch_and(!both, Ordering::AcqRel) & both
+    }
+
     pub(crate) fn register_task(&self, waker: &Waker) {
         *self.task.lock() = Some(waker.clone());
     }
@@ -208,7 +221,7 @@ impl Link {
     pub fn set_reading(self: &Arc<Self>, hub: &Hub, on: bool) {
         self.new_epoch();
         if on {
-            self.set(hub, 0, READ_OFF)
+            self.set(hub, READ_AFRESH, READ_OFF)
         } else {
             self.set(hub, READ_OFF, 0)
         }
@@ -227,7 +240,7 @@ impl Link {
     pub fn set_writing(self: &Arc<Self>, hub: &Hub, on: bool) {
         self.new_epoch();
         self.out.lock().write_off = !on;
-        hub.post(Command::Wake(self.clone()));
+        self.set(hub, WRITE_AFRESH, 0);
     }
 
     /// Ends the connection: after what was written, or at once with a reset.
@@ -249,7 +262,7 @@ impl Link {
     pub fn change_timeouts(self: &Arc<Self>, hub: &Hub, timeouts: Timeouts) {
         self.new_epoch();
         self.set_timeouts(timeouts);
-        hub.post(Command::Wake(self.clone()));
+        self.set(hub, READ_AFRESH | WRITE_AFRESH, 0);
     }
 
     fn set_timeouts(&self, timeouts: Timeouts) {
@@ -428,7 +441,8 @@ impl Link {
                     }
                 }
                 Ok(room) => {
-                    self.with_out(|out| out.put_back(segments));
+                    let left = self.with_out(|out| out.put_back(segments));
+                    drop(left);
                     if !room {
                         break;
                     }

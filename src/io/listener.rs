@@ -239,7 +239,7 @@ async fn accept_all(
             let key = listener.key;
             let own = socket.local_addr().ok();
             let accepting = Accepting {
-                own: own.filter(|own| !own.ip().is_unspecified()),
+                own: own.filter(|own| !own.ip().is_unspecified() && !listener.adopted),
                 hub: hub.clone(),
                 listener,
                 socket,

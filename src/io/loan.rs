@@ -126,20 +126,30 @@ impl Room {
 }
 
 /// Rooms that wait to be used, kept up by the pump once they are wanted.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Rooms {
-    /// Leaf lock.
-    free: Mutex<Vec<Room>>,
+    /// None once the loop has ended. Leaf lock.
+    free: Mutex<Option<Vec<Room>>>,
     /// Taken, and neither put back nor in an event.
     taken: AtomicUsize,
     wanted: AtomicBool,
+}
+
+impl Default for Rooms {
+    fn default() -> Self {
+        Self {
+            free: Mutex::new(Some(Vec::new())),
+            taken: AtomicUsize::new(0),
+            wanted: AtomicBool::new(false),
+        }
+    }
 }
 
 impl Rooms {
     /// A room to be filled now: put it back, or say [`Rooms::told`] with the event that tells of it.
     pub fn take(&self) -> Option<Room> {
         self.taken.fetch_add(1, Ordering::SeqCst);
-        let room = self.free.lock().pop();
+        let room = self.free.lock().as_mut().and_then(Vec::pop);
         if room.is_none() {
             self.taken.fetch_sub(1, Ordering::SeqCst);
             self.wanted.store(true, Ordering::Relaxed);
@@ -149,7 +159,7 @@ impl Rooms {
 
     /// It was not filled.
     pub fn put(&self, room: Room) {
-        self.free.lock().push(room);
+        self.add([room]);
         self.taken.fetch_sub(1, Ordering::SeqCst);
     }
 
@@ -165,17 +175,22 @@ impl Rooms {
             return 0;
         }
         self.wanted.store(false, Ordering::Relaxed);
-        enough.saturating_sub(self.free.lock().len())
+        let free = self.free.lock();
+        free.as_ref()
+            .map_or(0, |free| enough.saturating_sub(free.len()))
     }
 
-    /// Adds rooms.
+    /// Adds rooms; none once the loop has ended.
     pub fn add(&self, rooms: impl IntoIterator<Item = Room>) {
-        self.free.lock().extend(rooms);
+        if let Some(free) = self.free.lock().as_mut() {
+            free.extend(rooms);
+        }
     }
 
-    /// The loop has ended: whether nobody can be filling a room any more, so that their owners may go.
+    /// The loop has ended, and no room is to be had any more: whether nobody is filling one now, so that their owners may
+    /// go.
     pub fn close(&self) -> bool {
-        let free = std::mem::take(&mut *self.free.lock());
+        let free = self.free.lock().take();
         drop(free);
         self.taken.load(Ordering::SeqCst) == 0
     }

@@ -210,14 +210,17 @@ impl Outbox {
         Some((segments, stream))
     }
 
-    /// Puts back what the kernel did not take, ahead of what was staged meanwhile.
-    pub fn put_back(&mut self, mut rest: Segments) {
+    /// Puts back what the kernel did not take, ahead of what was staged meanwhile. What a dead one does not take comes
+    /// back, so that it is freed after the lock.
+    #[must_use]
+    pub fn put_back(&mut self, mut rest: Segments) -> Option<Segments> {
         self.in_flight = 0;
         if self.dead {
-            return;
+            return Some(rest);
         }
         rest.append(std::mem::take(&mut self.staged));
         self.staged = rest;
+        None
     }
 
     /// True once when more than the high mark waits.
@@ -339,7 +342,7 @@ mod tests {
         taken.advance(2);
         out.staged.push(b"newer");
         assert_eq!(out.size(), 10);
-        out.put_back(taken);
+        assert!(out.put_back(taken).is_none());
         assert_eq!((front(&out.staged), out.size()), (b"dernewer".to_vec(), 8));
     }
 
@@ -349,7 +352,7 @@ mod tests {
         let mut taken = Segments::default();
         taken.push(b"older");
         out.kill();
-        out.put_back(taken);
+        assert!(out.put_back(taken).is_some());
         assert_eq!(out.size(), 0);
     }
 

@@ -6,7 +6,9 @@
 
 use super::hub::Hub;
 use super::linger::Linger;
-use super::link::{CLOSING, FORCE, Flush, Link, NOT_READING, TIMED, transmit};
+use super::link::{
+    CLOSING, FORCE, Flush, Link, NOT_READING, READ_AFRESH, TIMED, WRITE_AFRESH, transmit,
+};
 use super::listener::Listener;
 use super::loan::{LARGE, Room};
 use super::outbox::{Outbox, Segments};
@@ -314,6 +316,10 @@ impl ConnTask {
             self.hub.keep_time();
             Box::new(Deadlines::new())
         });
+        let afresh = self.link.take_afresh();
+        if afresh != 0 {
+            deadlines.start_afresh(afresh & READ_AFRESH != 0, afresh & WRITE_AFRESH != 0);
+        }
         let sending = deadlines.may_mind_sending(epoch)
             && self.link.with_out(|out| out.blocked && !out.write_off);
         let acknowledged = || {

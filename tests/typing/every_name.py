@@ -167,6 +167,7 @@ def start() -> None:
     loop = asynctcp.current_event_loop()
     assert_type(loop, EventLoop)
     loop.call_soon_threadsafe(print, "from any thread")
+    loop.set_busy_poll(0.00005)
     asynctcp.add_event_loop_exit_callback(serve)
     asynctcp.set_default_event_handler(on_event)
     asynctcp.set_default_event_handler(None)
