@@ -207,6 +207,22 @@ def test_ten_thousand_cancelled_timers_do_not_run():
     run(start)
 
 
+def test_cancelled_timers_are_let_go_long_before_they_were_due():
+    """Not each at once: a few may wait until it is worth the while."""
+
+    def start():
+        timers = [delay(fail, 3600) for _ in range(1000)]
+        kept = [weakref.ref(timer) for timer in timers]
+        for timer in timers:
+            timer.cancel()
+        del timers, timer
+        left.append(sum(1 for each in kept if each() is not None))
+
+    left = []
+    run(start)
+    assert left[0] < 200
+
+
 def test_timer_cancelled_from_another_thread_lets_an_idle_loop_end(spawn):
     def start():
         timer = delay(fail, 60)
