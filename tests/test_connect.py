@@ -10,7 +10,7 @@ import pytest
 
 import asynctcp
 from asynctcp import tcp_connect
-from helpers import LOOPBACK, after_quiet, fail, ignore, receive_all, reset, run, wait_until, when
+from helpers import LOOPBACK, after_quiet, fail, ignore, in_loop, receive_all, reset, run, wait_until, when
 
 
 def serve_once(reply=b""):
@@ -509,3 +509,22 @@ def test_scope_of_an_interface_that_is_not_there_is_a_tcp_error(log):
 def test_host_that_is_not_ascii_is_looked_up_in_its_idna_form(log):
     run(lambda: tcp_connect("bücher.invalid", 80, None, log.event))
     assert log.conditions[0].host == "xn--bcher-kva.invalid"
+
+
+# --- IPv6 zones ---------------------------------------------------------------------------------------------
+
+
+def socket_from(address):
+    """Make a socket that would connect from ``address``, which has to be a literal."""
+    return in_loop(lambda: asynctcp.init_tcp_socket(None, local_address=(address, 0)))
+
+
+@pytest.mark.parametrize("zone", ["lo", socket.if_nametoindex("lo")])
+def test_own_address_may_have_a_zone(zone):
+    socket_from(f"fe80::1%{zone}")
+
+
+@pytest.mark.parametrize("zone", ["", "no-such-if", ".", "..", "../net/lo", "lo/../lo"])
+def test_zone_that_is_no_interface_makes_no_address(zone):
+    with pytest.raises(ValueError, match="local_address"):
+        socket_from(f"fe80::1%{zone}")
