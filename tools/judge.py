@@ -41,6 +41,10 @@ def prepare_process():
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
+# A run that is ended takes its tests along: they are in process groups of their own.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
 def end(process):
     """Kill a process with all that it started, and wait for it."""
     with suppress(ProcessLookupError):
