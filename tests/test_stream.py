@@ -205,6 +205,8 @@ def test_reading_from_the_network_pauses_at_16_mib_and_goes_on():
 class Below:
     """Stands for the socket below a stream, and records what it is told."""
 
+    __class__ = asynctcp.Socket  # to isinstance(), as a mock with a spec
+
     def __init__(self, *, closed=False):
         self.closed = closed
         self.told = []
