@@ -260,18 +260,23 @@ def patient(size, timeout):
         waiting = fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, bytes(4))
         return socket.bytes_written - int.from_bytes(waiting, sys.byteorder)
 
+    looked = [0.0]
+
     def look():
-        for socket, (count, _) in last.items():
-            if acknowledged(socket) > count:
-                last[socket] = (acknowledged(socket), time.monotonic())
+        now = time.monotonic()
+        for socket, (count, *_) in last.items():
+            if (more := acknowledged(socket)) > count:
+                last[socket] = (more, looked[0], now)
+        looked[0] = now
 
     def connected(socket):
         socket.write(bytes(int(size)))
-        last[socket] = (-1, 0.0)
+        last[socket] = (-1, 0.0, 0.0)
 
     def ended(condition):
-        _, since = last.pop(condition.socket)
-        report(end=type(condition).__name__, seconds=time.monotonic() - since)
+        now = time.monotonic()
+        _, before, after = last.pop(condition.socket)
+        report(end=type(condition).__name__, most=now - before, least=now - after)
 
     asynctcp.interval(look, 0.003)
     serve(None, ended, connect_cb=connected, write_timeout=timeout)
