@@ -5,7 +5,9 @@ closes, resets, timeouts, reading and writing switched off and on, raising callb
 SIGALRM. n is in seconds.
 """
 
+import contextlib
 import gc
+import itertools
 import random
 import signal
 import socket
@@ -23,7 +25,7 @@ from asynctcp import TcpBufferDrained, TcpBufferFull, TcpEof
 CONNECTIONS, RAW_PEERS = 60, 20
 SIZES = (1, 100, 5_000, 70_000, 400_000)
 #: Seconds between two samples of memory.
-SAMPLE = 0.25
+SAMPLE = 1.0
 
 
 class Raised(Exception):
@@ -213,6 +215,7 @@ class Soak:
             life.begin(asynctcp.tcp_connect(*self.address, life.read, data=data, **life.keywords()))
 
     def sample(self):
+        gc.collect()  # cycles that wait for their collection are no growth
         self.samples.append((time.monotonic() - self.began_at, own_memory()))
 
     def end(self):
@@ -232,28 +235,32 @@ class Soak:
         """Connect with a raw socket, say something, and leave in one of several ways, again and again."""
         dice = random.Random(seed)
         while not self.over.is_set():
-            try:
-                raw = socket.create_connection(self.address[:2], 1)
-                raw.settimeout(0.05)
-                raw.sendall(bytes(dice.choice(SIZES)))
+            with contextlib.suppress(OSError), socket.create_connection(self.address[:2], 1) as raw:
+                self.talk(raw, dice)
                 if dice.random() < 0.5:
-                    raw.recv(64 * KIB)
-                if dice.random() < 0.5:
-                    raw.shutdown(socket.SHUT_WR)
-                    raw.recv(64 * KIB)
-            except OSError:
-                pass
-            (reset if dice.random() < 0.5 else type(raw).close)(raw)
+                    reset(raw)
             self.over.wait(dice.random() * 0.05)
+
+    def talk(self, raw, dice):
+        """Say something, and perhaps listen or end the stream; who leaves in the middle is as welcome."""
+        raw.settimeout(0.05)
+        with contextlib.suppress(OSError):
+            raw.sendall(bytes(dice.choice(SIZES)))
+            if dice.random() < 0.5:
+                raw.recv(64 * KIB)
+            if dice.random() < 0.5:
+                raw.shutdown(socket.SHUT_WR)
+                raw.recv(64 * KIB)
 
 
 def slope(samples):
-    """Return by how many MiB a minute memory grows over the second half."""
+    """Return by how many MiB a minute memory grows over the second half.
+
+    The median over all pairs of samples (Theil and Sen): a heap grows in steps, and one of them is no slope.
+    """
     half = samples[len(samples) // 2 :]
-    if len(half) < 3:
-        return 0.0
-    line = statistics.linear_regression([at for at, _ in half], [size / MIB for _, size in half])
-    return 60 * line.slope
+    pairs = itertools.combinations(half, 2)
+    return 60 * statistics.median((later[1] - one[1]) / MIB / (later[0] - one[0]) for one, later in pairs)
 
 
 def left_open():
