@@ -2,7 +2,8 @@
 #
 #   PYTHON  the interpreter that the virtual environment is made of (3.11 or newer)
 #   VENV    where that environment is; one for each interpreter: make test PYTHON=python3.13 VENV=.venv-3.13
-#   ARGS    arguments for `make run`, `make test-python`, `make coverage`, `make bench`, `make reliability` and `make soak`
+#   ARGS    arguments for `make run`, `make test-python`, `make coverage`, `make bench`, `make bench-rust`, `make reliability`
+#           and `make soak`
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -24,6 +25,11 @@ MADE := $(VENV)/.made
 MATURIN := $(VENV)/.maturin
 TOOLS := $(VENV)/.tools
 INSTALLED := $(VENV)/.installed
+
+# The peers of the benchmark have an environment of their own, with the package in it.
+PEERS := $(VENV)-peers
+PEERS_INSTALLED := $(PEERS)/.installed
+LOADGEN := benches/peers/loadgen
 
 SOURCES := Cargo.toml pyproject.toml $(wildcard Cargo.lock README.md build.rs) \
 	$(shell find src python -type f \( -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name py.typed \) 2>/dev/null)
@@ -111,8 +117,20 @@ mutants: $(TOOLS) build ## changes the Rust sources a bit at a time; tests must 
 mutants-python: $(TOOLS) build ## does the same to the Python package, by a list (ARGS="name" for one of them)
 	"$(PY)" tools/python_mutations.py $(ARGS)
 
+$(PEERS_INSTALLED): benches/peers/requirements.txt $(INSTALLED)
+	test -x "$(PEERS)/bin/python" || "$(PYTHON)" -m venv "$(PEERS)"
+	"$(PEERS)/bin/python" -m pip install --quiet --disable-pip-version-check --requirement benches/peers/requirements.txt
+	"$(PEERS)/bin/python" -m pip install --quiet --disable-pip-version-check --no-index --no-deps --force-reinstall \
+		"$(WHEELS)"/asynctcp-*.whl
+	@touch $@
+
 .PHONY: bench
-bench: $(MADE) ## runs the Rust benchmarks (ARGS="name" for one of them)
+bench: $(PEERS_INSTALLED) ## compares with asyncio, uvloop, … and writes docs/figures, an hour (ARGS=--quick: two minutes)
+	cd "$(LOADGEN)" && CARGO_TARGET_DIR="$(CURDIR)/target/loadgen" cargo build --release --quiet --locked
+	"$(PEERS)/bin/python" benches/peers/run.py $(ARGS)
+
+.PHONY: bench-rust
+bench-rust: $(MADE) ## runs the Rust benchmarks (ARGS="name" for one of them)
 	@$(CARGO_ENV); set -x; cargo bench -- $(ARGS)
 
 .PHONY: reliability
@@ -136,6 +154,7 @@ lint-io: ## checks that the I/O side knows no Python
 lint-rust: $(MADE) ## checks format and lints of the Rust code
 	cargo fmt --check
 	@$(CARGO_ENV); set -x; cargo clippy --all-targets --all-features -- -D warnings && cargo clippy -- -D warnings
+	cd "$(LOADGEN)" && cargo fmt --check && CARGO_TARGET_DIR="$(CURDIR)/target/loadgen" cargo clippy --locked -- -D warnings
 
 .PHONY: lint-python
 lint-python: $(TOOLS) ## checks format and lints of the Python code
@@ -157,11 +176,12 @@ audit: ## checks licenses, sources and advisories of the crates (cargo install c
 .PHONY: fmt
 fmt: $(TOOLS) ## formats all code, and mends what the linter can mend
 	cargo fmt
+	cargo fmt --manifest-path "$(LOADGEN)/Cargo.toml"
 	"$(PY)" -m ruff check --fix
 	"$(PY)" -m ruff format
 
 .PHONY: clean
 clean: ## removes all that was built, the virtual environment too
-	rm -rf target tests/loom/target "$(VENV)" dist htmlcov .coverage .coverage.* \
+	rm -rf target tests/loom/target "$(VENV)" "$(PEERS)" dist htmlcov .coverage .coverage.* \
 		.pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find python tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,121 @@
+//! One connection of the load: what it owes the server, and what came back.
+
+use crate::bytes::{Bytes, CHUNK};
+use crate::poller::{Interest, Poller};
+use socket2::{Domain, Socket, Type};
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
+
+/// Source addresses that take turns: one has 28,000 ports, each of which rests for a minute after its connection.
+const SOURCES: usize = 200;
+
+pub struct Conn {
+    pub stream: TcpStream,
+    token: usize,
+    origin: u64,
+    pub sent: u64,
+    pub received: u64,
+    owed: usize,
+    interest: Interest,
+}
+
+/// None: it would block.
+pub fn unless_blocked<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Connects from one of many source addresses; `number` says which.
+fn connect(port: u16, number: usize) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    let source = Ipv4Addr::new(127, 0, 0, 1 + (number % SOURCES) as u8);
+    socket.bind(&SocketAddrV4::new(source, 0).into())?;
+    socket.connect(&SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).into())?;
+    Ok(socket.into())
+}
+
+impl Conn {
+    /// Connects, and waits for it; loopback takes a connection as soon as the backlog has room.
+    pub fn open(poller: &Poller, port: u16, token: usize, number: usize) -> io::Result<Self> {
+        Self::adopt(poller, connect(port, number)?, token, number)
+    }
+
+    pub fn adopt(
+        poller: &Poller,
+        stream: TcpStream,
+        token: usize,
+        number: usize,
+    ) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        stream.set_nodelay(true)?;
+        poller.add(&stream, token, Interest::Read)?;
+        Ok(Self {
+            stream,
+            token,
+            origin: number as u64 * 4_093,
+            sent: 0,
+            received: 0,
+            owed: 0,
+            interest: Interest::Read,
+        })
+    }
+
+    /// Sends so many more bytes, now or when the kernel takes them.
+    pub fn send(&mut self, poller: &Poller, bytes: &Bytes, count: usize) -> io::Result<()> {
+        self.owed += count;
+        self.flush(poller, bytes)
+    }
+
+    pub fn flush(&mut self, poller: &Poller, bytes: &Bytes) -> io::Result<()> {
+        while self.owed > 0 {
+            let piece = bytes.at(self.origin + self.sent, self.owed.min(CHUNK));
+            let Some(count) = unless_blocked(self.stream.write(piece))? else {
+                break;
+            };
+            self.sent += count as u64;
+            self.owed -= count;
+        }
+        let interest = if self.owed > 0 {
+            Interest::Both
+        } else {
+            Interest::Read
+        };
+        if interest != self.interest {
+            self.interest = interest;
+            poller.change(&self.stream, self.token, interest)?;
+        }
+        Ok(())
+    }
+
+    /// Receives once and checks what came. None: the stream's end; 0: nothing there now.
+    pub fn receive(&mut self, bytes: &Bytes, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        let Some(count) = unless_blocked(self.stream.read(buffer))? else {
+            return Ok(Some(0));
+        };
+        if count == 0 {
+            return Ok(None);
+        }
+        bytes.check(self.origin + self.received, &buffer[..count])?;
+        self.received += count as u64;
+        if self.received > self.sent {
+            return Err(io::Error::other("more came back than was sent"));
+        }
+        Ok(Some(count))
+    }
+
+    /// As [`Conn::receive`], where the server has no reason to close.
+    pub fn receive_more(&mut self, bytes: &Bytes, buffer: &mut [u8]) -> io::Result<usize> {
+        self.receive(bytes, buffer)?
+            .ok_or_else(|| io::Error::other("the other side closed a connection"))
+    }
+}
+
+/// Opens so many connections, numbered from 0.
+pub fn open_all(poller: &Poller, port: u16, count: usize) -> io::Result<Vec<Conn>> {
+    (0..count)
+        .map(|number| Conn::open(poller, port, number, number))
+        .collect()
+}

@@ -1,0 +1,26 @@
+"""The echo server on asynctcp, as its README has it."""
+
+from common import BACKLOG, options, ready, work
+
+import asynctcp
+
+chosen = options()
+ROUNDS = chosen.work
+
+
+def on_read(socket, data):
+    socket.write(data)
+
+
+def on_read_working(socket, data):
+    work(ROUNDS)
+    socket.write(data)
+
+
+def main():
+    read_cb = on_read_working if ROUNDS else on_read
+    server = asynctcp.tcp_server("127.0.0.1", 0, read_cb, backlog=BACKLOG)
+    ready(server.address[1])
+
+
+asynctcp.EventLoop(catch_app_errors=True, io_threads=chosen.io_threads).run(main)

@@ -1,0 +1,91 @@
+"""Who is measured: how its server and its client are started, and how it is drawn."""
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).parent
+#: Where `make bench` has built the load and the raw limits.
+BUILT = HERE.parents[1] / "target" / "loadgen" / "release"
+LOADGEN = BUILT / "loadgen"
+
+OURS = "asynctcp"
+BASELINE = "uvloop"
+
+#: glibc told not to give freed memory back: what asyncio's 256 KiB for each read cost depends on it.
+KEEP_HEAP = {"MALLOC_TRIM_THRESHOLD_": "67108864", "MALLOC_MMAP_THRESHOLD_": "33554432"}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """``script``: its file in servers/ and clients/; else ``server`` and ``client`` are whole commands."""
+
+    name: str
+    colour: str
+    script: str | None = None
+    arguments: tuple[str, ...] = ()
+    server: tuple[str, ...] | None = None
+    client: tuple[str, ...] | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_limit(self) -> bool:
+        """No Python: what no library can beat by much."""
+        return self.script is None
+
+    def server_command(self, rounds: int, *, beside: bool) -> list[str] | None:
+        """``rounds`` of Python work for each request; None: it has no such server."""
+        if self.script is None:
+            return None if rounds or beside or self.server is None else list(self.server)
+        options = ["--work", str(rounds), *(["--beside"] if beside else [])]
+        return [sys.executable, str(HERE / "servers" / self.script), *self.arguments, *options]
+
+    def client_command(self, port: int, conns: int, size: int) -> list[str] | None:
+        """None: it has no client."""
+        options = ["--port", str(port), "--conns", str(conns), "--size", str(size)]
+        if self.script is None:
+            return None if self.client is None else [*self.client, *options]
+        if "--io-threads" in self.arguments:
+            return None
+        return [sys.executable, str(HERE / "clients" / self.script), *self.arguments, *options]
+
+
+def asyncio_like(name: str, colour: str, loop: str | None = None, **more: object) -> Subject:
+    return Subject(name, colour, "on_asyncio.py", ("--loop", loop or name), **more)  # type: ignore[arg-type]
+
+
+def threaded(count: int, colour: str) -> Subject:
+    return Subject(f"{OURS}-io{count}", colour, "on_asynctcp.py", ("--io-threads", str(count)))
+
+
+#: As long as nobody ends it: the measured window is the answering side's.
+ENDLESS = ("--seconds", "3600")
+
+SUBJECTS = {
+    subject.name: subject
+    for subject in (
+        Subject(OURS, "#d62728", "on_asynctcp.py"),
+        asyncio_like("uvloop", "#1f77b4"),
+        asyncio_like("rloop", "#17a2b8"),
+        asyncio_like("asyncio", "#2ca02c"),
+        Subject("gevent", "#9467bd", "on_gevent.py"),
+        Subject("twisted", "#8c564b", "on_twisted.py"),
+        Subject(
+            "epoll",
+            "#000000",
+            server=(str(BUILT / "epoll_echo"),),
+            client=(str(LOADGEN), "pingpong", *ENDLESS),
+        ),
+        Subject("tokio", "#7f7f7f", server=(str(BUILT / "tokio_echo"),)),
+    )
+}
+#: Measured when asked for.
+VARIANTS = {
+    subject.name: subject
+    for subject in (
+        threaded(1, "#ff9896"),
+        threaded(2, "#e377c2"),
+        asyncio_like("asyncio-keepheap", "#98df8a", "asyncio", environment=KEEP_HEAP),
+    )
+}
+ALL = {**SUBJECTS, **VARIANTS}
