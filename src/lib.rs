@@ -25,9 +25,10 @@ mod socket_state;
 mod timer;
 mod wakeup;
 
-/// The native module.
+/// The native module. Public for `benches/dispatch.rs`, which puts it into an interpreter of its own.
+#[doc(hidden)]
 #[pyo3::pymodule(gil_used = true)]
-mod _core {
+pub mod _core {
     #[pymodule_export]
     use crate::event_loop::{_forked, LoopCore, set_default_event_handler};
     #[pymodule_export]
