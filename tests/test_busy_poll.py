@@ -40,8 +40,7 @@ def cpu_of_an_idle_loop(seconds, spin):
 
 
 def test_spinning_takes_cpu_time_for_as_long_as_it_was_told():
-    assert cpu_of_an_idle_loop(0.2, 0.1) > 0.03
-    assert cpu_of_an_idle_loop(0.2, 0) < 0.03
+    assert cpu_of_an_idle_loop(0.2, 0.1) > 4 * cpu_of_an_idle_loop(0.2, 0)
 
 
 def test_timer_is_on_time_while_the_loop_spins():
@@ -58,7 +57,7 @@ def test_it_can_be_switched_off_again():
     loop.set_busy_poll(None)
     begun = time.thread_time()
     run(lambda: asynctcp.delay(int, 0.2), loop=loop)
-    assert time.thread_time() - begun < 0.03
+    assert time.thread_time() - begun < 0.1
 
 
 @pytest.mark.parametrize(

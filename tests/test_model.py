@@ -218,6 +218,8 @@ class Connection(RuleBasedStateMachine):
             self.peer.close()
             self.listener.close()
             self.loop.exit()
+            # The machine may be kept, and the loop keeps its descriptor as long as it is kept.
+            del self.loop, self.ours
 
     def _end(self):
         """Let everything flow, and look whether all of it has arrived, or an end was told."""

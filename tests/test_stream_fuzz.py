@@ -43,6 +43,7 @@ class Peer(threading.Thread):
         self.cut = self.dice.choice(("no", "no", "end", "reset"))
         self.got = hashlib.sha256()
         self.whole = False  # it has seen our end of stream
+        self.leaves = False
 
     def run(self):
         raw = socket.create_connection(self.address, DEADLINE)
@@ -55,6 +56,10 @@ class Peer(threading.Thread):
                 if self.cut != "no" and self.dice.random() < 0.1:
                     break
             if self.cut == "reset":
+                # A socket that is closed while another thread waits for it stays open until that is over.
+                self.leaves = True
+                raw.shutdown(socket.SHUT_RD)
+                reader.join(DEADLINE)
                 reset(raw)
                 return
             raw.shutdown(socket.SHUT_WR)
@@ -68,7 +73,7 @@ class Peer(threading.Thread):
         try:
             while piece := raw.recv(self.dice.choice((100, 65_536))):
                 self.got.update(piece)
-            self.whole = True
+            self.whole = not self.leaves
         except OSError:
             pass
 
