@@ -33,6 +33,7 @@ impl Chunk {
         }
     }
 
+    #[cfg(test)]
     fn capacity(&self) -> usize {
         match self {
             Self::Heap(bytes) => bytes.capacity(),
@@ -47,16 +48,28 @@ impl Chunk {
         }
     }
 
+    #[inline]
     fn has_room(&self, len: usize) -> bool {
-        self.capacity() - self.bytes().len() >= len
+        match self {
+            Self::Heap(bytes) => bytes.capacity() - bytes.len() >= len,
+            Self::Mapped(memory, filled) => memory.len() - filled >= len,
+        }
     }
 
-    fn push(&mut self, bytes: &[u8]) {
+    /// Copies `bytes` in; returns where they begin.
+    #[inline]
+    fn push(&mut self, bytes: &[u8]) -> usize {
         match self {
-            Self::Heap(filled) => filled.extend_from_slice(bytes),
+            Self::Heap(filled) => {
+                let start = filled.len();
+                filled.extend_from_slice(bytes);
+                start
+            }
             Self::Mapped(memory, filled) => {
-                memory[*filled..*filled + bytes.len()].copy_from_slice(bytes);
+                let start = *filled;
+                memory[start..start + bytes.len()].copy_from_slice(bytes);
                 *filled += bytes.len();
+                start
             }
         }
     }
@@ -113,30 +126,38 @@ pub struct Arena {
 }
 
 impl Arena {
-    /// Copies `bytes` in. Where there is no room it takes `spare`, and without one says what it wants: whoever holds a
-    /// lock on the arena makes it elsewhere.
-    pub fn push(&mut self, bytes: &[u8], spare: &mut Option<Chunk>) -> Result<Place, Wanted> {
-        let len = bytes.len();
+    /// The chunk to be [added](Arena::add) before `len` bytes can be pushed. Whoever holds a lock on the arena makes it
+    /// elsewhere. None: there is room.
+    #[inline]
+    pub fn wanted(&self, len: usize) -> Option<Wanted> {
+        let mut next = self.chunks[self.filling.min(self.chunks.len())..].iter();
         let has_room = |chunk: &Chunk| chunk.has_room(len);
-        let full = |chunk: &Chunk| !chunk.has_room(len);
-        if self.chunks.get(self.filling).is_some_and(full) {
+        let found = next.next().is_some_and(has_room) || next.next().is_some_and(has_room);
+        let mapped = self.filling + 1 >= HEAP_CHUNKS;
+        (!found).then_some(Wanted { len, mapped })
+    }
+
+    /// Adds a chunk behind the one that is being filled.
+    pub fn add(&mut self, chunk: Chunk) {
+        let place = self.chunks.len().min(self.filling + 1);
+        self.chunks.insert(place, chunk);
+    }
+
+    /// Copies `bytes` in, for which there must be room.
+    #[inline]
+    pub fn push(&mut self, bytes: &[u8]) -> Place {
+        let len = bytes.len();
+        if !self.chunks[self.filling].has_room(len) {
             self.filling += 1;
         }
-        if !self.chunks.get(self.filling).is_some_and(has_room) {
-            let mapped = self.filling >= HEAP_CHUNKS;
-            let chunk = spare.take().filter(has_room);
-            self.chunks
-                .insert(self.filling, chunk.ok_or(Wanted { len, mapped })?);
-        }
         let chunk = &mut self.chunks[self.filling];
-        let place = Place {
-            chunk: self.filling,
-            start: chunk.bytes().len(),
-            len,
-        };
-        chunk.push(bytes);
+        let start = chunk.push(bytes);
         self.len += len;
-        Ok(place)
+        Place {
+            chunk: self.filling,
+            start,
+            len,
+        }
     }
 
     /// The bytes of `place`.
@@ -179,11 +200,10 @@ mod tests {
     use super::{Arena, CHUNK, Chunk, HEAP_CHUNKS, KEPT_CHUNKS, Place};
 
     fn push(arena: &mut Arena, bytes: &[u8]) -> Place {
-        arena.push(bytes, &mut None).unwrap_or_else(|wanted| {
-            arena
-                .push(bytes, &mut Some(Chunk::new(wanted)))
-                .expect("it has what it wanted")
-        })
+        while let Some(wanted) = arena.wanted(bytes.len()) {
+            arena.add(Chunk::new(wanted));
+        }
+        arena.push(bytes)
     }
 
     #[test]

@@ -83,21 +83,18 @@ impl<E> Queue<E> {
 
     /// Copies `bytes` into the arena and queues the event that `event` makes of their place.
     pub fn push_bytes(&self, bytes: &[u8], event: impl FnOnce(Place) -> E) {
-        // Memory for the arena is made between two tries: the lock is held across no system call.
-        let mut spare = None;
-        let sleeper = loop {
-            let mut inner = self.inner.lock();
-            match inner.batch.bytes.push(bytes, &mut spare) {
-                Ok(place) => {
-                    inner.batch.events.push(event(place));
-                    break inner.sleeper.take();
-                }
-                Err(wanted) => {
-                    drop(inner);
-                    spare = Some(Chunk::new(wanted));
-                }
-            }
-        };
+        let mut inner = self.inner.lock();
+        while let Some(wanted) = inner.batch.bytes.wanted(bytes.len()) {
+            // Memory is made without the lock, which is held across no system call; others may push meanwhile.
+            drop(inner);
+            let chunk = Chunk::new(wanted);
+            inner = self.inner.lock();
+            inner.batch.bytes.add(chunk);
+        }
+        let place = inner.batch.bytes.push(bytes);
+        inner.batch.events.push(event(place));
+        let sleeper = inner.sleeper.take();
+        drop(inner);
         if let Some(sleeper) = sleeper {
             sleeper.wake();
         }
