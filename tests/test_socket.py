@@ -384,3 +384,16 @@ def test_socket_has_no_attribute_of_the_apps_but_data(peers):
         return True
 
     assert inside(peers, look)
+
+
+def test_os_socket_that_cannot_be_made_leaves_the_descriptor_to_its_caller():
+    from asynctcp._os_socket import OSSocket
+
+    reading, writing = os.pipe()
+    try:
+        with pytest.raises(OSError, match="non-socket"):
+            OSSocket(reading)
+        os.fstat(reading)
+    finally:
+        os.close(reading)
+        os.close(writing)
