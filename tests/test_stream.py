@@ -221,8 +221,15 @@ class Below:
         self.told.append("close")
 
 
+def stream_over(below):
+    """Return a stream over a stand-in, which the constructor would refuse."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asynctcp._stream, "Socket", Below)
+        return AsyncIOStream(below)
+
+
 def stream_of(*pieces):
-    stream = AsyncIOStream(Below())
+    stream = stream_over(Below())
     for piece in pieces:
         stream._feed(piece)
     return stream
@@ -257,14 +264,14 @@ def test_closing_a_stream_closes_its_socket_once():
 
 
 def test_stream_of_a_closed_socket_can_be_closed():
-    stream = AsyncIOStream(Below(closed=True))
+    stream = stream_over(Below(closed=True))
     stream.close()
     assert (stream.closed, stream.socket.told) == (True, [])
 
 
 def test_network_pauses_with_16_mib_unread_and_goes_on_with_8():
     below = Below()
-    stream = AsyncIOStream(below)
+    stream = stream_over(below)
     stream._feed(bytes((16 << 20) - 1))
     assert below.told == []
     stream._feed(b"x")
