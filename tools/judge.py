@@ -31,8 +31,8 @@ TIMEOUT = 90
 #: Bytes of address space of a test process: a mutant that never stops to store must not take the machine.
 MEMORY = 8 << 30
 
-#: Tests of texts and types, which no behaviour changes, those that wait for seconds, and one of CPU time, which
-#: fails where several processes share the cores.
+#: Tests of texts and types, which no behaviour changes, those that wait for seconds, and one of CPU time,
+#: which fails where several processes share the cores.
 LEFT_OUT = {
     f"test_{name}.py"
     for name in ("black_hole", "busy_poll", "contract", "docstrings", "reliability", "types")
