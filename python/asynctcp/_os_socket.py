@@ -23,7 +23,7 @@ class OSSocket(socket.socket):
             self.detach()
             raise
 
-    def dup(self) -> socket.socket:
+    def dup(self) -> socket.socket:  # type: ignore[override]
         """Return a plain ``socket.socket`` over another duplicate, which is the caller's to close."""
         return socket.socket(fileno=os.dup(self.fileno()))
 
