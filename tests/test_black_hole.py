@@ -160,13 +160,14 @@ def test_closing_socket_is_given_up_after_30_seconds_without_progress(after_30_s
 def test_user_timeout_of_the_kernel_is_a_tcp_timeout(black_hole):
     """The neighbour is a namespace at first, and swallows once connected."""
     code = """
-peer = subprocess.Popen(['unshare', '-n', 'sleep', '30'])
+# It speaks from its own namespace: before that, its process would still stand for ours.
+peer = subprocess.Popen(['unshare', '-n', 'sh', '-c', 'echo there; exec sleep 30'], stdout=subprocess.PIPE)
+peer.stdout.readline()
 def ip(*words):
     subprocess.run(['ip', *words], check=True)
 def inside(*words):
     return ['nsenter', '-t', str(peer.pid), '-n', *words]
-while subprocess.run(['ip', 'link', 'set', 'far', 'netns', str(peer.pid)], capture_output=True).returncode:
-    time.sleep(.01)
+ip('link', 'set', 'far', 'netns', str(peer.pid))
 serve = '''
 import socket
 listener = socket.create_server(("10.99.0.3", 7))
@@ -190,7 +191,7 @@ start_event_loop(lambda: tcp_connect('10.99.0.3', 7, None, told, connect_cb=conn
 for child in (server, peer):
     child.kill()
     child.wait()
-server.stdout.close()
+    child.stdout.close()
 """
     ((what, seconds),) = black_hole(code)
     assert (what, 0.4 <= seconds < 15) == ("TcpTimeout 110", True)
