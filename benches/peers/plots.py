@@ -45,7 +45,7 @@ def style(subject: str) -> dict:
 
 def save(figure: Figure, directory: Path, name: str) -> None:
     figure.savefig(directory / f"{name}.svg", bbox_inches="tight", metadata={"Date": None})
-    figure.savefig(directory / f"{name}.png", bbox_inches="tight", dpi=110)
+    figure.savefig(directory / f"{name}.png", bbox_inches="tight", dpi=85)
     plt.close(figure)
 
 

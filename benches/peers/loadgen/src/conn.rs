@@ -5,9 +5,13 @@ use crate::poller::{Interest, Poller};
 use socket2::{Domain, Socket, Type};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
+use std::time::{Duration, Instant};
 
 /// Source addresses that take turns: one has 28,000 ports, each of which rests for a minute after its connection.
 const SOURCES: usize = 200;
+
+/// For all that was sent to come back once nothing more is sent.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Conn {
     pub stream: TcpStream,
@@ -118,4 +122,34 @@ pub fn open_all(poller: &Poller, port: u16, count: usize) -> io::Result<Vec<Conn
     (0..count)
         .map(|number| Conn::open(poller, port, number, number))
         .collect()
+}
+
+/// Sends nothing new, and waits until all that was sent came back: a single connection that lost a byte would else
+/// stand still in silence among many. The connections' tokens are their places.
+pub fn settle<'a>(
+    conns: impl Iterator<Item = &'a mut Conn>,
+    poller: &mut Poller,
+    bytes: &Bytes,
+    buffer: &mut [u8],
+) -> io::Result<()> {
+    let (mut conns, deadline): (Vec<_>, _) = (conns.collect(), Instant::now() + PATIENCE);
+    while conns
+        .iter()
+        .any(|conn| conn.owed > 0 || conn.received < conn.sent)
+    {
+        if Instant::now() > deadline {
+            return Err(io::Error::other("not all that was sent came back"));
+        }
+        for at in 0..poller.wait(Some(Duration::from_millis(100)))? {
+            let ready = poller.ready(at);
+            let conn = &mut conns[ready.token];
+            if ready.writable {
+                conn.flush(poller, bytes)?;
+            }
+            if ready.readable {
+                conn.receive_more(bytes, buffer)?;
+            }
+        }
+    }
+    Ok(())
 }

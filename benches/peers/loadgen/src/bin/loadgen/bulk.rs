@@ -3,7 +3,7 @@
 
 use crate::Load;
 use loadgen::bytes::{Bytes, CHUNK};
-use loadgen::conn::open_all;
+use loadgen::conn::{open_all, settle};
 use loadgen::meter::{Meter, Report};
 use loadgen::poller::Poller;
 use std::io;
@@ -31,5 +31,7 @@ pub fn run(load: &Load) -> io::Result<Report> {
             conn.send(&poller, &bytes, count)?;
         }
     }
-    meter.report()
+    let report = meter.report()?;
+    settle(conns.iter_mut(), &mut poller, &bytes, &mut buffer)?;
+    Ok(report)
 }

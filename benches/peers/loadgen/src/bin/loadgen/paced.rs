@@ -3,7 +3,7 @@
 
 use crate::Load;
 use loadgen::bytes::{Bytes, CHUNK};
-use loadgen::conn::{Conn, open_all};
+use loadgen::conn::{Conn, open_all, settle};
 use loadgen::meter::{Meter, Report};
 use loadgen::poller::Poller;
 use std::collections::VecDeque;
@@ -75,7 +75,14 @@ pub fn run(load: &Load, rate: f64) -> io::Result<Report> {
         }
         send_due(&mut schedule, &mut callers, load.size, &poller, &bytes)?;
     }
-    meter.report()
+    let report = meter.report()?;
+    settle(
+        callers.iter_mut().map(|caller| &mut caller.conn),
+        &mut poller,
+        &bytes,
+        &mut buffer,
+    )?;
+    Ok(report)
 }
 
 fn send_due(

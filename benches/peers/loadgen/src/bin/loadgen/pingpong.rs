@@ -2,7 +2,7 @@
 
 use crate::Load;
 use loadgen::bytes::{Bytes, CHUNK};
-use loadgen::conn::{Conn, open_all};
+use loadgen::conn::{Conn, open_all, settle};
 use loadgen::meter::{Meter, Report};
 use loadgen::poller::Poller;
 use std::collections::VecDeque;
@@ -75,5 +75,12 @@ pub fn run(load: &Load, depth: usize) -> io::Result<Report> {
             }
         }
     }
-    meter.report()
+    let report = meter.report()?;
+    settle(
+        players.iter_mut().map(|player| &mut player.conn),
+        &mut poller,
+        &bytes,
+        &mut buffer,
+    )?;
+    Ok(report)
 }
