@@ -139,11 +139,19 @@ fn clients(
     }
 }
 
+/// Connections, and the sizes of their messages.
+const LOADS: [(usize, &[usize]); 4] = [
+    (1, &[64, 1024, 16 * 1024, 64 * 1024]),
+    (10, &[64, 16 * 1024, 64 * 1024]),
+    (100, &[64, 1024, 64 * 1024]),
+    (400, &[64, 1024]),
+];
+
 fn echo(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("echo");
     group.sampling_mode(SamplingMode::Flat);
-    for connections in [1, 100] {
-        for size in [64, 1024, 64 * 1024] {
+    for (connections, sizes) in LOADS {
+        for &size in sizes {
             group.throughput(Throughput::Elements(connections as u64));
             group.bench_function(
                 BenchmarkId::new(format!("{connections} connections"), size),
@@ -172,7 +180,7 @@ fn echo(criterion: &mut Criterion) {
 fn short() -> Criterion {
     Criterion::default()
         .warm_up_time(Duration::from_millis(500))
-        .measurement_time(Duration::from_secs(3))
+        .measurement_time(Duration::from_secs(2))
         .sample_size(20)
 }
 

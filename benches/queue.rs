@@ -3,12 +3,13 @@
 
 use asynctcp::io::queue::{Batch, Queue};
 use asynctcp::io::{Event, Key};
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::task::{Context, Wake, Waker};
-use std::thread::{self, Thread};
+use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 const KEY: Key = Key {
@@ -76,37 +77,87 @@ fn batch_of_100(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The same while another thread pushes as fast as it can.
+/// What the pump does with a batch: the swap, and looking at each event's bytes.
+fn drain(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("drain 100");
+    group.throughput(Throughput::Elements(BATCH));
+    for size in [64, 1024] {
+        let (queue, bytes) = (Queue::default(), vec![1; size]);
+        group.bench_function(BenchmarkId::new("bytes", size), |bench| {
+            bench.iter_batched_ref(
+                || {
+                    (0..BATCH).for_each(|_| push_bytes(&queue, &bytes));
+                    Batch::default()
+                },
+                |batch| {
+                    queue.swap(batch);
+                    for event in batch.events.drain(..) {
+                        if let Event::Data(key, place) = event {
+                            black_box((key, batch.bytes.get(place)));
+                        }
+                    }
+                },
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+}
+
+/// Threads that push as fast as they can, until dropped.
+struct Pushers {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Pushers {
+    fn start(queue: &Arc<Queue<Event>>, count: usize) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let threads = (0..count)
+            .map(|_| {
+                let (begun, beginning) = channel();
+                let (queue, stop) = (queue.clone(), stop.clone());
+                let thread = thread::spawn(move || push_until(&queue, &stop, &begun));
+                beginning.recv().unwrap();
+                thread
+            })
+            .collect();
+        Self { stop, threads }
+    }
+}
+
+impl Drop for Pushers {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            thread.join().unwrap();
+        }
+    }
+}
+
+fn push_until(queue: &Queue<Event>, stop: &AtomicBool, begun: &Sender<()>) {
+    let bytes = [1; 64];
+    push_bytes(queue, &bytes);
+    begun.send(()).unwrap();
+    while !stop.load(Ordering::Relaxed) {
+        push_bytes(queue, &bytes);
+    }
+}
+
+/// A push while other threads push as fast as they can.
 fn contended(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("push beside a second thread");
+    let mut group = criterion.benchmark_group("push beside others");
     group.throughput(Throughput::Elements(1));
     let bytes = vec![1; 64];
-    group.bench_function("bytes/64", |bench| {
-        bench.iter_custom(|count| {
-            let queue = Arc::new(Queue::default());
-            let (begun, stop) = (
-                Arc::new(AtomicBool::new(false)),
-                Arc::new(AtomicBool::new(false)),
-            );
-            let other = {
-                let (queue, begun, stop, bytes) =
-                    (queue.clone(), begun.clone(), stop.clone(), bytes.clone());
-                thread::spawn(move || {
-                    while !stop.load(Ordering::Relaxed) {
-                        push_bytes(&queue, &bytes);
-                        begun.store(true, Ordering::Relaxed);
-                    }
-                })
-            };
-            while !begun.load(Ordering::Relaxed) {
-                std::hint::spin_loop();
-            }
-            let time = in_batches(count, &queue, |queue| push_bytes(queue, black_box(&bytes)));
-            stop.store(true, Ordering::Relaxed);
-            other.join().unwrap();
-            time
+    for others in [1, 3] {
+        group.bench_function(BenchmarkId::new("bytes/64, threads", others), |bench| {
+            bench.iter_custom(|count| {
+                let queue = Arc::new(Queue::default());
+                let _pushers = Pushers::start(&queue, others);
+                in_batches(count, &queue, |queue| push_bytes(queue, black_box(&bytes)))
+            });
         });
-    });
+    }
     group.finish();
 }
 
@@ -188,5 +239,5 @@ fn short() -> Criterion {
         .sample_size(30)
 }
 
-criterion_group! { name = benches; config = short(); targets = push, batch_of_100, contended, sleep_and_wake }
+criterion_group! { name = benches; config = short(); targets = push, batch_of_100, drain, contended, sleep_and_wake }
 criterion_main!(benches);
