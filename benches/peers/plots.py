@@ -50,7 +50,7 @@ def save(figure: Figure, directory: Path, name: str) -> None:
 
 
 def overview(results: Results, directory: Path) -> None:
-    """Each scenario a line, each server a dot, uvloop at 1: right is better."""
+    """Draw each scenario as a line, each server as a dot, uvloop at 1: rates left, CPU right."""
     scenarios = [
         scenario
         for scenario in MAIN
@@ -58,25 +58,33 @@ def overview(results: Results, directory: Path) -> None:
     ]
     if not scenarios:
         return
-    figure, axes = plt.subplots(figsize=(8, 0.42 * len(scenarios) + 1.4))
-    lines = range(len(scenarios) - 1, -1, -1)
+    figure, panels = plt.subplots(1, 2, figsize=(11, 0.38 * len(scenarios) + 1.6), sharey=True)
+    titles = {"rate": "requests a second; right is better", "cpu_us": "CPU for each request; left is better"}
+    for axes, (which, title) in zip(panels, titles.items(), strict=True):
+        against_baseline(axes, results, [scenario.name for scenario in scenarios], which)
+        axes.set_title(title, loc="left")
+        axes.set_xlabel(f"against {BASELINE}'s (1)")
+    panels[0].set_yticks(range(len(scenarios)), [scenario.title for scenario in reversed(scenarios)])
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=len(labels), frameon=False
+    )
+    figure.tight_layout()
+    save(figure, directory, "overview")
+
+
+def against_baseline(axes: Axes, results: Results, scenarios: list[str], figure: str) -> None:
     for subject in results.subjects:
         points = [
             (ratio, line)
-            for scenario, line in zip(scenarios, lines, strict=True)
-            if (ratio := results.ratio(scenario.name, subject, BASELINE)) is not None
+            for line, scenario in enumerate(reversed(scenarios))
+            if (ratio := results.ratio(scenario, subject, BASELINE, figure)) is not None
         ]
         if points:
-            x, y = zip(*points, strict=True)
-            axes.scatter(x, y, **dot(subject))
+            axes.scatter(*zip(*points, strict=True), **dot(subject))
     axes.axvline(1, color=ALL[BASELINE].colour, linewidth=1)
-    axes.set_yticks(list(lines), [scenario.title for scenario in scenarios])
     axes.set_xscale("log")
-    plain_x(axes, (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.2, 1.5, 2))
-    axes.set_xlabel("requests a second against uvloop's (1); right is better")
-    axes.set_title("The same echo server", loc="left")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.35, -0.12), ncols=4, frameon=False)
-    save(figure, directory, "overview")
+    plain_x(axes, (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20))
 
 
 def dot(subject: str) -> dict:
