@@ -78,7 +78,11 @@ fn poll(crew: &Crew<Task>, most: usize) -> bool {
         }
     }
     let root = Arc::new(Root(AtomicBool::new(false)));
-    crew.poll(&Context::from_waker(&Waker::from(root.clone())), most);
+    crew.poll(
+        &Context::from_waker(&Waker::from(root.clone())),
+        most,
+        || false,
+    );
     root.0.load(Ordering::SeqCst)
 }
 

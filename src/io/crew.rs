@@ -118,8 +118,9 @@ impl<T: Future<Output = ()> + Unpin> Crew<T> {
         self.calls.wake_root();
     }
 
-    /// Polls at most `most` called tasks. The caller's waker is called when there are more.
-    pub fn poll(&self, context: &Context<'_>, most: usize) {
+    /// Polls at most `most` called tasks, and no more once there is `enough`. The caller's waker is called when there are
+    /// more.
+    pub fn poll(&self, context: &Context<'_>, most: usize, enough: impl Fn() -> bool) {
         // Registered before the turn is looked for: if another thread has it, that one sees the waker, or we its calls. A
         // helper may still register after the pump, but then it leaves the runtime, which polls the pump's root anew.
         self.calls.inner.lock().root = Some(context.waker().clone());
@@ -135,6 +136,9 @@ impl<T: Future<Output = ()> + Unpin> Crew<T> {
                 break;
             };
             turn.poll(place);
+            if enough() {
+                break;
+            }
         }
         let more = !turn.next.is_empty();
         *self.turn.lock() = Some(turn);

@@ -56,6 +56,9 @@ struct Keys {
 /// Connections that are polled before the pump looks what they queued. With 1,000 busy ones 64, 256 and 1,024 cost more
 /// CPU for each message.
 const BATCH: usize = 128;
+/// Received bytes that are taken to Python before more connections are polled, so that they are sent on while the
+/// processor's cache still has them.
+const BATCH_BYTES: usize = 128 * 1024;
 
 /// Shared by the pump, the tasks and the driver of one loop.
 pub struct Hub {
@@ -189,7 +192,8 @@ impl Hub {
     pub fn poll_drive(&self, context: &mut Context<'_>) -> Poll<()> {
         self.clock.tick();
         self.run_commands();
-        self.crew.poll(context, BATCH);
+        self.crew
+            .poll(context, BATCH, || self.unread() >= BATCH_BYTES);
         self.queue.poll_ready(context)
     }
 
@@ -200,7 +204,7 @@ impl Hub {
         }
         self.clock.tick();
         self.run_commands();
-        self.crew.poll(context, BATCH);
+        self.crew.poll(context, BATCH, || false);
         Poll::Pending
     }
 

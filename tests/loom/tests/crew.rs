@@ -63,7 +63,7 @@ impl Model {
             if self.ended.load(Ordering::SeqCst) > 0 {
                 return Poll::Ready(());
             }
-            crew.poll(context, 1);
+            crew.poll(context, 1, || false);
             if self.ended.load(Ordering::SeqCst) > 0 {
                 Poll::Ready(())
             } else {
@@ -79,7 +79,7 @@ fn a_call_during_a_poll_is_not_lost() {
         let (model, crew) = (Model::default(), Crew::default());
         crew.add(model.task(2));
         // The first poll leaves the waker.
-        crew.poll(&Context::from_waker(Waker::noop()), 1);
+        crew.poll(&Context::from_waker(Waker::noop()), 1, || false);
         for _ in 0..2 {
             let model = model.clone();
             thread::spawn(move || model.count_and_wake());
@@ -107,7 +107,7 @@ fn a_call_while_the_helper_polls_reaches_the_pump() {
     check(2, || {
         let (model, crew) = (Model::default(), Arc::new(Crew::default()));
         crew.add(model.task(1));
-        let once = |crew: &Crew<Task>| crew.poll(&Context::from_waker(Waker::noop()), 1);
+        let once = |crew: &Crew<Task>| crew.poll(&Context::from_waker(Waker::noop()), 1, || false);
         once(&crew);
         let helper = {
             let crew = crew.clone();
