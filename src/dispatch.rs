@@ -11,7 +11,7 @@ use crate::lookup;
 use crate::server::TcpServer;
 use crate::socket::Socket;
 use crate::socket_options;
-use crate::socket_state::Held;
+use crate::socket_state::{Callbacks, Held};
 use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PySystemExit};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -236,15 +236,7 @@ impl Dispatcher<'_> {
 
     fn read_cb<'py>(&self, socket: &Bound<'py, Socket>, data: Bound<'py, PyAny>) -> PyResult<()> {
         let py = socket.py();
-        let callback = socket
-            .get()
-            .state
-            .lock()
-            .callbacks
-            .read
-            .as_ref()
-            .map(|callback| callback.clone_ref(py));
-        let Some(callback) = callback else {
+        let Some(callback) = own(socket, |callbacks| &callbacks.read) else {
             return Ok(());
         };
         self.call(
@@ -280,15 +272,7 @@ impl Dispatcher<'_> {
             // More was written since; the flush of that will be told.
             return Ok(());
         }
-        let callback = socket
-            .get()
-            .state
-            .lock()
-            .callbacks
-            .write
-            .as_ref()
-            .map(|callback| callback.clone_ref(py));
-        let Some(callback) = callback else {
+        let Some(callback) = own(socket, |callbacks| &callbacks.write) else {
             return Ok(());
         };
         self.call(
@@ -538,14 +522,17 @@ fn end_streams(socket: &Bound<'_, Socket>) -> PyResult<()> {
 }
 
 fn event_cb(socket: &Bound<'_, Socket>) -> Option<Py<PyAny>> {
-    socket
-        .get()
-        .state
-        .lock()
-        .callbacks
-        .event
-        .as_ref()
-        .map(|callback| callback.clone_ref(socket.py()))
+    own(socket, |callbacks| &callbacks.event)
+}
+
+/// One of the socket's callbacks.
+fn own(
+    socket: &Bound<'_, Socket>,
+    which: impl FnOnce(&Callbacks) -> &Option<Py<PyAny>>,
+) -> Option<Py<PyAny>> {
+    let state = socket.get().state.lock();
+    let callback = which(&state.callbacks).as_ref();
+    callback.map(|callback| callback.clone_ref(socket.py()))
 }
 
 /// Logs an exception of the app's with its traceback.

@@ -58,21 +58,22 @@ pub fn tcp_connect(
     local_address: Given<'_, '_>,
 ) -> PyResult<Py<PyAny>> {
     let target = target(host, port)?;
-    let callbacks = callbacks(read_cb, event_cb, connect_cb, write_cb)?;
-    let timeouts = args::timeouts(
-        ("read_timeout", read_timeout),
-        ("write_timeout", write_timeout),
-    )?;
-    let local = args::local_address("local_address", local_address)?;
-    let manners = Manners {
-        half_open: allow_half_open,
+    let made = init_tcp_socket(
+        host.py(),
+        read_cb,
+        event_cb,
+        data,
         stream,
-        dont_drain: dont_drain_read_buffer,
-        local,
-    };
-    let socket = make(host.py(), callbacks, timeouts, manners, data)?;
-    Socket::connect(&socket, target)?;
-    Ok(handle(&socket, stream))
+        connect_cb,
+        write_cb,
+        read_timeout,
+        write_timeout,
+        dont_drain_read_buffer,
+        allow_half_open,
+        local_address,
+    )?;
+    Socket::connect(&args::socket("socket", made.bind(host.py()))?, target)?;
+    Ok(made)
 }
 
 /// Makes a socket without connecting it; see `connect_tcp_socket`.
