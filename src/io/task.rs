@@ -24,9 +24,9 @@ use std::task::{Context, Poll};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-/// One system call receives this much at most.
+/// One system call receives this much at most, unless it fills a room of the pump's.
 const SCRATCH: usize = 64 * 1024;
-/// Full reads of one connection before others have their turn: with `SCRATCH` 256 KiB.
+/// Full reads of one connection before others have their turn.
 const READS: usize = 4;
 
 thread_local! {
