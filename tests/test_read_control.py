@@ -249,6 +249,17 @@ def test_write_that_meets_a_reset_tells_it_though_python_holds_data(peers, log):
     assert log.told in (["TcpReset"], ["TcpBrokenPipe"])
 
 
+def test_write_that_finds_a_reset_first_tells_it_though_python_holds_data(peers, log):
+    def use(ours, raw):
+        raw.sendall(b"never read")
+        time.sleep(0.03)
+        ours.disable(read=True)
+        after_quiet(lambda: (reset(raw), ours.write(b"x")))
+
+    run(lambda: peers.link(use, fail, log.event))
+    assert log.told in (["TcpReset"], ["TcpBrokenPipe"])
+
+
 def test_peer_feels_backpressure_while_reading_is_disabled(peers, log):
     def use(ours, raw):
         ours.disable(read=True)

@@ -59,6 +59,20 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes a question; true: the caller is to start a thread more, which is counted already.
+    fn put(&self, question: Question, caller: oneshot::Sender<Answer>) -> bool {
+        let mut state = self.lock();
+        if let Some(callers) = state.callers.get_mut(&question) {
+            callers.push(caller);
+            return false;
+        }
+        state.callers.insert(question.clone(), vec![caller]);
+        state.waiting.push_back(question);
+        let start = state.idle < state.waiting.len() && state.threads < THREADS;
+        state.threads += usize::from(start);
+        start
+    }
+
     /// A thread could not be started. If there is no other, nobody will answer: the callers learn it by their channels.
     fn gave_up(&self) {
         let mut state = self.lock();
@@ -133,17 +147,7 @@ fn failure(host: &str, code: i32, message: &str) -> LookupFailure {
 fn ask(question: Question) -> oneshot::Receiver<Answer> {
     let (caller, answer) = oneshot::channel();
     let pool = pool();
-    let mut state = pool.lock();
-    if let Some(callers) = state.callers.get_mut(&question) {
-        callers.push(caller);
-        return answer;
-    }
-    state.callers.insert(question.clone(), vec![caller]);
-    state.waiting.push_back(question);
-    let start = state.idle < state.waiting.len() && state.threads < THREADS;
-    state.threads += usize::from(start);
-    drop(state);
-    if start {
+    if pool.put(question, caller) {
         let served = pool.clone();
         let thread = std::thread::Builder::new().name("asynctcp-resolver".into());
         if thread.spawn(move || serve(&served, answer_now)).is_err() {
@@ -251,6 +255,29 @@ mod tests {
         state.callers.insert(question("host"), vec![caller]);
         drop(state);
         (pool, answer)
+    }
+
+    #[test]
+    fn each_question_has_a_thread_until_the_limit_and_then_waits() {
+        let pool = Pool::default();
+        let put = |host: &str| pool.put(question(host), oneshot::channel().0);
+        for number in 0..THREADS {
+            assert!(put(&number.to_string()), "question {number}");
+        }
+        assert!(!put("one too many"));
+        assert_eq!(pool.lock().threads, THREADS);
+        assert_eq!(pool.lock().waiting.len(), THREADS + 1);
+    }
+
+    #[test]
+    fn who_asks_the_same_and_who_finds_an_idle_thread_need_no_other() {
+        let pool = Pool::default();
+        pool.lock().idle = 1;
+        assert!(!pool.put(question("host"), oneshot::channel().0));
+        assert!(!pool.put(question("host"), oneshot::channel().0));
+        assert!(pool.put(question("other"), oneshot::channel().0));
+        assert_eq!(pool.lock().callers[&question("host")].len(), 2);
+        assert_eq!(pool.lock().threads, 1);
     }
 
     #[test]
