@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import gc
 import itertools
+import multiprocessing
 import random
 import signal
 import socket
@@ -25,8 +26,8 @@ from asynctcp import TcpBufferDrained, TcpBufferFull, TcpEof
 #: Connections of ours that are open at a time, and raw peers.
 CONNECTIONS, RAW_PEERS = 60, 20
 SIZES = (1, 100, 5_000, 70_000, 400_000)
-#: Seconds between two samples of memory.
-SAMPLE = 1.0
+#: Seconds between two samples of memory. What is on its way differs by megabytes from one to the next.
+SAMPLE = 0.25
 
 #: Gives the heap's free memory back to the system (glibc).
 trim = getattr(ctypes.CDLL(None), "malloc_trim", id)
@@ -155,30 +156,66 @@ ACTIONS = [
 ]
 
 
+class RawPeers:
+    """Raw sockets of another process, so that the memory of ours is the library's."""
+
+    def __init__(self, address, over):
+        self.address = address
+        self.over = over
+
+    def run(self):
+        threads = [threading.Thread(target=self.one, args=(seed,)) for seed in range(RAW_PEERS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def one(self, seed):
+        """Connect, say something, and leave in one of several ways, again and again."""
+        dice = random.Random(seed)
+        while not self.over.is_set():
+            with contextlib.suppress(OSError), socket.create_connection(self.address[:2], 1) as raw:
+                self.talk(raw, dice)
+                if dice.random() < 0.5:
+                    reset(raw)
+            self.over.wait(dice.random() * 0.05)
+
+    def talk(self, raw, dice):
+        """Say something, and perhaps listen or end the stream; who leaves in the middle is as welcome."""
+        raw.settimeout(0.05)
+        with contextlib.suppress(OSError):
+            raw.sendall(bytes(dice.choice(SIZES)))
+            if dice.random() < 0.5:
+                raw.recv(64 * KIB)
+            if dice.random() < 0.5:
+                raw.shutdown(socket.SHUT_WR)
+                raw.recv(64 * KIB)
+
+
 class Soak:
-    """The loop, its server, and the threads beside it."""
+    """The loop, its server, and the thread and the process beside it."""
 
     def __init__(self, seconds, seed):
         self.dice = random.Random(seed)
         self.seconds = seconds
-        self.over = threading.Event()
+        self.spawned = multiprocessing.get_context("spawn")
+        self.over = self.spawned.Event()
         self.lives = set()
         self.elsewhere = []
         self.began = self.unlawful = self.refused = self.alarms = self.raised = 0
         self.samples = []
 
     def run(self):
-        threads = [threading.Thread(target=self.write_elsewhere)]
-        threads += [threading.Thread(target=self.raw_peer, args=(seed,)) for seed in range(RAW_PEERS)]
+        self.beside = []
         signal.signal(signal.SIGALRM, self.alarm)
         signal.setitimer(signal.ITIMER_REAL, 0.03, 0.03)
         try:
-            asynctcp.start_event_loop(lambda: self.start(threads), catch_app_errors=self.caught)
+            asynctcp.start_event_loop(self.start, catch_app_errors=self.caught)
         finally:
             self.over.set()
             signal.setitimer(signal.ITIMER_REAL, 0)
-            for thread in threads:
-                thread.join()
+            for each in self.beside:
+                each.join()
 
     def alarm(self, *_):
         self.alarms += 1
@@ -188,15 +225,19 @@ class Soak:
             raise error
         self.raised += 1
 
-    def start(self, threads):
+    def start(self):
         self.server = asynctcp.tcp_server(
             LOOPBACK, 0, self.served, self.served_end, connect_cb=self.welcome, allow_half_open=True
         )
         self.address = self.server.address
-        self.by_socket = {}
+        raw_peers = RawPeers(self.address, self.over)
+        self.beside = [
+            threading.Thread(target=self.write_elsewhere),
+            self.spawned.Process(target=raw_peers.run),
+        ]
+        for each in self.beside:
+            each.start()
         self.began_at = time.monotonic()
-        for thread in threads:
-            thread.start()
         asynctcp.interval(self.refill, 0.02)
         asynctcp.interval(self.sample, SAMPLE)
         asynctcp.delay(self.end, self.seconds)
@@ -236,27 +277,6 @@ class Soak:
                     self.elsewhere.pop().write(bytes(1000))
                 except asynctcp.TcpError:
                     self.refused += 1
-
-    def raw_peer(self, seed):
-        """Connect with a raw socket, say something, and leave in one of several ways, again and again."""
-        dice = random.Random(seed)
-        while not self.over.is_set():
-            with contextlib.suppress(OSError), socket.create_connection(self.address[:2], 1) as raw:
-                self.talk(raw, dice)
-                if dice.random() < 0.5:
-                    reset(raw)
-            self.over.wait(dice.random() * 0.05)
-
-    def talk(self, raw, dice):
-        """Say something, and perhaps listen or end the stream; who leaves in the middle is as welcome."""
-        raw.settimeout(0.05)
-        with contextlib.suppress(OSError):
-            raw.sendall(bytes(dice.choice(SIZES)))
-            if dice.random() < 0.5:
-                raw.recv(64 * KIB)
-            if dice.random() < 0.5:
-                raw.shutdown(socket.SHUT_WR)
-                raw.recv(64 * KIB)
 
 
 def slope(samples):
