@@ -37,5 +37,7 @@ mkdir -p "$site"
 cp -r "$("$python" -c 'import asynctcp, os; print(os.path.dirname(asynctcp.__file__))')" "$site/"
 rm -f "$site"/asynctcp/_core*.so
 cp "$target/debug/libasynctcp.so" "$site/asynctcp/_core.so"
-PYTHONPATH="$site" "$python" -m pytest -q -m "not peer" --ignore tests/examples -p no:cacheprovider
+PYTHONPATH="$site" "$python" -m pytest -q -m "not peer" --ignore tests/examples -p no:cacheprovider || failed=$?
 report "Rust and Python tests"
+# What is covered is shown all the same.
+exit "${failed:-0}"
