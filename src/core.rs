@@ -132,6 +132,14 @@ pub struct Totals {
     pub bytes_written: AtomicU64,
 }
 
+impl Totals {
+    /// Counts; with the interpreter's lock held, so that no count is lost.
+    pub fn add(total: &AtomicU64, count: usize) {
+        let now = total.load(Ordering::Relaxed);
+        total.store(now + count as u64, Ordering::Relaxed);
+    }
+}
+
 /// See the module's page.
 pub struct Core {
     /// The I/O side.
@@ -147,6 +155,8 @@ pub struct Core {
     table: Mutex<Table>,
     dirty: Mutex<Vec<Arc<Link>>>,
     posts: Mutex<Posts>,
+    /// There are some. The interpreter's lock keeps the two in step.
+    posted: AtomicBool,
     /// [`FORKS`] when it was made.
     forks: u32,
     /// Notifiers and signal handlers that keep the loop alive.
@@ -167,6 +177,7 @@ impl Core {
             table: Mutex::new(Table::default()),
             dirty: Mutex::new(Vec::new()),
             posts: Mutex::new(Posts::default()),
+            posted: AtomicBool::new(false),
             holds: AtomicUsize::new(0),
             forks: FORKS.load(Ordering::SeqCst),
         })
@@ -375,17 +386,19 @@ impl Core {
     /// Leaves something for the next turn. Any thread.
     pub fn post(&self, leave: impl FnOnce(&mut Posts)) {
         leave(&mut self.posts.lock());
+        self.posted.store(true, Ordering::Relaxed);
         self.nudge();
     }
 
     /// What was left.
     pub fn take_posts(&self) -> Posts {
+        self.posted.store(false, Ordering::Relaxed);
         std::mem::take(&mut *self.posts.lock())
     }
 
     /// Whether anything was left.
     pub fn has_posts(&self) -> bool {
-        !self.posts.lock().is_empty()
+        self.posted.load(Ordering::Relaxed)
     }
 
     /// Visits what the loop owns, for Python's garbage collector: no lock is waited for.

@@ -1,7 +1,7 @@
 //! From a batch of events to callbacks, and what happens when a callback raises.
 
 use crate::condition;
-use crate::core::{Core, Entry};
+use crate::core::{Core, Entry, Totals};
 use crate::io::loan::Owner;
 use crate::io::resolve::Found;
 use crate::io::sync::Mutex;
@@ -11,14 +11,13 @@ use crate::lookup;
 use crate::server::TcpServer;
 use crate::socket::Socket;
 use crate::socket_options;
-use crate::socket_state::{Callbacks, Held};
+use crate::socket_state::{Callbacks, Held, State};
 use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PySystemExit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
 
 /// What the app said about exceptions of its callbacks.
 pub enum Catch {
@@ -212,35 +211,45 @@ impl Dispatcher<'_> {
     }
 
     fn arrived<'py>(&self, socket: &Bound<'py, Socket>, data: Bound<'py, PyBytes>) -> PyResult<()> {
-        if is_held_back(socket, || Held::Data(data.clone().unbind())) {
-            return Ok(());
-        }
-        self.deliver(socket, data)
+        let way = {
+            let mut state = socket.get().state.lock();
+            if state.holds_back() {
+                state.held.push_back(Held::Data(data.unbind()));
+                return Ok(());
+            }
+            Way::of(socket.py(), &state)
+        };
+        self.deliver(socket, data, way)
     }
 
     /// `read_cb(socket, data)`.
-    fn deliver<'py>(&self, socket: &Bound<'py, Socket>, data: Bound<'py, PyBytes>) -> PyResult<()> {
+    fn deliver<'py>(
+        &self,
+        socket: &Bound<'py, Socket>,
+        data: Bound<'py, PyBytes>,
+        way: Way,
+    ) -> PyResult<()> {
         let me = socket.get();
         let count = data.as_bytes().len();
         self.core.hub.delivered(&me.link, count);
-        self.core
-            .totals
-            .bytes_read
-            .fetch_add(count as u64, Ordering::Relaxed);
-        let keeps = me.state.lock().keeps;
-        if keeps {
-            return self.feed(socket, &data);
+        Totals::add(&self.core.totals.bytes_read, count);
+        match way {
+            Way::Streams => self.feed(socket, &data),
+            Way::Callback(callback) => self.read_cb(socket, callback, data.into_any()),
         }
-        self.read_cb(socket, data.into_any())
     }
 
-    fn read_cb<'py>(&self, socket: &Bound<'py, Socket>, data: Bound<'py, PyAny>) -> PyResult<()> {
-        let py = socket.py();
-        let Some(callback) = own(socket, |callbacks| &callbacks.read) else {
+    fn read_cb<'py>(
+        &self,
+        socket: &Bound<'py, Socket>,
+        callback: Option<Py<PyAny>>,
+        data: Bound<'py, PyAny>,
+    ) -> PyResult<()> {
+        let Some(callback) = callback else {
             return Ok(());
         };
         self.call(
-            callback.bind(py),
+            callback.bind(socket.py()),
             (socket, data),
             || event_cb(socket),
             Some(socket),
@@ -257,7 +266,10 @@ impl Dispatcher<'_> {
                 .call_method1(intern!(py, "_feed"), (data,))?;
         }
         match streams.into_iter().next() {
-            Some(first) => self.read_cb(socket, first.into_bound(py)),
+            Some(first) => {
+                let callback = own(socket, |callbacks| &callbacks.read);
+                self.read_cb(socket, callback, first.into_bound(py))
+            }
             None => Ok(()),
         }
     }
@@ -486,7 +498,10 @@ impl Dispatcher<'_> {
             }
             match held {
                 None => return Ok(()),
-                Some(Held::Data(data)) => self.deliver(socket, data.into_bound(socket.py()))?,
+                Some(Held::Data(data)) => {
+                    let way = Way::of(socket.py(), &socket.get().state.lock());
+                    self.deliver(socket, data.into_bound(socket.py()), way)?;
+                }
                 Some(Held::Eof) => self.deliver_eof(socket)?,
                 Some(Held::Failed(failure)) => self.deliver_failure(socket, &failure)?,
             }
@@ -494,10 +509,28 @@ impl Dispatcher<'_> {
     }
 }
 
-/// While the app does not read, and until it has what was held back before, what comes is held back as well.
+/// Where received bytes go.
+enum Way {
+    /// To the socket's streams.
+    Streams,
+    /// To its `read_cb`.
+    Callback(Option<Py<PyAny>>),
+}
+
+impl Way {
+    fn of(py: Python<'_>, state: &State) -> Self {
+        if state.keeps {
+            return Self::Streams;
+        }
+        let callback = state.callbacks.read.as_ref();
+        Self::Callback(callback.map(|callback| callback.clone_ref(py)))
+    }
+}
+
+/// Holds back what comes, where that is to be.
 fn is_held_back(socket: &Bound<'_, Socket>, held: impl FnOnce() -> Held) -> bool {
     let mut state = socket.get().state.lock();
-    let holds = !state.reading || !state.held.is_empty();
+    let holds = state.holds_back();
     if holds {
         state.held.push_back(held());
     }

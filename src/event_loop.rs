@@ -35,7 +35,7 @@ pub struct LoopCore {
     io_threads: usize,
     /// What a foreign loop watches; open as long as this object, which that loop may still watch after the end.
     bell: OnceLock<Arc<Bell>>,
-    /// Taken out for the length of a turn, so that a turn within a turn finds nothing.
+    /// Taken out while it takes turns, so that a turn within a turn finds nothing.
     running: Mutex<Option<Box<Running>>>,
 }
 
@@ -112,12 +112,18 @@ impl LoopCore {
         Ok(())
     }
 
-    /// One turn. False: nothing is left to do.
-    fn _turn(&self, py: Python<'_>) -> PyResult<bool> {
+    /// Takes turns until nothing is left to do.
+    fn _drain(&self, py: Python<'_>) -> PyResult<()> {
         let mut running = self.take_running(py)?;
-        let turned = running.pump.turn(py, &self.core, &self.catch);
+        let drained = loop {
+            match running.pump.turn(py, &self.core, &self.catch) {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
         *self.running.lock() = Some(running);
-        turned
+        drained
     }
 
     /// The descriptor that is readable when a foreign loop shall pump.

@@ -3,7 +3,7 @@
 //! The interpreter's lock is released once a turn, for flushing, driving and swapping together, and once more for
 //! each flush in the middle of a long batch.
 
-use crate::core::{Core, Posts};
+use crate::core::{Core, Posts, Totals};
 use crate::dispatch::{Catch, Dispatcher};
 use crate::io::arena::Arena;
 use crate::io::driver::{Driver, PumpWatch, Wait};
@@ -14,7 +14,6 @@ use crate::timer::Timer;
 use pyo3::prelude::*;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Callbacks after which what they wrote is sent, however long the batch is.
@@ -50,7 +49,7 @@ pub struct Pump {
     dirty: Vec<Arc<Link>>,
     flushed: Flushed,
     posts: Posts,
-    /// Callbacks since the last flush, which was at `since`.
+    /// Callbacks since the last flush, which was not before `since`.
     calls: u32,
     since: Instant,
     /// Callbacks made and events handled in this turn.
@@ -159,7 +158,11 @@ impl Pump {
         core.lender.let_go();
         core.lender.furnish(py, &core.hub.rooms)?;
         let dispatcher = &Dispatcher { core, catch };
-        (self.since, self.steps) = (Instant::now(), 0);
+        self.steps = 0;
+        if self.batch.events.len() >= CALLS_A_LOOK as usize {
+            // In a shorter batch nobody looks, or finds that much time has passed and flushes early.
+            self.since = Instant::now();
+        }
         // The urgent lane only wakes: signals were looked at, posts and timers follow.
         self.batch.urgent.clear();
         self.dispatch_flushed(py, dispatcher)?;
@@ -233,8 +236,7 @@ impl Pump {
         let mut events = std::mem::take(&mut self.batch.events);
         let mut bytes = std::mem::take(&mut self.batch.bytes);
         if self.dispatched == 0 {
-            let total = &dispatcher.core.totals.events;
-            total.fetch_add(events.len() as u64, Ordering::Relaxed);
+            Totals::add(&dispatcher.core.totals.events, events.len());
         }
         let mut result = Ok(());
         while result.is_ok() && self.dispatched < events.len() {

@@ -5,7 +5,7 @@
 
 use crate::args::{self, Data};
 use crate::condition;
-use crate::core::{self, Core, Entry};
+use crate::core::{self, Core, Entry, Totals};
 use crate::io::Link;
 use crate::io::connect::{self, Host, Target};
 use crate::io::link::{Staged, Timeouts};
@@ -231,11 +231,7 @@ impl Socket {
             }
             Staged::Yes => {}
         }
-        socket
-            .core
-            .totals
-            .bytes_written
-            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        Totals::add(&socket.core.totals.bytes_written, bytes.len());
         socket.core.mark_dirty(&socket.link);
         Ok(())
     }

@@ -103,6 +103,11 @@ impl State {
         }
     }
 
+    /// While the app does not read, and until it has what was held back before, what comes is held back as well.
+    pub(crate) fn holds_back(&self) -> bool {
+        !self.reading || !self.held.is_empty()
+    }
+
     /// What few sockets have, if this one has any of it.
     pub(crate) fn extras(&self) -> Option<&Extras> {
         self.extras.as_deref()

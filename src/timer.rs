@@ -68,6 +68,9 @@ impl Timers {
 
     /// When the next one is due.
     pub fn next(&self) -> Option<Instant> {
+        if self.armed() == 0 {
+            return None;
+        }
         self.heap.lock().due.peek().map(|Reverse(due)| due.when)
     }
 

@@ -42,15 +42,19 @@ mutate() {
 }
 
 mutate queue.rs "falling asleep is no longer one step with looking" \
-    's/let mut inner = self\.inner\.lock\(\);\s*(\/\/ Looking[^\n]*\n\s*)if inner\.batch\.is_empty\(\) \{/let empty = self.is_empty();\n let mut inner = self.inner.lock();\n if empty {/'
-mutate queue.rs "a push wakes nobody" 's/inner\.sleeper\.take\(\)/None::<Waker>/'
+    's/let mut inner = self\.inner\.lock\(\);\s*(\/\/ Looking[^\n]*\n\s*)let empty = inner\.batch\.is_empty\(\);/let empty = self.is_empty();\n let mut inner = self.inner.lock();/'
+mutate queue.rs "a push wakes nobody" 's/inner\.sleeper\.clone\(\)/None/'
+mutate queue.rs "a push believes the pump to be up" 's/if !self\.asleep\.load\(Ordering::Relaxed\)/if true/'
+mutate queue.rs "the pump does not say that it sleeps" 's/self\.asleep\.store\(empty, Ordering::Relaxed\);/self.asleep.store(false, Ordering::Relaxed);/'
+mutate queue.rs "the pump is up after it looked" 's/(if !empty \{\s*return Poll::Ready\(\(\)\);\s*\})/$1\n self.asleep.store(false, Ordering::Relaxed);/'
 mutate queue.rs "bytes and their event are two steps" \
-    's/self\.insert\(\|batch\| \{\s*(let place = batch\.bytes\.push\(bytes\);)/let mut first = None;\n self.insert(|batch| first = Some(batch.bytes.push(bytes)));\n let Some(place) = first else { return };\n self.insert(|batch| {/'
+    's/(let place = inner\.batch\.bytes\.push\(bytes\);)/$1\n drop(inner);\n let mut inner = self.inner.lock();/'
 
-mutate token.rs "the holder does not look again" 's/staged\(\) && self\.try_take\(\)/{ let _ = staged; false }/'
-mutate token.rs "the holder looks before it gives back" \
-    's/(self\.held\.store\(false, Ordering::Release\);)(.*?)staged\(\) && self\.try_take\(\)/let more = staged();\n $1\n more && self.try_take()/s'
-mutate token.rs "the holder goes on without the token" 's/staged\(\) && self\.try_take\(\)/staged()/'
+mutate token.rs "the holder gives back after the lock" \
+    's/let taken = take\(&mut staged\);/let taken = take(\&mut staged);\n drop(staged);/'
+mutate token.rs "the holder gives back before it looks" \
+    's/let mut staged = staged\.lock\(\);\s*let taken = take\(&mut staged\);/self.held.store(false, Ordering::Release);\n let mut staged = staged.lock();\n let taken = take(\&mut staged);/'
+mutate token.rs "the holder keeps the token" 's/if taken\.is_none\(\)/if taken.is_some()/'
 mutate token.rs "giving back releases nothing" 's/store\(false, Ordering::Release\)/store(false, Ordering::Relaxed)/'
 mutate token.rs "taking acquires nothing" 's/true, Ordering::AcqRel/true, Ordering::Relaxed/'
 
@@ -80,8 +84,8 @@ mutate handover.rs "turns are not counted" 's/\+ TURN \+ AWAY/+ AWAY/'
 
 mutate crew.rs "a call during a poll is forgotten" \
     's/(place\.member\.called\.swap\(false, Ordering::SeqCst\);)(.*?)(if !matches!\(polled)/$2 if let Some(place) = \&self.places[index as usize] { $1 }\n $3/s'
-mutate crew.rs "a call wakes no root" 's/(inner\.called\.push_back\(self\.place\);\s*)inner\.root\.take\(\)/${1}None::<Waker>/'
-mutate crew.rs "a new task wakes no root" 's/(self\.new\.lock\(\)\.push\(task\);)\s*self\.calls\.wake_root\(\);/$1/'
+mutate crew.rs "a call wakes no root" 's/(leave\(&mut inner\);\s*)inner\.root\.take\(\)/${1}None::<Waker>/'
+mutate crew.rs "a new task wakes no root" 's/self\.calls\.leave\(\|inner\| inner\.new\.push\(task\)\);/self.calls.inner.lock().new.push(task);/'
 
 if [ "$tried" -eq 0 ]; then
     echo "no mutation is called '$only'" >&2

@@ -193,11 +193,6 @@ class EventLoop(_core.LoopCore):
             self._close()
             raise
 
-    def _drain(self) -> None:
-        turn = self._turn
-        while turn():
-            pass
-
     def _close(self) -> None:
         try:
             signals, self._signals = self._signals, None

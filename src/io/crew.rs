@@ -13,51 +13,43 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
-/// What members are called for, and by whom they are polled.
-#[derive(Default)]
-struct Inner {
+/// What the members' wakers, whoever adds tasks and whoever polls them have in common.
+struct Inner<T> {
     /// Places of members that were woken.
     called: VecDeque<u32>,
-    /// Of whoever drives.
+    /// Tasks that were not polled yet.
+    new: Vec<T>,
+    /// Of whoever drives; taken by the first call.
     root: Option<Waker>,
+    /// None while somebody polls.
+    turn: Option<Turn<T>>,
 }
 
 /// Where wakers leave their calls.
-#[derive(Default)]
-struct Calls {
+struct Calls<T> {
     /// Leaf lock.
-    inner: Mutex<Inner>,
+    inner: Mutex<Inner<T>>,
 }
 
-impl Calls {
-    fn wake_root(&self) {
-        let root = self.inner.lock().root.take();
-        if let Some(root) = root {
-            root.wake();
+impl<T> Default for Calls<T> {
+    fn default() -> Self {
+        Self {
+            inner: Mutex::new(Inner {
+                called: VecDeque::new(),
+                new: Vec::new(),
+                root: None,
+                turn: Some(Turn::default()),
+            }),
         }
     }
 }
 
-/// A task's waker.
-struct Member {
-    calls: Arc<Calls>,
-    place: u32,
-    /// It is among the called.
-    called: AtomicBool,
-}
-
-impl Wake for Member {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if self.called.swap(true, Ordering::SeqCst) {
-            return;
-        }
+impl<T> Calls<T> {
+    /// Leaves something to be done for whoever polls next.
+    fn leave(&self, leave: impl FnOnce(&mut Inner<T>)) {
         let root = {
-            let mut inner = self.calls.inner.lock();
-            inner.called.push_back(self.place);
+            let mut inner = self.inner.lock();
+            leave(&mut inner);
             inner.root.take()
         };
         if let Some(root) = root {
@@ -66,10 +58,30 @@ impl Wake for Member {
     }
 }
 
+/// A task's waker.
+struct Member<T> {
+    calls: Arc<Calls<T>>,
+    place: u32,
+    /// It is among the called.
+    called: AtomicBool,
+}
+
+impl<T: Send + 'static> Wake for Member<T> {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.called.swap(true, Ordering::SeqCst) {
+            self.calls.leave(|inner| inner.called.push_back(self.place));
+        }
+    }
+}
+
 /// A task and its waker.
 struct Place<T> {
     task: Option<T>,
-    member: Arc<Member>,
+    member: Arc<Member<T>>,
     waker: Waker,
 }
 
@@ -94,82 +106,87 @@ impl<T> Default for Turn<T> {
 
 /// See the module's page. `T` is a connection's task; loom's tests use a counter.
 pub struct Crew<T> {
-    calls: Arc<Calls>,
-    /// Tasks that were not polled yet. Leaf lock.
-    new: Mutex<Vec<T>>,
-    /// None while somebody polls. Leaf lock.
-    turn: Mutex<Option<Turn<T>>>,
+    calls: Arc<Calls<T>>,
 }
 
 impl<T> Default for Crew<T> {
     fn default() -> Self {
         Self {
             calls: Arc::default(),
-            new: Mutex::new(Vec::new()),
-            turn: Mutex::new(Some(Turn::default())),
         }
     }
 }
 
-impl<T: Future<Output = ()> + Unpin> Crew<T> {
+impl<T> Crew<T> {
+    /// Takes all tasks out, when the loop has ended.
+    pub fn dismiss(&self) -> impl Sized + use<T> {
+        let mut inner = self.calls.inner.lock();
+        let turn = inner.turn.replace(Turn::default());
+        (inner.root.take(), std::mem::take(&mut inner.new), turn)
+    }
+}
+
+impl<T> Drop for Crew<T> {
+    /// The members' wakers hold what holds the members.
+    fn drop(&mut self) {
+        drop(self.dismiss());
+    }
+}
+
+impl<T: Future<Output = ()> + Unpin + Send + 'static> Crew<T> {
     /// Takes a task on.
     pub fn add(&self, task: T) {
-        self.new.lock().push(task);
-        self.calls.wake_root();
+        self.calls.leave(|inner| inner.new.push(task));
     }
 
     /// Polls at most `most` called tasks, and no more once there is `enough`. The caller's waker is called when there are
     /// more.
     pub fn poll(&self, context: &Context<'_>, most: usize, enough: impl Fn() -> bool) {
-        // Registered before the turn is looked for: if another thread has it, that one sees the waker, or we its calls. A
-        // helper may still register after the pump, but then it leaves the runtime, which polls the pump's root anew.
-        self.calls.inner.lock().root = Some(context.waker().clone());
-        let Some(mut turn) = self.turn.lock().take() else {
+        let Some((mut turn, new)) = self.begin(context.waker()) else {
             return;
         };
-        self.admit(&mut turn);
-        for _ in 0..most {
-            if turn.next.is_empty() {
-                std::mem::swap(&mut self.calls.inner.lock().called, &mut turn.next);
-            }
-            let Some(place) = turn.next.pop_front() else {
-                break;
-            };
-            turn.poll(place);
-            if enough() {
-                break;
-            }
-        }
-        let more = !turn.next.is_empty();
-        *self.turn.lock() = Some(turn);
-        if more || self.is_called() {
-            self.calls.wake_root();
-        }
-    }
-
-    fn admit(&self, turn: &mut Turn<T>) {
-        let new = std::mem::take(&mut *self.new.lock());
         for task in new {
             turn.insert(task, &self.calls);
         }
+        let mut left = most;
+        let root = loop {
+            left = turn.poll_called(left, &enough);
+            let mut inner = self.calls.inner.lock();
+            if turn.next.is_empty() {
+                std::mem::swap(&mut inner.called, &mut turn.next);
+            }
+            if left == 0 || turn.next.is_empty() {
+                let more = !turn.next.is_empty();
+                inner.turn = Some(turn);
+                break if more { inner.root.take() } else { None };
+            }
+        };
+        if let Some(root) = root {
+            root.wake();
+        }
     }
 
-    fn is_called(&self) -> bool {
-        !self.calls.inner.lock().called.is_empty()
-    }
-
-    /// Takes all tasks out, when the loop has ended.
-    pub fn dismiss(&self) -> impl Sized {
-        let root = self.calls.inner.lock().root.take();
-        let new = std::mem::take(&mut *self.new.lock());
-        let turn = self.turn.lock().take();
-        *self.turn.lock() = Some(Turn::default());
-        (root, new, turn)
+    /// Takes the turn and the new tasks, unless there is nothing to do or another thread polls.
+    fn begin(&self, root: &Waker) -> Option<(Turn<T>, Vec<T>)> {
+        let _old;
+        let mut inner = self.calls.inner.lock();
+        // Registered before the turn is looked for: if another thread has it, that one sees the waker, or we its calls. A
+        // helper may still register after the pump, but then it leaves the runtime, which polls the pump's root anew.
+        let known = inner.root.as_ref();
+        if known.is_none_or(|known| !known.will_wake(root)) {
+            _old = inner.root.replace(root.clone());
+        }
+        let calls = !inner.called.is_empty() || !inner.new.is_empty();
+        let mut turn = inner.turn.take_if(|turn| calls || !turn.next.is_empty())?;
+        if turn.next.is_empty() {
+            std::mem::swap(&mut inner.called, &mut turn.next);
+        }
+        Some((turn, std::mem::take(&mut inner.new)))
     }
 }
 
-impl<T: Future<Output = ()> + Unpin> Turn<T> {
-    fn insert(&mut self, task: T, calls: &Arc<Calls>) {
+impl<T: Future<Output = ()> + Unpin + Send + 'static> Turn<T> {
+    fn insert(&mut self, task: T, calls: &Arc<Calls<T>>) {
         let place = self.free.pop().unwrap_or_else(|| {
             self.places.push(None);
             // More connections than that do not exist.
@@ -187,6 +204,17 @@ impl<T: Future<Output = ()> + Unpin> Turn<T> {
             waker,
         }));
         self.next.push_back(place);
+    }
+
+    /// Polls at most `left` of the called; returns how many more it may be, 0 once there is `enough`.
+    fn poll_called(&mut self, mut left: usize, enough: impl Fn() -> bool) -> usize {
+        while left > 0
+            && let Some(place) = self.next.pop_front()
+        {
+            self.poll(place);
+            left = if enough() { 0 } else { left - 1 };
+        }
+        left
     }
 
     /// The member may be gone, and another in its place: that one is polled for nothing.

@@ -78,6 +78,9 @@ pub struct Hub {
     threaded: AtomicBool,
     /// Towards whoever drives. Leaf lock.
     commands: Mutex<Vec<Command>>,
+    /// There are some. SeqCst: who leaves one sets it and then looks whether the helper drives, which begins to drive and
+    /// then looks here.
+    commanded: AtomicBool,
     /// Leaf lock.
     keys: Mutex<Keys>,
     /// Received bytes that wait in the queue or the pump's batch.
@@ -128,6 +131,7 @@ impl Hub {
             runtime: Mutex::new(None),
             threaded: AtomicBool::new(false),
             commands: Mutex::new(Vec::new()),
+            commanded: AtomicBool::new(false),
             keys: Mutex::new(Keys::default()),
             unread: AtomicUsize::new(0),
             starved: Mutex::new(Vec::new()),
@@ -161,11 +165,12 @@ impl Hub {
             return run(command);
         }
         self.commands.lock().push(command);
+        self.commanded.store(true, Ordering::SeqCst);
     }
 
     /// After [`Hub::post`]: lets the helper see the commands if it drives. Once a batch is enough.
     pub fn kick_helper(&self) {
-        if self.handover.helper_drives() && !self.commands.lock().is_empty() {
+        if self.handover.helper_drives() && self.commanded.load(Ordering::SeqCst) {
             self.handover.wake_helper();
         }
     }
@@ -173,6 +178,11 @@ impl Hub {
     /// Runs what was posted, on the driving thread inside the runtime. The root futures call it after they have
     /// registered their wakers.
     pub fn run_commands(&self) {
+        if !self.commanded.load(Ordering::SeqCst) {
+            return;
+        }
+        // Cleared first: what is left from now on sets it again.
+        self.commanded.store(false, Ordering::SeqCst);
         let commands = std::mem::take(&mut *self.commands.lock());
         for command in commands {
             run(command);
@@ -190,6 +200,7 @@ impl Hub {
 
     /// The pump's root future: drives until something is queued.
     pub fn poll_drive(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.queue.rouse();
         self.clock.tick();
         self.run_commands();
         self.crew

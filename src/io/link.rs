@@ -6,7 +6,7 @@
 use super::credit::Credit;
 use super::hub::{Command, Hub, Key};
 use super::loan::Loan;
-use super::outbox::{Fin, Marks, Outbox, Segments, VECTORS};
+use super::outbox::{Fin, Left, Marks, Outbox, Segments, VECTORS};
 use super::sync::Mutex;
 use super::sys;
 use super::token::SendToken;
@@ -34,6 +34,9 @@ pub(crate) const TIMED: u32 = 8;
 pub(crate) const READ_AFRESH: u32 = 32;
 /// The write timeout starts afresh.
 pub(crate) const WRITE_AFRESH: u32 = 64;
+
+/// The task has to go on sending, or to tell of a failed send.
+const SEND_DUE: u32 = 128;
 
 /// System calls that one flush makes before it lets others have their turn (1 MiB each at most).
 const ROUNDS: usize = 4;
@@ -153,10 +156,23 @@ impl Link {
         if let Some((peer, own)) = ends.or_else(asked) {
             let _ = self.ends.set(Ends::new(plain(peer), plain(own)));
         }
-        let mut out = self.out.lock();
-        out.stream = Some(stream);
-        // What was written before goes out by the task, which is about to run: it holds the token until then.
-        out.blocked = true;
+        self.with_out(|out| {
+            out.stream = Some(stream);
+            // What was written before goes out by the task, which is about to run: it holds the token until then.
+            out.blocked = true;
+        });
+        self.leave_sending();
+    }
+
+    /// The task has to send, or to tell of a failure. It must be polled after that.
+    pub(crate) fn leave_sending(&self) {
+        self.control.fetch_or(SEND_DUE, Ordering::AcqRel);
+    }
+
+    /// Whether that was said. What is left to be done, the task says again.
+    pub(crate) fn take_sending(&self) -> bool {
+        self.control() & SEND_DUE != 0
+            && self.control.fetch_and(!SEND_DUE, Ordering::AcqRel) & SEND_DUE != 0
     }
 
     /// Peer and own address.
@@ -335,9 +351,14 @@ impl Link {
         self.wants_flushed.load(Ordering::Relaxed)
     }
 
-    /// True if the caller shall put it on the list of links to flush: it is not there yet.
+    /// True if the caller shall put it on the list of links to flush: it is not there yet. After staging, and by one
+    /// thread at a time.
     pub fn mark_dirty(&self) -> bool {
-        !self.dirty.swap(true, Ordering::AcqRel)
+        // No exchange: those that mark take turns, and whoever finds the mark has staged under the lock that the flush
+        // takes after it has cleared it.
+        let marked = self.dirty.load(Ordering::Relaxed);
+        self.dirty.store(true, Ordering::Relaxed);
+        !marked
     }
 
     /// It was taken off the list and is about to be flushed.
@@ -387,7 +408,8 @@ impl Link {
     }
 
     pub(crate) fn count_received(&self, bytes: usize) {
-        self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+        // The task alone counts.
+        add(&self.received, bytes);
     }
 
     pub(crate) fn with_out<R>(&self, look: impl FnOnce(&mut Outbox) -> R) -> R {
@@ -424,20 +446,24 @@ impl Link {
     ) -> Flush {
         let mut flush = Flush::Nothing;
         for _ in 0..ROUNDS {
-            let Some((mut segments, stream)) = self.with_out(Outbox::take) else {
-                if self.token.give_back(|| self.with_out(|out| out.sendable())) {
-                    continue;
-                }
+            let Some((mut segments, stream)) = self.token.next(&self.out, Outbox::take) else {
                 return flush;
             };
             let before = segments.len();
             let result = send(&stream, &mut segments);
-            self.sent
-                .fetch_add((before - segments.len()) as u64, Ordering::Relaxed);
+            // The token's holder alone counts.
+            add(&self.sent, before - segments.len());
             match result {
                 Ok(true) if segments.is_empty() => {
-                    if self.sent_all(&stream) {
+                    let mut written = false;
+                    let left = self.token.next(&self.out, |out| out.sent_all(&mut written));
+                    if written {
                         flush = Flush::Done;
+                    }
+                    match left {
+                        None => return flush,
+                        Some(Left::Bytes) => {}
+                        Some(Left::Fin) => end_of_stream(&stream),
                     }
                 }
                 Ok(room) => {
@@ -451,26 +477,8 @@ impl Link {
             }
         }
         self.with_out(|out| out.blocked = true);
+        self.leave_sending();
         Flush::Blocked
-    }
-
-    /// True: all that was written is with the kernel. A FIN alone is nothing that was written.
-    fn sent_all(&self, stream: &TcpStream) -> bool {
-        let (written, fin) = self.with_out(|out| {
-            out.in_flight = 0;
-            if !out.staged.is_empty() {
-                return (false, false);
-            }
-            let fin = out.fin == Fin::Wanted;
-            if fin {
-                out.fin = Fin::Sent;
-            }
-            (std::mem::take(&mut out.owed), fin)
-        });
-        if fin {
-            let _ = socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write);
-        }
-        written
     }
 
     /// The token stays taken: nobody sends on this connection again.
@@ -478,8 +486,20 @@ impl Link {
         let dropped = self.with_out(Outbox::drop_staged);
         drop(dropped);
         self.send_error.lock().get_or_insert(error);
+        self.leave_sending();
         Flush::Failed
     }
+}
+
+/// Of a counter that one thread at a time adds to, but any may read.
+fn add(counter: &AtomicU64, count: usize) {
+    let now = counter.load(Ordering::Relaxed);
+    counter.store(now + count as u64, Ordering::Relaxed);
+}
+
+fn end_of_stream(stream: &TcpStream) {
+    // It fails if the connection is broken, which receiving tells.
+    let _ = socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write);
 }
 
 /// One system call; false: the kernel had no room for all that was offered.

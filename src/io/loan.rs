@@ -63,21 +63,27 @@ impl Drop for Loan {
 pub struct Returns {
     /// Leaf lock.
     owners: Mutex<Vec<Owner>>,
+    /// There are some. Set under the lock.
+    any: AtomicBool,
 }
 
 impl Returns {
     fn put(&self, owner: Owner) {
-        self.owners.lock().push(owner);
+        let mut owners = self.owners.lock();
+        owners.push(owner);
+        self.any.store(true, Ordering::Release);
     }
 
     /// Takes all.
     pub fn take(&self) -> Vec<Owner> {
-        std::mem::take(&mut *self.owners.lock())
+        let mut owners = self.owners.lock();
+        self.any.store(false, Ordering::Release);
+        std::mem::take(&mut owners)
     }
 
     /// Whether none wait.
     pub fn is_empty(&self) -> bool {
-        self.owners.lock().is_empty()
+        !self.any.load(Ordering::Acquire)
     }
 }
 

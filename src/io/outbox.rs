@@ -160,6 +160,15 @@ pub enum Fin {
     Sent,
 }
 
+/// What is left to do when all that was taken is with the kernel.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Left {
+    /// More was staged.
+    Bytes,
+    /// The FIN.
+    Fin,
+}
+
 /// The sending half's data; in `Link` under one leaf lock.
 #[derive(Debug, Default)]
 pub struct Outbox {
@@ -208,6 +217,21 @@ impl Outbox {
         let segments = std::mem::take(&mut self.staged);
         self.in_flight = segments.len();
         Some((segments, stream))
+    }
+
+    /// All that was taken is with the kernel; `written`: that is all that was written. A FIN alone is nothing that was
+    /// written.
+    pub fn sent_all(&mut self, written: &mut bool) -> Option<Left> {
+        self.in_flight = 0;
+        if !self.staged.is_empty() {
+            return self.sendable().then_some(Left::Bytes);
+        }
+        *written = std::mem::take(&mut self.owed);
+        if self.fin != Fin::Wanted {
+            return None;
+        }
+        self.fin = Fin::Sent;
+        Some(Left::Fin)
     }
 
     /// Puts back what the kernel did not take, ahead of what was staged meanwhile. What a dead one does not take comes

@@ -9,7 +9,7 @@
 //! Rule: nothing here touches Python, and no waker is woken while the lock is held.
 
 use super::arena::{Arena, Chunk, Place};
-use super::sync::Mutex;
+use super::sync::{AtomicBool, Mutex, Ordering};
 use std::task::{Context, Poll, Waker};
 
 /// What was queued since the last swap.
@@ -49,7 +49,7 @@ impl<E> Batch<E> {
 
 struct Inner<E> {
     batch: Batch<E>,
-    /// Present exactly while the pump sleeps (or is about to): whoever queues takes and wakes it.
+    /// The pump's, which is the same each time it sleeps, so it is kept.
     sleeper: Option<Waker>,
 }
 
@@ -57,6 +57,9 @@ struct Inner<E> {
 pub struct Queue<E> {
     /// Leaf lock: nothing else is locked while it is held.
     inner: Mutex<Inner<E>>,
+    /// The pump sleeps or is about to: the next to queue wakes it. Set under the lock only, so that looking at the batch
+    /// and falling asleep are one step; cleared without it, since a wake-up too many does no harm.
+    asleep: AtomicBool,
 }
 
 impl<E> Default for Queue<E> {
@@ -66,6 +69,7 @@ impl<E> Default for Queue<E> {
                 batch: Batch::default(),
                 sleeper: None,
             }),
+            asleep: AtomicBool::new(false),
         }
     }
 }
@@ -93,11 +97,20 @@ impl<E> Queue<E> {
         }
         let place = inner.batch.bytes.push(bytes);
         inner.batch.events.push(event(place));
-        let sleeper = inner.sleeper.take();
+        let sleeper = self.sleeper(&inner);
         drop(inner);
         if let Some(sleeper) = sleeper {
             sleeper.wake();
         }
+    }
+
+    /// Whom to wake after the lock was released.
+    fn sleeper(&self, inner: &Inner<E>) -> Option<Waker> {
+        if !self.asleep.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.asleep.store(false, Ordering::Relaxed);
+        inner.sleeper.clone()
     }
 
     /// Wakes the pump's poll without an event, so that it looks around.
@@ -109,24 +122,33 @@ impl<E> Queue<E> {
         let sleeper = {
             let mut inner = self.inner.lock();
             put(&mut inner.batch);
-            inner.sleeper.take()
+            self.sleeper(&inner)
         };
         if let Some(sleeper) = sleeper {
             sleeper.wake();
         }
     }
 
+    /// The pump is up: nobody need wake it until it sleeps again.
+    pub fn rouse(&self) {
+        self.asleep.store(false, Ordering::Relaxed);
+    }
+
     /// Ready once something is queued; otherwise the caller's waker is called by the next push or [`Queue::wake`].
     pub fn poll_ready(&self, context: &mut Context<'_>) -> Poll<()> {
         let mut inner = self.inner.lock();
         // Looking and falling asleep are one step under the lock, so no push can fall between them.
-        if inner.batch.is_empty() {
-            inner.sleeper = Some(context.waker().clone());
-            Poll::Pending
-        } else {
-            inner.sleeper = None;
-            Poll::Ready(())
+        let empty = inner.batch.is_empty();
+        self.asleep.store(empty, Ordering::Relaxed);
+        if !empty {
+            return Poll::Ready(());
         }
+        let waker = context.waker();
+        let known = inner.sleeper.as_ref();
+        if known.is_none_or(|known| !known.will_wake(waker)) {
+            inner.sleeper = Some(waker.clone());
+        }
+        Poll::Pending
     }
 
     /// Swaps what is queued for `empty`. The pump calls it with a batch it has recycled.

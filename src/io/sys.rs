@@ -1,7 +1,10 @@
 //! The few system calls that neither Tokio nor socket2 offers.
+//!
+//! `recv` and `send` are rustix's: libc makes them cancellation points, with two locked instructions around each.
 
 use super::faults::{self, Call};
-use std::io::{self, IoSlice, Read};
+use rustix::net::{RecvFlags, SendFlags};
+use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use tokio::net::TcpStream;
@@ -18,7 +21,8 @@ pub fn receive(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
 
 fn receive_once(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     let allowed = faults::allowed(stream, Call::Receive, buffer.len())?;
-    (&*socket2::SockRef::from(stream)).read(&mut buffer[..allowed])
+    let (count, _) = rustix::net::recv(stream, &mut buffer[..allowed], RecvFlags::empty())?;
+    Ok(count)
 }
 
 /// [`receive`] into memory that is not initialised.
@@ -33,7 +37,8 @@ pub fn receive_into(stream: &TcpStream, space: &mut [MaybeUninit<u8>]) -> io::Re
 
 fn receive_into_once(stream: &TcpStream, space: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
     let allowed = faults::allowed(stream, Call::Receive, space.len())?;
-    socket2::SockRef::from(stream).recv(&mut space[..allowed])
+    let ((filled, _), _) = rustix::net::recv(stream, &mut space[..allowed], RecvFlags::empty())?;
+    Ok(filled.len())
 }
 
 /// Sends what the kernel takes of `slices`, `offered` bytes, without waiting.
@@ -41,12 +46,15 @@ fn receive_into_once(stream: &TcpStream, space: &mut [MaybeUninit<u8>]) -> io::R
 /// `sendmsg` and not `write`: MSG_NOSIGNAL keeps a broken pipe from raising SIGPIPE in the user's process.
 pub fn send(stream: &TcpStream, slices: &[IoSlice<'_>], offered: usize) -> io::Result<usize> {
     let allowed = faults::allowed(stream, Call::Send, offered)?;
-    let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
-    let socket = socket2::SockRef::from(stream);
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    let send = |bytes: &[u8]| Ok(rustix::net::send(stream, bytes, flags)?);
     match slices {
-        [one] => socket.send_with_flags(&one[..one.len().min(allowed)], flags),
-        [one, ..] if allowed < one.len() => socket.send_with_flags(&one[..allowed], flags),
-        _ => socket.send_vectored_with_flags(slices, flags),
+        [one] => send(&one[..one.len().min(allowed)]),
+        [one, ..] if allowed < one.len() => send(&one[..allowed]),
+        _ => {
+            let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+            socket2::SockRef::from(stream).send_vectored_with_flags(slices, flags)
+        }
     }
 }
 

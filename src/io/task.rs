@@ -38,13 +38,18 @@ type ErrorWatch = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// See the module's page.
 pub(crate) struct ConnTask {
-    hub: Arc<Hub>,
-    link: Arc<Link>,
     /// None only while it is dropped.
     stream: Option<Arc<TcpStream>>,
     /// The listener that counts this connection.
     listener: Option<Arc<Listener>>,
     registered: bool,
+    connection: Connection,
+}
+
+/// What happens to the stream, which each step borrows.
+struct Connection {
+    hub: Arc<Hub>,
+    link: Arc<Link>,
     eof: bool,
     /// The last read was large, so the next one may be.
     large: bool,
@@ -71,21 +76,25 @@ impl ConnTask {
         let stream = Arc::new(stream);
         link.attach(stream.clone(), ends);
         Self {
-            hub,
-            link,
             stream: Some(stream),
             listener,
             registered: false,
-            eof: false,
-            large: false,
-            held_up: false,
-            broken: None,
-            watch: None,
-            deadlines: None,
-            linger: None,
+            connection: Connection {
+                hub,
+                link,
+                eof: false,
+                large: false,
+                held_up: false,
+                broken: None,
+                watch: None,
+                deadlines: None,
+                linger: None,
+            },
         }
     }
+}
 
+impl Connection {
     fn step(
         &mut self,
         stream: &Arc<TcpStream>,
@@ -96,7 +105,9 @@ impl ConnTask {
             sys::reset(stream);
             return Poll::Ready(Ok(()));
         }
-        self.poll_send(stream, context);
+        if self.link.take_sending() {
+            self.poll_send(stream, context);
+        }
         if control & CLOSING != 0 {
             return self.poll_close(stream, context).map(Ok);
         }
@@ -115,6 +126,7 @@ impl ConnTask {
     fn poll_send(&mut self, stream: &Arc<TcpStream>, context: &mut Context<'_>) {
         while self.link.with_out(|out| out.blocked) {
             if stream.poll_write_ready(context).is_pending() {
+                self.link.leave_sending();
                 return;
             }
             self.link.with_out(|out| out.blocked = false);
@@ -122,7 +134,7 @@ impl ConnTask {
             match self.link.send_staged(send_when_ready) {
                 Flush::Done => self.tell_flushed(),
                 Flush::Blocked if self.link.bytes_sent() > before => {
-                    // Others have their turn first.
+                    // Others have their turn first; that it is left to this task was said.
                     context.waker().wake_by_ref();
                     self.progressed();
                     return;
@@ -217,7 +229,7 @@ impl ConnTask {
         })
     }
 
-    /// [`ConnTask::receive`] without copying what comes, if it is large again.
+    /// [`Connection::receive`] without copying what comes, if it is large again.
     fn receive_into_room(
         &mut self,
         stream: &TcpStream,
@@ -404,21 +416,26 @@ impl Future for ConnTask {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let task = &mut *self;
-        let Some(stream) = task.stream.clone() else {
+        let Self {
+            stream,
+            registered,
+            connection,
+            ..
+        } = &mut *self;
+        let Some(stream) = stream else {
             return Poll::Ready(());
         };
-        if !task.registered {
-            task.registered = true;
-            task.link.register_task(context.waker());
+        if !*registered {
+            *registered = true;
+            connection.link.register_task(context.waker());
         }
-        match task.step(&stream, context) {
+        match connection.step(stream, context) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(())) => Poll::Ready(()),
             Poll::Ready(Err(failure)) => {
                 // A FIN would make what the peer has look whole.
-                sys::reset(&stream);
-                task.hub.failed(task.link.key, failure);
+                sys::reset(stream);
+                connection.hub.failed(connection.link.key, failure);
                 Poll::Ready(())
             }
         }
@@ -427,28 +444,29 @@ impl Future for ConnTask {
 
 impl Drop for ConnTask {
     fn drop(&mut self) {
+        let connection = &mut self.connection;
         if std::thread::panicking() {
             if let Some(stream) = &self.stream {
                 sys::reset(stream);
             }
-            self.hub.failed(
-                self.link.key,
+            connection.hub.failed(
+                connection.link.key,
                 Failure::Panic("the connection's task panicked".into()),
             );
         }
-        if let (Some(stream), None) = (&self.stream, &self.linger) {
+        if let (Some(stream), None) = (&self.stream, &connection.linger) {
             sys::finish(stream);
         }
-        let left = self.link.with_out(Outbox::kill);
-        self.watch = None;
+        let left = connection.link.with_out(Outbox::kill);
+        connection.watch = None;
         self.stream = None;
         drop(left);
-        self.hub.tell_returns();
-        self.link.forget_task();
+        connection.hub.tell_returns();
+        connection.link.forget_task();
         if let Some(listener) = self.listener.take() {
             listener.released();
         }
-        self.hub.went();
-        self.hub.queue.push(Event::Gone(self.link.key));
+        connection.hub.went();
+        connection.hub.queue.push(Event::Gone(connection.link.key));
     }
 }

@@ -1,10 +1,10 @@
 //! The send token: who may call `send` on a connection right now.
 //!
 //! The pump (flushing after a batch) and the connection's task (when the kernel had no room) both send. Whoever
-//! holds the token does; the other leaves its bytes staged and goes on. The holder looks at what is staged once more
-//! after giving the token back, so bytes that were staged while it was held cannot be left behind.
+//! holds the token does; the other leaves its bytes staged and goes on. The holder gives the token back under the lock
+//! under which bytes are staged, when it finds none, so bytes that were staged while it was held cannot be left behind.
 
-use super::sync::{AtomicBool, Ordering};
+use super::sync::{AtomicBool, Mutex, Ordering};
 
 /// One per connection. Not a lock: nobody waits for it.
 #[derive(Debug)]
@@ -30,17 +30,24 @@ impl SendToken {
 
     /// Takes the token if nobody has it.
     pub fn try_take(&self) -> bool {
-        // Acquire: what the last holder did to the in-flight bytes is seen. Release is give_back's.
+        // Acquire: what the last holder did to the in-flight bytes is seen. Release is `next`'s.
         self.held
             .compare_exchange(false, true, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
     }
 
-    /// Gives the token back, then asks `staged` whether bytes came meanwhile; true: it is taken again, go on sending.
-    pub fn give_back(&self, staged: impl FnOnce() -> bool) -> bool {
-        self.held.store(false, Ordering::Release);
-        // The re-check: a writer that found the token held has staged before it looked, under the lock that `staged`
-        // takes, so either we see its bytes here or it sees the token free.
-        staged() && self.try_take()
+    /// The holder's next step: what `take` finds to do, or None, and then the token was given back.
+    pub fn next<S, T>(
+        &self,
+        staged: &Mutex<S>,
+        take: impl FnOnce(&mut S) -> Option<T>,
+    ) -> Option<T> {
+        let mut staged = staged.lock();
+        let taken = take(&mut staged);
+        if taken.is_none() {
+            // Still under the lock: who stages later finds the token free, and who staged before was seen.
+            self.held.store(false, Ordering::Release);
+        }
+        taken
     }
 }

@@ -10,7 +10,10 @@ use std::future::poll_fn;
 
 /// Sleeps until something is queued and takes it.
 fn next_batch<E>(queue: &Queue<E>) -> Batch<E> {
-    block_on(poll_fn(|context| queue.poll_ready(context)));
+    block_on(poll_fn(|context| {
+        queue.rouse();
+        queue.poll_ready(context)
+    }));
     let mut batch = Batch::default();
     queue.swap(&mut batch);
     batch

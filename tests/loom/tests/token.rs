@@ -7,6 +7,10 @@ use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
 
+fn take(staged: &mut Vec<u8>) -> Option<Vec<u8>> {
+    (!staged.is_empty()).then(|| std::mem::take(staged))
+}
+
 /// The sending half of a link: what is staged under a lock, and the wire, which only the token's holder touches.
 struct Sender {
     staged: Mutex<Vec<u8>>,
@@ -37,16 +41,12 @@ impl Sender {
     /// The holder's loop, as in `Link::send_staged`.
     fn send(&self) {
         loop {
-            let taken = std::mem::take(&mut *self.staged.lock());
-            if !taken.is_empty() {
-                // SAFETY: this thread holds the token.
-                self.wire
-                    .with_mut(|wire| unsafe { (*wire).extend_from_slice(&taken) });
-                continue;
-            }
-            if !self.token.give_back(|| !self.staged.lock().is_empty()) {
+            let Some(taken) = self.token.next(&self.staged, take) else {
                 return;
-            }
+            };
+            // SAFETY: this thread holds the token.
+            self.wire
+                .with_mut(|wire| unsafe { (*wire).extend_from_slice(&taken) });
         }
     }
 
@@ -103,7 +103,7 @@ fn the_token_hands_on_what_its_holder_did() {
             if sender.token.try_take() {
                 // SAFETY: this thread holds the token.
                 sender.wire.with_mut(|wire| unsafe { (*wire).push(1) });
-                sender.token.give_back(|| false);
+                sender.token.next(&Mutex::new(()), |()| None::<()>);
             }
         };
         let other = {
