@@ -108,7 +108,7 @@ coverage-rust: $(TOOLS) build ## shows how much of src/ the Rust and the Python 
 	@$(CARGO_ENV); tools/coverage_rust.sh "$(PY)"
 
 .PHONY: mutants
-mutants: $(TOOLS) build ## changes the Rust sources a bit at a time; tests must notice (ARGS="--sample 120 --seed 1")
+mutants: $(TOOLS) build ## changes the Rust sources a bit at a time; tests must notice (ARGS="--sample 300 --seed 1")
 	@cargo mutants --version >/dev/null 2>&1 || { echo "cargo-mutants is not there: cargo install --locked cargo-mutants" >&2; exit 1; }
 	@cargo nextest --version >/dev/null 2>&1 || { echo "cargo-nextest is not there: cargo install --locked cargo-nextest" >&2; exit 1; }
 	"$(PY)" tools/mutants.py $(ARGS)

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Change the Rust sources in one small way at a time, and show which changes no test notices.
 
-    tools/mutants.py --sample 120 --seed 1    some of all files, the same ones for the same seed
+    tools/mutants.py                          120 of all, the same ones each time: the better part of an hour
+    tools/mutants.py --sample 300 --seed 1    more and others
+    tools/mutants.py --all                    every one, which takes a day
     tools/mutants.py --file 'src/io/*'        all of some files
     tools/mutants.py --survivors              those again that the last run left
 
@@ -212,8 +214,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--file", action="append", metavar="PATTERN", help="only files like this one")
     parser.add_argument(
-        "--sample", type=int, metavar="N", help="only N of them, from each file in proportion"
+        "--sample", type=int, metavar="N", help="only N of them, from each file in proportion (default: 120)"
     )
+    parser.add_argument("--all", action="store_true", help="every one")
     parser.add_argument("--seed", type=int, default=0, help="which N (default: 0)")
     parser.add_argument("--survivors", action="store_true", help="only those that the last run left")
     parser.add_argument("--list", action="store_true", help="only say which")
@@ -231,8 +234,9 @@ def main():
     if arguments.survivors:
         left = set(SURVIVORS.read_text().splitlines())
         mutants = [mutant for mutant in mutants if mutant.key in left]
-    if arguments.sample:
-        mutants = sample(mutants, arguments.sample, arguments.seed)
+    chosen = arguments.all or arguments.file or arguments.survivors
+    if count := arguments.sample or (0 if chosen else 120):
+        mutants = sample(mutants, count, arguments.seed)
     if arguments.list:
         print("\n".join(mutant.key for mutant in mutants))
         return
