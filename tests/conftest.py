@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import asynctcp
+from cli import Commands, Terminal
 from helpers import DEADLINE, Log, Peers, descriptors, wait_until
 
 
@@ -18,6 +19,28 @@ def peers():
     peers = Peers()
     yield peers
     peers.close()
+
+
+@pytest.fixture
+def commands():
+    """Start commands of the command line by ``commands.start``; the test's end ends them."""
+    commands = Commands()
+    yield commands
+    commands.close()
+
+
+@pytest.fixture
+def terminal(commands):
+    """``terminal(*arguments)`` gives a terminal in which a command of the command line runs."""
+    opened = []
+
+    def terminal(*arguments, **keywords):
+        opened.append(Terminal(commands, *arguments, **keywords))
+        return opened[-1]
+
+    yield terminal
+    for each in opened:
+        each.close()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 import asynctcp
 from asynctcp.__main__ import main
-from peers import LOOPBACK, Program, exchange
+from peers import LOOPBACK, MIB, Program, exchange, fill, receive
 
 
 @pytest.fixture
@@ -26,6 +26,22 @@ def test_echo_server_echoes_until_ctrl_c_and_tells_the_totals(echo):
         assert exchange(raw, b"hello") == b"hello"
     assert program.interrupt() == 0
     assert "1 connections, 5 bytes echoed" in program.output
+
+
+@pytest.mark.slow
+def test_client_that_takes_nothing_is_not_read_from(echo):
+    program, address = echo
+    small = program.memory()
+    with socket.create_connection(address, 10) as raw:
+        assert fill(raw, b"x" * MIB, 64 * MIB) < 64 * MIB
+        assert program.memory() - small < 8 * MIB
+        assert len(receive(raw, 64 * MIB // 16)) == 4 * MIB
+    assert program.interrupt() == 0
+
+
+def test_what_is_no_host_is_said_with_status_2(capsys):
+    assert main(["echo", "--host", "a b"]) == 2
+    assert "a b" in capsys.readouterr().err
 
 
 def test_port_that_is_taken_is_said_with_status_1(capsys):

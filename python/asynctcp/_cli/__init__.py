@@ -1,0 +1,1 @@
+"""The command line: ``main.py`` and a file for each command. Nothing of the library imports it."""
