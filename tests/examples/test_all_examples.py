@@ -1,14 +1,16 @@
 """What examples have in common: options, and of the servers Ctrl-C and a port that is taken."""
 
+import re
 import socket
 
 import pytest
 
 from peers import EXAMPLES, LOOPBACK, run_example
 
-REMOTE = {"simple_proxy": [LOOPBACK, "9"]}
+REMOTE = {"simple_proxy": [LOOPBACK, "9"], "limited_proxy": [LOOPBACK, "9"]}
+CLIENTS = ("dns_lookup", "port_scanner", "redis_client", "tcp_client")
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py"))
-SERVERS = [name for name in NAMES if name not in ("dns_lookup", "tcp_client")]
+SERVERS = [name for name in NAMES if name not in CLIENTS]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -43,3 +45,8 @@ def test_port_that_is_taken_is_said_with_status_1(name):
     assert done.returncode == 1
     assert done.stderr.startswith(f"cannot listen on {LOOPBACK}:{port}: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_table_names_each_example():
+    table = (EXAMPLES / "README.md").read_text()
+    assert sorted(re.findall(r"^\| \[(\w+)\]\(\1\.py\) ", table, re.MULTILINE)) == NAMES
