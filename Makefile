@@ -129,6 +129,10 @@ bench: $(PEERS_INSTALLED) ## compares with asyncio, uvloop, … and writes docs/
 	cd "$(LOADGEN)" && CARGO_TARGET_DIR="$(CURDIR)/target/loadgen" cargo build --release --quiet --locked
 	"$(PEERS)/bin/python" benches/peers/run.py $(ARGS)
 
+.PHONY: bench-http
+bench-http: $(PEERS_INSTALLED) ## lets wrk ask a small HTTP server on asynctcp and its peers (ARGS="--rounds 3")
+	"$(PEERS)/bin/python" benches/http/run.py $(ARGS)
+
 .PHONY: bench-rust
 bench-rust: $(MADE) ## runs the Rust benchmarks (ARGS="name" for one of them)
 	@$(CARGO_ENV); set -x; cargo bench -- $(ARGS)
