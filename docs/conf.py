@@ -1,0 +1,84 @@
+"""The documentation site: ``make docs`` builds it, from these pages and the installed package."""
+
+import inspect
+import re
+
+import asynctcp
+
+project = "asynctcp"
+author = "The asynctcp authors"
+version = release = asynctcp.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+exclude_patterns = ["figures"]
+nitpicky = True
+# Names of the standard library, whose inventory is not at hand, and private ones in annotations.
+nitpick_ignore_regex = [
+    (r"py:.*", r"(socket\.|collections\.|typing\.|types\.|io\.|asynctcp\._).*"),
+    (r"py:.*", r"(Any|Callable|Iterable|Iterator|optional)"),
+]
+
+# --- pages -------------------------------------------------------------------------------------------------
+
+myst_enable_extensions = ["attrs_block", "colon_fence", "deflist"]
+myst_heading_anchors = 3
+copybutton_prompt_text = r"\$ |>>> "
+copybutton_prompt_is_regexp = True
+
+html_theme = "furo"
+html_title = f"asynctcp {version}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_copyright = False
+html_copy_source = False
+
+# --- docstrings --------------------------------------------------------------------------------------------
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+default_role = "literal"
+
+_NAMES = sorted(
+    {
+        *asynctcp.__all__,
+        *(
+            f"{name}.{member}"
+            for name in asynctcp.__all__
+            if isinstance(getattr(asynctcp, name), type)
+            for member in vars(getattr(asynctcp, name))
+            if not member.startswith("_")
+        ),
+    }
+    - {"__version__"}
+)
+_REFERENCE = re.compile(rf"(?<![`:\w])(`{{1,2}})({'|'.join(map(re.escape, _NAMES))})(\(\))?\1(?![`\w])")
+
+
+def link_names(_app, _what, name, _obj, _options, lines):
+    """Make links of the public names between backticks, but for the documented thing's own."""
+    own = name.removeprefix("asynctcp.").removeprefix("conditions.")
+    for at, line in enumerate(lines):
+        lines[at] = _REFERENCE.sub(
+            lambda found: (
+                f"``{found[2]}{found[3] or ''}``"
+                if own == found[2] or own.startswith(f"{found[2]}.")
+                else f":py:obj:`{found[2]}{found[3] or ''} <asynctcp.{found[2]}>`"
+            ),
+            line,
+        )
+
+
+def plain_signature(_app, _what, _name, obj, _options, signature, returns):
+    """Show no types that are the private aliases of the package; the docstring says what an argument is."""
+    if inspect.isclass(obj) and obj in (asynctcp.Socket, asynctcp.TcpServer, asynctcp.Timer):
+        return "", None
+    return signature, returns
+
+
+def setup(app):
+    """Have Sphinx call the functions above."""
+    app.connect("autodoc-process-docstring", link_names)
+    app.connect("autodoc-process-signature", plain_signature)

@@ -1,0 +1,220 @@
+"""The programs in README.md and on the pages of docs/ run as they stand there."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import asynctcp
+from helpers import wait_until
+from peers import DEADLINE, LOOPBACK, Program, find, needs, receive, receive_all, reserved_port
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+#: A mark, if there is one, and the fenced block below it.
+BLOCK = re.compile(r"(?:<!-- (?P<mark>[^\n]*?) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)```", re.DOTALL)
+
+
+@dataclass
+class Block:
+    """A fenced block of a page."""
+
+    page: str
+    line: int
+    language: str
+    mark: str
+    text: str
+    output: str | None = None
+
+    @property
+    def name(self):
+        return f"{self.page}:{self.line}"
+
+
+def blocks_of(page):
+    """The blocks of a page; one that is marked as output belongs to the block before it."""
+    text = page.read_text()
+    found = []
+    for match in BLOCK.finditer(text):
+        mark = match["mark"] or ""
+        if mark == "output":
+            found[-1].output = (found[-1].output or "") + match["text"]
+            continue
+        line = text.count("\n", 0, match.start("text"))
+        found.append(Block(str(page.relative_to(ROOT)), line, match["language"], mark, match["text"]))
+    return found
+
+
+BLOCKS = [block for page in PAGES for block in blocks_of(page)]
+
+
+def of(mark):
+    return [
+        pytest.param(block, id=block.name)
+        for block in BLOCKS
+        if block.language == "python" and block.mark == mark and block.page != "README.md"
+    ]
+
+
+@pytest.mark.parametrize("block", of(""))
+def test_program_ends_and_prints_what_the_page_says(block, tmp_path):
+    file = tmp_path / "program.py"
+    with reserved_port() as port:
+        file.write_text(block.text.replace("7000", str(port)))
+        done = subprocess.run(
+            [sys.executable, "-W", "error", file],
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+    if block.output is not None:
+        assert done.stdout == block.output
+
+
+@pytest.mark.parametrize("block", of("pytest"))
+def test_test_file_passes(block, tmp_path):
+    (tmp_path / "test_it.py").write_text(block.text)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", tmp_path],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+# --- programs that have a name: each runs until it is ended -------------------------------------------------
+
+NAMED = {block.mark.removeprefix("file: "): block for block in BLOCKS if block.mark.startswith("file: ")}
+
+
+@pytest.fixture
+def ports():
+    """Free ports for 7000, 7001 and 7002 of the pages."""
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(reserved_port()) for _ in range(3)]
+
+
+@pytest.fixture
+def start(tmp_path, ports):
+    """``start(name, *arguments)`` runs the program of that name, with ports that are free here."""
+    running = contextlib.ExitStack()
+
+    def start(name, *arguments, command=(sys.executable, "-u", "-W", "error")):
+        text = NAMED[name].text
+        for number, port in enumerate(ports):
+            text = text.replace(f"700{number}", str(port))
+        file = tmp_path / name
+        file.write_text(text)
+        return running.enter_context(Program(*command, file, *arguments))
+
+    with running:
+        yield start
+
+
+def connect(port):
+    return socket.create_connection((LOOPBACK, port), DEADLINE)
+
+
+def terminate(program):
+    """End it as a service manager does; return its exit status."""
+    program.process.send_signal(signal.SIGTERM)
+    return program.wait()
+
+
+def test_clients_of_the_tutorial_print_what_it_says(start):
+    careful = start("careful_client.py")
+    assert careful.wait() == 0
+    start("server.py").wait_for("listening on")
+    client, answered = start("client.py"), start("careful_client.py")
+    assert client.wait() == answered.wait() == 0
+    assert client.output == NAMED["client.py"].output
+    assert careful.output + answered.output == NAMED["careful_client.py"].output
+
+
+def test_last_server_of_the_tutorial_sends_and_ends(start, ports):
+    server = start("graceful.py")
+    server.wait_for("listening on")
+    with connect(ports[0]) as client:
+        client.sendall(b"hello")
+        assert receive(client, 5) == b"hello"
+        assert terminate(server) == 0
+        assert client.recv(1) == b""
+    assert server.output.endswith("all is sent, goodbye\n")
+
+
+def test_patient_server_answers_before_it_ends(start, ports):
+    server = start("patient.py")
+    server.wait_for("listening on")
+    with connect(ports[0]) as idle, connect(ports[0]) as busy:
+        busy.sendall(b"hello")
+        server.wait_for("a request")
+        server.process.send_signal(signal.SIGTERM)
+        assert idle.recv(1) == b""
+        assert receive(busy, 5) == b"HELLO"
+    assert server.wait() == 0
+    assert server.output.endswith("all answered\n")
+
+
+@pytest.mark.parametrize("name", ["workers.py", "shared.py"])
+def test_workers_share_a_port_and_end_with_their_parent(start, ports, name):
+    parent = start(name)
+    first = parent.wait_for("worker listens") and parent.lines()
+    parent.wait_for("worker listens", after=first)
+    for _ in range(8):
+        with connect(ports[0]) as client:
+            client.sendall(b"hello")
+            client.shutdown(socket.SHUT_WR)
+            assert receive_all(client).endswith(b"hello")
+    assert terminate(parent) == 0
+    assert parent.output.endswith("all workers ended\n")
+
+
+@needs("haproxy")
+def test_client_behind_haproxy_is_told_its_own_address(start, ports):
+    servers = [start("behind_haproxy.py", port) for port in ports[1:]]
+    for server in servers:
+        server.wait_for("listening on")
+    start("haproxy.cfg", command=(find("haproxy"), "-f"))
+
+    def answered():
+        with contextlib.suppress(OSError), connect(ports[0]) as client:
+            client.sendall(b"hello")
+            host, port = client.getsockname()
+            return receive(client, len(f"{host}:{port} says hello")) == f"{host}:{port} says hello".encode()
+
+    wait_until(answered)
+
+
+def test_who_is_not_haproxy_is_reset(start, ports):
+    start("behind_haproxy.py", ports[1]).wait_for("listening on")
+    with connect(ports[1]) as client:
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+
+
+# --- nothing is left out ------------------------------------------------------------------------------------
+
+
+def test_each_named_program_is_run():
+    source = Path(__file__).read_text()
+    assert [name for name in NAMED if f'"{name}"' not in source] == []
+
+
+def test_reference_has_each_public_name():
+    documented = set()
+    for page in (ROOT / "docs" / "reference").glob("*.rst"):
+        documented |= set(re.findall(r"^\.\. (?:auto)?\w+:: (\w+)", page.read_text(), re.MULTILINE))
+    assert set(asynctcp.__all__) - {"__version__"} - documented == set()
