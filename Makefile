@@ -25,6 +25,7 @@ MADE := $(VENV)/.made
 MATURIN := $(VENV)/.maturin
 TOOLS := $(VENV)/.tools
 INSTALLED := $(VENV)/.installed
+SPHINX := $(VENV)/.sphinx
 
 # The peers of the benchmark have an environment of their own, with the package in it.
 PEERS := $(VENV)-peers
@@ -176,6 +177,19 @@ lint-stub: $(TOOLS) build ## compares the native module with its stub
 .PHONY: audit
 audit: ## checks licenses, sources and advisories of the crates (cargo install cargo-deny; fetches the advisories)
 	cargo deny check
+
+# --- documentation ----------------------------------------------------------------------------------------------------
+
+$(SPHINX): docs/requirements.txt $(MADE)
+	"$(PY)" -m pip install --quiet --disable-pip-version-check --requirement docs/requirements.txt
+	@touch $@
+
+# Away from here, where no module of the source tree is found: docstrings are those of the installed package.
+.PHONY: docs
+docs: $(SPHINX) build ## builds the documentation site, target/docs/index.html; warnings are errors
+	@[ -n "$(ARGS)" ] || rm -rf target/docs
+	"$(PY)" -P -m sphinx --fail-on-warning --keep-going --nitpicky --quiet --doctree-dir target/doctrees $(ARGS) docs target/docs
+	@echo "target/docs/index.html"
 
 .PHONY: fmt
 fmt: $(TOOLS) ## formats all code, and mends what the linter can mend

@@ -32,6 +32,16 @@ html_css_files = ["site.css"]
 html_show_copyright = False
 html_copy_source = False
 
+# Files outside of docs/ that have a page here; on a code host the links lead to the files.
+_PAGES = {"../CHANGELOG.md": "changelog.md", "../ARCHITECTURE.md": "explanation/architecture.md"}
+
+
+def link_pages(_app, _docname, source):
+    """Lead links to files that have a page here to that page."""
+    for file, page in _PAGES.items():
+        source[0] = source[0].replace(f"]({file})", f"](/{page})")
+
+
 # --- docstrings --------------------------------------------------------------------------------------------
 
 autodoc_member_order = "bysource"
@@ -80,5 +90,6 @@ def plain_signature(_app, _what, _name, obj, _options, signature, returns):
 
 def setup(app):
     """Have Sphinx call the functions above."""
+    app.connect("source-read", link_pages)
     app.connect("autodoc-process-docstring", link_names)
     app.connect("autodoc-process-signature", plain_signature)

@@ -318,7 +318,7 @@ impl Timer {
         Self::cancel(slf);
     }
 
-    /// Whether it was cancelled before it ran (an interval: at all).
+    /// Whether it was cancelled before it ran; an interval, whether it was cancelled at all.
     #[getter]
     fn cancelled(&self) -> bool {
         self.state.lock().cancelled

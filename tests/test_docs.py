@@ -181,6 +181,23 @@ def test_workers_share_a_port_and_end_with_their_parent(start, ports, name):
     assert parent.output.endswith("all workers ended\n")
 
 
+@pytest.mark.parametrize("name", ["from_cl_async.py", "on_asyncio.py", "from_asyncio.py"])
+def test_server_that_stands_beside_another_librarys_echoes(start, ports, name):
+    start(name).wait_for("listening on")
+    with connect(ports[0]) as client:
+        client.sendall(b"hello")
+        assert receive(client, 5) == b"hello"
+
+
+def test_line_server_sends_lines_to_the_others(start, ports):
+    start("from_twisted.py").wait_for("listening on")
+    with connect(ports[0]) as speaker, connect(ports[0]) as hearer:
+        hearer.sendall(b"here\n")
+        assert receive(speaker, 5) == b"here\n"
+        speaker.sendall(b"hello\nand")
+        assert receive(hearer, 6) == b"hello\n"
+
+
 @needs("haproxy")
 def test_client_behind_haproxy_is_told_its_own_address(start, ports):
     servers = [start("behind_haproxy.py", port) for port in ports[1:]]
