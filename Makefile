@@ -184,12 +184,12 @@ $(SPHINX): docs/requirements.txt $(MADE)
 	"$(PY)" -m pip install --quiet --disable-pip-version-check --requirement docs/requirements.txt
 	@touch $@
 
-# Away from here, where no module of the source tree is found: docstrings are those of the installed package.
+# Everything anew each time, or a warning would be told once only. -P: no module of the source tree is found.
 .PHONY: docs
 docs: $(SPHINX) build ## builds the documentation site, target/docs/index.html; warnings are errors
-	@[ -n "$(ARGS)" ] || rm -rf target/docs
-	"$(PY)" -P -m sphinx --fail-on-warning --keep-going --nitpicky --quiet --doctree-dir target/doctrees $(ARGS) docs target/docs
-	@echo "target/docs/index.html"
+	rm -rf target/docs
+	"$(PY)" -P -m sphinx --fail-on-warning --keep-going --nitpicky --fresh-env --quiet --doctree-dir target/doctrees \
+		$(ARGS) docs target/docs
 
 .PHONY: fmt
 fmt: $(TOOLS) ## formats all code, and mends what the linter can mend

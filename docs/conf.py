@@ -1,6 +1,5 @@
-"""The documentation site: ``make docs`` builds it, from these pages and the installed package."""
+"""The documentation site, which ``make docs`` builds with the installed package."""
 
-import inspect
 import re
 
 import asynctcp
@@ -9,16 +8,21 @@ project = "asynctcp"
 author = "The asynctcp authors"
 version = release = asynctcp.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+]
 exclude_patterns = ["figures"]
 nitpicky = True
-# Names of the standard library, whose inventory is not at hand, and private ones in annotations.
+# Names of the standard library, whose inventory is not at hand, and private ones.
 nitpick_ignore_regex = [
     (r"py:.*", r"(socket\.|collections\.|typing\.|types\.|io\.|asynctcp\._).*"),
     (r"py:.*", r"(Any|Callable|Iterable|Iterator|optional)"),
 ]
 
-# --- pages -------------------------------------------------------------------------------------------------
+# --- pages ----------------------------------------------------------------------------
 
 myst_enable_extensions = ["attrs_block", "colon_fence", "deflist"]
 myst_heading_anchors = 3
@@ -32,8 +36,11 @@ html_css_files = ["site.css"]
 html_show_copyright = False
 html_copy_source = False
 
-# Files outside of docs/ that have a page here; on a code host the links lead to the files.
-_PAGES = {"../CHANGELOG.md": "changelog.md", "../ARCHITECTURE.md": "explanation/architecture.md"}
+# Files outside of docs/ that have a page here: on a code host the links lead there.
+_PAGES = {
+    "../CHANGELOG.md": "changelog.md",
+    "../ARCHITECTURE.md": "explanation/architecture.md",
+}
 
 
 def link_pages(_app, _docname, source):
@@ -42,7 +49,18 @@ def link_pages(_app, _docname, source):
         source[0] = source[0].replace(f"]({file})", f"](/{page})")
 
 
-# --- docstrings --------------------------------------------------------------------------------------------
+def quote_patterns(_app, docname, source):
+    """Show names of tests as they are: their stars and underscores are no markup."""
+    if docname == "contract":
+        source[0] = re.sub(
+            r"(?<= \| )[^|`\n]+(?= \|$)",
+            lambda cell: ", ".join(f"`{one}`" for one in cell[0].split(", ")),
+            source[0],
+            flags=re.MULTILINE,
+        ).replace("`tests`", "tests")
+
+
+# --- docstrings -----------------------------------------------------------------------
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
@@ -64,11 +82,13 @@ _NAMES = sorted(
     }
     - {"__version__"}
 )
-_REFERENCE = re.compile(rf"(?<![`:\w])(`{{1,2}})({'|'.join(map(re.escape, _NAMES))})(\(\))?\1(?![`\w])")
+_REFERENCE = re.compile(
+    rf"(?<![`:\w])(`{{1,2}})({'|'.join(map(re.escape, _NAMES))})(\(\))?\1(?![`\w])"
+)
 
 
 def link_names(_app, _what, name, _obj, _options, lines):
-    """Make links of the public names between backticks, but for the documented thing's own."""
+    """Make links of public names between backticks, but for the thing's own."""
     own = name.removeprefix("asynctcp.").removeprefix("conditions.")
     for at, line in enumerate(lines):
         lines[at] = _REFERENCE.sub(
@@ -81,15 +101,8 @@ def link_names(_app, _what, name, _obj, _options, lines):
         )
 
 
-def plain_signature(_app, _what, _name, obj, _options, signature, returns):
-    """Show no types that are the private aliases of the package; the docstring says what an argument is."""
-    if inspect.isclass(obj) and obj in (asynctcp.Socket, asynctcp.TcpServer, asynctcp.Timer):
-        return "", None
-    return signature, returns
-
-
 def setup(app):
     """Have Sphinx call the functions above."""
     app.connect("source-read", link_pages)
+    app.connect("source-read", quote_patterns)
     app.connect("autodoc-process-docstring", link_names)
-    app.connect("autodoc-process-signature", plain_signature)

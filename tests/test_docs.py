@@ -235,3 +235,13 @@ def test_reference_has_each_public_name():
     for page in (ROOT / "docs" / "reference").glob("*.rst"):
         documented |= set(re.findall(r"^\.\. (?:auto)?\w+:: (\w+)", page.read_text(), re.MULTILINE))
     assert set(asynctcp.__all__) - {"__version__"} - documented == set()
+
+
+def test_consoles_start_programs_of_the_pages():
+    consoles = "".join(block.text for block in BLOCKS if block.language == "console")
+    assert set(re.findall(r"[\w.]+\.(?:py|cfg)\b", consoles)) - set(NAMED) == set()
+
+
+def test_links_of_the_readme_lead_to_files():
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / "README.md").read_text())
+    assert [link for link in links if not (ROOT / link).exists()] == []
