@@ -64,6 +64,7 @@ def of(mark):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", of(""))
 def test_program_ends_and_prints_what_the_page_says(block, tmp_path):
     file = tmp_path / "program.py"
@@ -81,6 +82,7 @@ def test_program_ends_and_prints_what_the_page_says(block, tmp_path):
         assert done.stdout == block.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", of("pytest"))
 def test_test_file_passes(block, tmp_path):
     (tmp_path / "test_it.py").write_text(block.text)
@@ -133,6 +135,7 @@ def terminate(program):
     return program.wait()
 
 
+@pytest.mark.slow
 def test_clients_of_the_tutorial_print_what_it_says(start):
     careful = start("careful_client.py")
     assert careful.wait() == 0
@@ -154,6 +157,7 @@ def test_last_server_of_the_tutorial_sends_and_ends(start, ports):
     assert server.output.endswith("all is sent, goodbye\n")
 
 
+@pytest.mark.slow
 def test_patient_server_answers_before_it_ends(start, ports):
     server = start("patient.py")
     server.wait_for("listening on")
@@ -167,6 +171,7 @@ def test_patient_server_answers_before_it_ends(start, ports):
     assert server.output.endswith("all answered\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["workers.py", "shared.py"])
 def test_workers_share_a_port_and_end_with_their_parent(start, ports, name):
     parent = start(name)
