@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import asynctcp
+from asynctcp._cli.main import COMMANDS
 from helpers import wait_until
 from peers import DEADLINE, LOOPBACK, Program, find, needs, receive, receive_all, reserved_port
 
@@ -245,6 +246,28 @@ def test_reference_has_each_public_name():
 def test_consoles_start_programs_of_the_pages():
     consoles = "".join(block.text for block in BLOCKS if block.language == "console")
     assert set(re.findall(r"[\w.]+\.(?:py|cfg)\b", consoles)) - set(NAMED) == set()
+
+
+def test_consoles_name_commands_that_are_there():
+    commands = {command.__name__.rpartition(".")[2] for command in COMMANDS}
+    consoles = "".join(block.text for block in BLOCKS if block.language == "console")
+    assert set(re.findall(r"asynctcp ([a-z]+)", consoles)) - commands == set()
+
+
+@pytest.mark.slow
+def test_connect_prints_what_the_page_says(start, ports):
+    start("server.py").wait_for("listening on")
+    (console,) = (block.text for block in BLOCKS if "asynctcp connect" in block.text)
+    done = subprocess.run(
+        [sys.executable, "-m", "asynctcp", "connect", "--verbose", LOOPBACK, str(ports[0])],
+        input="hello\n",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=DEADLINE,
+        check=True,
+    )
+    assert done.stdout.replace(str(ports[0]), "7000") == console.split("\n", 1)[1]
 
 
 def test_links_of_the_readme_lead_to_files():
