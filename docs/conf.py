@@ -40,7 +40,15 @@ html_copy_source = False
 _PAGES = {
     "../CHANGELOG.md": "changelog.md",
     "../ARCHITECTURE.md": "explanation/architecture.md",
+    "../README.md#on-the-command-line": "how-to/command-line.md",
 }
+
+
+def read_examples(app, docname, source):
+    """Take the list of examples as it is, with links to the programs from here."""
+    if docname == "examples":
+        text = (app.srcdir.parent / "examples" / "README.md").read_text()
+        source[0] = re.sub(r"\]\((\w+\.py)\)", r"](../examples/\1)", text)
 
 
 def link_pages(_app, _docname, source):
@@ -103,6 +111,7 @@ def link_names(_app, _what, name, _obj, _options, lines):
 
 def setup(app):
     """Have Sphinx call the functions above."""
+    app.connect("source-read", read_examples)
     app.connect("source-read", link_pages)
     app.connect("source-read", quote_patterns)
     app.connect("autodoc-process-docstring", link_names)
