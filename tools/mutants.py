@@ -108,7 +108,7 @@ class Tree:
             "PYO3_PYTHON": sys.executable,
             "LD_LIBRARY_PATH": os.pathsep.join(filter(None, [library, os.environ.get("LD_LIBRARY_PATH")])),
         }
-        for name in ("src", "tests", "benches", "Cargo.toml", "Cargo.lock"):
+        for name in ("src", "tests", "benches", ".config", "Cargo.toml", "Cargo.lock"):
             self.copy(name)
 
     def copy(self, name):
