@@ -149,7 +149,7 @@ soak: $(TOOLS) build ## a random mix of everything for a minute (ARGS="--seconds
 # --- style ------------------------------------------------------------------------------------------------------------
 
 .PHONY: lint
-lint: lint-io lint-rust lint-python lint-types lint-stub ## checks formatting, lints, types and stubs
+lint: lint-io lint-rust lint-python lint-types lint-stub lint-complete ## checks formatting, lints, types and stubs
 
 .PHONY: lint-io
 lint-io: ## checks that the I/O side knows no Python
@@ -173,6 +173,12 @@ lint-types: $(TOOLS) ## checks the types of the Python code
 .PHONY: lint-stub
 lint-stub: $(TOOLS) build ## compares the native module with its stub
 	"$(PY)" -m mypy.stubtest --mypy-config-file pyproject.toml asynctcp._core
+
+# It looks at the installed package, which it finds by the first python on the path.
+.PHONY: lint-complete
+lint-complete: $(TOOLS) build ## checks that every public name has a known type
+	@report="$$(PATH="$(abspath $(VENV))/bin:$$PATH" basedpyright --verifytypes asynctcp)" || { echo "$$report" >&2; exit 1; }; \
+	grep score <<<"$$report"
 
 .PHONY: audit
 audit: ## checks licenses, sources and advisories of the crates (cargo install cargo-deny; fetches the advisories)

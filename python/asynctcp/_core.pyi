@@ -2,11 +2,26 @@
 
 import socket
 from collections.abc import Callable
-from typing import Any, Literal, Self, TypeAlias, TypeVar, final, overload
+from typing import Any, Literal, Self, TypeVar, final, overload
 
 from typing_extensions import disjoint_base
 
 from asynctcp._stream import AsyncIOStream
+from asynctcp.typing import (
+    Address,
+    AnyReadCallback,
+    AppErrorHandler,
+    Callback,
+    ConnectCallback,
+    Data,
+    DnsCallback,
+    EventCallback,
+    ReadCallback,
+    ReverseDnsCallback,
+    Seconds,
+    StreamReadCallback,
+    WriteCallback,
+)
 
 __all__ = [
     "LoopCore",
@@ -39,19 +54,13 @@ __all__ = [
 __version__: str
 
 _Either = TypeVar("_Either", Socket, AsyncIOStream)
-_Bytes: TypeAlias = bytes | bytearray | memoryview | str
-_ReadCallback: TypeAlias = Callable[[Socket, bytes], object] | Callable[[Socket, AsyncIOStream], object]
-_SocketCallback: TypeAlias = Callable[[Socket], object]
-_EventCallback: TypeAlias = Callable[[Any], object]
-_Seconds: TypeAlias = float | None
-_Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
 
 @disjoint_base
 class LoopCore:
     def __new__(
         cls,
         *,
-        catch_app_errors: bool | Callable[[BaseException], object] = False,
+        catch_app_errors: bool | AppErrorHandler = False,
         send_errors_to_event_cb: bool = True,
         io_threads: int = 0,
         read_limit: int = 262144,
@@ -62,7 +71,7 @@ class LoopCore:
     def set_busy_poll(self, seconds: float | None) -> None: ...
     def stats(self) -> dict[str, Any]: ...
     def _begin(self, foreign: bool) -> None: ...
-    def _call(self, start_fn: Callable[[], object]) -> None: ...
+    def _call(self, start_fn: Callback) -> None: ...
     def _drain(self) -> None: ...
     def _fileno(self) -> int: ...
     def _pump(self, timeout: float | None) -> int: ...
@@ -71,7 +80,7 @@ class LoopCore:
     def _exit(self) -> None: ...
     def _watch_signals(self, fd: int) -> None: ...
     def _post(
-        self, function: Callable[..., object], event_cb: _EventCallback | None, *args: object
+        self, function: Callable[..., object], event_cb: EventCallback | None, *args: object
     ) -> None: ...
     def _hold(self, on: bool) -> None: ...
     def _has_ended(self) -> bool: ...
@@ -87,16 +96,16 @@ class Socket:
     @property
     def server(self) -> TcpServer | None: ...
     @property
-    def peername(self) -> _Address | None: ...
+    def peername(self) -> Address | None: ...
     @property
-    def sockname(self) -> _Address | None: ...
+    def sockname(self) -> Address | None: ...
     @property
     def stream(self) -> AsyncIOStream | None: ...
     @property
     def c(self) -> socket.socket | None: ...
     def _attach(self, stream: AsyncIOStream) -> None: ...
     def _pause_for_stream(self, pause: bool) -> None: ...
-    def _write_counted(self, data: _Bytes) -> int: ...
+    def _write_counted(self, data: Data) -> int: ...
     @property
     def bytes_read(self) -> int: ...
     @property
@@ -105,11 +114,11 @@ class Socket:
     def write_buffer_size(self) -> int: ...
     def write(
         self,
-        data: _Bytes,
+        data: Data,
         *,
-        read_cb: _ReadCallback | None = None,
-        write_cb: _SocketCallback | None = None,
-        event_cb: _EventCallback | None = None,
+        read_cb: ReadCallback | StreamReadCallback | None = None,
+        write_cb: WriteCallback | None = None,
+        event_cb: EventCallback | None = None,
         start: int | None = None,
         end: int | None = None,
     ) -> None: ...
@@ -117,7 +126,7 @@ class Socket:
     def set_write_buffer_limits(self, high: int, low: int) -> None: ...
     def disable(self, *, read: bool = False, write: bool = False) -> None: ...
     def enable(self, *, read: bool = False, write: bool = False) -> None: ...
-    def set_timeouts(self, read_sec: _Seconds, write_sec: _Seconds) -> None: ...
+    def set_timeouts(self, read_sec: Seconds, write_sec: Seconds) -> None: ...
     def shutdown_write(self) -> None: ...
     def fileno(self) -> int: ...
     def set_nodelay(self, on: bool) -> None: ...
@@ -130,7 +139,7 @@ class TcpServer:
     @property
     def closed(self) -> bool: ...
     @property
-    def address(self) -> _Address | None: ...
+    def address(self) -> Address | None: ...
     @property
     def connections(self) -> int: ...
     def close(self) -> None: ...
@@ -145,20 +154,22 @@ class Timer:
     def ref(self) -> None: ...
     def unref(self) -> None: ...
 
+# What `read_cb` is called with follows from two of the keywords, and so there are five of each. To unpack
+# `ConnectOptions` would be shorter, but stubtest takes that for keywords that the native functions lack.
 @overload
 def tcp_connect(
     host: str,
     port: int,
-    read_cb: _ReadCallback | None,
-    event_cb: _EventCallback | None = None,
+    read_cb: ReadCallback | None,
+    event_cb: EventCallback | None = None,
     *,
-    data: _Bytes | None = None,
+    data: Data | None = None,
     stream: Literal[False] = False,
-    connect_cb: _SocketCallback | None = None,
-    write_cb: _SocketCallback | None = None,
-    read_timeout: _Seconds = -1,
-    write_timeout: _Seconds = -1,
-    dont_drain_read_buffer: bool | None = None,
+    connect_cb: ConnectCallback | None = None,
+    write_cb: WriteCallback | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
+    dont_drain_read_buffer: Literal[False] | None = None,
     allow_half_open: bool = False,
     local_address: tuple[str, int] | None = None,
 ) -> Socket: ...
@@ -166,16 +177,16 @@ def tcp_connect(
 def tcp_connect(
     host: str,
     port: int,
-    read_cb: _ReadCallback | None,
-    event_cb: _EventCallback | None = None,
+    read_cb: StreamReadCallback | None,
+    event_cb: EventCallback | None = None,
     *,
-    data: _Bytes | None = None,
+    data: Data | None = None,
     stream: Literal[True],
-    connect_cb: _SocketCallback | None = None,
-    write_cb: _SocketCallback | None = None,
-    read_timeout: _Seconds = -1,
-    write_timeout: _Seconds = -1,
-    dont_drain_read_buffer: bool | None = None,
+    connect_cb: ConnectCallback | None = None,
+    write_cb: WriteCallback | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
+    dont_drain_read_buffer: Literal[True] | None = None,
     allow_half_open: bool = False,
     local_address: tuple[str, int] | None = None,
 ) -> AsyncIOStream: ...
@@ -183,91 +194,228 @@ def tcp_connect(
 def tcp_connect(
     host: str,
     port: int,
-    read_cb: _ReadCallback | None,
-    event_cb: _EventCallback | None = None,
+    read_cb: ReadCallback | None,
+    event_cb: EventCallback | None = None,
     *,
-    data: _Bytes | None = None,
-    stream: bool,
-    connect_cb: _SocketCallback | None = None,
-    write_cb: _SocketCallback | None = None,
-    read_timeout: _Seconds = -1,
-    write_timeout: _Seconds = -1,
+    data: Data | None = None,
+    stream: Literal[True],
+    connect_cb: ConnectCallback | None = None,
+    write_cb: WriteCallback | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
+    dont_drain_read_buffer: Literal[False],
+    allow_half_open: bool = False,
+    local_address: tuple[str, int] | None = None,
+) -> AsyncIOStream: ...
+@overload
+def tcp_connect(
+    host: str,
+    port: int,
+    read_cb: StreamReadCallback | None,
+    event_cb: EventCallback | None = None,
+    *,
+    data: Data | None = None,
+    stream: Literal[False] = False,
+    connect_cb: ConnectCallback | None = None,
+    write_cb: WriteCallback | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
+    dont_drain_read_buffer: Literal[True],
+    allow_half_open: bool = False,
+    local_address: tuple[str, int] | None = None,
+) -> Socket: ...
+@overload
+def tcp_connect(
+    host: str,
+    port: int,
+    read_cb: AnyReadCallback | None,
+    event_cb: EventCallback | None = None,
+    *,
+    data: Data | None = None,
+    stream: bool = False,
+    connect_cb: ConnectCallback | None = None,
+    write_cb: WriteCallback | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
     dont_drain_read_buffer: bool | None = None,
     allow_half_open: bool = False,
     local_address: tuple[str, int] | None = None,
 ) -> Socket | AsyncIOStream: ...
 @overload
 def init_tcp_socket(
-    read_cb: _ReadCallback | None,
-    event_cb: _EventCallback | None = None,
+    read_cb: ReadCallback | None,
+    event_cb: EventCallback | None = None,
     *,
-    data: _Bytes | None = None,
+    data: Data | None = None,
     stream: Literal[False] = False,
-    connect_cb: _SocketCallback | None = None,
-    write_cb: _SocketCallback | None = None,
-    read_timeout: _Seconds = -1,
-    write_timeout: _Seconds = -1,
-    dont_drain_read_buffer: bool | None = None,
+    connect_cb: ConnectCallback | None = None,
+    write_cb: WriteCallback | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
+    dont_drain_read_buffer: Literal[False] | None = None,
     allow_half_open: bool = False,
     local_address: tuple[str, int] | None = None,
 ) -> Socket: ...
 @overload
 def init_tcp_socket(
-    read_cb: _ReadCallback | None,
-    event_cb: _EventCallback | None = None,
+    read_cb: StreamReadCallback | None,
+    event_cb: EventCallback | None = None,
     *,
-    data: _Bytes | None = None,
+    data: Data | None = None,
     stream: Literal[True],
-    connect_cb: _SocketCallback | None = None,
-    write_cb: _SocketCallback | None = None,
-    read_timeout: _Seconds = -1,
-    write_timeout: _Seconds = -1,
-    dont_drain_read_buffer: bool | None = None,
+    connect_cb: ConnectCallback | None = None,
+    write_cb: WriteCallback | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
+    dont_drain_read_buffer: Literal[True] | None = None,
     allow_half_open: bool = False,
     local_address: tuple[str, int] | None = None,
 ) -> AsyncIOStream: ...
 @overload
 def init_tcp_socket(
-    read_cb: _ReadCallback | None,
-    event_cb: _EventCallback | None = None,
+    read_cb: ReadCallback | None,
+    event_cb: EventCallback | None = None,
     *,
-    data: _Bytes | None = None,
-    stream: bool,
-    connect_cb: _SocketCallback | None = None,
-    write_cb: _SocketCallback | None = None,
-    read_timeout: _Seconds = -1,
-    write_timeout: _Seconds = -1,
+    data: Data | None = None,
+    stream: Literal[True],
+    connect_cb: ConnectCallback | None = None,
+    write_cb: WriteCallback | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
+    dont_drain_read_buffer: Literal[False],
+    allow_half_open: bool = False,
+    local_address: tuple[str, int] | None = None,
+) -> AsyncIOStream: ...
+@overload
+def init_tcp_socket(
+    read_cb: StreamReadCallback | None,
+    event_cb: EventCallback | None = None,
+    *,
+    data: Data | None = None,
+    stream: Literal[False] = False,
+    connect_cb: ConnectCallback | None = None,
+    write_cb: WriteCallback | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
+    dont_drain_read_buffer: Literal[True],
+    allow_half_open: bool = False,
+    local_address: tuple[str, int] | None = None,
+) -> Socket: ...
+@overload
+def init_tcp_socket(
+    read_cb: AnyReadCallback | None,
+    event_cb: EventCallback | None = None,
+    *,
+    data: Data | None = None,
+    stream: bool = False,
+    connect_cb: ConnectCallback | None = None,
+    write_cb: WriteCallback | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
     dont_drain_read_buffer: bool | None = None,
     allow_half_open: bool = False,
     local_address: tuple[str, int] | None = None,
 ) -> Socket | AsyncIOStream: ...
 def connect_tcp_socket(
-    socket_or_stream: _Either, host: str, port: int, *, event_cb: _EventCallback | None = None
+    socket_or_stream: _Either, host: str, port: int, *, event_cb: EventCallback | None = None
 ) -> _Either: ...
+@overload
 def tcp_server(
     bind_address: str | None,
     port: int,
-    read_cb: _ReadCallback | None,
-    event_cb: _EventCallback | None = None,
+    read_cb: ReadCallback | None,
+    event_cb: EventCallback | None = None,
     *,
-    connect_cb: _SocketCallback | None = None,
+    connect_cb: ConnectCallback | None = None,
+    backlog: int = -1,
+    stream: Literal[False] = False,
+    dont_drain_read_buffer: Literal[False] | None = None,
+    reuse_port: bool = False,
+    fd: int | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
+    allow_half_open: bool = False,
+    max_connections: int | None = None,
+) -> TcpServer: ...
+@overload
+def tcp_server(
+    bind_address: str | None,
+    port: int,
+    read_cb: StreamReadCallback | None,
+    event_cb: EventCallback | None = None,
+    *,
+    connect_cb: ConnectCallback | None = None,
+    backlog: int = -1,
+    stream: Literal[True],
+    dont_drain_read_buffer: Literal[True] | None = None,
+    reuse_port: bool = False,
+    fd: int | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
+    allow_half_open: bool = False,
+    max_connections: int | None = None,
+) -> TcpServer: ...
+@overload
+def tcp_server(
+    bind_address: str | None,
+    port: int,
+    read_cb: ReadCallback | None,
+    event_cb: EventCallback | None = None,
+    *,
+    connect_cb: ConnectCallback | None = None,
+    backlog: int = -1,
+    stream: Literal[True],
+    dont_drain_read_buffer: Literal[False],
+    reuse_port: bool = False,
+    fd: int | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
+    allow_half_open: bool = False,
+    max_connections: int | None = None,
+) -> TcpServer: ...
+@overload
+def tcp_server(
+    bind_address: str | None,
+    port: int,
+    read_cb: StreamReadCallback | None,
+    event_cb: EventCallback | None = None,
+    *,
+    connect_cb: ConnectCallback | None = None,
+    backlog: int = -1,
+    stream: Literal[False] = False,
+    dont_drain_read_buffer: Literal[True],
+    reuse_port: bool = False,
+    fd: int | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
+    allow_half_open: bool = False,
+    max_connections: int | None = None,
+) -> TcpServer: ...
+@overload
+def tcp_server(
+    bind_address: str | None,
+    port: int,
+    read_cb: AnyReadCallback | None,
+    event_cb: EventCallback | None = None,
+    *,
+    connect_cb: ConnectCallback | None = None,
     backlog: int = -1,
     stream: bool = False,
     dont_drain_read_buffer: bool | None = None,
     reuse_port: bool = False,
     fd: int | None = None,
-    read_timeout: _Seconds = -1,
-    write_timeout: _Seconds = -1,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
     allow_half_open: bool = False,
     max_connections: int | None = None,
 ) -> TcpServer: ...
 def write_socket_data(
     socket_or_stream: Socket | AsyncIOStream,
-    data: _Bytes,
+    data: Data,
     *,
-    read_cb: _ReadCallback | None = None,
-    write_cb: _SocketCallback | None = None,
-    event_cb: _EventCallback | None = None,
+    read_cb: ReadCallback | StreamReadCallback | None = None,
+    write_cb: WriteCallback | None = None,
+    event_cb: EventCallback | None = None,
     start: int | None = None,
     end: int | None = None,
 ) -> None: ...
@@ -277,28 +425,26 @@ def socket_c(socket: Socket | AsyncIOStream) -> socket.socket | None: ...
 def socket_data(socket: Socket | AsyncIOStream) -> Any: ...
 def enable_socket(socket: Socket | AsyncIOStream, *, read: bool = False, write: bool = False) -> None: ...
 def disable_socket(socket: Socket | AsyncIOStream, *, read: bool = False, write: bool = False) -> None: ...
-def set_socket_timeouts(socket: Socket | AsyncIOStream, read_sec: _Seconds, write_sec: _Seconds) -> None: ...
+def set_socket_timeouts(socket: Socket | AsyncIOStream, read_sec: Seconds, write_sec: Seconds) -> None: ...
 def close_tcp_server(server: TcpServer) -> None: ...
 def delay(
-    callback: Callable[[], object], time: float | None = None, *, event_cb: _EventCallback | None = None
+    callback: Callback, time: float | None = None, *, event_cb: EventCallback | None = None
 ) -> Timer: ...
-def interval(
-    callback: Callable[[], object], time: float, *, event_cb: _EventCallback | None = None
-) -> Timer: ...
+def interval(callback: Callback, time: float, *, event_cb: EventCallback | None = None) -> Timer: ...
 def dns_lookup(
     host: str,
-    callback: Callable[[str, int], object],
+    callback: DnsCallback,
     *,
-    event_cb: _EventCallback | None = None,
+    event_cb: EventCallback | None = None,
     family: int = 0,
 ) -> None: ...
 def reverse_dns_lookup(
     address: str,
-    callback: Callable[[str, str], object],
+    callback: ReverseDnsCallback,
     *,
     port: int = 0,
-    event_cb: _EventCallback | None = None,
+    event_cb: EventCallback | None = None,
 ) -> None: ...
 def remove_interval(timer: Timer) -> None: ...
 def _forked() -> None: ...
-def set_default_event_handler(fn: _EventCallback | None) -> None: ...
+def set_default_event_handler(fn: EventCallback | None) -> None: ...

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from asynctcp import _core
 from asynctcp._handlers import log_app_error
 from asynctcp.conditions import EventLoopError
+from asynctcp.typing import AppErrorHandler, Callback
 
 if TYPE_CHECKING:
     from asynctcp._signals import SignalHandlers
@@ -80,7 +81,7 @@ class EventLoop(_core.LoopCore):
     def __init__(
         self,
         *,
-        catch_app_errors: bool | Callable[[BaseException], object] = False,
+        catch_app_errors: bool | AppErrorHandler = False,
         send_errors_to_event_cb: bool = True,
         io_threads: int = 0,
         read_limit: int = 262144,
@@ -89,14 +90,14 @@ class EventLoop(_core.LoopCore):
     ) -> None:
         # The native half was made with them.
         del catch_app_errors, send_errors_to_event_cb, io_threads, read_limit, memory_limit, debug
-        self._exit_callbacks: list[Callable[[], object]] = []
+        self._exit_callbacks: list[Callback] = []
         self._signals: SignalHandlers | None = None
         self._wakeup = _SignalWakeup()
         self._closed = threading.Event()
         self._thread: int | None = None
         self._is_foreign = False
 
-    def run(self, start_fn: Callable[[], object] | None = None) -> None:
+    def run(self, start_fn: Callback | None = None) -> None:
         """Run ``start_fn()``, then the loop until nothing is left alive or ``exit()`` was called.
 
         Raises what a callback raised (see ``catch_app_errors``), after everything is closed, and
@@ -219,9 +220,9 @@ class EventLoop(_core.LoopCore):
 
 
 def start_event_loop(
-    start_fn: Callable[[], object],
+    start_fn: Callback,
     *,
-    catch_app_errors: bool | Callable[[BaseException], object] = False,
+    catch_app_errors: bool | AppErrorHandler = False,
     send_errors_to_event_cb: bool = True,
 ) -> None:
     """Run ``start_fn()`` in a new loop of this thread; return when nothing is left alive, or at its exit.
@@ -248,7 +249,7 @@ def start_event_loop(
 @contextmanager
 def event_loop(
     *,
-    catch_app_errors: bool | Callable[[BaseException], object] = False,
+    catch_app_errors: bool | AppErrorHandler = False,
     send_errors_to_event_cb: bool = True,
 ) -> Iterator[EventLoop]:
     """Open a new loop for the block's calls, and run it to its end when the block ends normally.
@@ -283,7 +284,7 @@ def exit_event_loop() -> None:
     current_event_loop().exit()
 
 
-def add_event_loop_exit_callback(fn: Callable[[], object]) -> None:
+def add_event_loop_exit_callback(fn: Callback) -> None:
     """Run ``fn()`` in this thread when its loop ends, however it ends, in the order in which they were added.
 
     Raises ``EventLoopError`` without a loop. cl-async: ``add-event-loop-exit-callback``.
@@ -293,7 +294,7 @@ def add_event_loop_exit_callback(fn: Callable[[], object]) -> None:
     current_event_loop()._exit_callbacks.append(fn)
 
 
-def with_delay(seconds: float | None = 0) -> Callable[[Callable[[], object]], _core.Timer]:
+def with_delay(seconds: float | None = 0) -> Callable[[Callback], _core.Timer]:
     """Decorate a function without arguments to run it once after ``seconds``; its name becomes the ``Timer``.
 
     Errors are those of ``delay``. cl-async: ``with-delay``.
@@ -301,7 +302,7 @@ def with_delay(seconds: float | None = 0) -> Callable[[Callable[[], object]], _c
     return lambda callback: _core.delay(callback, seconds)
 
 
-def with_interval(seconds: float) -> Callable[[Callable[[], object]], _core.Timer]:
+def with_interval(seconds: float) -> Callable[[Callback], _core.Timer]:
     """Decorate a function without arguments to run it every ``seconds``; its name becomes the ``Timer``.
 
     Errors are those of ``interval``. cl-async: ``with-interval``.

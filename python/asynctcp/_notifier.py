@@ -1,10 +1,9 @@
 """Notifiers: other threads wake the loop and have a callback run in it."""
 
 import threading
-from collections.abc import Callable
-from typing import Any
 
 from asynctcp._loop import EventLoop, current_event_loop
+from asynctcp.typing import Callback, EventCallback
 
 
 class Notifier:
@@ -16,13 +15,13 @@ class Notifier:
     def __init__(
         self,
         loop: EventLoop,
-        callback: Callable[[], object],
-        event_cb: Callable[[Any], object] | None,
+        callback: Callback,
+        event_cb: EventCallback | None,
     ) -> None:
         if not isinstance(loop, EventLoop):
             raise TypeError(f"loop must be an EventLoop, not {type(loop).__name__}: {loop!r}")
         self._loop = loop
-        self._callback: Callable[[], object] | None = callback
+        self._callback: Callback | None = callback
         self._event_cb = event_cb
         self._pending = False
         self._held = False
@@ -84,9 +83,7 @@ class Notifier:
         return f"<asynctcp.Notifier {'freed' if self.freed else 'ready'}>"
 
 
-def make_notifier(
-    callback: Callable[[], object], *, event_cb: Callable[[Any], object] | None = None
-) -> Notifier:
+def make_notifier(callback: Callback, *, event_cb: EventCallback | None = None) -> Notifier:
     """Make a ``Notifier`` of this thread's loop.
 
     Args:

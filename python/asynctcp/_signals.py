@@ -2,12 +2,12 @@
 
 import signal
 import threading
-from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 from asynctcp._loop import EventLoop, current_event_loop
 from asynctcp.conditions import EventLoopError
+from asynctcp.typing import EventCallback, SignalCallback
 
 
 class SignalHandlers:
@@ -20,8 +20,8 @@ class SignalHandlers:
     def set(
         self,
         signum: int,
-        callback: Callable[[int], object],
-        event_cb: Callable[[Any], object] | None,
+        callback: SignalCallback,
+        event_cb: EventCallback | None,
     ) -> None:
         """Handle ``signum`` in the loop; an earlier handler of the loop for it is replaced."""
 
@@ -49,9 +49,7 @@ class SignalHandlers:
             self.free(signum)
 
 
-def signal_handler(
-    signum: int, callback: Callable[[int], object], *, event_cb: Callable[[Any], object] | None = None
-) -> None:
+def signal_handler(signum: int, callback: SignalCallback, *, event_cb: EventCallback | None = None) -> None:
     """Run ``callback(signum)`` in the loop each time the signal arrives, until it is freed or the loop ends.
 
     Args:

@@ -1,12 +1,29 @@
 """Every public name, method and property as an app would use it, for ``mypy --strict``; it is never run."""
 
+import array
 import socket as sockets
-from typing import assert_type
+from typing import Unpack, assert_type
 
 import asynctcp
 from asynctcp import AsyncIOStream, EventLoop, Notifier, Socket, TcpServer, Timer
-
-Address = tuple[str, int] | tuple[str, int, int, int]
+from asynctcp.typing import (
+    Address,
+    AnyReadCallback,
+    AppErrorHandler,
+    Callback,
+    ConnectCallback,
+    ConnectOptions,
+    Data,
+    DnsCallback,
+    EventCallback,
+    ReadCallback,
+    ReverseDnsCallback,
+    Seconds,
+    ServerOptions,
+    SignalCallback,
+    StreamReadCallback,
+    WriteCallback,
+)
 
 
 def on_read(socket: Socket, data: bytes) -> None:
@@ -32,8 +49,15 @@ def on_stream(socket: Socket, stream: AsyncIOStream) -> None:
     AsyncIOStream(socket)
 
 
+def on_either(socket: Socket, data: bytes | AsyncIOStream) -> None:
+    socket.write(data if isinstance(data, bytes) else data.read() or b"")
+
+
 def on_write(socket: Socket) -> None:
     asynctcp.write_socket_data(socket, "text")
+    data: list[Data] = [b"x", bytearray(1), memoryview(b"x"), array.array("i", [1]), "x"]
+    for one in data:
+        socket.write(one)
 
 
 def on_event(condition: Exception) -> None:
@@ -102,6 +126,56 @@ def connect() -> None:
     assert_type(asynctcp.connect_tcp_socket(waiting, "127.0.0.1", 80, event_cb=on_event), Socket)
     stream = asynctcp.init_tcp_socket(on_stream, stream=True, dont_drain_read_buffer=True)
     assert_type(asynctcp.connect_tcp_socket(stream, "127.0.0.1", 80), AsyncIOStream)
+
+
+def connect_by_flags(stream: bool, drain: bool) -> None:
+    assert_type(asynctcp.tcp_connect("::1", 80, on_either, stream=stream), Socket | AsyncIOStream)
+    assert_type(
+        asynctcp.tcp_connect("::1", 80, on_read, stream=True, dont_drain_read_buffer=False), AsyncIOStream
+    )
+    assert_type(asynctcp.tcp_connect("::1", 80, on_stream, dont_drain_read_buffer=True), Socket)
+    assert_type(asynctcp.init_tcp_socket(on_either, stream=stream), Socket | AsyncIOStream)
+    asynctcp.tcp_server(None, 0, on_read, stream=True, dont_drain_read_buffer=False)
+    asynctcp.tcp_server(None, 0, on_stream, dont_drain_read_buffer=True)
+    asynctcp.tcp_server(None, 0, on_either, stream=stream, dont_drain_read_buffer=not drain)
+
+
+def mistakes() -> None:
+    """Each line is an error, or mypy would tell of an ignore that is not needed."""
+    asynctcp.tcp_connect("::1", 80, on_read, stream=True)  # type: ignore[arg-type]
+    asynctcp.tcp_connect("::1", 80, on_stream)  # type: ignore[arg-type]
+    asynctcp.init_tcp_socket(on_stream, dont_drain_read_buffer=False)  # type: ignore[arg-type]
+    asynctcp.tcp_server(None, 0, on_read, stream=True)  # type: ignore[arg-type]
+    asynctcp.tcp_server(None, 0, on_stream)  # type: ignore[arg-type]
+    asynctcp.delay(on_signal, 1)  # type: ignore[arg-type]
+
+
+def dial(host: str, read_cb: ReadCallback, **options: Unpack[ConnectOptions]) -> Socket:
+    asynctcp.init_tcp_socket(read_cb, **options)
+    return asynctcp.tcp_connect(host, 80, read_cb, **options)
+
+
+def listen(read_cb: StreamReadCallback, **options: Unpack[ServerOptions]) -> TcpServer:
+    return asynctcp.tcp_server(None, 0, read_cb, stream=True, **options)
+
+
+class Annotated:
+    """The names of ``asynctcp.typing`` stand for functions as an app writes them."""
+
+    read: ReadCallback = staticmethod(on_read)
+    stream: StreamReadCallback = staticmethod(on_stream)
+    either: AnyReadCallback = staticmethod(on_either)
+
+    def __init__(self) -> None:
+        self.connect: ConnectCallback = on_write
+        self.write: WriteCallback = on_write
+        self.event: EventCallback = on_event
+        self.call: Callback = connect
+        self.address: DnsCallback = on_address
+        self.name: ReverseDnsCallback = on_name
+        self.signal: SignalCallback = on_signal
+        self.error: AppErrorHandler = print
+        self.wait: Seconds = None
 
 
 def serve() -> None:

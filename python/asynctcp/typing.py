@@ -1,0 +1,107 @@
+"""Names for annotations: what each callback is called with, and what the calls take.
+
+An app imports them where it annotates its own functions; nothing here is needed to run one::
+
+    from asynctcp.typing import ReadCallback
+
+    def serve(port: int, on_read: ReadCallback) -> None: ...
+
+All callbacks run in the loop's thread, and what they return is ignored.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+
+from asynctcp._core import Socket
+from asynctcp._stream import AsyncIOStream
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+__all__ = [
+    "Address",
+    "AnyReadCallback",
+    "AppErrorHandler",
+    "Callback",
+    "ConnectCallback",
+    "ConnectOptions",
+    "Data",
+    "DnsCallback",
+    "EventCallback",
+    "ReadCallback",
+    "ReverseDnsCallback",
+    "Seconds",
+    "ServerOptions",
+    "SignalCallback",
+    "StreamReadCallback",
+    "WriteCallback",
+]
+
+#: ``read_cb(socket, data)``: bytes were received.
+ReadCallback: TypeAlias = Callable[[Socket, bytes], object]
+#: ``read_cb(socket, stream)``: the stream has more to read. With ``stream=True``, if not
+#: ``dont_drain_read_buffer`` says otherwise.
+StreamReadCallback: TypeAlias = Callable[[Socket, AsyncIOStream], object]
+#: A ``read_cb`` where the type checker cannot know whether ``stream`` is set: it takes both.
+AnyReadCallback: TypeAlias = Callable[[Socket, bytes | AsyncIOStream], object]
+#: ``connect_cb(socket)``: the connection is established.
+ConnectCallback: TypeAlias = Callable[[Socket], object]
+#: ``write_cb(socket)``: all that was written so far has been handed to the kernel.
+WriteCallback: TypeAlias = Callable[[Socket], object]
+#: ``event_cb(condition)``: an ``EventInfo``; with ``catch_app_errors=True`` also any exception of a callback.
+#: The argument is ``Any``, so that a function annotated with the conditions that it expects fits.
+EventCallback: TypeAlias = Callable[[Any], object]
+#: ``callback()`` of timers and notifiers, ``start_fn()``, and the exit callbacks.
+Callback: TypeAlias = Callable[[], object]
+#: ``callback(address, family)`` of ``dns_lookup``; ``family`` is ``AF_INET`` or ``AF_INET6``.
+DnsCallback: TypeAlias = Callable[[str, int], object]
+#: ``callback(host, service)`` of ``reverse_dns_lookup``.
+ReverseDnsCallback: TypeAlias = Callable[[str, str], object]
+#: ``callback(signum)`` of ``signal_handler``.
+SignalCallback: TypeAlias = Callable[[int], object]
+#: A function for ``catch_app_errors=``, called with what a callback raised.
+AppErrorHandler: TypeAlias = Callable[[BaseException], object]
+
+if TYPE_CHECKING:
+    #: What can be written: bytes-like and C-contiguous, or text, which is sent as UTF-8.
+    Data: TypeAlias = Buffer | str
+else:
+    # Python 3.11 has no Buffer; this much is for those who look at annotations at run time.
+    Data = bytes | bytearray | memoryview | str
+#: A time in seconds; None stands for none.
+Seconds: TypeAlias = float | None
+#: As ``getsockname()`` gives it: host and port, for IPv6 also flow label and scope.
+Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
+
+
+class ConnectOptions(TypedDict, total=False):
+    """The keywords of ``tcp_connect`` and ``init_tcp_socket`` that do not change the type of the result.
+
+    Not among them: ``stream`` and ``dont_drain_read_buffer``. For a function that
+    hands them on: ``def dial(**options: Unpack[ConnectOptions])``.
+    """
+
+    data: Data | None
+    connect_cb: ConnectCallback | None
+    write_cb: WriteCallback | None
+    read_timeout: Seconds
+    write_timeout: Seconds
+    allow_half_open: bool
+    local_address: tuple[str, int] | None
+
+
+class ServerOptions(TypedDict, total=False):
+    """The keywords of ``tcp_server`` that do not change the type of its callbacks.
+
+    Not among them: ``stream`` and ``dont_drain_read_buffer``. For a function that
+    hands them on: ``def serve(**options: Unpack[ServerOptions])``.
+    """
+
+    connect_cb: ConnectCallback | None
+    backlog: int
+    reuse_port: bool
+    fd: int | None
+    read_timeout: Seconds
+    write_timeout: Seconds
+    allow_half_open: bool
+    max_connections: int | None
