@@ -63,7 +63,7 @@ SignalCallback: TypeAlias = Callable[[int], object]
 AppErrorHandler: TypeAlias = Callable[[BaseException], object]
 
 if TYPE_CHECKING:
-    #: What can be written: bytes-like and C-contiguous, or text, which is sent as UTF-8.
+    #: What can be written is bytes-like and C-contiguous, or text, which is sent as UTF-8.
     Data: TypeAlias = Buffer | str
 else:
     # Python 3.11 has no Buffer; this much is for those who look at annotations at run time.
