@@ -37,19 +37,19 @@ __all__ = [
     "WriteCallback",
 ]
 
-#: ``read_cb(socket, data)``: bytes were received.
+#: ``read_cb(socket, data)``, called when bytes were received.
 ReadCallback: TypeAlias = Callable[[Socket, bytes], object]
-#: ``read_cb(socket, stream)``: the stream has more to read. With ``stream=True``, if not
+#: ``read_cb(socket, stream)``, called when the stream has more to read. With ``stream=True``, if not
 #: ``dont_drain_read_buffer`` says otherwise.
 StreamReadCallback: TypeAlias = Callable[[Socket, AsyncIOStream], object]
-#: A ``read_cb`` where the type checker cannot know whether ``stream`` is set: it takes both.
+#: A ``read_cb`` that takes both, where the type checker cannot know whether ``stream`` is set.
 AnyReadCallback: TypeAlias = Callable[[Socket, bytes | AsyncIOStream], object]
-#: ``connect_cb(socket)``: the connection is established.
+#: ``connect_cb(socket)``, called when the connection is established.
 ConnectCallback: TypeAlias = Callable[[Socket], object]
-#: ``write_cb(socket)``: all that was written so far has been handed to the kernel.
+#: ``write_cb(socket)``, called when all that was written so far has been handed to the kernel.
 WriteCallback: TypeAlias = Callable[[Socket], object]
-#: ``event_cb(condition)``: an ``EventInfo``; with ``catch_app_errors=True`` also any exception of a callback.
-#: The argument is ``Any``, so that a function annotated with the conditions that it expects fits.
+#: ``event_cb(condition)``, called with an ``EventInfo``, with ``catch_app_errors=True`` also with what
+#: a callback raised. The argument is ``Any``, so that a function annotated with the conditions that it expects fits.
 EventCallback: TypeAlias = Callable[[Any], object]
 #: ``callback()`` of timers and notifiers, ``start_fn()``, and the exit callbacks.
 Callback: TypeAlias = Callable[[], object]
@@ -70,7 +70,7 @@ else:
     Data = bytes | bytearray | memoryview | str
 #: A time in seconds; None stands for none.
 Seconds: TypeAlias = float | None
-#: As ``getsockname()`` gives it: host and port, for IPv6 also flow label and scope.
+#: Host and port, for IPv6 also flow label and scope, as ``getsockname()`` gives them.
 Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
 
 
