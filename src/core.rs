@@ -161,11 +161,29 @@ pub struct Core {
     forks: u32,
     /// Notifiers and signal handlers that keep the loop alive.
     holds: AtomicUsize,
+    /// Of a loop in debug mode only.
+    beat: Option<Beat>,
+}
+
+/// What the watchdog of debug mode looks at: odd while a callback runs, and another number for each.
+#[derive(Default)]
+pub struct Beat(AtomicU64);
+
+impl Beat {
+    /// A callback begins, or ends.
+    pub fn tick(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What it is now.
+    pub fn now(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Core {
     /// For a loop that has not begun.
-    pub fn new(limits: Limits) -> Arc<Self> {
+    pub fn new(limits: Limits, debug: bool) -> Arc<Self> {
         let hub = Hub::new(limits);
         Arc::new(Self {
             lender: Lender::new(hub.returns.clone()),
@@ -179,6 +197,7 @@ impl Core {
             posts: Mutex::new(Posts::default()),
             posted: AtomicBool::new(false),
             holds: AtomicUsize::new(0),
+            beat: debug.then(Beat::default),
             forks: FORKS.load(Ordering::SeqCst),
         })
     }
@@ -339,6 +358,34 @@ impl Core {
             .slots
             .drain(..)
             .filter_map(|slot| slot.entry)
+            .collect()
+    }
+
+    /// What debug mode looks at; None: it is off.
+    pub fn beat(&self) -> Option<&Beat> {
+        self.beat.as_ref()
+    }
+
+    /// In debug mode, has Python remember where `made` was made.
+    pub fn remember(&self, made: &Bound<'_, PyAny>) -> PyResult<()> {
+        if self.beat.is_none() {
+            return Ok(());
+        }
+        let debug = made.py().import("asynctcp._debug")?;
+        debug.call_method1("remember", (made,)).map(drop)
+    }
+
+    /// The open sockets and servers.
+    pub fn open_objects(&self, py: Python<'_>) -> Vec<Py<PyAny>> {
+        // The list grows, but no Python is called under the lock.
+        let table = self.table.lock();
+        let entries = table.slots.iter().filter_map(|slot| slot.entry.as_ref());
+        entries
+            .filter_map(|entry| match entry {
+                Entry::Socket(socket) => Some(socket.clone_ref(py).into_any()),
+                Entry::Server(server) => Some(server.clone_ref(py).into_any()),
+                Entry::Lookup(_) => None,
+            })
             .collect()
     }
 

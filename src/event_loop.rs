@@ -3,7 +3,7 @@
 
 use crate::args;
 use crate::condition;
-use crate::core::{Call, Core, Entry, Life};
+use crate::core::{Beat, Call, Core, Entry, Life};
 use crate::dispatch::{self, Catch, Dispatcher};
 use crate::foreign::Foreign;
 use crate::io::Limits;
@@ -55,7 +55,7 @@ impl LoopCore {
         memory_limit: Option<&Bound<'_, PyAny>>,
         debug: bool,
     ) -> PyResult<Self> {
-        let _ = (py, debug);
+        let _ = py;
         let least = i64::try_from(LEAST_READ).unwrap_or(i64::MAX);
         let limits = Limits {
             read: args::optional_whole("read_limit", read_limit, least)?.unwrap_or(256 * 1024),
@@ -64,7 +64,7 @@ impl LoopCore {
         let io_threads = args::optional_whole("io_threads", io_threads, 0)?.unwrap_or(0);
         let catch = catch_of(catch_app_errors, send_errors_to_event_cb)?;
         Ok(Self {
-            core: Core::new(limits),
+            core: Core::new(limits, debug || debug_by_environment()),
             catch,
             io_threads,
             bell: OnceLock::new(),
@@ -107,9 +107,11 @@ impl LoopCore {
 
     /// Runs `start_fn()` as the loop's first callback.
     fn _call(&self, py: Python<'_>, start_fn: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.dispatcher().call(start_fn, (), || None, None)?;
         let _ = py;
-        Ok(())
+        self.tick();
+        let called = self.dispatcher().call(start_fn, (), || None, None);
+        self.tick();
+        called
     }
 
     /// Takes turns until nothing is left to do.
@@ -231,6 +233,24 @@ impl LoopCore {
     /// Something of the Python side keeps the loop alive, or does no longer.
     fn _hold(&self, on: bool) {
         self.core.hold(on);
+    }
+
+    /// Whether it is in debug mode.
+    fn _is_debug(&self) -> bool {
+        self.core.beat().is_some()
+    }
+
+    /// Odd while a callback runs, another number for each; 0 without debug mode.
+    fn _beat(&self) -> u64 {
+        self.core.beat().map_or(0, Beat::now)
+    }
+
+    /// The open sockets and servers.
+    fn _open_objects(&self, py: Python<'_>) -> Vec<Py<PyAny>> {
+        if self.core.is_forked() {
+            return Vec::new();
+        }
+        self.core.open_objects(py)
     }
 
     /// Whether it was asked to end.
@@ -365,12 +385,23 @@ impl LoopCore {
         entries
     }
 
+    fn tick(&self) {
+        if let Some(beat) = self.core.beat() {
+            beat.tick();
+        }
+    }
+
     fn dispatcher(&self) -> Dispatcher<'_> {
         Dispatcher {
             core: &self.core,
             catch: &self.catch,
         }
     }
+}
+
+/// Whether `ASYNCTCP_DEBUG` is set, to anything but 0.
+fn debug_by_environment() -> bool {
+    std::env::var_os("ASYNCTCP_DEBUG").is_some_and(|value| !value.is_empty() && value != "0")
 }
 
 fn catch_of(value: Option<&Bound<'_, PyAny>>, to_event_cb: bool) -> PyResult<Catch> {

@@ -191,6 +191,7 @@ fn make<'py>(
     let core = Core::current(py)?;
     let link = Link::connecting(core.hub.new_key(), timeouts);
     let socket = Socket::make(py, core, link, callbacks, manners, None)?.into_bound(py);
+    socket.get().core.remember(&socket)?;
     if let Some(data) = data {
         Socket::stage(&socket, data.as_slice()?, data.owner())?;
     }

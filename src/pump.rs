@@ -270,7 +270,15 @@ impl Pump {
         }
         self.steps += 1;
         self.calls += 1;
-        call(dispatcher)?;
+        let beat = dispatcher.core.beat();
+        if let Some(beat) = beat {
+            beat.tick();
+        }
+        let called = call(dispatcher);
+        if let Some(beat) = beat {
+            beat.tick();
+        }
+        called?;
         // The callback may have forked, and this be the child.
         dispatcher.core.check_process(py)?;
         if self.calls.is_multiple_of(CALLS_A_LOOK) && self.flush_is_due(dispatcher.core) {

@@ -212,6 +212,7 @@ pub fn tcp_server(
         },
     };
     let server = Py::new(py, server)?;
+    core.remember(server.bind(py))?;
     core.insert(key, Entry::Server(server.clone_ref(py)));
     core.nudge();
     Ok(server)

@@ -577,7 +577,10 @@ impl Socket {
         let life = self.state.lock().life.name();
         match self.link.addresses() {
             Some((peer, own)) => format!("<asynctcp.Socket {life} {own} -> {peer}>"),
-            None => format!("<asynctcp.Socket {life}>"),
+            None => match self.peer_text() {
+                Some(target) => format!("<asynctcp.Socket {life} -> {target}>"),
+                None => format!("<asynctcp.Socket {life}>"),
+            },
         }
     }
 

@@ -23,6 +23,7 @@ from asynctcp.conditions import EventLoopError
 from asynctcp.typing import AppErrorHandler, Callback
 
 if TYPE_CHECKING:
+    from asynctcp._debug import Watchdog
     from asynctcp._signals import SignalHandlers
 
 _current = threading.local()
@@ -71,7 +72,9 @@ class EventLoop(_core.LoopCore):
         read_limit: bytes of one socket that may wait for Python, and the most that one ``read_cb`` gets.
         memory_limit: bytes of all sockets together. At a limit reading pauses; each socket may always hold
             one read of 4 KiB.
-        debug: kept for diagnostics.
+        debug: warn of callbacks that hold the loop for more than 0.1 seconds, with their stack, and of
+            sockets and servers that are open when the loop is ended, with where they were made. The
+            environment variable ``ASYNCTCP_DEBUG`` switches it on for all loops.
 
     A loop runs once, in one thread; callbacks run in that thread. Either ``run`` drives it, or a foreign loop
     does: that watches ``fileno()`` and calls ``pump()`` whenever it is readable. Raises ``TypeError`` and
@@ -96,6 +99,7 @@ class EventLoop(_core.LoopCore):
         self._closed = threading.Event()
         self._thread: int | None = None
         self._is_foreign = False
+        self._watchdog: Watchdog | None = None
 
     def run(self, start_fn: Callback | None = None) -> None:
         """Run ``start_fn()``, then the loop until nothing is left alive or ``exit()`` was called.
@@ -115,6 +119,9 @@ class EventLoop(_core.LoopCore):
 
     def exit(self) -> None:
         """End the loop: everything is closed, and after the running callback no other runs. Any thread."""
+        if getattr(_current, "loop", None) is self:
+            # This closes them now; elsewhere the loop's end does.
+            self._warn_of_open()
         self._exit()
         # A foreign loop may never pump again; inside of a turn, the turn's end closes.
         if self._is_foreign and getattr(_current, "loop", None) is not self and self._is_own_thread():
@@ -182,6 +189,7 @@ class EventLoop(_core.LoopCore):
             self._begin(True)
             self._is_foreign = True
             _open_loops.add(self)
+            self._watch()
 
     def _open(self) -> None:
         self._begin(False)
@@ -189,18 +197,36 @@ class EventLoop(_core.LoopCore):
         _open_loops.add(self)
         _current.loop = self
         try:
+            self._watch()
             self._wakeup.open(self)
         except BaseException:
             self._close()
             raise
+
+    def _watch(self) -> None:
+        if self._is_debug():
+            from asynctcp._debug import Watchdog  # noqa: PLC0415 - only here, to cost nothing otherwise
+
+            self._watchdog = Watchdog(self)
+
+    def _warn_of_open(self) -> None:
+        if self._is_debug():
+            from asynctcp._debug import warn_of_open  # noqa: PLC0415 - as in _watch
+
+            warn_of_open(self)
 
     def _close(self) -> None:
         try:
             signals, self._signals = self._signals, None
             if signals is not None:
                 signals.clear()
-            self._end()
+            try:
+                self._warn_of_open()
+            finally:
+                self._end()
         finally:
+            if self._watchdog is not None:
+                self._watchdog.stop()
             if not self._is_foreign:
                 _current.loop = None
             _open_loops.discard(self)
