@@ -2,12 +2,14 @@
 #
 #   PYTHON  the interpreter that the virtual environment is made of (3.11 or newer)
 #   VENV    where that environment is; one for each interpreter: make test PYTHON=python3.13 VENV=.venv-3.13
+#   PYTHONS the interpreters that `make wheels` builds for, by version or path
 #   ARGS    arguments for `make run`, `make test-python`, `make coverage`, `make bench`, `make bench-rust`, `make reliability`
 #           and `make soak`
 
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+PYTHONS ?= 3.11 3.12 3.13
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -145,6 +147,12 @@ reliability: $(TOOLS) build ## runs the figures of benches/faults, some minutes 
 .PHONY: soak
 soak: $(TOOLS) build ## a random mix of everything for a minute (ARGS="--seconds 600")
 	"$(PY)" benches/faults/soak.py $(ARGS)
+
+# --- what is published ------------------------------------------------------------------------------------------------
+
+.PHONY: wheels
+wheels: $(MATURIN) ## builds sdist and wheels into dist/ and tests each in a fresh environment (PYTHONS="3.12 3.13")
+	"$(PY)" tools/check_wheels.py $(ARGS) $(PYTHONS)
 
 # --- style ------------------------------------------------------------------------------------------------------------
 
