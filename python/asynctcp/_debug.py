@@ -1,6 +1,6 @@
 """What a loop in debug mode tells: callbacks that hold it, and what was left open, with where it was made.
 
-Nothing here is imported or runs otherwise. ``docs/debugging.md`` is the user's page of it.
+Nothing here is imported or runs otherwise. ``docs/how-to/debugging.md`` is the user's page of it.
 """
 
 import sys

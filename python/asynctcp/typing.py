@@ -37,19 +37,19 @@ __all__ = [
     "WriteCallback",
 ]
 
-#: ``read_cb(socket, data)``, called when bytes were received.
+#: ``read_cb(socket, data)``, when bytes were received.
 ReadCallback: TypeAlias = Callable[[Socket, bytes], object]
-#: ``read_cb(socket, stream)``, called when the stream has more to read. With ``stream=True``, if not
+#: ``read_cb(socket, stream)``, when the stream has more to read. With ``stream=True``, if not
 #: ``dont_drain_read_buffer`` says otherwise.
 StreamReadCallback: TypeAlias = Callable[[Socket, AsyncIOStream], object]
 #: A ``read_cb`` that takes both, where the type checker cannot know whether ``stream`` is set.
 AnyReadCallback: TypeAlias = Callable[[Socket, bytes | AsyncIOStream], object]
-#: ``connect_cb(socket)``, called when the connection is established.
+#: ``connect_cb(socket)``, when the connection is established.
 ConnectCallback: TypeAlias = Callable[[Socket], object]
-#: ``write_cb(socket)``, called when all that was written so far has been handed to the kernel.
+#: ``write_cb(socket)``, when all that was written so far has been handed to the kernel.
 WriteCallback: TypeAlias = Callable[[Socket], object]
-#: ``event_cb(condition)``, called with an ``EventInfo``, with ``catch_app_errors=True`` also with what
-#: a callback raised. The argument is ``Any``, so that a function annotated with the conditions that it expects fits.
+#: ``event_cb(condition)`` with an ``EventInfo``; if ``catch_app_errors=True``, also any exception of a
+#: callback. The argument is ``Any``, so that a function annotated with what it expects fits.
 EventCallback: TypeAlias = Callable[[Any], object]
 #: ``callback()`` of timers and notifiers, ``start_fn()``, and the exit callbacks.
 Callback: TypeAlias = Callable[[], object]
@@ -63,14 +63,14 @@ SignalCallback: TypeAlias = Callable[[int], object]
 AppErrorHandler: TypeAlias = Callable[[BaseException], object]
 
 if TYPE_CHECKING:
-    #: What can be written is bytes-like and C-contiguous, or text, which is sent as UTF-8.
+    #: What can be written, bytes-like and C-contiguous, or text, which is sent as UTF-8.
     Data: TypeAlias = Buffer | str
 else:
     # Python 3.11 has no Buffer; this much is for those who look at annotations at run time.
     Data = bytes | bytearray | memoryview | str
 #: A time in seconds; None stands for none.
 Seconds: TypeAlias = float | None
-#: Host and port, for IPv6 also flow label and scope, as ``getsockname()`` gives them.
+#: As ``getsockname()`` gives it, host and port, for IPv6 also flow label and scope.
 Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
 
 
