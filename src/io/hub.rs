@@ -413,3 +413,66 @@ fn run(command: Command) {
         Command::Spawn(task) => drop(tokio::spawn(task)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::link::Timeouts;
+
+    fn hub(memory: usize) -> Arc<Hub> {
+        Hub::new(Limits {
+            read: 100_000,
+            memory,
+        })
+    }
+
+    fn link(hub: &Hub) -> Arc<Link> {
+        Link::connecting(hub.new_key(), Timeouts::default())
+    }
+
+    #[test]
+    fn a_connection_may_receive_what_its_limit_leaves() {
+        let hub = hub(1 << 20);
+        let link = link(&hub);
+        assert_eq!(hub.allowance(&link), 100_000);
+        hub.received(&link, 30_000);
+        assert_eq!(hub.allowance(&link), 70_000);
+        hub.received(&link, 70_000);
+        assert_eq!(hub.allowance(&link), 0);
+    }
+
+    #[test]
+    fn at_the_memory_limit_who_has_nothing_unread_may_receive_a_little_and_others_wait() {
+        let hub = hub(50_000);
+        let (greedy, modest) = (link(&hub), link(&hub));
+        hub.received(&greedy, 50_000);
+        assert_eq!(hub.allowance(&greedy), 0);
+        assert_eq!(hub.allowance(&modest), LEAST_READ);
+        assert_eq!(hub.starved.lock().len(), 1);
+        hub.taken(50_000);
+        assert!(hub.starved.lock().is_empty());
+        assert!(hub.commanded.load(Ordering::SeqCst));
+        assert_eq!(hub.allowance(&greedy), 50_000);
+    }
+
+    #[test]
+    fn busy_polling_lasts_as_long_as_it_was_set_to() {
+        let hub = hub(0);
+        assert_eq!(hub.busy_poll(), None);
+        hub.set_busy_poll(Duration::from_micros(50));
+        assert_eq!(hub.busy_poll(), Some(Duration::from_micros(50)));
+        hub.set_busy_poll(Duration::ZERO);
+        assert_eq!(hub.busy_poll(), None);
+    }
+
+    #[test]
+    fn a_key_that_was_given_back_has_another_generation() {
+        let hub = hub(0);
+        let (first, second) = (hub.new_key(), hub.new_key());
+        assert_eq!((first.index, second.index), (0, 1));
+        hub.free_key(first);
+        let again = hub.new_key();
+        assert_eq!((again.index, again.generation), (0, first.generation + 1));
+        assert_eq!(hub.new_key().index, 2);
+    }
+}
