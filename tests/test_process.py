@@ -33,6 +33,22 @@ def test_importing_starts_no_thread():
     assert python("print(len(os.listdir('/proc/self/task')))") == (0, "1", "")
 
 
+IMPORT = """
+import time
+begun = time.perf_counter()
+import asynctcp
+print(time.perf_counter() - begun)
+"""
+
+
+@pytest.mark.slow
+def test_importing_takes_less_than_50_ms():
+    def seconds():
+        return float(subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, check=True).stdout)
+
+    assert min(seconds() for _ in range(10)) < 0.05
+
+
 @pytest.mark.parametrize(
     ("code", "status"),
     [
