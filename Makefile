@@ -157,7 +157,7 @@ wheels: $(MATURIN) ## builds sdist and wheels into dist/ and tests each in a fre
 # --- style ------------------------------------------------------------------------------------------------------------
 
 .PHONY: lint
-lint: lint-io lint-rust lint-python lint-types lint-stub lint-complete ## checks formatting, lints, types and stubs
+lint: lint-io lint-rust lint-python lint-types lint-stub lint-complete lint-workflows ## checks formatting, lints, types and stubs
 
 .PHONY: lint-io
 lint-io: ## checks that the I/O side knows no Python
@@ -187,6 +187,10 @@ lint-stub: $(TOOLS) build ## compares the native module with its stub
 lint-complete: $(TOOLS) build ## checks that every public name has a known type
 	@report="$$(PATH="$(abspath $(VENV))/bin:$$PATH" basedpyright --verifytypes asynctcp)" || { echo "$$report" >&2; exit 1; }; \
 	grep score <<<"$$report"
+
+.PHONY: lint-workflows
+lint-workflows: $(TOOLS) ## checks the workflow files for GitHub
+	"$(VENV)/bin/check-jsonschema" --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 .PHONY: audit
 audit: ## checks licenses, sources and advisories of the crates (cargo install cargo-deny; fetches the advisories)
