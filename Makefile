@@ -152,7 +152,8 @@ soak: $(TOOLS) build ## a random mix of everything for a minute (ARGS="--seconds
 
 .PHONY: wheels
 wheels: $(MATURIN) ## builds sdist and wheels into dist/ and tests each in a fresh environment (PYTHONS="3.12 3.13")
-	"$(PY)" tools/check_wheels.py $(ARGS) $(PYTHONS)
+	"$(PY)" -m pip install --quiet --disable-pip-version-check ziglang~=0.16
+	"$(PY)" tools/check_wheels.py --zig $(ARGS) $(PYTHONS)
 
 # --- style ------------------------------------------------------------------------------------------------------------
 

@@ -35,6 +35,10 @@ IN_WHEEL = [
 IN_SDIST = ["Cargo.lock", "Cargo.toml", "LICENSE", "PKG-INFO", "README.md", "pyproject.toml", "src/lib.rs"]
 
 
+#: Maturin finds Zig by the first python on the path.
+OURS = {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+
+
 def run(*command: str | Path, **keywords):
     print("+", *command, flush=True)
     return subprocess.run([str(part) for part in command], check=True, cwd=ROOT, **keywords)
@@ -76,7 +80,18 @@ def build(pythons: list[Path], *, zig: bool) -> tuple[list[Path], Path]:
     for python in pythons:
         before = set(DIST.glob("*.whl"))
         options = ["--zig", "--compatibility", "manylinux_2_17"] if zig else []
-        run(*maturin, "build", "--release", "--locked", "--out", DIST, "--interpreter", python, *options)
+        run(
+            *maturin,
+            "build",
+            "--release",
+            "--locked",
+            "--out",
+            DIST,
+            "--interpreter",
+            python,
+            *options,
+            env=OURS,
+        )
         wheels += set(DIST.glob("*.whl")) - before
     (sdist,) = DIST.glob("*.tar.gz")
     return wheels, sdist
@@ -115,7 +130,9 @@ def check_sdist(python: Path, sdist: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--zig", action="store_true", help="link with ziglang, for an older glibc")
+    parser.add_argument(
+        "--zig", action="store_true", help="link with ziglang for glibc 2.17 (manylinux_2_17)"
+    )
     parser.add_argument("--pytest", default="", help="further options of pytest, as one word")
     parser.add_argument("python", nargs="+", help="an interpreter's path or version")
     options = parser.parse_args()
