@@ -10,7 +10,7 @@ import socket
 
 import pytest
 
-from asynctcp import conditions
+from asynctcp import conditions, tcp_connect
 from asynctcp.conditions import (
     DnsError,
     EventError,
@@ -36,6 +36,7 @@ from asynctcp.conditions import (
     tcp_accept_error_server,
     tcp_socket,
 )
+from helpers import LOOPBACK, run
 
 BASES = [
     (EventInfo, (Exception,)),
@@ -329,3 +330,22 @@ def test_accessors_of_an_accept_error_give_listener_and_server():
 
 def test_accept_error_concerns_no_socket():
     assert tcp_socket(TcpAcceptError(errno.EMFILE, "too many open files", Handle(), Handle())) is None
+
+
+def test_repr_of_a_condition_tells_its_peer(peers):
+    told = []
+
+    def start():
+        tcp_connect(LOOPBACK, port, None, told.append)
+
+    port = peers.free_port()
+    run(start)
+    assert repr(told[0]).startswith("TcpRefused(111, ")
+    assert repr(told[0]).endswith(f", peer='127.0.0.1:{port}')")
+
+
+def test_repr_of_a_condition_without_a_peer_is_an_exceptions():
+    assert repr(TcpEof()) == "TcpEof()"
+    eof = TcpEof()
+    eof.peer = "127.0.0.1:80"
+    assert repr(eof) == "TcpEof(peer='127.0.0.1:80')"

@@ -144,6 +144,12 @@ class TcpInfo(EventInfo):
     def __str__(self) -> str:
         return self._summary + self._peer_suffix()
 
+    def __repr__(self) -> str:
+        shown = super().__repr__()
+        if self.peer is None:
+            return shown
+        return f"{shown[:-1]}{', ' if self.args else ''}peer={self.peer!r})"
+
     def _state(self) -> dict[str, Any]:
         return {name: value for name, value in super()._state().items() if name != "socket"}
 
