@@ -109,14 +109,17 @@ def fresh_environment(python: Path, place: Path) -> Path:
     return place / "bin" / "python"
 
 
-def check_wheel(python: Path, wheel: Path, pytest_options: list[str]) -> None:
+def check_wheel(python: Path, wheel: Path, pytest_options: list[str]) -> bool:
+    """Install the wheel into a fresh environment; return whether the tests pass there."""
     check_holds(wheel, zipfile.ZipFile(wheel).namelist(), IN_WHEEL)
     with tempfile.TemporaryDirectory() as place:
         inside, environment = fresh_environment(python, Path(place)), without_rust()
         pip = [inside, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         run(*pip, "--no-index", wheel, env=environment)
         run(*pip, "--constraint", "requirements-dev.txt", *TEST_TOOLS, env=environment)
-        run(inside, "-m", "pytest", "-q", "-p", "no:cacheprovider", *pytest_options, env=environment)
+        command = [inside, "-m", "pytest", "-q", "-p", "no:cacheprovider", *pytest_options]
+        print("+", *command, flush=True)
+        return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode == 0
 
 
 def check_sdist(python: Path, sdist: Path) -> None:
@@ -139,8 +142,13 @@ def main() -> None:
     pythons = [find_python(name) for name in options.python]
     wheels, sdist = build(pythons, zig=options.zig)
     check_sdist(pythons[0], sdist)
-    for python, wheel in zip(pythons, wheels, strict=True):
-        check_wheel(python, wheel, options.pytest.split())
+    failed = [
+        wheel.name
+        for python, wheel in zip(pythons, wheels, strict=True)
+        if not check_wheel(python, wheel, options.pytest.split())
+    ]
+    if failed:
+        sys.exit(f"the tests failed with {', '.join(failed)}")
     print("checked:", *(path.name for path in [sdist, *wheels]), sep="\n  ")
 
 
