@@ -3,8 +3,8 @@
 
 mod support;
 
-use asynctcp::io::Failure;
 use asynctcp::io::link::{Flush, Staged, Timeouts};
+use asynctcp::io::{Failure, Link};
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::thread;
@@ -288,4 +288,15 @@ fn an_idle_connection_meets_its_read_timeout() {
     assert!(begun.elapsed() >= Duration::from_millis(150));
     assert!(matches!(pump.failure(link.key), Some(Failure::Timeout(_))));
     assert_eq!(pump.story(link.key), ["accepted", "data", "failed", "gone"]);
+}
+
+#[test]
+fn an_abandoned_connection_that_never_was_keeps_nothing_and_takes_nothing() {
+    let pump = Pump::new();
+    let link = Link::connecting(pump.hub.new_key(), Timeouts::default());
+    assert_eq!(link.stage(b"never sent"), Staged::Yes);
+    assert_eq!(link.write_buffer_size(), 10);
+    link.abandon();
+    assert_eq!(link.write_buffer_size(), 0);
+    assert_eq!(link.stage(b"too late"), Staged::Broken);
 }
