@@ -137,7 +137,8 @@ def test_watchdog_ends_with_its_loop():
         return [thread for thread in threading.enumerate() if thread.name == "asynctcp-watchdog"]
 
     counted = []
-    asynctcp.EventLoop(debug=True).run(lambda: counted.append(len(watchdogs())))
+    loop = asynctcp.EventLoop(debug=True)
+    loop.run(lambda: counted.append(len(watchdogs())))
     wait_until(lambda: not watchdogs())
     asynctcp.EventLoop().run(lambda: counted.append(len(watchdogs())))
     assert counted == [1, 0]
