@@ -361,6 +361,8 @@ impl LoopCore {
         if patience != Some(Duration::ZERO) {
             foreign.wait(py, patience.map(|patience| Instant::now() + patience))?;
         }
+        // A signal's handler may have forked, and this be the child: the bell is the parent's too.
+        self.core.check_process(py)?;
         foreign.silence();
         let turned = running.pump.bounded_turn(py, &self.core, &self.catch);
         if !self.core.is_forked() {

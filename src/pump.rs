@@ -89,6 +89,8 @@ impl Pump {
             self.collect(core, wait);
         });
         py.check_signals()?;
+        // A signal's handler may have forked, and this be the child.
+        core.check_process(py)?;
         self.dispatch(py, core, catch)?;
         core.hub.kick_helper();
         Ok(true)

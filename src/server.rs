@@ -212,9 +212,12 @@ pub fn tcp_server(
         },
     };
     let server = Py::new(py, server)?;
-    core.remember(server.bind(py))?;
     core.insert(key, Entry::Server(server.clone_ref(py)));
     core.nudge();
+    if let Err(error) = core.remember(server.bind(py)) {
+        server.get().close();
+        return Err(error);
+    }
     Ok(server)
 }
 

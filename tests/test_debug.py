@@ -38,6 +38,41 @@ def debugged():
         yield asynctcp.EventLoop(debug=True), caught
 
 
+@pytest.mark.usefixtures("caplog")
+def test_exit_ends_the_loop_though_warnings_are_errors():
+    loop, late = asynctcp.EventLoop(debug=True, catch_app_errors=True), []
+
+    def start():
+        asynctcp.tcp_server(LOOPBACK, 0, None)
+        asynctcp.delay(asynctcp.exit_event_loop, 0.01)
+        asynctcp.delay(lambda: late.append(True), 0.02)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ResourceWarning)
+        run(start, loop=loop)
+    assert late == []
+
+
+def test_forked_child_ends_though_the_watchdog_held_its_lock():
+    code = """
+import asynctcp, os, threading
+loop = asynctcp.EventLoop(debug=True)
+def start():
+    lock, held, over = loop._watchdog._stop._cond, threading.Event(), threading.Event()
+    threading.Thread(target=lambda: [lock.acquire(), held.set(), over.wait(), lock.release()]).start()
+    held.wait()
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        over.set()
+try:
+    loop.run(start)
+except asynctcp.EventLoopError:
+    os._exit(0)
+"""
+    assert "Error" not in python(code)
+
+
 def held_too_long(logged):
     """The messages of slow callbacks so far."""
     return [message for message in logged.messages if "holds the event loop" in message]

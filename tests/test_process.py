@@ -155,6 +155,28 @@ except EventLoopError: print('child', flush=True)
     assert python(code) == (0, "child", "")
 
 
+def test_child_forked_by_a_signal_handler_runs_no_callback():
+    code = """
+import signal
+def fork(*_):
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        delay(exit_event_loop, .01)
+def tick():
+    if os.getpid() != parent:
+        os.write(1, b"in the child")
+parent = os.getpid()
+signal.signal(signal.SIGUSR1, fork)
+def start():
+    interval(tick, .0002)
+    threading.Timer(.1, lambda: os.kill(parent, signal.SIGUSR1)).start()
+try: start_event_loop(start)
+except EventLoopError: os._exit(0)
+"""
+    assert python(code) == (0, "", "")
+
+
 def test_forked_child_that_exits_runs_no_exit_callback_of_the_parents_loop():
     code = """
 def fork():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
 import threading
+import time
 
 import pytest
 
@@ -68,6 +70,43 @@ def test_writes_of_eight_threads_to_eight_sockets_arrive_exactly(peers, spawn):
     run(lambda: [peers.link(use) for _ in range(THREADS)])
     wait_until(lambda: len(got) == THREADS)
     assert sorted(b"".join(got)) == sorted(b"".join(bytes([name]) * 20_000 for name in range(THREADS)))
+
+
+def write_single_bytes(sockets, over, seconds=1):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        for ours in sockets:
+            ours.write(b"x")
+    over.append(True)
+
+
+def take_all(raws):
+    for raw in raws:
+        with contextlib.suppress(BlockingIOError):
+            while raw.recv(1 << 20):
+                pass
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("switching")
+def test_nothing_stays_behind_where_a_thread_writes_single_bytes_to_fifty_sockets(peers, spawn):
+    """Each write may fall between the pump's taking a socket off its list and its look at what is staged."""
+    there, raws, over = [], [], []
+
+    def use(ours, raw):
+        raw.setblocking(False)
+        there.append(ours)
+        raws.append(raw)
+        if len(there) == 50:
+            spawn(write_single_bytes, there, over)
+            asynctcp.interval(look, 0.01)
+
+    def look():
+        take_all(raws)
+        if over and not any(ours.write_buffer_size for ours in there):
+            asynctcp.exit_event_loop()
+
+    run(lambda: [peers.link(use) for _ in range(50)])
 
 
 def test_write_from_a_thread_wakes_an_idle_loop(peers, spawn, log):

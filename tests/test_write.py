@@ -487,6 +487,21 @@ def test_write_cb_runs_for_data_before_a_half_close(peers, log):
     assert log.told == ["write", "TcpEof"]
 
 
+@pytest.mark.parametrize("segments", [48, 49, 56, 64, 65])
+def test_write_cb_runs_for_many_segments_before_a_half_close(segments, peers, spawn, log):
+    """As many as a flush sends at most, and some more and less."""
+
+    def use(ours, raw):
+        spawn(lambda: (receive_all(raw), raw.close()))
+        for _ in range(segments - 1):
+            ours.write(bytes(16 * 1024))
+        ours.write(bytes(16 * 1024), write_cb=log.write)
+        ours.shutdown_write()
+
+    run(lambda: peers.link(use, None, log.event))
+    assert log.told == ["write", "TcpEof"]
+
+
 # --- limits -------------------------------------------------------------------------------------------------
 
 

@@ -58,6 +58,9 @@ mutate token.rs "the holder keeps the token" 's/if taken\.is_none\(\)/if taken.i
 mutate token.rs "giving back releases nothing" 's/store\(false, Ordering::Release\)/store(false, Ordering::Relaxed)/'
 mutate token.rs "taking acquires nothing" 's/true, Ordering::AcqRel/true, Ordering::Relaxed/'
 
+mutate mark.rs "what is set is set again" 's/if self\.set\.load\(Ordering::Relaxed\) \{\s*return false;\s*\}/let set = self.set.load(Ordering::Relaxed);\n self.set.store(true, Ordering::Relaxed);\n if set { return false; }/'
+mutate mark.rs "it is never cleared" 's/self\.set\.store\(false, Ordering::Relaxed\);//'
+
 mutate credit.rs "the task does not look again after it paused" \
     's/(self\.paused\.store\(true, Ordering::SeqCst\);\s*if )self\.unread\.load\(Ordering::SeqCst\) < limit/${1}false/'
 mutate credit.rs "the task pauses after it looked" \

@@ -39,7 +39,7 @@ SOURCES = ["src/io/*.rs"] + [
 #: What tests inject faults with: the shipped library has none of it.
 EQUIPMENT = "src/io/faults.rs"
 #: The files that tests/loom/ compiles.
-LOOM = {f"src/io/{name}.rs" for name in ("credit", "handover", "queue", "token")}
+LOOM = {f"src/io/{name}.rs" for name in ("credit", "handover", "mark", "queue", "token")}
 ACCEPTED = ROOT / "tools" / "mutants_accepted.txt"
 SURVIVORS = WORK / "survivors"
 

@@ -119,13 +119,15 @@ class EventLoop(_core.LoopCore):
 
     def exit(self) -> None:
         """End the loop: everything is closed, and after the running callback no other runs. Any thread."""
-        if getattr(_current, "loop", None) is self:
-            # This closes them now; elsewhere the loop's end does.
-            self._warn_of_open()
-        self._exit()
-        # A foreign loop may never pump again; inside of a turn, the turn's end closes.
-        if self._is_foreign and getattr(_current, "loop", None) is not self and self._is_own_thread():
-            self._close_foreign()
+        try:
+            if getattr(_current, "loop", None) is self:
+                # This closes them now; elsewhere the loop's end does.
+                self._warn_of_open()
+        finally:
+            self._exit()
+            # A foreign loop may never pump again; inside of a turn, the turn's end closes.
+            if self._is_foreign and getattr(_current, "loop", None) is not self and self._is_own_thread():
+                self._close_foreign()
 
     def fileno(self) -> int:
         """Return the descriptor that is readable when events wait, for a foreign loop to watch.
@@ -369,6 +371,8 @@ def _forget_in_child() -> None:
     _current.loop = None
     for loop in list(_open_loops):
         loop._exit_callbacks.clear()
+        # Its lock may have been held by its thread, which this process has not.
+        loop._watchdog = None
         # Whichever thread's loop it was: a signal of the child must not wake the parent.
         loop._wakeup.close()
     _open_loops.clear()

@@ -156,7 +156,7 @@ impl<T: Future<Output = ()> + Unpin + Send + 'static> Crew<T> {
                 std::mem::swap(&mut inner.called, &mut turn.next);
             }
             if left == 0 || turn.next.is_empty() {
-                let more = !turn.next.is_empty();
+                let more = !turn.next.is_empty() || !inner.new.is_empty();
                 inner.turn = Some(turn);
                 break if more { inner.root.take() } else { None };
             }

@@ -6,6 +6,7 @@
 use super::credit::Credit;
 use super::hub::{Command, Hub, Key};
 use super::loan::Loan;
+use super::mark::Mark;
 use super::outbox::{Fin, Left, Marks, Outbox, Segments, VECTORS};
 use super::sync::Mutex;
 use super::sys;
@@ -119,8 +120,7 @@ pub struct Link {
     send_error: Mutex<Option<io::Error>>,
     received: AtomicU64,
     sent: AtomicU64,
-    /// On the pump's list of links to flush.
-    dirty: AtomicBool,
+    dirty: Mark,
     /// See [`Link::epoch`].
     epoch: AtomicU32,
     /// The pump wants to know when all was flushed.
@@ -142,7 +142,7 @@ impl Link {
             send_error: Mutex::new(None),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
-            dirty: AtomicBool::new(false),
+            dirty: Mark::default(),
             epoch: AtomicU32::new(0),
             wants_flushed: AtomicBool::new(false),
         };
@@ -354,16 +354,12 @@ impl Link {
     /// True if the caller shall put it on the list of links to flush: it is not there yet. After staging, and by one
     /// thread at a time.
     pub fn mark_dirty(&self) -> bool {
-        // No exchange: those that mark take turns, and whoever finds the mark has staged under the lock that the flush
-        // takes after it has cleared it.
-        let marked = self.dirty.load(Ordering::Relaxed);
-        self.dirty.store(true, Ordering::Relaxed);
-        !marked
+        self.dirty.set()
     }
 
     /// It was taken off the list and is about to be flushed.
     pub fn unmark_dirty(&self) {
-        self.dirty.store(false, Ordering::Release);
+        self.dirty.clear();
     }
 
     /// True once when more than the high mark waits; to be asked after a flush.
@@ -463,7 +459,13 @@ impl Link {
                     match left {
                         None => return flush,
                         Some(Left::Bytes) => {}
-                        Some(Left::Fin) => end_of_stream(&stream),
+                        Some(Left::Fin) => {
+                            end_of_stream(&stream);
+                            // After a FIN nothing is staged; that all was sent must be told also in the last round.
+                            if self.token.next(&self.out, Outbox::more).is_none() {
+                                return flush;
+                            }
+                        }
                     }
                 }
                 Ok(room) => {

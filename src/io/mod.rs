@@ -36,6 +36,7 @@ pub mod link;
 pub mod listener;
 pub mod loan;
 pub mod lookup;
+pub mod mark;
 pub mod outbox;
 pub mod queue;
 pub mod resolve;

@@ -208,6 +208,11 @@ impl Outbox {
             && (self.owed || self.fin == Fin::Wanted)
     }
 
+    /// Whether there is something to take.
+    pub fn more(&mut self) -> Option<()> {
+        self.sendable().then_some(())
+    }
+
     /// Takes what is to be sent now.
     pub fn take(&mut self) -> Option<(Segments, Arc<TcpStream>)> {
         if !self.sendable() {

@@ -46,7 +46,8 @@ fn receive_into_once(stream: &TcpStream, space: &mut [MaybeUninit<u8>]) -> io::R
 /// `sendmsg` and not `write`: MSG_NOSIGNAL keeps a broken pipe from raising SIGPIPE in the user's process.
 pub fn send(stream: &TcpStream, slices: &[IoSlice<'_>], offered: usize) -> io::Result<usize> {
     let allowed = faults::allowed(stream, Call::Send, offered)?;
-    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    // By libc's name, which all systems have that have the flag.
+    let flags = SendFlags::from_bits_retain(libc::MSG_NOSIGNAL as u32) | SendFlags::DONTWAIT;
     let send = |bytes: &[u8]| Ok(rustix::net::send(stream, bytes, flags)?);
     match slices {
         [one] => send(&one[..one.len().min(allowed)]),

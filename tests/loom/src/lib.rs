@@ -12,6 +12,8 @@ pub mod credit;
 pub mod crew;
 #[path = "../../../src/io/handover.rs"]
 pub mod handover;
+#[path = "../../../src/io/mark.rs"]
+pub mod mark;
 #[path = "../../../src/io/queue.rs"]
 pub mod queue;
 #[path = "../../../src/io/token.rs"]

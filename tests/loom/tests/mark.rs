@@ -1,0 +1,57 @@
+//! A writer that stages and marks against a pump that takes the list and looks what is staged.
+
+use asynctcp_loom::check;
+use asynctcp_loom::mark::Mark;
+use asynctcp_loom::sync::Mutex;
+use loom::sync::Arc;
+use loom::thread;
+
+#[derive(Default)]
+struct Model {
+    staged: Mutex<u32>,
+    mark: Mark,
+    listed: Mutex<u32>,
+    sent: Mutex<u32>,
+}
+
+impl Model {
+    fn write(&self) {
+        *self.staged.lock() += 1;
+        if self.mark.set() {
+            *self.listed.lock() += 1;
+        }
+    }
+
+    /// One turn of the pump.
+    fn flush(&self) {
+        let listed = std::mem::take(&mut *self.listed.lock());
+        for _ in 0..listed {
+            self.mark.clear();
+            let staged = std::mem::take(&mut *self.staged.lock());
+            *self.sent.lock() += staged;
+        }
+    }
+}
+
+#[test]
+fn what_is_staged_is_sent_by_the_next_turn_at_the_latest() {
+    check(3, || {
+        let model = Arc::new(Model::default());
+        model.write();
+        let writer = {
+            let model = model.clone();
+            thread::spawn(move || {
+                model.write();
+                model.write();
+            })
+        };
+        model.flush();
+        model.flush();
+        writer.join().unwrap();
+        model.flush();
+        assert_eq!(*model.sent.lock(), 3, "bytes are left behind");
+        model.write();
+        model.flush();
+        assert_eq!(*model.sent.lock(), 4, "the link is marked and on no list");
+    });
+}
