@@ -121,7 +121,7 @@ pub enum Life {
     Ended,
 }
 
-/// Totals since the loop began.
+/// Totals since the loop began. Added to with the interpreter's lock held, so by one thread at a time.
 #[derive(Default)]
 pub struct Totals {
     /// Callbacks made and events handled.
@@ -130,14 +130,6 @@ pub struct Totals {
     pub bytes_read: AtomicU64,
     /// Bytes accepted from the app.
     pub bytes_written: AtomicU64,
-}
-
-impl Totals {
-    /// Counts; with the interpreter's lock held, so that no count is lost.
-    pub fn add(total: &AtomicU64, count: usize) {
-        let now = total.load(Ordering::Relaxed);
-        total.store(now + count as u64, Ordering::Relaxed);
-    }
 }
 
 /// See the module's page.

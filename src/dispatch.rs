@@ -1,7 +1,8 @@
 //! From a batch of events to callbacks, and what happens when a callback raises.
 
 use crate::condition;
-use crate::core::{Core, Entry, Totals};
+use crate::core::{Core, Entry};
+use crate::io;
 use crate::io::loan::Owner;
 use crate::io::resolve::Found;
 use crate::io::sync::Mutex;
@@ -232,7 +233,7 @@ impl Dispatcher<'_> {
         let me = socket.get();
         let count = data.as_bytes().len();
         self.core.hub.delivered(&me.link, count);
-        Totals::add(&self.core.totals.bytes_read, count);
+        io::add(&self.core.totals.bytes_read, count);
         match way {
             Way::Streams => self.feed(socket, &data),
             Way::Callback(callback) => self.read_cb(socket, callback, data.into_any()),

@@ -3,8 +3,9 @@
 //! The interpreter's lock is released once a turn, for flushing, driving and swapping together, and once more for
 //! each flush in the middle of a long batch.
 
-use crate::core::{Core, Posts, Totals};
+use crate::core::{Core, Posts};
 use crate::dispatch::{Catch, Dispatcher};
+use crate::io;
 use crate::io::arena::Arena;
 use crate::io::driver::{Driver, PumpWatch, Wait};
 use crate::io::link::Flush;
@@ -238,7 +239,7 @@ impl Pump {
         let mut events = std::mem::take(&mut self.batch.events);
         let mut bytes = std::mem::take(&mut self.batch.bytes);
         if self.dispatched == 0 {
-            Totals::add(&dispatcher.core.totals.events, events.len());
+            io::add(&dispatcher.core.totals.events, events.len());
         }
         let mut result = Ok(());
         while result.is_ok() && self.dispatched < events.len() {

@@ -5,7 +5,8 @@
 
 use crate::args::{self, Data};
 use crate::condition;
-use crate::core::{self, Core, Entry, Totals};
+use crate::core::{self, Core, Entry};
+use crate::io;
 use crate::io::Link;
 use crate::io::connect::{self, Host, Target};
 use crate::io::link::{Staged, Timeouts};
@@ -231,7 +232,7 @@ impl Socket {
             }
             Staged::Yes => {}
         }
-        Totals::add(&socket.core.totals.bytes_written, bytes.len());
+        io::add(&socket.core.totals.bytes_written, bytes.len());
         socket.core.mark_dirty(&socket.link);
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! The pump (and, for writes, any other thread) changes flags and stages bytes; the task owns receiving and the end
 //! of the connection. Sending belongs to whoever holds the [`SendToken`].
 
+use super::add;
 use super::credit::Credit;
 use super::hub::{Command, Hub, Key};
 use super::loan::Loan;
@@ -491,12 +492,6 @@ impl Link {
         self.leave_sending();
         Flush::Failed
     }
-}
-
-/// Of a counter that one thread at a time adds to, but any may read.
-fn add(counter: &AtomicU64, count: usize) {
-    let now = counter.load(Ordering::Relaxed);
-    counter.store(now + count as u64, Ordering::Relaxed);
 }
 
 fn end_of_stream(stream: &TcpStream) {

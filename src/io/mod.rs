@@ -46,6 +46,7 @@ mod task;
 pub mod token;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use failure::Failure;
 pub use hub::{Hub, Key, Limits};
@@ -104,4 +105,10 @@ pub enum Event {
     Signal,
     /// The pump was asked to take a turn: another thread left something to do.
     Nudge,
+}
+
+/// Adds to a counter that one thread at a time adds to, but any may read: no exchange is needed.
+pub fn add(counter: &AtomicU64, count: usize) {
+    let now = counter.load(Ordering::Relaxed);
+    counter.store(now + count as u64, Ordering::Relaxed);
 }
