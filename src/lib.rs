@@ -6,6 +6,7 @@
 
 mod args;
 mod condition;
+mod contention;
 mod core;
 mod dispatch;
 mod event_loop;

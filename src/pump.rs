@@ -3,6 +3,7 @@
 //! The interpreter's lock is released once a turn, for flushing, driving and swapping together, and once more for
 //! each flush in the middle of a long batch.
 
+use crate::contention::{self, Contention};
 use crate::core::{Core, Posts};
 use crate::dispatch::{Catch, Dispatcher};
 use crate::io;
@@ -21,6 +22,9 @@ use std::time::{Duration, Instant};
 const CALLS_A_FLUSH: u32 = 64;
 /// Time after which it is sent.
 const TIME_A_FLUSH: Duration = Duration::from_micros(500);
+/// While others compute, the pump looks for events so long before it gives the interpreter away: it would come back after
+/// the switch interval only.
+const SPIN_KEPT: Duration = Duration::from_micros(20);
 /// The clock is read after so many callbacks.
 const CALLS_A_LOOK: u32 = 8;
 
@@ -44,6 +48,7 @@ impl Flushed {
 pub struct Pump {
     driver: Driver,
     watch: PumpWatch,
+    contention: Contention,
     batch: Batch<Event>,
     /// How many events of the batch were dispatched.
     dispatched: usize,
@@ -63,6 +68,7 @@ impl Pump {
         Ok(Self {
             driver: Driver::start(core.hub.clone(), io_threads)?,
             watch: PumpWatch::default(),
+            contention: Contention::default(),
             batch: Batch::default(),
             dispatched: 0,
             dirty: Vec::new(),
@@ -84,11 +90,16 @@ impl Pump {
         if core.is_exiting() || !core.is_alive() {
             return Ok(false);
         }
-        let wait = wait_of(core);
-        py.detach(|| {
-            self.flush(core);
-            self.collect(core, wait);
-        });
+        let kept = self.contention.keeps() && self.collect_kept(core);
+        if kept {
+            contention::give_way(py)?;
+        } else {
+            let wait = wait_of(core);
+            self.release(py, |pump| {
+                pump.flush(core);
+                pump.collect(core, wait);
+            });
+        }
         py.check_signals()?;
         // A signal's handler may have forked, and this be the child.
         core.check_process(py)?;
@@ -127,6 +138,26 @@ impl Pump {
         self.dispatched < self.batch.events.len()
             || !self.flushed.is_empty()
             || !self.posts.is_empty()
+    }
+
+    /// [`Contention::release`].
+    fn release(&mut self, py: Python<'_>, work: impl FnOnce(&mut Self) + Send) {
+        let mut contention = std::mem::take(&mut self.contention);
+        contention.release(py, || work(self));
+        self.contention = contention;
+    }
+
+    /// Flushes and takes what comes without releasing the interpreter; false: there is nothing to do.
+    fn collect_kept(&mut self, core: &Core) -> bool {
+        self.flush(core);
+        let due = matches!(wait_of(core), Wait::No) || !self.flushed.is_empty();
+        let wait = if due {
+            Wait::No
+        } else {
+            Wait::Spin(Instant::now() + SPIN_KEPT)
+        };
+        self.collect(core, wait);
+        due || !self.batch.is_empty()
     }
 
     /// Sends what was written.
@@ -285,7 +316,11 @@ impl Pump {
         // The callback may have forked, and this be the child.
         dispatcher.core.check_process(py)?;
         if self.calls.is_multiple_of(CALLS_A_LOOK) && self.flush_is_due(dispatcher.core) {
-            py.detach(|| self.flush(dispatcher.core));
+            if self.contention.is_seen() {
+                self.flush(dispatcher.core);
+            } else {
+                py.detach(|| self.flush(dispatcher.core));
+            }
             self.since = Instant::now();
         }
         Ok(())

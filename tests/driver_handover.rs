@@ -237,3 +237,12 @@ fn commands_and_io_have_their_turn_although_the_queue_is_never_empty() {
     link.close(&pump.hub, false);
     until(&mut pump, "gone", &|pump| pump.was_told(link.key, "gone"));
 }
+
+#[test]
+fn spinning_wait_without_an_event_ends_at_its_time() {
+    let _alone = alone();
+    let mut pump = Pump::new();
+    let until = Instant::now() + Duration::from_millis(5);
+    pump.turn(Wait::Spin(until));
+    assert!(Instant::now() >= until && pump.told.is_empty());
+}

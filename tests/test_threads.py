@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import functools
 import os
 import signal
 import sys
@@ -14,6 +16,7 @@ import pytest
 import asynctcp
 from asynctcp import delay, tcp_connect, tcp_server
 from helpers import LOOPBACK, after_quiet, fail, ignore, receive_all, run, wait_until, when
+from peers import Program
 
 THREADS = 8
 
@@ -334,3 +337,57 @@ def test_hammer_of_connections_writes_and_closes_from_threads(spawn):
         run(start, catch_app_errors=True)
     finally:
         over.append(True)
+
+
+@contextlib.contextmanager
+def computing(step, spawn):
+    """Have a thread call ``step`` all the time, and threads change as rarely as every 20 ms."""
+    over, before = [], sys.getswitchinterval()
+
+    def compute():
+        while not over:
+            step()
+
+    sys.setswitchinterval(0.02)
+    spawn(compute)
+    try:
+        yield
+    finally:
+        over.append(True)
+        sys.setswitchinterval(before)
+
+
+def test_loop_beside_a_computing_thread_does_not_give_the_interpreter_away_each_turn(spawn):
+    """Each turn answers 20 connections at most: 1,000 of them that waited 20 ms each would take 20 s."""
+    left = [20_000]
+
+    def answer(ours, data):
+        left[0] -= 1
+        if left[0] > 0:
+            ours.write(data)
+        else:
+            asynctcp.exit_event_loop()
+
+    with Program(sys.executable, "-m", "asynctcp", "echo", "--port", "0") as server:
+        port = int(server.wait_for(r"echoing on \S+:(\d+);")[1])
+        with computing(ignore, spawn):
+            run(lambda: [tcp_connect(LOOPBACK, port, answer, ignore, data=b"x") for _ in range(20)])
+
+
+def test_callbacks_in_c_leave_the_interpreter_to_a_computing_thread(spawn):
+    """They hold it for 2 ms each and never look whether another thread is due."""
+    hold, seen = functools.partial(ctypes.PyDLL(None).usleep, 2000), [time.monotonic()]
+    longest = 0
+
+    def step():
+        nonlocal longest
+        seen.append(time.monotonic())
+        longest = max(longest, seen[1] - seen.pop(0))
+
+    def start():
+        asynctcp.interval(hold, 1e-6)
+        delay(asynctcp.exit_event_loop, 2)
+
+    with computing(step, spawn):
+        run(start)
+    assert longest < 0.25

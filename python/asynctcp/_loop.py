@@ -33,6 +33,10 @@ _open_loops: "weakref.WeakSet[EventLoop]" = weakref.WeakSet()
 _EXIT_PATIENCE = 0.5
 
 
+def give_way() -> None:
+    """Do nothing: as it enters a function, the interpreter changes threads if another is due."""
+
+
 class _SignalWakeup:
     """Python's wake-up descriptor while a loop runs in the main thread: a signal ends the loop's wait."""
 

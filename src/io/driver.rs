@@ -66,6 +66,8 @@ pub enum Wait {
     /// Not at all: what is ready is done and collected. What only the kernel knows is learned, and done in the next
     /// turn.
     No,
+    /// Until the first event or this time, looking for events again and again.
+    Spin(Instant),
     /// Until the first event or this time.
     Until(Instant),
     /// Until the first event.
@@ -133,7 +135,10 @@ impl Driver {
         }
         let mut look = pump.is_due_for_io(wait);
         let mut looked = false;
-        let spin_until = self.hub.busy_poll().map(|spin| Instant::now() + spin);
+        let spin_until = match wait {
+            Wait::Spin(until) => Some(until),
+            _ => self.hub.busy_poll().map(|spin| Instant::now() + spin),
+        };
         let turn = poll_fn(|context| {
             if std::mem::take(&mut look) {
                 // The runtime looks for events before it polls again.
@@ -149,6 +154,8 @@ impl Driver {
             if queued.is_pending() && spin_until.is_some_and(|until| Instant::now() < until) {
                 // The runtime looks for events, without waiting for them, before it polls again.
                 context.waker().wake_by_ref();
+            } else if matches!(wait, Wait::Spin(_)) {
+                return Poll::Ready(());
             }
             queued
         });
@@ -156,7 +163,7 @@ impl Driver {
         let turn = unconstrained(turn);
         self.runtime.block_on(async {
             match wait {
-                Wait::No | Wait::Forever => turn.await,
+                Wait::No | Wait::Spin(_) | Wait::Forever => turn.await,
                 // A deadline that passed is no error: the pump looks at its timers.
                 Wait::Until(deadline) => drop(timeout_at(deadline.into(), turn).await),
             }
