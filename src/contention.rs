@@ -7,7 +7,7 @@
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Getting the interpreter back takes less than this where nobody computes.
 const LONG: Duration = Duration::from_millis(1);
@@ -17,6 +17,9 @@ const WATCHED: u32 = 8;
 const SAMPLE: u32 = 16;
 /// Turns that keep the interpreter before one releases it, to see whether anybody still wants it.
 const KEPT: u32 = 256;
+/// Before it gives the interpreter away, the pump looks for events so long: it would come back after the switch interval
+/// only.
+pub const SPIN: Duration = Duration::from_micros(20);
 
 static GIVE_WAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
@@ -36,20 +39,16 @@ pub struct Contention {
 }
 
 impl Contention {
-    /// Runs `work` with the interpreter released.
-    pub fn release<T: Send>(&mut self, py: Python<'_>, work: impl FnOnce() -> T + Send) -> T {
+    /// The interpreter is about to be released. Whether to measure how long it takes to get it back, for
+    /// [`Contention::waited`].
+    pub fn releases(&mut self) -> bool {
         self.kept = 0;
         self.releases = self.releases.wrapping_add(1);
-        if self.watched == 0 && !self.releases.is_multiple_of(SAMPLE) {
-            return py.detach(work);
-        }
-        let (done, since) = py.detach(|| (work(), Instant::now()));
-        self.waited(since.elapsed());
-        done
+        self.is_seen() || self.releases.is_multiple_of(SAMPLE)
     }
 
     /// It took so long to get the interpreter back.
-    fn waited(&mut self, time: Duration) {
+    pub fn waited(&mut self, time: Duration) {
         self.watched = if time >= LONG {
             WATCHED
         } else {

@@ -1,7 +1,7 @@
 //! One turn of a loop: flush, drive the runtime, take what is queued, call the callbacks.
 //!
 //! The interpreter's lock is released once a turn, for flushing, driving and swapping together, and once more for
-//! each flush in the middle of a long batch.
+//! each flush in the middle of a long batch; where other threads compute ([`Contention`]), it is kept for many turns.
 
 use crate::contention::{self, Contention};
 use crate::core::{Core, Posts};
@@ -22,9 +22,6 @@ use std::time::{Duration, Instant};
 const CALLS_A_FLUSH: u32 = 64;
 /// Time after which it is sent.
 const TIME_A_FLUSH: Duration = Duration::from_micros(500);
-/// While others compute, the pump looks for events so long before it gives the interpreter away: it would come back after
-/// the switch interval only.
-const SPIN_KEPT: Duration = Duration::from_micros(20);
 /// The clock is read after so many callbacks.
 const CALLS_A_LOOK: u32 = 8;
 
@@ -94,11 +91,7 @@ impl Pump {
         if kept {
             contention::give_way(py)?;
         } else {
-            let wait = wait_of(core);
-            self.release(py, |pump| {
-                pump.flush(core);
-                pump.collect(core, wait);
-            });
+            self.collect_released(py, core);
         }
         py.check_signals()?;
         // A signal's handler may have forked, and this be the child.
@@ -140,11 +133,18 @@ impl Pump {
             || !self.posts.is_empty()
     }
 
-    /// [`Contention::release`].
-    fn release(&mut self, py: Python<'_>, work: impl FnOnce(&mut Self) + Send) {
-        let mut contention = std::mem::take(&mut self.contention);
-        contention.release(py, || work(self));
-        self.contention = contention;
+    /// Flushes and takes what comes with the interpreter released; waits for it.
+    fn collect_released(&mut self, py: Python<'_>, core: &Core) {
+        let wait = wait_of(core);
+        let measured = self.contention.releases();
+        let since = py.detach(|| {
+            self.flush(core);
+            self.collect(core, wait);
+            measured.then(Instant::now)
+        });
+        if let Some(since) = since {
+            self.contention.waited(since.elapsed());
+        }
     }
 
     /// Flushes and takes what comes without releasing the interpreter; false: there is nothing to do.
@@ -154,7 +154,7 @@ impl Pump {
         let wait = if due {
             Wait::No
         } else {
-            Wait::Spin(Instant::now() + SPIN_KEPT)
+            Wait::Spin(Instant::now() + contention::SPIN)
         };
         self.collect(core, wait);
         due || !self.batch.is_empty()

@@ -32,7 +32,7 @@ from judge import ROOT, WORK, Package, Suite, Tally, run
 SOURCES = ["src/io/*.rs"] + [
     f"src/{name}.rs"
     for name in (
-        *("args", "core", "dispatch", "event_loop", "life", "lookup"),
+        *("args", "contention", "core", "dispatch", "event_loop", "life", "lookup"),
         *("pump", "server", "socket", "socket_state", "timer"),
     )
 ]

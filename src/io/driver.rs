@@ -127,7 +127,8 @@ impl Driver {
         })
     }
 
-    /// The pump's turn in the runtime. No lock of Python's may be held.
+    /// The pump's turn in the runtime. A lock of Python's may be held only if it neither waits for an event nor for a
+    /// time: [`Wait::No`], [`Wait::Spin`].
     pub fn drive(&self, pump: &mut PumpWatch, wait: Wait) {
         self.hub.handover.enter();
         if let Some(helper) = &self.helper {

@@ -417,7 +417,7 @@ impl Link {
         self.send_error.lock().take()
     }
 
-    /// The pump's [`Link::try_send`], with the interpreter's lock released; wakes the task if it has to go on.
+    /// The pump's [`Link::try_send`]; wakes the task if it has to go on.
     pub fn flush(self: &Arc<Self>, hub: &Hub) -> Flush {
         let flush = self.try_send();
         if matches!(flush, Flush::Blocked | Flush::Failed) || self.control() & CLOSING != 0 {
