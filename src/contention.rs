@@ -96,6 +96,29 @@ mod tests {
     }
 
     #[test]
+    fn while_nobody_computes_one_release_in_so_many_is_measured() {
+        let mut contention = Contention::default();
+        let measured = (0..3 * SAMPLE).filter(|_| contention.releases());
+        assert_eq!(measured.count(), 3);
+    }
+
+    #[test]
+    fn while_somebody_computes_each_release_is_measured() {
+        let mut contention = Contention::default();
+        contention.waited(LONG);
+        assert!((0..SAMPLE).all(|_| contention.releases()));
+    }
+
+    #[test]
+    fn after_a_release_turns_may_keep_the_interpreter_again() {
+        let mut contention = Contention::default();
+        contention.waited(LONG);
+        while contention.keeps() {}
+        contention.releases();
+        assert!(contention.keeps());
+    }
+
+    #[test]
     fn a_turn_releases_the_interpreter_after_those_that_may_keep_it() {
         let mut contention = Contention::default();
         contention.waited(LONG);
