@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 
+from idle import untraced, wait_until_idle
 from peers import DEADLINE
 
 COMMAND = [sys.executable, "-m", "asynctcp"]
@@ -33,18 +34,23 @@ class Commands:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         before=(),
+        traced=True,
         **keywords,
     ):
-        """Start one; return the `subprocess.Popen`, whose pipes are not buffered."""
+        """Start one, which coverage looks at if it is ``traced``.
+
+        Returns the `subprocess.Popen`, whose pipes are not buffered.
+        """
+        environment = dict(os.environ) if traced else untraced()
         # Its own flushing is what is tested.
-        env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        environment.pop("PYTHONUNBUFFERED", None)
         command = subprocess.Popen(
             [*before, *COMMAND, *map(str, arguments)],
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
             bufsize=0,
-            env=env,
+            env=environment,
             **keywords,
         )
         self._started.append(command)
@@ -84,6 +90,11 @@ class Terminal:
 
     def type(self, keys):
         os.write(self.keyboard, keys)
+
+    def interrupt(self):
+        """Type Ctrl-C, once the command is idle."""
+        wait_until_idle(self.command.pid)
+        self.type(b"\x03")
 
     def shown(self, size):
         came = b""

@@ -1,6 +1,6 @@
 """Real programs at the other end: the examples, redis, nginx. Each is a child process that its starter ends.
 
-Nothing here polls or sleeps: a program is ready when it prints that it is, and each wait has a deadline.
+A program is ready when it prints that it is, and each wait has a deadline.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import sys
 import threading
 import time
 from pathlib import Path
+
+from idle import wait_until_idle
 
 #: Seconds after which anything that is waited for has failed.
 DEADLINE = 20.0
@@ -112,7 +114,8 @@ class Program:
         return status
 
     def interrupt(self):
-        """Do what Ctrl-C does; return the exit status."""
+        """Do what Ctrl-C does, once it is idle; return the exit status."""
+        wait_until_idle(self.pid)
         self.process.send_signal(signal.SIGINT)
         return self.wait()
 

@@ -81,7 +81,7 @@ def test_failure_is_said_with_status_1(monkeypatch, capfd):
 
 @pytest.mark.slow
 def test_ctrl_c_ends_it_and_its_server_with_status_130_and_no_traceback(commands):
-    command = commands.start("bench", "--seconds", 60)
+    command = commands.start("bench", "--seconds", 60, traced=False)
     parent = psutil.Process(command.pid)
     wait_until(parent.children)
     (server,) = parent.children()

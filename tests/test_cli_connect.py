@@ -12,6 +12,7 @@ from asynctcp._cli.connect import with_crlf
 from asynctcp._cli.main import main
 from cli import COMMAND, finish
 from helpers import reset
+from idle import wait_until_idle
 from peers import (
     DEADLINE,
     LOOPBACK,
@@ -284,6 +285,7 @@ def test_ctrl_c_ends_it_although_nobody_takes_its_output(connect):
     command, raw = connect()
     fill(raw, b"x" * MIB, 64 * MIB)
     raw.shutdown(socket.SHUT_WR)
+    wait_until_idle(command.pid)
     command.send_signal(signal.SIGINT)
     assert (command.wait(DEADLINE), command.stderr.read()) == (130, b"")
 
@@ -333,7 +335,7 @@ def test_what_is_typed_goes_to_the_peer_and_ctrl_d_ends_our_half(terminal, peers
 def test_ctrl_c_that_is_typed_ends_it_with_status_130(terminal, peers):
     screen = terminal("connect", *peers.address)
     raw = peers.accept()
-    screen.type(b"\x03")
+    screen.interrupt()
     assert (screen.command.wait(DEADLINE), screen.command.stderr.read()) == (130, b"")
     assert raw.recv(1) == b""
 

@@ -198,7 +198,7 @@ def test_statistics_are_rewritten_in_place_on_a_terminal(terminal, peers):
     raw = peers.keep(socket.create_connection((LOOPBACK, int(address[1])), DEADLINE))
     shown = screen.wait_for(rb"\r1 open, ")
     assert b"\n" not in shown
-    screen.type(b"\x03")
+    screen.interrupt()
     screen.wait_for(rb"\r\n")
     assert (screen.command.wait(DEADLINE), screen.command.stderr.read()) == (130, b"")
     assert raw.recv(1) == b""

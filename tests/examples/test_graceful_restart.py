@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from helpers import wait_until
+from idle import wait_until_idle
 from peers import DEADLINE, EXAMPLES, Program
 
 
@@ -36,6 +37,7 @@ class Generations:
         for pid in self.pids[1:]:
             try:
                 process = psutil.Process(pid)
+                wait_until_idle(pid)
                 process.send_signal(signal.SIGINT)
                 process.wait(DEADLINE)
             except psutil.NoSuchProcess:
