@@ -409,7 +409,6 @@ fn debug_by_environment() -> bool {
 fn catch_of(value: Option<&Bound<'_, PyAny>>, to_event_cb: bool) -> PyResult<Catch> {
     match value {
         None => Ok(Catch::Nothing),
-        Some(value) if value.is_none() => Ok(Catch::Nothing),
         Some(value) => match value.cast::<PyBool>() {
             Ok(all) if all.is_true() => Ok(Catch::All { to_event_cb }),
             Ok(_) => Ok(Catch::Nothing),

@@ -308,3 +308,22 @@ def parent():
 thread = threading.Thread(target=parent); thread.start(); thread.join()
 """
     assert python(code) == (0, "child", "")
+
+
+def test_broken_pipe_is_a_condition_where_sigpipe_ends_the_process():
+    code = """
+import signal
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+def broken(condition):
+    print(isinstance(condition, TcpError))
+    exit_event_loop()
+def connected(ours):
+    socket_c(ours).shutdown(socket.SHUT_WR)
+    ours.write(b"x")
+def start():
+    server = tcp_server("127.0.0.1", 0, echo)
+    tcp_connect(*server.address, echo, broken, connect_cb=connected)
+    delay(exit_event_loop, 5).unref()
+start_event_loop(start)
+"""
+    assert python(code) == (0, "True", "")

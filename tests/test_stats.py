@@ -84,6 +84,17 @@ def test_stats_total_the_bytes_read_and_written():
     assert (seen[0]["bytes_read"], seen[0]["bytes_written"]) == (10, 10)
 
 
+def test_stats_total_the_events_that_were_dispatched(peers):
+    seen = []
+
+    def read(ours, _data):
+        seen.append(asynctcp.stats()["events_dispatched"])
+        ours.close()
+
+    run(lambda: peers.link(lambda _ours, raw: raw.sendall(b"x"), read))
+    assert seen[0] >= 2  # the connection, and what came
+
+
 def test_stats_of_a_loop_can_be_asked_from_another_thread(spawn):
     loop, seen = EventLoop(), []
 
