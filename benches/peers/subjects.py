@@ -29,6 +29,7 @@ class Subject:
     server: tuple[str, ...] | None = None
     client: tuple[str, ...] | None = None
     environment: dict[str, str] = field(default_factory=dict)
+    server_only: bool = False
 
     @property
     def is_limit(self) -> bool:
@@ -47,7 +48,7 @@ class Subject:
         options = ["--port", str(port), "--conns", str(conns), "--size", str(size)]
         if self.script is None:
             return None if self.client is None else [*self.client, *options]
-        if "--io-threads" in self.arguments:
+        if self.server_only:
             return None
         return [sys.executable, str(HERE / "clients" / self.script), *self.arguments, *options]
 
@@ -57,8 +58,9 @@ def asyncio_like(loop: str, colour: str, *, suffix: str = "", keep_heap: bool) -
     return Subject(loop + suffix, colour, "on_asyncio.py", ("--loop", loop), environment=environment)
 
 
-def threaded(count: int, colour: str) -> Subject:
-    return Subject(f"{OURS}-io{count}", colour, "on_asynctcp.py", ("--io-threads", str(count)))
+def varied(suffix: str, colour: str, *arguments: str) -> Subject:
+    """Our server with an option of the loop."""
+    return Subject(f"{OURS}-{suffix}", colour, "on_asynctcp.py", arguments, server_only=True)
 
 
 #: As long as nobody ends it: the measured window is the answering side's.
@@ -86,8 +88,9 @@ SUBJECTS = {
 VARIANTS = {
     subject.name: subject
     for subject in (
-        threaded(1, "#ff9896"),
-        threaded(2, "#e377c2"),
+        varied("io1", "#ff9896", "--io-threads", "1"),
+        varied("io2", "#e377c2", "--io-threads", "2"),
+        varied("spin", "#f7b6d2", "--spin", "100"),
         asyncio_like("uvloop", "#aec7e8", suffix="-keepheap", keep_heap=True),
         asyncio_like("rloop", "#9edae5", suffix="-plain", keep_heap=False),
         asyncio_like("asyncio", "#98df8a", suffix="-plain", keep_heap=False),

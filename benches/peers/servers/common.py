@@ -18,6 +18,7 @@ def options():
     parser.add_argument("--work", type=int, default=0)
     parser.add_argument("--beside", action="store_true")
     parser.add_argument("--io-threads", type=int, default=0)
+    parser.add_argument("--spin", type=int, default=0, help="µs of busy polling before it sleeps")
     chosen = parser.parse_args()
     if chosen.beside:
         threading.Thread(target=compute, daemon=True).start()

@@ -23,4 +23,6 @@ def main():
     ready(server.address[1])
 
 
-asynctcp.EventLoop(catch_app_errors=True, io_threads=chosen.io_threads).run(main)
+loop = asynctcp.EventLoop(catch_app_errors=True, io_threads=chosen.io_threads)
+loop.set_busy_poll(chosen.spin / 1e6)
+loop.run(main)
