@@ -49,6 +49,10 @@ def save(figure: Figure, directory: Path, name: str) -> None:
     plt.close(figure)
 
 
+#: Ratios beyond are drawn at the edge: the few that are far off would press the others into a line.
+IN_SIGHT = (0.35, 2.8)
+
+
 def overview(results: Results, directory: Path) -> None:
     """Draw each scenario as a line, each server as a dot, uvloop at 1: rates left, CPU right."""
     scenarios = [
@@ -74,6 +78,7 @@ def overview(results: Results, directory: Path) -> None:
 
 
 def against_baseline(axes: Axes, results: Results, scenarios: list[str], figure: str) -> None:
+    low, high = IN_SIGHT
     for subject in results.subjects:
         points = [
             (ratio, line)
@@ -81,10 +86,32 @@ def against_baseline(axes: Axes, results: Results, scenarios: list[str], figure:
             if (ratio := results.ratio(scenario, subject, BASELINE, figure)) is not None
         ]
         if points:
-            axes.scatter(*zip(*points, strict=True), **dot(subject))
+            axes.scatter(
+                [min(max(ratio, low), high) for ratio, _ in points],
+                [line for _, line in points],
+                clip_on=False,
+                **dot(subject),
+            )
+        for ratio, line in points:
+            if subject == OURS and not low <= ratio <= high:
+                name_far(axes, ratio, line)
     axes.axvline(1, color=ALL[BASELINE].colour, linewidth=1)
     axes.set_xscale("log")
-    plain_x(axes, (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20))
+    axes.set_xlim(low, high)
+    plain_x(axes, (0.35, 0.5, 0.7, 1, 1.5, 2, 2.8))
+
+
+def name_far(axes: Axes, ratio: float, line: int) -> None:
+    """Say how far off a dot is that stands at the edge in the place of where it belongs."""
+    left = ratio < 1
+    axes.annotate(
+        f"{ratio:.2g}",
+        (IN_SIGHT[0] if left else IN_SIGHT[1], line),
+        xytext=(9 if left else -9, 0),
+        textcoords="offset points",
+        ha="left" if left else "right",
+        va="center",
+    )
 
 
 def dot(subject: str) -> dict:
