@@ -5,8 +5,9 @@
 //! its system calls and, on few cores, its share of the CPU.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+use asynctcp::io::bind;
 use asynctcp::io::driver::{Driver, PumpWatch, Wait};
-use asynctcp::io::listener::{self, Listener, Options};
+use asynctcp::io::listener::{Listener, Options};
 use asynctcp::io::queue::Batch;
 use asynctcp::io::{Event, Hub, Key, Limits, Link};
 use criterion::{
@@ -39,8 +40,8 @@ impl Server {
         });
         let driver = Driver::start(hub.clone(), 0).unwrap();
         let options = Options::default();
-        let socket = listener::bind_address("127.0.0.1:0".parse().unwrap(), &options).unwrap();
-        let address = listener::address_of(&socket).unwrap();
+        let socket = bind::bind_address("127.0.0.1:0".parse().unwrap(), &options).unwrap();
+        let address = bind::address_of(&socket).unwrap();
         let listener = Listener::start(&hub, hub.new_key(), socket, options, false).unwrap();
         let server = Self {
             hub,

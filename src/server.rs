@@ -3,9 +3,9 @@
 use crate::args::{self, HostArg};
 use crate::condition;
 use crate::core::{Core, Entry};
-use crate::io::listener::{self, Listener, Options};
+use crate::io::listener::{Listener, Options};
 use crate::io::sync::Mutex;
-use crate::io::{Failure, Link};
+use crate::io::{Failure, Link, bind};
 use crate::socket::{Socket, address_tuple};
 use crate::socket_state::{Callbacks, Manners};
 use pyo3::prelude::*;
@@ -191,11 +191,11 @@ pub fn tcp_server(
     let core = Core::current(py)?;
     let socket = py
         .detach(|| match fd {
-            Some(fd) => Ok(listener::adopt(fd)?),
+            Some(fd) => Ok(bind::adopt(fd)?),
             None => listen(host, number, &options),
         })
         .map_err(|failure| condition::bind_error(py, &failure, bind_address, number))?;
-    let address = listener::address_of(&socket);
+    let address = bind::address_of(&socket);
     let key = core.hub.new_key();
     let listener = Listener::start(&core.hub, key, socket, options, fd.is_some())?;
     let server = TcpServer {
@@ -223,11 +223,11 @@ pub fn tcp_server(
 
 fn listen(host: Option<HostArg>, port: u16, options: &Options) -> Result<socket2::Socket, Failure> {
     match host {
-        None => listener::bind(None, port, options),
+        None => bind::bind(None, port, options),
         Some(HostArg::Literal(mut address)) => {
             address.set_port(port);
-            Ok(listener::bind_address(address, options)?)
+            Ok(bind::bind_address(address, options)?)
         }
-        Some(HostArg::Name(name)) => listener::bind(Some(&name), port, options),
+        Some(HostArg::Name(name)) => bind::bind(Some(&name), port, options),
     }
 }

@@ -3,9 +3,10 @@
 
 mod support;
 
+use asynctcp::io::bind;
 use asynctcp::io::driver::Wait;
 use asynctcp::io::link::Timeouts;
-use asynctcp::io::listener::{self, Listener, Options};
+use asynctcp::io::listener::{Listener, Options};
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
@@ -117,8 +118,7 @@ fn a_listener_that_is_closed_before_it_ran_is_gone_too() {
 #[test]
 fn a_listening_socket_that_was_shut_down_elsewhere_is_told_once_and_gone() {
     let mut pump = Pump::new();
-    let socket =
-        listener::bind_address("127.0.0.1:0".parse().unwrap(), &Options::default()).unwrap();
+    let socket = bind::bind_address("127.0.0.1:0".parse().unwrap(), &Options::default()).unwrap();
     let elsewhere = socket.try_clone().unwrap();
     let listener = Listener::start(
         &pump.hub,
@@ -138,8 +138,7 @@ fn a_listening_socket_that_was_shut_down_elsewhere_is_told_once_and_gone() {
 #[test]
 fn an_adopted_socket_is_not_shut_down() {
     let mut pump = Pump::new();
-    let socket =
-        listener::bind_address("127.0.0.1:0".parse().unwrap(), &Options::default()).unwrap();
+    let socket = bind::bind_address("127.0.0.1:0".parse().unwrap(), &Options::default()).unwrap();
     let elsewhere = std::net::TcpListener::from(socket.try_clone().unwrap());
     let listener = Listener::start(
         &pump.hub,
@@ -159,8 +158,8 @@ fn an_adopted_socket_is_not_shut_down() {
 #[test]
 fn any_address_takes_both_families_and_shows_ipv4_plainly() {
     let mut pump = Pump::new();
-    let socket = listener::bind(None, 0, &Options::default()).unwrap();
-    let port = listener::address_of(&socket).unwrap().port();
+    let socket = bind::bind(None, 0, &Options::default()).unwrap();
+    let port = bind::address_of(&socket).unwrap().port();
     let _listener = Listener::start(
         &pump.hub,
         pump.hub.new_key(),
@@ -182,8 +181,8 @@ fn any_address_takes_both_families_and_shows_ipv4_plainly() {
 
 #[test]
 fn a_name_is_bound_at_its_ipv4_address() {
-    let socket = listener::bind(Some("localhost"), 0, &Options::default()).unwrap();
-    let address = listener::address_of(&socket).unwrap();
+    let socket = bind::bind(Some("localhost"), 0, &Options::default()).unwrap();
+    let address = bind::address_of(&socket).unwrap();
     assert!(address.ip().is_loopback() && address.port() != 0);
 }
 
@@ -191,7 +190,7 @@ fn a_name_is_bound_at_its_ipv4_address() {
 fn an_address_in_use_is_an_error_and_a_restart_is_none() {
     let mut pump = Pump::new();
     let (listener, address) = pump.listen(Options::default());
-    let error = listener::bind_address(address, &Options::default()).unwrap_err();
+    let error = bind::bind_address(address, &Options::default()).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::EADDRINUSE));
     // The server closes first, so its side of the connection stays in TIME_WAIT.
     let (link, mut client) = pump.accept_one(address);
@@ -201,7 +200,7 @@ fn an_address_in_use_is_an_error_and_a_restart_is_none() {
     listener.close(&pump.hub);
     pump.until_told(listener.key, "gone");
     pump.until_told(link.key, "gone");
-    listener::bind_address(address, &Options::default()).unwrap();
+    bind::bind_address(address, &Options::default()).unwrap();
 }
 
 #[test]

@@ -15,13 +15,14 @@
 //! | `loan.rs` | memory of Python's objects, lent for large messages |
 //! | `task.rs`, `deadline.rs`, `linger.rs` | the one task of a connection, its timeouts, its end |
 //! | `connect.rs`, `resolve.rs`, `lookup.rs` | from a host to a connection; lookups of the app's |
-//! | `listener.rs` | binding and the accept loop |
+//! | `bind.rs`, `listener.rs` | binding; the accept loop |
 //! | `failure.rs` | what can go wrong, before it becomes a condition |
 //! | `sys.rs`, `faults.rs` | odd system calls; the faults that tests inject into sending and receiving |
 
 pub mod alarm;
 pub mod arena;
 pub mod bell;
+pub mod bind;
 pub mod connect;
 pub mod credit;
 pub mod crew;

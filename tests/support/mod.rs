@@ -1,10 +1,11 @@
 //! The pump of the Rust tests: drives, takes what is queued, keeps what it was told. Every wait has a deadline.
 #![allow(clippy::unwrap_used, clippy::expect_used, dead_code, missing_docs)]
 
+use asynctcp::io::bind;
 use asynctcp::io::connect::{self, Host, Target};
 use asynctcp::io::driver::{Driver, PumpWatch, Wait};
 use asynctcp::io::link::{Flush, Timeouts};
-use asynctcp::io::listener::{self, Listener, Options};
+use asynctcp::io::listener::{Listener, Options};
 use asynctcp::io::queue::Batch;
 use asynctcp::io::{Event, Failure, Hub, Key, Limits, Link};
 use std::collections::HashMap;
@@ -262,8 +263,8 @@ impl Pump {
     }
 
     pub fn listen(&self, options: Options) -> (Arc<Listener>, SocketAddr) {
-        let socket = listener::bind_address("127.0.0.1:0".parse().unwrap(), &options).unwrap();
-        let address = listener::address_of(&socket).unwrap();
+        let socket = bind::bind_address("127.0.0.1:0".parse().unwrap(), &options).unwrap();
+        let address = bind::address_of(&socket).unwrap();
         (
             Listener::start(&self.hub, self.hub.new_key(), socket, options, false).unwrap(),
             address,
