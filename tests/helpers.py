@@ -18,6 +18,8 @@ import asynctcp
 
 #: Seconds after which anything that a test waits for has failed.
 DEADLINE = 10.0
+#: Seconds within which what ends at once has ended, on a busy machine too; a clock would take longer.
+SOON = 5.0
 #: Seconds in which nothing must happen, where a test is about that.
 QUIET = 0.05
 #: More than the kernel takes from a sender whose peer does not read.
@@ -80,6 +82,11 @@ def wait_until(condition, timeout=DEADLINE):
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.001)
+
+
+def is_within(seconds, measure, tries=5):
+    """Whether ``measure()`` gives less than so many seconds: load holds up one of the tries, but not all."""
+    return any(measure() < seconds for _ in range(tries))
 
 
 class Log:

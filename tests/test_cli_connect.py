@@ -1,6 +1,8 @@
 """``asynctcp connect``: through pipes, files and a terminal, to raw sockets, socat and redis."""
 
+import contextlib
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -8,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from asynctcp._cli.connect import with_crlf
+from asynctcp._cli import connect as command_module
+from asynctcp._cli.connect import read_some, with_crlf, write_all
 from asynctcp._cli.main import main
 from cli import COMMAND, finish
 from helpers import reset
@@ -128,6 +131,42 @@ def exchange_over(sender, receiver, data):
     came = receive(receiver, 10)
     sender.sendall(data[10:100_000])
     return came + receive(receiver, 99_990) + data[100_000:]
+
+
+@pytest.fixture
+def before_waiting(monkeypatch):
+    """``before_waiting(action)`` has ``action()`` run when the command is about to wait for a descriptor."""
+
+    def before_waiting(action):
+        def wait(*descriptors):
+            action()
+            return select.select(*descriptors, DEADLINE)
+
+        waiting = type("select", (), {"select": staticmethod(wait)})
+        monkeypatch.setattr(command_module, "select", waiting)
+
+    return before_waiting
+
+
+def test_empty_descriptor_that_does_not_block_is_read_once_something_is_there(before_waiting):
+    ours, its = socket.socketpair()
+    its.setblocking(False)
+    with ours, its:
+        before_waiting(lambda: ours.sendall(b"at last"))
+        assert read_some(its.fileno()) == b"at last"
+
+
+def test_full_descriptor_that_does_not_block_is_written_once_there_is_room(before_waiting):
+    ours, its = socket.socketpair()
+    its.setblocking(False)
+    with ours, its:
+        filled = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                filled += its.send(b"x" * 4096)
+        before_waiting(lambda: receive(ours, filled))
+        write_all(its.fileno(), b"at last")
+        assert receive(ours, 7) == b"at last"
 
 
 def test_crlf_is_sent_for_each_line_end(connect):

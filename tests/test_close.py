@@ -16,6 +16,7 @@ from asynctcp import SocketClosed, delay, tcp_connect
 from helpers import (
     LOOPBACK,
     MUCH,
+    SOON,
     after_quiet,
     all_acknowledged,
     fail,
@@ -301,9 +302,10 @@ def test_closing_socket_is_given_up_after_the_write_timeout_without_progress(pee
 
     begun = time.monotonic()
     run(lambda: peers.link(use, fail, fail))
-    assert 0.1 <= time.monotonic() - begun < 2
+    assert 0.1 <= time.monotonic() - begun < SOON
 
 
+@pytest.mark.slow
 def test_closing_socket_with_a_slow_reader_is_not_given_up(peers, spawn):
     got = []
 
@@ -312,11 +314,11 @@ def test_closing_socket_with_a_slow_reader_is_not_given_up(peers, spawn):
         while piece := raw.recv(1 << 20):
             total += len(piece)
             if total < MUCH // 2:
-                time.sleep(0.03)
+                time.sleep(0.08)
         got.append(total)
 
     def use(ours, raw):
-        ours.set_timeouts(None, 0.25)
+        ours.set_timeouts(None, 0.6)
         ours.write(bytes(MUCH))
         ours.close()
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
@@ -339,14 +341,14 @@ def test_closing_socket_that_never_connects_is_given_up_after_the_write_timeout(
         ours.close()
 
     begun = time.monotonic()
-    run(start, timeout=3)
-    assert time.monotonic() - begun < 2
+    run(start)
+    assert time.monotonic() - begun < SOON
 
 
 def test_closing_an_attempt_with_nothing_to_send_ends_the_loop_at_once(peers):
     begun = time.monotonic()
     run(lambda: tcp_connect(*peers.black_hole(), fail, fail, connect_cb=fail).close())
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < SOON
 
 
 # --- force --------------------------------------------------------------------------------------------------
@@ -375,7 +377,7 @@ def test_force_drops_what_was_written(peers):
 def test_force_while_connecting_ends_the_attempt(peers):
     begun = time.monotonic()
     run(lambda: tcp_connect(*peers.black_hole(), fail, fail, connect_cb=fail, data=b"x").close(force=True))
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < SOON
 
 
 def test_force_while_a_name_is_looked_up_ends_the_attempt():
@@ -385,7 +387,7 @@ def test_force_while_a_name_is_looked_up_ends_the_attempt():
             force=True
         )
     )
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < SOON
 
 
 def test_force_with_much_waiting_does_not_keep_the_loop(peers):
@@ -395,7 +397,7 @@ def test_force_with_much_waiting_does_not_keep_the_loop(peers):
 
     begun = time.monotonic()
     run(lambda: peers.link(use))
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < SOON
 
 
 # --- nothing runs after close -------------------------------------------------------------------------------

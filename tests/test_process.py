@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from idle import untraced
+
 HEAD = """
 import asynctcp, os, sys, threading, time, socket
 from asynctcp import *
@@ -17,7 +19,7 @@ def echo(s, d): s.write(d)
 FORK_WARNING = "ignore:This process:DeprecationWarning"
 
 
-def python(code, timeout=10):
+def python(code, timeout=30):
     """Run `code`; return exit status, standard output and error."""
     done = subprocess.run(
         [sys.executable, "-W", FORK_WARNING, "-c", HEAD + code],
@@ -34,19 +36,36 @@ def test_importing_starts_no_thread():
 
 
 IMPORT = """
-import time
-begun = time.perf_counter()
-import asynctcp
-print(time.perf_counter() - begun)
+import sys, time
+before, begun = set(sys.modules), time.process_time()
+import {module}
+print(time.process_time() - begun, *sys.modules.keys() - before)
 """
 
 
-@pytest.mark.slow
-def test_importing_takes_less_than_50_ms():
-    def seconds():
-        return float(subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, check=True).stdout)
+def import_alone(module):
+    """Seconds of processor time that an import takes in a new interpreter, and the modules that it brings."""
+    command = [sys.executable, "-c", IMPORT.format(module=module)]
+    done = subprocess.run(command, capture_output=True, check=True, text=True, env=untraced())
+    seconds, *modules = done.stdout.split()
+    return float(seconds), modules
 
-    assert min(seconds() for _ in range(10)) < 0.05
+
+def test_importing_leaves_what_only_the_command_line_needs_alone():
+    brought = import_alone("asynctcp")[1]
+    assert "asynctcp._core" in brought
+    assert {"argparse", "asyncio", "ssl", "subprocess", "asynctcp._cli", "rich"}.isdisjoint(brought)
+
+
+@pytest.mark.slow
+def test_importing_takes_less_time_than_importing_asyncio():
+    def seconds(module):
+        return import_alone(module)[0]
+
+    # The machine is as busy for the one as for the other: they take turns.
+    pairs = [(seconds("asynctcp"), seconds("asyncio")) for _ in range(10)]
+    ours, theirs = map(min, zip(*pairs, strict=True))
+    assert ours < theirs
 
 
 @pytest.mark.parametrize(
@@ -79,7 +98,7 @@ STUCK = ", delay(lambda: (ready.set(), time.sleep(60)))"
 def test_exit_with_a_loop_in_a_daemon_thread_is_quiet_and_quick(more):
     begun = time.monotonic()
     assert python(DAEMON.replace("{more}", more)) == (0, "", "")
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 20
 
 
 def test_exit_lets_the_loop_of_a_daemon_thread_close_and_run_its_exit_callbacks():
@@ -246,7 +265,7 @@ def start():
         s.close()
         begun = time.monotonic()
         def ended(condition):
-            print(type(condition).__name__, time.monotonic() - begun < 1)
+            print(type(condition).__name__, time.monotonic() - begun < 10)
             os.kill(child, signal.SIGKILL); os.wait(); exit_event_loop()
         client[0:] = [ended]
     server = tcp_server('127.0.0.1', 0, None, connect_cb=connected)

@@ -11,11 +11,11 @@ import pytest
 
 import asynctcp
 from asynctcp import delay, interval, tcp_connect
-from helpers import LOOPBACK, MUCH, after_quiet, fail, ignore, receive_all, run, when
+from helpers import LOOPBACK, MUCH, SOON, after_quiet, fail, ignore, receive_all, run, when
 
 SHORT = 0.05
 #: Timers are late on a busy machine, but not by this much.
-LATE = 1.0
+LATE = SOON
 
 
 class Clock:
@@ -64,13 +64,13 @@ def test_received_bytes_put_the_read_timeout_off(peers, clock):
         def beat():
             raw.sendall(b"x")
             beats.append(clock.start())
-            if len(beats) == 10:
+            if len(beats) == 12:
                 timer.cancel()
 
         timer = interval(beat, SHORT)
 
-    run(lambda: peers.link(use, None, clock.event, read_timeout=4 * SHORT))
-    assert clock.tells_timeout_after(4 * SHORT - 0.02)
+    run(lambda: peers.link(use, None, clock.event, read_timeout=8 * SHORT))
+    assert clock.tells_timeout_after(8 * SHORT - 0.02)
 
 
 def test_writing_does_not_put_the_read_timeout_off(peers, clock):
@@ -170,16 +170,17 @@ def test_write_timeout_does_not_fire_where_nothing_waits(peers):
     run(lambda: peers.link(use, None, fail, write_timeout=SHORT))
 
 
+@pytest.mark.slow
 def test_write_timeout_does_not_fire_while_the_peer_reads_slowly(peers, spawn):
     def slow(raw):
         while raw.recv(1 << 20):
-            time.sleep(0.01)
+            time.sleep(0.06)
 
     def use(ours, raw):
         ours.write(bytes(2 * MUCH), write_cb=lambda s: s.close())
         spawn(slow, raw)
 
-    run(lambda: peers.link(use, None, fail, write_timeout=6 * SHORT))
+    run(lambda: peers.link(use, None, fail, write_timeout=0.7))
 
 
 @pytest.mark.slow
@@ -191,7 +192,7 @@ def test_write_timeout_does_not_fire_while_a_full_kernel_hands_out_little(peers,
     listener.listen()
 
     def slow(raw, ours):
-        for _ in range(50):
+        for _ in range(75):
             raw.recv(16 << 10)
             time.sleep(0.02)
         assert not ours.closed
@@ -201,7 +202,7 @@ def test_write_timeout_does_not_fire_while_a_full_kernel_hands_out_little(peers,
         reader = spawn(slow, peers.keep(listener.accept()[0]), ours)
         when(lambda: not reader.is_alive(), lambda: ours.close(force=True))
 
-    run(lambda: tcp_connect(*listener.getsockname(), None, fail, connect_cb=use, write_timeout=8 * SHORT))
+    run(lambda: tcp_connect(*listener.getsockname(), None, fail, connect_cb=use, write_timeout=0.8))
 
 
 def test_write_timeout_stands_still_while_writing_is_disabled(peers):
@@ -213,13 +214,14 @@ def test_write_timeout_stands_still_while_writing_is_disabled(peers):
     run(lambda: peers.link(use, None, fail, write_timeout=SHORT))
 
 
+@pytest.mark.slow
 def test_write_timeout_stands_still_if_writing_is_disabled_while_the_kernel_is_full(peers):
     def use(ours, _raw):
         ours.write(bytes(MUCH))
         delay(lambda: ours.disable(write=True), SHORT)
-        delay(lambda: ours.close(force=True), 6 * SHORT)
+        delay(lambda: ours.close(force=True), 14 * SHORT)
 
-    run(lambda: peers.link(use, None, fail, write_timeout=3 * SHORT))
+    run(lambda: peers.link(use, None, fail, write_timeout=10 * SHORT))
 
 
 def test_write_timeout_starts_afresh_when_writing_is_enabled(peers, clock):
@@ -232,13 +234,14 @@ def test_write_timeout_starts_afresh_when_writing_is_enabled(peers, clock):
     assert clock.tells_timeout_after(2 * SHORT - 0.01)
 
 
+@pytest.mark.slow
 def test_read_timeout_does_not_fire_for_want_of_writing(peers, log):
     def use(ours, raw):
         ours.write(bytes(MUCH))
         timer = interval(lambda: timer.cancel() if ours.closed else raw.send(b"x"), 0.01)
-        after_quiet(lambda: ours.close(force=True), 8 * SHORT)
+        after_quiet(lambda: ours.close(force=True), 1.2)
 
-    run(lambda: peers.link(use, None, log.event, read_timeout=6 * SHORT))
+    run(lambda: peers.link(use, None, log.event, read_timeout=0.8))
     assert log.told == []
 
 
@@ -349,15 +352,16 @@ def test_timeout_set_while_connecting_bounds_the_attempt(peers, clock):
         ours = tcp_connect(*peers.black_hole(), fail, clock.event, connect_cb=fail)
         delay(lambda: (clock.start(), ours.set_timeouts(2 * SHORT, None)), 0.02)
 
-    run(start, timeout=3)
+    run(start)
     assert clock.tells_timeout_after(2 * SHORT - 0.03)
 
 
+@pytest.mark.slow
 def test_timeout_cleared_while_connecting_no_longer_bounds_the_attempt(peers):
     def start():
-        ours = tcp_connect(*peers.black_hole(), fail, fail, connect_cb=fail, read_timeout=2 * SHORT)
+        ours = tcp_connect(*peers.black_hole(), fail, fail, connect_cb=fail, read_timeout=10 * SHORT)
         delay(lambda: ours.set_timeouts(None, None), 0.02)
-        delay(ours.close, 4 * SHORT)
+        delay(ours.close, 14 * SHORT)
 
     run(start)
 
@@ -385,11 +389,12 @@ def test_what_the_peer_read_before_a_timeout_is_what_was_sent(peers, log):
     assert received == b"sent"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "begin",
     [
         lambda ours: (ours.disable(read=True), ours.enable(read=True)),
-        lambda ours: ours.set_timeouts(0.3, None),
+        lambda ours: ours.set_timeouts(0.6, None),
     ],
     ids=["enabled", "set"],
 )
@@ -404,6 +409,6 @@ def test_read_timeout_starts_afresh_in_one_callback(begin, peers, log):
         times.append(time.monotonic())
         log.event(condition)
 
-    run(lambda: peers.link(use, None, ended, read_timeout=0.3))
+    run(lambda: peers.link(use, None, ended, read_timeout=0.6))
     assert log.told == ["TcpTimeout"]
-    assert times[1] - times[0] >= 0.49
+    assert times[1] - times[0] >= 0.79

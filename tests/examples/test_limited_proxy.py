@@ -71,7 +71,7 @@ def test_connections_do_not_share_the_rate(route, peers):
     fill(first, b"x" * MIB, 64 * MIB)
     begun = time.monotonic()
     assert transfer(second, remote, b"y" * 1000) == b"y" * 1000
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 5
     far.close()
 
 
