@@ -1,10 +1,11 @@
 //! From what the I/O side tells to the condition classes of `asynctcp.conditions`: the one place that maps them.
 
 use crate::io::Failure;
-use crate::socket::Socket;
+use crate::io::failure::Try;
+use crate::socket::{Socket, address_tuple};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyModule;
+use pyo3::types::{PyModule, PyTuple};
 
 static CONDITIONS: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
 
@@ -38,7 +39,19 @@ pub fn failure<'py>(socket: &Bound<'py, Socket>, failure: &Failure) -> PyResult<
         }
         _ => class(py, "condition_from_errno")?.call1((code, message, socket))?,
     };
+    if let Failure::Connect(connect) = failure {
+        condition.setattr("attempts", attempts(py, &connect.tries)?)?;
+    }
     about(socket, condition)
+}
+
+/// What became of each attempt at a connection: (address, errno, text).
+fn attempts<'py>(py: Python<'py>, tries: &[Try]) -> PyResult<Bound<'py, PyTuple>> {
+    let attempts = tries
+        .iter()
+        .map(|one| (address_tuple(py, one.address)?, one.code, &one.text).into_pyobject(py))
+        .collect::<PyResult<Vec<_>>>()?;
+    PyTuple::new(py, attempts)
 }
 
 /// A lookup of the app's that failed.

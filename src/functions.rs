@@ -30,17 +30,19 @@ type Given<'a, 'py> = Option<&'a Bound<'py, PyAny>>;
 ///     dont_drain_read_buffer: None: as `stream`. False with a stream: `read_cb(socket, data)`, and the stream is for
 ///         writing. True without: `read_cb(socket, socket.stream)`.
 ///     allow_half_open: stay open for writing after the peer's end of stream.
-///     local_address: (host, port) to connect from.
+///     local_address: (host, port) to connect from; port 0: any that is free for that peer.
+///     family: `socket.AF_INET` or `AF_INET6`: uses addresses of that family only; `AF_UNSPEC`: both.
 ///
 /// Returns the `Socket`, or the stream. Raises `EventLoopError`, `TypeError`, `ValueError`; all else comes to the
-/// `event_cb`: `DnsError`, `TcpRefused`, `TcpTimeout`, … Callbacks run in the loop's thread. cl-async: `tcp-connect`.
+/// `event_cb`: `DnsError`, `TcpRefused`, `TcpTimeout`, …, with what each address said in `condition.attempts`. Callbacks
+/// run in the loop's thread. cl-async: `tcp-connect`.
 #[pyfunction]
 #[pyo3(signature = (host, port, read_cb, event_cb=None, *, data=None, stream=false, connect_cb=None, write_cb=None,
                     read_timeout=None, write_timeout=None, dont_drain_read_buffer=None, allow_half_open=false,
-                    local_address=None),
+                    local_address=None, family=None),
        text_signature = "(host, port, read_cb, event_cb=None, *, data=None, stream=False, connect_cb=None, \
                          write_cb=None, read_timeout=-1, write_timeout=-1, dont_drain_read_buffer=None, \
-                         allow_half_open=False, local_address=None)")]
+                         allow_half_open=False, local_address=None, family=0)")]
 #[allow(clippy::too_many_arguments)]
 pub fn tcp_connect(
     host: &Bound<'_, PyAny>,
@@ -56,6 +58,7 @@ pub fn tcp_connect(
     dont_drain_read_buffer: Option<bool>,
     allow_half_open: bool,
     local_address: Given<'_, '_>,
+    family: Given<'_, '_>,
 ) -> PyResult<Py<PyAny>> {
     let target = target(host, port)?;
     let made = init_tcp_socket(
@@ -71,6 +74,7 @@ pub fn tcp_connect(
         dont_drain_read_buffer,
         allow_half_open,
         local_address,
+        family,
     )?;
     Socket::connect(&args::socket("socket", made.bind(host.py()))?, target)?;
     Ok(made)
@@ -82,7 +86,7 @@ pub fn tcp_connect(
 ///     read_cb, event_cb, connect_cb, write_cb: callables or None.
 ///     data: bytes-like or str, sent once connected, before anything written before that.
 ///     read_timeout, write_timeout: seconds; None, 0, negative or infinite: none.
-///     stream, dont_drain_read_buffer, allow_half_open, local_address: as all of these, see `tcp_connect`.
+///     stream, dont_drain_read_buffer, allow_half_open, local_address, family: as all of these, see `tcp_connect`.
 ///
 /// What is written before is sent once connected. It does not keep the loop running until it connects.
 ///
@@ -91,10 +95,10 @@ pub fn tcp_connect(
 #[pyfunction]
 #[pyo3(signature = (read_cb, event_cb=None, *, data=None, stream=false, connect_cb=None, write_cb=None,
                     read_timeout=None, write_timeout=None, dont_drain_read_buffer=None, allow_half_open=false,
-                    local_address=None),
+                    local_address=None, family=None),
        text_signature = "(read_cb, event_cb=None, *, data=None, stream=False, connect_cb=None, write_cb=None, \
                          read_timeout=-1, write_timeout=-1, dont_drain_read_buffer=None, allow_half_open=False, \
-                         local_address=None)")]
+                         local_address=None, family=0)")]
 #[allow(clippy::too_many_arguments)]
 pub fn init_tcp_socket(
     py: Python<'_>,
@@ -109,18 +113,19 @@ pub fn init_tcp_socket(
     dont_drain_read_buffer: Option<bool>,
     allow_half_open: bool,
     local_address: Given<'_, '_>,
+    family: Given<'_, '_>,
 ) -> PyResult<Py<PyAny>> {
     let callbacks = callbacks(read_cb, event_cb, connect_cb, write_cb)?;
     let timeouts = args::timeouts(
         ("read_timeout", read_timeout),
         ("write_timeout", write_timeout),
     )?;
-    let local = args::local_address("local_address", local_address)?;
     let manners = Manners {
         half_open: allow_half_open,
         stream,
         dont_drain: dont_drain_read_buffer,
-        local,
+        local: args::local_address("local_address", local_address)?,
+        family: args::family("family", family)?,
     };
     let socket = make(py, callbacks, timeouts, manners, data)?;
     Ok(handle(&socket, stream))

@@ -208,7 +208,7 @@ pub fn tcp_server(
             half_open: allow_half_open,
             stream,
             dont_drain: dont_drain_read_buffer,
-            local: None,
+            ..Manners::default()
         },
     };
     let server = Py::new(py, server)?;

@@ -92,15 +92,20 @@ impl Socket {
                 condition::connected_twice(slf)
             });
         }
-        let local = {
+        let target = {
             let mut state = socket.state.lock();
             state.target = Some(Box::new(host.clone()));
-            state.extras().and_then(|extras| extras.local)
+            let extras = state.extras();
+            Target {
+                host,
+                local: extras.and_then(|extras| extras.local),
+                family: extras.and_then(|extras| extras.family),
+            }
         };
         socket
             .core
             .insert(socket.link.key, Entry::Socket(slf.clone().unbind()));
-        connect::start(&socket.core.hub, &socket.link, Target { host, local });
+        connect::start(&socket.core.hub, &socket.link, target);
         Ok(())
     }
 

@@ -74,6 +74,8 @@ pub(crate) struct State {
 pub(crate) struct Extras {
     /// The own address to connect from.
     pub(crate) local: Option<SocketAddr>,
+    /// AF_INET or AF_INET6: the only one to connect with.
+    pub(crate) family: Option<i32>,
     /// Streams over it; the first is `socket.stream`.
     pub(crate) streams: Vec<Py<PyAny>>,
     /// Options to be set once connected.
@@ -94,9 +96,10 @@ impl State {
             held: VecDeque::new(),
             keeps: manners.keeps(),
             data: None,
-            extras: manners.local.map(|local| {
+            extras: manners.is_particular().then(|| {
                 Box::new(Extras {
-                    local: Some(local),
+                    local: manners.local,
+                    family: manners.family,
                     ..Extras::default()
                 })
             }),
@@ -153,11 +156,18 @@ pub struct Manners {
     pub dont_drain: Option<bool>,
     /// The own address to connect from.
     pub local: Option<SocketAddr>,
+    /// AF_INET or AF_INET6: the only one to connect with.
+    pub family: Option<i32>,
 }
 
 impl Manners {
     /// Received bytes go to a stream instead of the `read_cb`.
     pub fn keeps(self) -> bool {
         self.dont_drain.unwrap_or(self.stream)
+    }
+
+    /// It says how to connect.
+    fn is_particular(self) -> bool {
+        self.local.is_some() || self.family.is_some()
     }
 }

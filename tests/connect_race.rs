@@ -141,6 +141,7 @@ fn the_own_address_is_the_one_asked_for() {
         Target {
             host,
             local: Some("127.0.0.3:0".parse().unwrap()),
+            family: None,
         },
     );
     pump.until_told(link.key, "connected");

@@ -112,6 +112,18 @@ start_event_loop(start)
 
 
 @pytest.mark.slow
+def test_late_attempt_at_two_addresses_tells_what_each_said(black_hole):
+    code = """
+def attempts(condition):
+    tell(type(condition).__name__, condition.attempts)
+start_event_loop(lambda: tcp_connect('twin', 9, None, attempts, read_timeout=.5))
+"""
+    ((what, _),) = black_hole(code)
+    hangs = "(('fd99::2', 9, 0, 0), 110, 'connection timed out')"
+    assert what == f"TcpTimeout ({hangs}, (('127.0.0.1', 9), 111, 'connection refused'))"
+
+
+@pytest.mark.slow
 def test_lookup_is_bounded_by_either_timeout(black_hole):
     code = """
 start_event_loop(lambda: tcp_connect('nobody-answers.example', 80, None, told, write_timeout=.3))

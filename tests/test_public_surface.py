@@ -38,7 +38,7 @@ SIGNATURES = {
     "current_event_loop": "()",
     "tcp_connect": "(host, port, read_cb, event_cb=None, *, data=None, stream=False, connect_cb=None, "
     "write_cb=None, read_timeout=-1, write_timeout=-1, dont_drain_read_buffer=None, allow_half_open=False, "
-    "local_address=None)",
+    "local_address=None, family=0)",
     "connect_tcp_socket": "(socket_or_stream, host, port, *, event_cb=None)",
     "write_socket_data": "(socket_or_stream, data, *, read_cb=None, write_cb=None, event_cb=None, "
     "start=None, end=None)",

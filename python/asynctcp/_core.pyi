@@ -175,6 +175,7 @@ def tcp_connect(
     dont_drain_read_buffer: Literal[False] | None = None,
     allow_half_open: bool = False,
     local_address: tuple[str, int] | None = None,
+    family: int = 0,
 ) -> Socket: ...
 @overload
 def tcp_connect(
@@ -192,6 +193,7 @@ def tcp_connect(
     dont_drain_read_buffer: Literal[True] | None = None,
     allow_half_open: bool = False,
     local_address: tuple[str, int] | None = None,
+    family: int = 0,
 ) -> AsyncIOStream: ...
 @overload
 def tcp_connect(
@@ -209,6 +211,7 @@ def tcp_connect(
     dont_drain_read_buffer: Literal[False],
     allow_half_open: bool = False,
     local_address: tuple[str, int] | None = None,
+    family: int = 0,
 ) -> AsyncIOStream: ...
 @overload
 def tcp_connect(
@@ -226,6 +229,7 @@ def tcp_connect(
     dont_drain_read_buffer: Literal[True],
     allow_half_open: bool = False,
     local_address: tuple[str, int] | None = None,
+    family: int = 0,
 ) -> Socket: ...
 @overload
 def tcp_connect(
@@ -243,6 +247,7 @@ def tcp_connect(
     dont_drain_read_buffer: bool | None = None,
     allow_half_open: bool = False,
     local_address: tuple[str, int] | None = None,
+    family: int = 0,
 ) -> Socket | AsyncIOStream: ...
 @overload
 def init_tcp_socket(
@@ -258,6 +263,7 @@ def init_tcp_socket(
     dont_drain_read_buffer: Literal[False] | None = None,
     allow_half_open: bool = False,
     local_address: tuple[str, int] | None = None,
+    family: int = 0,
 ) -> Socket: ...
 @overload
 def init_tcp_socket(
@@ -273,6 +279,7 @@ def init_tcp_socket(
     dont_drain_read_buffer: Literal[True] | None = None,
     allow_half_open: bool = False,
     local_address: tuple[str, int] | None = None,
+    family: int = 0,
 ) -> AsyncIOStream: ...
 @overload
 def init_tcp_socket(
@@ -288,6 +295,7 @@ def init_tcp_socket(
     dont_drain_read_buffer: Literal[False],
     allow_half_open: bool = False,
     local_address: tuple[str, int] | None = None,
+    family: int = 0,
 ) -> AsyncIOStream: ...
 @overload
 def init_tcp_socket(
@@ -303,6 +311,7 @@ def init_tcp_socket(
     dont_drain_read_buffer: Literal[True],
     allow_half_open: bool = False,
     local_address: tuple[str, int] | None = None,
+    family: int = 0,
 ) -> Socket: ...
 @overload
 def init_tcp_socket(
@@ -318,6 +327,7 @@ def init_tcp_socket(
     dont_drain_read_buffer: bool | None = None,
     allow_half_open: bool = False,
     local_address: tuple[str, int] | None = None,
+    family: int = 0,
 ) -> Socket | AsyncIOStream: ...
 def connect_tcp_socket(
     socket_or_stream: _Either, host: str, port: int, *, event_cb: EventCallback | None = None

@@ -40,6 +40,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from asynctcp._core import Socket, TcpServer
+    from asynctcp.typing import Address
 
 __all__ = [
     "DnsError",
@@ -159,14 +160,24 @@ class TcpError(EventError, TcpInfo, OSError):
 
     A closing condition of its socket. Also raised, the socket staying as it is, where a socket is connected
     twice. Carries ``errcode``, ``errmsg``, ``socket`` and ``peer``.
+
+    ``attempts`` tells of a connection that did not come about: ``(address, errno, text)`` for each address
+    that was tried, in this order, the address as ``getpeername()`` would give it; one that had not answered
+    when the time was over has ``ETIMEDOUT``. The condition itself is what the most telling one said: refused
+    before unreachable before timed out, and last what made no sense from here. Empty otherwise.
     """
+
+    attempts: tuple[tuple[Address, int, str], ...] = ()
 
     def __init__(self, errcode: int, errmsg: str, socket: Socket | None = None) -> None:
         EventError.__init__(self, errcode, errmsg)
         self.socket = socket
 
     def __str__(self) -> str:
-        return super().__str__() + self._peer_suffix()
+        told = super().__str__() + self._peer_suffix()
+        if len(self.attempts) < 2:
+            return told
+        return told + ": " + "; ".join(f"{address[0]}: {text}" for address, _, text in self.attempts)
 
 
 class TcpEof(TcpInfo):

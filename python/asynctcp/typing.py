@@ -88,6 +88,7 @@ class ConnectOptions(TypedDict, total=False):
     write_timeout: Seconds
     allow_half_open: bool
     local_address: tuple[str, int] | None
+    family: int
 
 
 class ServerOptions(TypedDict, total=False):

@@ -1,6 +1,7 @@
 //! What can go wrong with a connection, as plain data; the pump side makes a condition of it.
 
 use std::io;
+use std::net::SocketAddr;
 
 /// Why a connection, an attempt or an accept failed.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub enum Failure {
     Stalled(&'static str),
     /// A name could not be looked up.
     Lookup(LookupFailure),
+    /// No address of a host could be connected to.
+    Connect(Box<ConnectFailure>),
     /// The connection's task panicked; its message.
     Panic(String),
 }
@@ -30,6 +33,26 @@ pub struct LookupFailure {
     pub host: String,
 }
 
+/// Why no connection came about, and what each attempt said.
+#[derive(Debug)]
+pub struct ConnectFailure {
+    /// What to tell of it all.
+    pub why: Failure,
+    /// In the order in which they were begun.
+    pub tries: Vec<Try>,
+}
+
+/// What became of one attempt.
+#[derive(Debug)]
+pub struct Try {
+    /// Whom it was to reach.
+    pub address: SocketAddr,
+    /// Its errno.
+    pub code: i32,
+    /// The system's words.
+    pub text: String,
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::Os(error)
@@ -43,6 +66,7 @@ impl Failure {
             Self::Os(error) | Self::Sending(error) => error.raw_os_error().unwrap_or(libc::EIO),
             Self::Timeout(_) | Self::Stalled(_) => libc::ETIMEDOUT,
             Self::Lookup(lookup) => lookup.code,
+            Self::Connect(connect) => connect.why.code(),
             Self::Panic(_) => libc::EIO,
         }
     }
@@ -53,6 +77,7 @@ impl Failure {
             Self::Os(error) | Self::Sending(error) => describe(error),
             Self::Timeout(what) | Self::Stalled(what) => (*what).to_owned(),
             Self::Lookup(lookup) => lookup.message.clone(),
+            Self::Connect(connect) => connect.why.message(),
             Self::Panic(message) => format!("internal error: {message}"),
         }
     }

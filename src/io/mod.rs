@@ -14,7 +14,8 @@
 //! | `link.rs`, `outbox.rs`, `token.rs`, `credit.rs` | one connection as seen by the pump and by its task |
 //! | `loan.rs` | memory of Python's objects, lent for large messages |
 //! | `task.rs`, `deadline.rs`, `linger.rs` | the one task of a connection, its timeouts, its end |
-//! | `connect.rs`, `resolve.rs`, `lookup.rs` | from a host to a connection; lookups of the app's |
+//! | `connect.rs`, `race.rs`, `dial.rs` | from a host to a connection: all of it, several addresses, one |
+//! | `resolve.rs`, `lookup.rs` | names; lookups of the app's |
 //! | `bind.rs`, `listener.rs` | binding; the accept loop |
 //! | `failure.rs` | what can go wrong, before it becomes a condition |
 //! | `sys.rs`, `faults.rs` | odd system calls; the faults that tests inject into sending and receiving |
@@ -27,6 +28,7 @@ pub mod connect;
 pub mod credit;
 pub mod crew;
 mod deadline;
+mod dial;
 pub mod driver;
 pub mod failure;
 pub mod faults;
@@ -40,6 +42,7 @@ pub mod lookup;
 pub mod mark;
 pub mod outbox;
 pub mod queue;
+mod race;
 pub mod resolve;
 pub mod sync;
 mod sys;

@@ -104,3 +104,27 @@ pub fn reset(stream: &TcpStream) {
 pub fn finish(stream: &TcpStream) {
     let _ = socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write);
 }
+
+/// Lets a port that is left to the kernel be chosen when connecting: it then need be free for that peer only. Where the
+/// system cannot, it is chosen when binding.
+#[cfg(target_os = "linux")]
+pub fn choose_port_late(socket: &socket2::Socket) {
+    use std::os::fd::AsRawFd;
+    let on: libc::c_int = 1;
+    let size = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the descriptor is open as long as `socket` is borrowed, and the kernel reads one int of the given size. No
+    // crate here wraps this option, and without it one own address runs out of ports for all peers together.
+    let _ = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_IP,
+            libc::IP_BIND_ADDRESS_NO_PORT,
+            (&raw const on).cast(),
+            size,
+        )
+    };
+}
+
+/// See above.
+#[cfg(not(target_os = "linux"))]
+pub fn choose_port_late(_: &socket2::Socket) {}

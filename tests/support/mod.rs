@@ -274,7 +274,15 @@ impl Pump {
     pub fn connect(&mut self, host: Host, timeouts: Timeouts) -> Arc<Link> {
         let link = Link::connecting(self.hub.new_key(), timeouts);
         self.links.insert(link.key, link.clone());
-        connect::start(&self.hub, &link, Target { host, local: None });
+        connect::start(
+            &self.hub,
+            &link,
+            Target {
+                host,
+                local: None,
+                family: None,
+            },
+        );
         link
     }
 

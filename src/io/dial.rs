@@ -1,0 +1,87 @@
+//! One attempt at one address.
+
+use super::sys;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io;
+use std::net::SocketAddr;
+use std::task::{Context, Poll, ready};
+use tokio::net::TcpStream;
+
+/// What an attempt is about.
+#[derive(Debug)]
+pub struct Connected {
+    /// The connection.
+    pub stream: TcpStream,
+    /// The other end, which is not always the address that was asked for: 0.0.0.0 stands for another.
+    pub peer: SocketAddr,
+    /// This end.
+    pub own: SocketAddr,
+}
+
+/// A socket that is connecting.
+#[derive(Debug)]
+pub struct Dial {
+    stream: TcpStream,
+    address: SocketAddr,
+}
+
+impl Dial {
+    /// Asks the kernel to connect. In the runtime's context.
+    pub fn begin(address: SocketAddr, local: Option<SocketAddr>) -> io::Result<Self> {
+        let domain = Domain::for_address(address);
+        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_nonblocking(true)?;
+        socket.set_tcp_nodelay(true)?;
+        if let Some(local) = local {
+            bind(&socket, local)?;
+        }
+        match socket.connect(&address.into()) {
+            Ok(()) => {}
+            Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
+            Err(error) => return Err(error),
+        }
+        let stream = TcpStream::from_std(socket.into())?;
+        Ok(Self { stream, address })
+    }
+
+    /// Ready when the kernel has decided, as far as Tokio knows.
+    pub fn poll(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.stream.poll_write_ready(context))?;
+        Poll::Ready(self.stream.take_error()?.map_or(Ok(()), Err))
+    }
+
+    /// What the kernel has decided, although Tokio may not know yet; None: nothing.
+    pub fn ask_kernel(&self) -> Option<io::Result<()>> {
+        match self.stream.take_error() {
+            Ok(None) => self.stream.peer_addr().is_ok().then_some(Ok(())),
+            Ok(Some(error)) | Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// The connection, which is there.
+    pub fn finish(self) -> io::Result<Connected> {
+        let own = self.stream.local_addr()?;
+        // A peer that is gone again is told by receiving.
+        let peer = self.stream.peer_addr().unwrap_or(self.address);
+        // A connection of a free port to itself (simultaneous open on loopback) is no server's answer.
+        if own == peer {
+            return Err(io::Error::from_raw_os_error(libc::ECONNREFUSED));
+        }
+        Ok(Connected {
+            stream: self.stream,
+            peer,
+            own,
+        })
+    }
+}
+
+/// Binds to the own address. Where the port is any, it is chosen when connecting, so that one port can serve connections
+/// to several peers; a port that was asked for may have an old connection in TIME_WAIT.
+fn bind(socket: &Socket, local: SocketAddr) -> io::Result<()> {
+    if local.port() == 0 {
+        sys::choose_port_late(socket);
+    } else {
+        socket.set_reuse_address(true)?;
+    }
+    socket.bind(&local.into())
+}
