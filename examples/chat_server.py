@@ -6,8 +6,9 @@ Run it, and join from two other terminals:
     nc 127.0.0.1 7000
 
 A line is for all; ``/who`` lists who is there, ``/quit`` leaves. Ctrl-C ends it. It shows how lines that come
-in any pieces are put together, and what to do with a guest who does not read: he is put out, so that he costs
-no memory and holds up nobody.
+in any pieces are put together, what to do with a guest who does not read (he is put out, so that he costs no
+memory and holds up nobody), and where to forget a guest: in the ``close_cb``, which runs once for each,
+however his connection ended, also by a bug in a callback.
 """
 
 import argparse
@@ -17,7 +18,6 @@ import sys
 from asynctcp import (
     Socket,
     TcpBufferFull,
-    TcpInfo,
     TcpServerBindError,
     default_event_handler,
     event_loop,
@@ -37,6 +37,7 @@ class Guest:
         self.socket = socket
         self.name: str | None = None  # until a good one was given
         self.rest = b""  # the beginning of a line
+        self.why = "leaves"  # what the others are told of his end
 
     def tell(self, text: str) -> None:
         if not self.socket.closed:
@@ -98,27 +99,28 @@ class Room:
                 guest.tell(text)
 
     def put_out(self, guest: Guest, why: str) -> None:
+        guest.why = why
         guest.socket.close(force=why == "does not listen")  # who does not read gets no last words
-        self.forget(guest, why)
 
-    def forget(self, guest: Guest, why: str) -> None:
-        if guest.name is not None and self.guests.pop(guest.name, None) is not None:
-            self.tell_all(f"* {guest.name} {why}", but=guest)
+    def on_close(self, socket: Socket, _reason: object) -> None:
+        guest: Guest | None = socket.data
+        if guest is not None and guest.name is not None:
+            del self.guests[guest.name]
+            self.tell_all(f"* {guest.name} {guest.why}", but=guest)
 
     def on_event(self, condition: Exception) -> None:
-        guest = condition.socket.data if isinstance(condition, TcpInfo) and condition.socket else None
-        if guest is None:
-            default_event_handler(condition)  # an accept that failed, or a bug in a callback
-        elif isinstance(condition, TcpBufferFull):
-            self.put_out(guest, "does not listen")
+        if isinstance(condition, TcpBufferFull) and condition.socket is not None:
+            self.put_out(condition.socket.data, "does not listen")
         else:
-            self.forget(guest, "leaves")  # the end, or an error: the socket closes itself
+            default_event_handler(condition)  # logs what is an error, or a bug in a callback
 
 
 def serve(host: str, port: int) -> None:
     """Listen, and say where."""
     room = Room()
-    server = tcp_server(host, port, room.on_read, room.on_event, connect_cb=room.on_connect)
+    server = tcp_server(
+        host, port, room.on_read, room.on_event, connect_cb=room.on_connect, close_cb=room.on_close
+    )
     assert server.address is not None
     print("listening on {}:{}".format(*server.address[:2]), flush=True)
 

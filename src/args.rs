@@ -6,7 +6,7 @@ use crate::io::link::Timeouts;
 use crate::socket::Socket;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyByteArray, PyBytes, PyFloat, PyInt, PyString};
+use pyo3::types::{PyBool, PyByteArray, PyBytes, PyEllipsis, PyFloat, PyInt, PyString};
 use socket2::TcpKeepalive;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
@@ -47,6 +47,36 @@ pub fn callback(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option
         Some(value) if value.is_none() => Ok(None),
         Some(value) if value.is_callable() => Ok(Some(value.clone().unbind())),
         Some(value) => Err(wrong_type(name, "callable or None", value)),
+    }
+}
+
+/// A callback for `set_callbacks`; its default, `...`, keeps what there is.
+pub enum Change<'py> {
+    /// Not given.
+    Keep,
+    /// A callable or None.
+    By(Bound<'py, PyAny>),
+}
+
+impl<'py> FromPyObject<'_, 'py> for Change<'py> {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        Ok(if value.is(PyEllipsis::get(value.py())) {
+            Self::Keep
+        } else {
+            Self::By(value.to_owned())
+        })
+    }
+}
+
+impl Change<'_> {
+    /// [`callback`] of what was given; None: nothing was.
+    pub fn check(&self, name: &str) -> PyResult<Option<Option<Py<PyAny>>>> {
+        match self {
+            Self::Keep => Ok(None),
+            Self::By(value) => callback(name, Some(value)).map(Some),
+        }
     }
 }
 

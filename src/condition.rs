@@ -118,6 +118,27 @@ pub fn bind_error(
     raised(class(py, "TcpServerBindError").and_then(|class| class.call1(arguments)))
 }
 
+/// A socket was closed because its loop ended.
+pub fn loop_ended(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    class(py, "EventLoopError")?.call1(("the event loop has ended",))
+}
+
+/// What a callback of the app's raised. `socket`: whose callback it was, if of one.
+pub fn app_error<'py>(
+    callback: &str,
+    function: Option<&Bound<'py, PyAny>>,
+    error: &PyErr,
+    socket: Option<&Bound<'py, Socket>>,
+    py: Python<'py>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let condition = class(py, "TcpAppError")?.call1((callback, function, socket))?;
+    condition.setattr("__cause__", error.value(py))?;
+    match socket {
+        Some(socket) => about(socket, condition),
+        None => Ok(condition),
+    }
+}
+
 /// A loop is needed and not there, or there and not wanted.
 pub fn loop_error(py: Python<'_>, message: &str) -> PyErr {
     raised(class(py, "EventLoopError").and_then(|class| class.call1((message,))))

@@ -6,6 +6,7 @@
 //! that comes back here).
 
 use crate::condition;
+use crate::ending::Closings;
 use crate::io::sync::Mutex;
 use crate::io::{Event, Hub, Key, Limits, Link};
 use crate::lender::Lender;
@@ -142,6 +143,8 @@ pub struct Core {
     pub lender: Lender,
     /// `delay` and `interval`.
     pub timers: Timers,
+    /// `close_cb`s that are to run.
+    pub closings: Closings,
     life: AtomicU8,
     exiting: AtomicBool,
     table: Mutex<Table>,
@@ -182,6 +185,7 @@ impl Core {
             hub,
             totals: Totals::default(),
             timers: Timers::default(),
+            closings: Closings::default(),
             life: AtomicU8::new(Life::Fresh as u8),
             exiting: AtomicBool::new(false),
             table: Mutex::new(Table::default()),
@@ -435,9 +439,9 @@ impl Core {
         std::mem::take(&mut *self.posts.lock())
     }
 
-    /// Whether anything was left.
+    /// Whether anything was left, `close_cb`s included.
     pub fn has_posts(&self) -> bool {
-        self.posted.load(Ordering::Relaxed)
+        self.posted.load(Ordering::Relaxed) || self.closings.len() > 0
     }
 
     /// Visits what the loop owns, for Python's garbage collector: no lock is waited for.
@@ -449,6 +453,7 @@ impl Core {
                 visit.call(&call.event_cb)?;
             }
         }
+        self.closings.visit(visit)?;
         let Some(table) = self.table.try_lock() else {
             return Ok(());
         };

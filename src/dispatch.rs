@@ -1,7 +1,9 @@
 //! From a batch of events to callbacks, and what happens when a callback raises.
 
+use crate::app_error::{Catch, Which, Whose};
 use crate::condition;
 use crate::core::{Core, Entry};
+use crate::ending::{self, Closing, Reason};
 use crate::io;
 use crate::io::loan::Owner;
 use crate::io::resolve::Found;
@@ -13,30 +15,15 @@ use crate::server::TcpServer;
 use crate::socket::Socket;
 use crate::socket_options;
 use crate::socket_state::{Callbacks, Held, State};
-use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PySystemExit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
 use std::collections::VecDeque;
 
-/// What the app said about exceptions of its callbacks.
-pub enum Catch {
-    /// They end the loop.
-    Nothing,
-    /// They go to the `event_cb` concerned (or, with false, to the log), and the loop goes on.
-    All {
-        /// `send_errors_to_event_cb`.
-        to_event_cb: bool,
-    },
-    /// They go to this function.
-    With(Py<PyAny>),
-}
-
 /// Replaces the default event handler; None: the library's own, which ignores what is no error.
 static DEFAULT_HANDLER: Mutex<Option<Py<PyAny>>> = Mutex::new(None);
 static LIBRARY_HANDLER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-static LOG_APP_ERROR: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// Sets what is called where an `event_cb` is None; None: the library's own handler again.
 pub fn set_default_handler(handler: Option<Py<PyAny>>) {
@@ -44,15 +31,8 @@ pub fn set_default_handler(handler: Option<Py<PyAny>>) {
     drop(old);
 }
 
-/// The `event_cb` or what stands for it. None: the library's handler, which ignores `ignorable` conditions.
-fn handler_for<'py>(
-    py: Python<'py>,
-    event_cb: Option<Py<PyAny>>,
-    ignorable: bool,
-) -> PyResult<Option<Bound<'py, PyAny>>> {
-    if let Some(event_cb) = event_cb {
-        return Ok(Some(event_cb.into_bound(py)));
-    }
+/// What stands for an `event_cb` of None. None: the library's handler, which ignores `ignorable` conditions.
+fn default_handler(py: Python<'_>, ignorable: bool) -> PyResult<Option<Bound<'_, PyAny>>> {
     let custom = DEFAULT_HANDLER
         .lock()
         .as_ref()
@@ -63,14 +43,11 @@ fn handler_for<'py>(
     if ignorable {
         return Ok(None);
     }
-    Ok(Some(
-        LIBRARY_HANDLER
-            .import(py, "asynctcp._handlers", "default_event_handler")?
-            .clone(),
-    ))
+    let library = LIBRARY_HANDLER.import(py, "asynctcp._handlers", "default_event_handler")?;
+    Ok(Some(library.clone()))
 }
 
-/// Calls callbacks of one loop and deals with their exceptions.
+/// Calls callbacks of one loop; see `app_error.rs` for their exceptions.
 pub struct Dispatcher<'a> {
     /// The loop.
     pub core: &'a Core,
@@ -79,67 +56,72 @@ pub struct Dispatcher<'a> {
 }
 
 impl Dispatcher<'_> {
-    /// An exception that `callback` of `socket` raised. `event_cb`: where it may go. An error of this function ends
-    /// the loop.
-    pub fn app_error(
-        &self,
-        py: Python<'_>,
-        error: PyErr,
-        event_cb: Option<Py<PyAny>>,
-        socket: Option<&Bound<'_, Socket>>,
-    ) -> PyResult<()> {
-        let ends = !error.is_instance_of::<PyException>(py)
-            || error.is_instance_of::<PyKeyboardInterrupt>(py)
-            || error.is_instance_of::<PySystemExit>(py);
-        match self.catch {
-            _ if ends => return Err(error),
-            Catch::Nothing => return Err(error),
-            Catch::With(function) => drop(function.bind(py).call1((error.into_value(py),))?),
-            Catch::All { to_event_cb: true } if event_cb.is_some() => {
-                if let Some(Err(second)) =
-                    event_cb.map(|event_cb| event_cb.bind(py).call1((error.value(py),)).map(drop))
-                {
-                    if !second.is_instance_of::<PyException>(py) {
-                        return Err(second);
-                    }
-                    log_app_error(py, second)?;
-                }
-            }
-            Catch::All { .. } => log_app_error(py, error)?,
-        }
-        if let Some(socket) = socket {
-            Socket::end(socket, false);
-        }
-        Ok(())
-    }
-
-    /// Calls `callback` with `arguments`; its exception goes where the app wants it.
-    pub fn call<'py>(
-        &self,
-        callback: &Bound<'py, PyAny>,
-        arguments: impl pyo3::call::PyCallArgs<'py>,
-        event_cb: impl FnOnce() -> Option<Py<PyAny>>,
-        socket: Option<&Bound<'py, Socket>>,
-    ) -> PyResult<()> {
-        match callback.call1(arguments) {
-            Ok(_) => Ok(()),
-            Err(error) => self.app_error(callback.py(), error, event_cb(), socket),
-        }
-    }
-
-    /// `event_cb(condition)`; an exception of it never goes to it again.
+    /// `event_cb(condition)` of `socket`. `ignorable`: the library's own handler does nothing with it.
     fn tell<'py>(
         &self,
-        py: Python<'py>,
-        event_cb: Option<Py<PyAny>>,
+        socket: &Bound<'py, Socket>,
         ignorable: bool,
         condition: impl FnOnce() -> PyResult<Bound<'py, PyAny>>,
-        socket: Option<&Bound<'py, Socket>>,
     ) -> PyResult<()> {
-        match handler_for(py, event_cb, ignorable)? {
-            None => Ok(()),
-            Some(handler) => self.call(&handler, (condition()?,), || None, socket),
+        let py = socket.py();
+        let default = default_handler(py, ignorable)?;
+        let nobody = default.is_none() && socket.get().event_cb(py).is_none();
+        if nobody || socket.get().is_closed() {
+            return Ok(());
         }
+        let condition = condition()?;
+        // Last of all: while Python made the condition, another thread may have closed the socket.
+        if socket.get().is_closed() {
+            return Ok(());
+        }
+        let own = socket.get().event_cb(py);
+        match own.map(|own| own.into_bound(py)).or(default) {
+            Some(handler) => self.call(&handler, (condition,), Which::Event, Whose::Socket(socket)),
+            None => Ok(()),
+        }
+    }
+
+    /// `event_cb(condition)` of a server or a lookup.
+    fn tell_other<'py>(
+        &self,
+        event_cb: Option<Py<PyAny>>,
+        condition: &Bound<'py, PyAny>,
+    ) -> PyResult<()> {
+        let py = condition.py();
+        let handler = match event_cb {
+            Some(event_cb) => Some(event_cb.into_bound(py)),
+            None => default_handler(py, false)?,
+        };
+        match handler {
+            Some(handler) => self.call(&handler, (condition,), Which::Event, Whose::Other(None)),
+            None => Ok(()),
+        }
+    }
+
+    /// The socket's closing condition, then its end.
+    fn end(
+        &self,
+        socket: &Bound<'_, Socket>,
+        reason: Reason,
+        ignorable: bool,
+        force: bool,
+    ) -> PyResult<()> {
+        ending::begin(socket.get(), reason);
+        let told = self.tell(socket, ignorable, || ending::told(socket));
+        Socket::end(socket, force);
+        told
+    }
+
+    /// A socket was closed before this turn.
+    pub fn closed(&self, py: Python<'_>, closing: &Closing) -> PyResult<()> {
+        let reason = closing.reason(py)?;
+        let socket = closing.socket.bind(py);
+        self.call(
+            closing.close_cb.bind(py),
+            (socket, reason),
+            Which::Close,
+            Whose::Socket(socket),
+        )
     }
 
     /// A new connection.
@@ -171,7 +153,10 @@ impl Dispatcher<'_> {
         match socket_options::grant(socket.get()) {
             Ok(()) => self.connect_cb(socket),
             // As if the app had set them now, in its connect_cb.
-            Err(error) => self.app_error(py, error.into(), event_cb(socket), Some(socket)),
+            Err(error) => {
+                let whose = Whose::Socket(socket);
+                self.app_error(error.into(), Which::Connect, None, whose, py)
+            }
         }
     }
 
@@ -185,8 +170,8 @@ impl Dispatcher<'_> {
         self.call(
             callback.bind(py),
             (socket,),
-            || event_cb(socket),
-            Some(socket),
+            Which::Connect,
+            Whose::Socket(socket),
         )
     }
 
@@ -252,8 +237,8 @@ impl Dispatcher<'_> {
         self.call(
             callback.bind(socket.py()),
             (socket, data),
-            || event_cb(socket),
-            Some(socket),
+            Which::Read,
+            Whose::Socket(socket),
         )
     }
 
@@ -291,8 +276,8 @@ impl Dispatcher<'_> {
         self.call(
             callback.bind(py),
             (socket,),
-            || event_cb(socket),
-            Some(socket),
+            Which::Write,
+            Whose::Socket(socket),
         )
     }
 
@@ -302,13 +287,7 @@ impl Dispatcher<'_> {
             return Ok(());
         };
         let socket = socket.bind(py);
-        self.tell(
-            py,
-            event_cb(socket),
-            true,
-            || condition::info(class, socket),
-            Some(socket),
-        )
+        self.tell(socket, true, || condition::info(class, socket))
     }
 
     /// End of stream.
@@ -327,18 +306,12 @@ impl Dispatcher<'_> {
         let me = socket.get();
         me.step(Step::PeerEnds);
         end_streams(socket)?;
-        let told = self.tell(
-            socket.py(),
-            event_cb(socket),
-            true,
-            || condition::info("TcpEof", socket),
-            Some(socket),
-        );
         let half_open = me.state.lock().half_open;
-        if !half_open {
-            Socket::end(socket, false);
+        if half_open {
+            self.tell(socket, true, || condition::info("TcpEof", socket))
+        } else {
+            self.end(socket, Reason::Eof, true, false)
         }
-        told
     }
 
     /// The connection or the attempt failed.
@@ -347,17 +320,9 @@ impl Dispatcher<'_> {
             Some(Entry::Socket(socket)) => socket,
             Some(Entry::Server(server)) => return self.accept_failed(server.bind(py), &failure),
             Some(Entry::Lookup(lookup)) => {
-                let event_cb = lookup
-                    .event_cb
-                    .as_ref()
-                    .map(|callback| callback.clone_ref(py));
-                return self.tell(
-                    py,
-                    event_cb,
-                    false,
-                    || condition::lookup_failure(py, &failure),
-                    None,
-                );
+                let condition = condition::lookup_failure(py, &failure)?;
+                let event_cb = lookup.event_cb.as_ref();
+                return self.tell_other(event_cb.map(|own| own.clone_ref(py)), &condition);
             }
             None => return Ok(()),
         };
@@ -370,33 +335,18 @@ impl Dispatcher<'_> {
                 return Ok(());
             }
         }
-        self.deliver_failure(socket, &failure)
+        self.deliver_failure(socket, failure)
     }
 
-    fn deliver_failure(&self, socket: &Bound<'_, Socket>, failure: &Failure) -> PyResult<()> {
+    fn deliver_failure(&self, socket: &Bound<'_, Socket>, failure: Box<Failure>) -> PyResult<()> {
         end_streams(socket)?;
-        let told = self.tell(
-            socket.py(),
-            event_cb(socket),
-            false,
-            || condition::failure(socket, failure),
-            Some(socket),
-        );
-        Socket::end(socket, true);
-        told
+        self.end(socket, Reason::Failed(failure.into()), false, true)
     }
 
     /// A server's accept failed.
     pub fn accept_failed(&self, server: &Bound<'_, TcpServer>, failure: &Failure) -> PyResult<()> {
-        let py = server.py();
-        let event_cb = server.get().event_cb(py);
-        self.tell(
-            py,
-            event_cb,
-            false,
-            || TcpServer::accept_error(server, failure),
-            None,
-        )
+        let condition = TcpServer::accept_error(server, failure)?;
+        self.tell_other(server.get().event_cb(server.py()), &condition)
     }
 
     /// A task ended.
@@ -416,17 +366,15 @@ impl Dispatcher<'_> {
         let Some(Entry::Lookup(lookup)) = self.core.entry(py, key) else {
             return Ok(());
         };
-        let event_cb = || {
-            lookup
-                .event_cb
-                .as_ref()
-                .map(|callback| callback.clone_ref(py))
+        let which = match found {
+            Found::Addresses(_) => Which::Lookup,
+            Found::Name(..) => Which::ReverseLookup,
         };
         self.call(
             lookup.callback.bind(py),
             lookup::arguments(found),
-            event_cb,
-            None,
+            which,
+            Whose::Other(lookup.event_cb.as_ref()),
         )
     }
 
@@ -436,7 +384,7 @@ impl Dispatcher<'_> {
         py: Python<'_>,
         key: Key,
         epoch: u32,
-        failure: &Failure,
+        failure: Box<Failure>,
     ) -> PyResult<()> {
         let Some(socket) = self.core.socket(py, key) else {
             return Ok(());
@@ -445,15 +393,8 @@ impl Dispatcher<'_> {
         if socket.get().link.epoch() != epoch {
             return Ok(());
         }
-        let told = self.tell(
-            py,
-            event_cb(socket),
-            false,
-            || condition::failure(socket, failure),
-            Some(socket),
-        );
-        Socket::end(socket, matches!(failure, Failure::Stalled(_)));
-        told
+        let force = matches!(*failure, Failure::Stalled(_));
+        self.end(socket, Reason::Failed(failure.into()), false, force)
     }
 
     /// A write met a failure that waits behind held data: it is told at once.
@@ -469,7 +410,7 @@ impl Dispatcher<'_> {
             failed.into_iter().next()
         };
         match failure {
-            Some(Held::Failed(failure)) => self.deliver_failure(socket, &failure),
+            Some(Held::Failed(failure)) => self.deliver_failure(socket, failure),
             _ => Ok(()),
         }
     }
@@ -504,7 +445,7 @@ impl Dispatcher<'_> {
                     self.deliver(socket, data.into_bound(socket.py()), way)?;
                 }
                 Some(Held::Eof) => self.deliver_eof(socket)?,
-                Some(Held::Failed(failure)) => self.deliver_failure(socket, &failure)?,
+                Some(Held::Failed(failure)) => self.deliver_failure(socket, failure)?,
             }
         }
     }
@@ -555,10 +496,6 @@ fn end_streams(socket: &Bound<'_, Socket>) -> PyResult<()> {
         .try_for_each(|stream| stream.bind(py).call_method0(intern!(py, "_end")).map(drop))
 }
 
-fn event_cb(socket: &Bound<'_, Socket>) -> Option<Py<PyAny>> {
-    own(socket, |callbacks| &callbacks.event)
-}
-
 /// One of the socket's callbacks.
 fn own(
     socket: &Bound<'_, Socket>,
@@ -567,10 +504,4 @@ fn own(
     let state = socket.get().state.lock();
     let callback = which(&state.callbacks).as_ref();
     callback.map(|callback| callback.clone_ref(socket.py()))
-}
-
-/// Logs an exception of the app's with its traceback.
-fn log_app_error(py: Python<'_>, error: PyErr) -> PyResult<()> {
-    let log = LOG_APP_ERROR.import(py, "asynctcp._handlers", "log_app_error")?;
-    log.call1((error.into_value(py),)).map(drop)
 }

@@ -1,16 +1,18 @@
 //! The native half of `asynctcp.EventLoop`: begin, turn, end. The loop itself (while the core has a turn, take it)
 //! is Python's, in `_loop.py`.
 
+use crate::app_error::{self, Catch, Which, Whose};
 use crate::args;
 use crate::condition;
 use crate::core::{Beat, Call, Core, Entry, Life};
-use crate::dispatch::{self, Catch, Dispatcher};
+use crate::dispatch::{self, Dispatcher};
 use crate::foreign::Foreign;
 use crate::io::Limits;
 use crate::io::bell::Bell;
 use crate::io::hub::{Command, LEAST_READ};
 use crate::io::sync::Mutex;
 use crate::pump::Pump;
+use crate::socket::Socket;
 use crate::wakeup;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyTuple};
@@ -109,7 +111,9 @@ impl LoopCore {
     fn _call(&self, py: Python<'_>, start_fn: &Bound<'_, PyAny>) -> PyResult<()> {
         let _ = py;
         self.tick();
-        let called = self.dispatcher().call(start_fn, (), || None, None);
+        let called = self
+            .dispatcher()
+            .call(start_fn, (), Which::Start, Whose::Other(None));
         self.tick();
         called
     }
@@ -174,6 +178,19 @@ impl LoopCore {
             bell.silence();
         }
         Ok(())
+    }
+
+    /// The loop has ended: runs the `close_cb`s of the sockets that were open, and of those closed just before. An exception
+    /// of one drops no other; what is no `Exception` comes out of the last.
+    fn _run_close_callbacks(&self, py: Python<'_>) -> PyResult<()> {
+        let mut left = Ok(());
+        while !self.core.is_forked() {
+            let Some(closing) = self.core.closings.pop() else {
+                break;
+            };
+            left = app_error::run_last(py, &closing).and(left);
+        }
+        left
     }
 
     /// Lets the loop read a wake-up descriptor of Python's: a signal then ends its wait.
@@ -376,7 +393,7 @@ impl LoopCore {
         let entries = self.core.take_all();
         for entry in &entries {
             match entry {
-                Entry::Socket(socket) => socket.get().end_with_loop(py),
+                Entry::Socket(socket) => Socket::end_with_loop(socket.bind(py)),
                 Entry::Server(server) => server.get().end(),
                 Entry::Lookup(_) => {}
             }

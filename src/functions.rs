@@ -32,6 +32,7 @@ type Given<'a, 'py> = Option<&'a Bound<'py, PyAny>>;
 ///     allow_half_open: stay open for writing after the peer's end of stream.
 ///     local_address: (host, port) to connect from; port 0: any that is free for that peer.
 ///     family: `socket.AF_INET` or `AF_INET6`: uses addresses of that family only; `AF_UNSPEC`: both.
+///     close_cb: `close_cb(socket, reason)`, once, after its end; see `Socket.set_callbacks`.
 ///
 /// Returns the `Socket`, or the stream. Raises `EventLoopError`, `TypeError`, `ValueError`; all else comes to the
 /// `event_cb`: `DnsError`, `TcpRefused`, `TcpTimeout`, …, with what each address said in `condition.attempts`. Callbacks
@@ -39,10 +40,10 @@ type Given<'a, 'py> = Option<&'a Bound<'py, PyAny>>;
 #[pyfunction]
 #[pyo3(signature = (host, port, read_cb, event_cb=None, *, data=None, stream=false, connect_cb=None, write_cb=None,
                     read_timeout=None, write_timeout=None, dont_drain_read_buffer=None, allow_half_open=false,
-                    local_address=None, family=None),
+                    local_address=None, family=None, close_cb=None),
        text_signature = "(host, port, read_cb, event_cb=None, *, data=None, stream=False, connect_cb=None, \
                          write_cb=None, read_timeout=-1, write_timeout=-1, dont_drain_read_buffer=None, \
-                         allow_half_open=False, local_address=None, family=0)")]
+                         allow_half_open=False, local_address=None, family=0, close_cb=None)")]
 #[allow(clippy::too_many_arguments)]
 pub fn tcp_connect(
     host: &Bound<'_, PyAny>,
@@ -59,6 +60,7 @@ pub fn tcp_connect(
     allow_half_open: bool,
     local_address: Given<'_, '_>,
     family: Given<'_, '_>,
+    close_cb: Given<'_, '_>,
 ) -> PyResult<Py<PyAny>> {
     let target = target(host, port)?;
     let made = init_tcp_socket(
@@ -75,6 +77,7 @@ pub fn tcp_connect(
         allow_half_open,
         local_address,
         family,
+        close_cb,
     )?;
     Socket::connect(&args::socket("socket", made.bind(host.py()))?, target)?;
     Ok(made)
@@ -86,7 +89,7 @@ pub fn tcp_connect(
 ///     read_cb, event_cb, connect_cb, write_cb: callables or None.
 ///     data: bytes-like or str, sent once connected, before anything written before that.
 ///     read_timeout, write_timeout: seconds; None, 0, negative or infinite: none.
-///     stream, dont_drain_read_buffer, allow_half_open, local_address, family: as all of these, see `tcp_connect`.
+///     stream, dont_drain_read_buffer, allow_half_open, local_address, family, close_cb: as all of these, see `tcp_connect`.
 ///
 /// What is written before is sent once connected. It does not keep the loop running until it connects.
 ///
@@ -95,10 +98,10 @@ pub fn tcp_connect(
 #[pyfunction]
 #[pyo3(signature = (read_cb, event_cb=None, *, data=None, stream=false, connect_cb=None, write_cb=None,
                     read_timeout=None, write_timeout=None, dont_drain_read_buffer=None, allow_half_open=false,
-                    local_address=None, family=None),
+                    local_address=None, family=None, close_cb=None),
        text_signature = "(read_cb, event_cb=None, *, data=None, stream=False, connect_cb=None, write_cb=None, \
                          read_timeout=-1, write_timeout=-1, dont_drain_read_buffer=None, allow_half_open=False, \
-                         local_address=None, family=0)")]
+                         local_address=None, family=0, close_cb=None)")]
 #[allow(clippy::too_many_arguments)]
 pub fn init_tcp_socket(
     py: Python<'_>,
@@ -114,8 +117,9 @@ pub fn init_tcp_socket(
     allow_half_open: bool,
     local_address: Given<'_, '_>,
     family: Given<'_, '_>,
+    close_cb: Given<'_, '_>,
 ) -> PyResult<Py<PyAny>> {
-    let callbacks = callbacks(read_cb, event_cb, connect_cb, write_cb)?;
+    let callbacks = callbacks(read_cb, event_cb, connect_cb, write_cb, close_cb)?;
     let timeouts = args::timeouts(
         ("read_timeout", read_timeout),
         ("write_timeout", write_timeout),
@@ -172,12 +176,14 @@ fn callbacks(
     event_cb: Given<'_, '_>,
     connect_cb: Given<'_, '_>,
     write_cb: Given<'_, '_>,
+    close_cb: Given<'_, '_>,
 ) -> PyResult<Callbacks> {
     Ok(Callbacks {
         read: args::callback("read_cb", read_cb)?,
         write: args::callback("write_cb", write_cb)?,
         event: args::callback("event_cb", event_cb)?,
         connect: args::callback("connect_cb", connect_cb)?,
+        close: args::callback("close_cb", close_cb)?,
     })
 }
 
@@ -260,7 +266,9 @@ pub fn write_socket_data(
 #[pyfunction]
 #[pyo3(signature = (socket, *, force=false))]
 pub fn close_socket(socket: &Bound<'_, PyAny>, force: bool) -> PyResult<()> {
-    Socket::close(&args::socket("socket", socket)?, force)
+    let socket = args::socket("socket", socket)?;
+    Socket::check_open(&socket)?;
+    Socket::close(&socket, force)
 }
 
 /// `socket.closed`: whether the socket was closed, by the app or with its condition. cl-async: `socket-closed-p`.

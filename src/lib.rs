@@ -4,11 +4,13 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod app_error;
 mod args;
 mod condition;
 mod contention;
 mod core;
 mod dispatch;
+mod ending;
 mod event_loop;
 mod foreign;
 mod functions;
@@ -21,6 +23,7 @@ mod lookup;
 mod pump;
 mod server;
 mod socket;
+mod socket_life;
 mod socket_options;
 mod socket_state;
 mod timer;

@@ -3,9 +3,10 @@
 //! The interpreter's lock is released once a turn, for flushing, driving and swapping together, and once more for
 //! each flush in the middle of a long batch; where other threads compute ([`Contention`]), it is kept for many turns.
 
+use crate::app_error::{Catch, Which, Whose};
 use crate::contention::{self, Contention};
 use crate::core::{Core, Posts};
-use crate::dispatch::{Catch, Dispatcher};
+use crate::dispatch::Dispatcher;
 use crate::io;
 use crate::io::arena::Arena;
 use crate::io::driver::{Driver, PumpWatch, Wait};
@@ -199,7 +200,9 @@ impl Pump {
         }
         // The urgent lane only wakes: signals were looked at, posts and timers follow.
         self.batch.urgent.clear();
+        let closings = core.closings.len();
         self.dispatch_flushed(py, dispatcher)?;
+        self.dispatch_closings(py, dispatcher, closings)?;
         self.dispatch_posts(py, dispatcher)?;
         self.dispatch_timers(py, dispatcher)?;
         self.dispatch_events(py, dispatcher)
@@ -224,6 +227,26 @@ impl Pump {
         Ok(())
     }
 
+    /// Of the sockets that were closed before this turn.
+    fn dispatch_closings(
+        &mut self,
+        py: Python<'_>,
+        dispatcher: &Dispatcher<'_>,
+        count: usize,
+    ) -> PyResult<()> {
+        for _ in 0..count {
+            // Once the loop is to end, its end runs them.
+            if dispatcher.core.is_exiting() {
+                break;
+            }
+            let Some(closing) = dispatcher.core.closings.pop() else {
+                break;
+            };
+            self.step(py, dispatcher, |dispatcher| dispatcher.closed(py, &closing))?;
+        }
+        Ok(())
+    }
+
     fn dispatch_posts(&mut self, py: Python<'_>, dispatcher: &Dispatcher<'_>) -> PyResult<()> {
         if self.posts.is_empty() {
             if !dispatcher.core.has_posts() {
@@ -234,7 +257,8 @@ impl Pump {
         while let Some(call) = self.posts.calls.pop_front() {
             let (function, arguments) = (call.function.bind(py), call.arguments.bind(py));
             self.step(py, dispatcher, |dispatcher| {
-                dispatcher.call(function, arguments, || call.event_cb, None)
+                let whose = Whose::Other(call.event_cb.as_ref());
+                dispatcher.call(function, arguments, Which::Post, whose)
             })?;
         }
         while let Some(socket) = self.posts.met.pop_front() {
@@ -260,7 +284,8 @@ impl Pump {
                 continue;
             };
             self.step(py, dispatcher, |dispatcher| {
-                dispatcher.call(firing.callback.bind(py), (), || firing.event_cb, None)
+                let whose = Whose::Other(firing.event_cb.as_ref());
+                dispatcher.call(firing.callback.bind(py), (), firing.which, whose)
             })?;
         }
         Ok(())
@@ -363,7 +388,7 @@ fn handle(
             key,
             epoch,
             failure,
-        } => dispatcher.timed_out(py, key, epoch, &failure),
+        } => dispatcher.timed_out(py, key, epoch, failure),
         Event::Drained(key) => dispatcher.buffer(py, key, "TcpBufferDrained"),
         Event::Gone(key) => {
             dispatcher.gone(py, key);

@@ -143,15 +143,16 @@ impl TcpServer {
 ///     read_timeout, write_timeout: seconds for each connection; None, 0, negative or infinite: none.
 ///     allow_half_open: a connection stays open for writing after the peer's end of stream.
 ///     max_connections: accepting pauses at this number of open connections; None: no limit.
+///     close_cb: `close_cb(socket, reason)` for each connection, once, after its end; see `Socket.set_callbacks`.
 ///
 /// Returns the `TcpServer`. Raises `TcpServerBindError` if it cannot listen, `EventLoopError`, `TypeError`,
 /// `ValueError`. Callbacks run in the loop's thread. cl-async: `tcp-server`.
 #[pyfunction]
 #[pyo3(signature = (bind_address, port, read_cb, event_cb=None, *, connect_cb=None, backlog=None, stream=false, dont_drain_read_buffer=None, reuse_port=false, fd=None,
-                    read_timeout=None, write_timeout=None, allow_half_open=false, max_connections=None),
+                    read_timeout=None, write_timeout=None, allow_half_open=false, max_connections=None, close_cb=None),
        text_signature = "(bind_address, port, read_cb, event_cb=None, *, connect_cb=None, backlog=-1, stream=False, dont_drain_read_buffer=None, \
                          reuse_port=False, fd=None, read_timeout=-1, write_timeout=-1, allow_half_open=False, \
-                         max_connections=None)")]
+                         max_connections=None, close_cb=None)")]
 #[allow(clippy::too_many_arguments)]
 pub fn tcp_server(
     bind_address: &Bound<'_, PyAny>,
@@ -168,12 +169,14 @@ pub fn tcp_server(
     write_timeout: Option<&Bound<'_, PyAny>>,
     allow_half_open: bool,
     max_connections: Option<&Bound<'_, PyAny>>,
+    close_cb: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Py<TcpServer>> {
     let py = port.py();
     let callbacks = Callbacks {
         read: args::callback("read_cb", read_cb)?,
         event: args::callback("event_cb", event_cb)?,
         connect: args::callback("connect_cb", connect_cb)?,
+        close: args::callback("close_cb", close_cb)?,
         write: None,
     };
     let number = args::port("port", port, 0)?;

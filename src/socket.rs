@@ -3,29 +3,26 @@
 //! Used with the interpreter's lock held, from any thread. What it holds of Python lives here and in the loop's
 //! table, never on the I/O side: the [`Link`] is all that the two share.
 
-use crate::args::{self, Data};
+use crate::args::{self, Change, Data};
 use crate::condition;
-use crate::core::{self, Core, Entry};
+use crate::core::{self, Core};
+use crate::ending;
 use crate::io;
 use crate::io::Link;
-use crate::io::connect::{self, Host, Target};
 use crate::io::link::{Staged, Timeouts};
 use crate::io::loan::LARGE;
 use crate::io::outbox::Marks;
 use crate::io::sync::Mutex;
-use crate::life::{Life, Step};
+use crate::life::Step;
 use crate::server::TcpServer;
 use crate::socket_options::{self, Wish};
-use crate::socket_state::{Callbacks, Manners, State};
+use crate::socket_state::{Callbacks, State};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-static STREAM: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// A TCP connection: what `tcp_connect` returns and a server's callbacks get. Not made by calling its class.
 #[pyclass(frozen, weakref, module = "asynctcp")]
@@ -33,46 +30,13 @@ pub struct Socket {
     pub(crate) core: Arc<Core>,
     pub(crate) link: Arc<Link>,
     /// The server it came from.
-    server: Option<Py<TcpServer>>,
-    closed: AtomicBool,
+    pub(crate) server: Option<Py<TcpServer>>,
+    pub(crate) closed: AtomicBool,
     /// Short sections with the interpreter's lock held; nothing of Python's is called or dropped under it.
     pub(crate) state: Mutex<State>,
 }
 
 impl Socket {
-    /// A socket in `life`, not yet in the loop's table.
-    pub fn make(
-        py: Python<'_>,
-        core: Arc<Core>,
-        link: Arc<Link>,
-        callbacks: Callbacks,
-        manners: Manners,
-        server: Option<Py<TcpServer>>,
-    ) -> PyResult<Py<Self>> {
-        let life = if server.is_some() {
-            Life::Open
-        } else {
-            Life::Idle
-        };
-        link.set_wants_flushed(callbacks.write.is_some());
-        let state = Mutex::new(State::new(life, callbacks, manners));
-        let socket = Self {
-            core,
-            link,
-            server,
-            closed: AtomicBool::new(false),
-            state,
-        };
-        let socket = Py::new(py, socket)?;
-        if manners.stream || manners.keeps() {
-            // It attaches itself.
-            STREAM
-                .import(py, "asynctcp._stream", "AsyncIOStream")?
-                .call1((&socket,))?;
-        }
-        Ok(socket)
-    }
-
     /// The first stream over it.
     pub fn first_stream(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.state
@@ -80,33 +44,6 @@ impl Socket {
             .streams()
             .first()
             .map(|stream| stream.clone_ref(py))
-    }
-
-    /// Begins to connect; errors come to the `event_cb`.
-    pub fn connect(slf: &Bound<'_, Self>, host: Host) -> PyResult<()> {
-        let socket = slf.get();
-        if !socket.step(Step::Connect) {
-            return Err(if socket.is_closed() {
-                condition::socket_closed(slf)
-            } else {
-                condition::connected_twice(slf)
-            });
-        }
-        let target = {
-            let mut state = socket.state.lock();
-            state.target = Some(Box::new(host.clone()));
-            let extras = state.extras();
-            Target {
-                host,
-                local: extras.and_then(|extras| extras.local),
-                family: extras.and_then(|extras| extras.family),
-            }
-        };
-        socket
-            .core
-            .insert(socket.link.key, Entry::Socket(slf.clone().unbind()));
-        connect::start(&socket.core.hub, &socket.link, target);
-        Ok(())
     }
 
     /// Moves the socket on; false: its state refuses.
@@ -126,6 +63,17 @@ impl Socket {
         self.closed.load(Ordering::SeqCst) || self.core.life() == core::Life::Ended
     }
 
+    /// Whether it was closed while its loop ran, or by the loop's end.
+    pub fn was_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// Its `event_cb`.
+    pub fn event_cb(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        let state = self.state.lock();
+        state.callbacks.event.as_ref().map(|own| own.clone_ref(py))
+    }
+
     /// Whether it came from a server.
     pub fn is_accepted(&self) -> bool {
         self.server.is_some()
@@ -140,53 +88,8 @@ impl Socket {
         })
     }
 
-    /// Closes it: no callback starts from here on, all are let go. False: it was closed before.
-    pub fn end(slf: &Bound<'_, Self>, force: bool) -> bool {
-        let socket = slf.get();
-        if socket.closed.swap(true, Ordering::SeqCst) {
-            return false;
-        }
-        let (life, dropped) = {
-            let mut state = socket.state.lock();
-            let life = std::mem::replace(&mut state.life, Life::Closed);
-            (
-                life,
-                (
-                    std::mem::take(&mut state.callbacks),
-                    std::mem::take(&mut state.held),
-                ),
-            )
-        };
-        drop(dropped);
-        // Before the task closes its own: an abortive close takes the last descriptor.
-        socket_options::close_os_socket(socket, slf.py());
-        if life != Life::Idle {
-            let pointless = life == Life::Connecting && socket.link.is_pointless();
-            socket.link.close(&socket.core.hub, force || pointless);
-            socket.core.mark_dirty(&socket.link);
-            socket.core.nudge();
-            drop(socket.core.remove(socket.link.key));
-        }
-        true
-    }
-
-    /// The loop has ended: like [`Socket::end`], while the I/O side is gone already.
-    pub fn end_with_loop(&self, py: Python<'_>) {
-        self.closed.store(true, Ordering::SeqCst);
-        let dropped = {
-            let mut state = self.state.lock();
-            state.life = Life::Closed;
-            (
-                std::mem::take(&mut state.callbacks),
-                std::mem::take(&mut state.held),
-            )
-        };
-        drop(dropped);
-        self.link.abandon();
-        socket_options::close_os_socket(self, py);
-    }
-
-    fn check_open(slf: &Bound<'_, Self>) -> PyResult<()> {
+    /// `SocketClosed` if it is closed.
+    pub fn check_open(slf: &Bound<'_, Self>) -> PyResult<()> {
         slf.get().core.check_process(slf.py())?;
         if slf.get().is_closed() {
             Err(condition::socket_closed(slf))
@@ -208,6 +111,7 @@ impl Socket {
             write: replace(&mut own.write, given.write),
             event: replace(&mut own.event, given.event),
             connect: replace(&mut own.connect, given.connect),
+            close: replace(&mut own.close, given.close),
         }
     }
 
@@ -240,18 +144,6 @@ impl Socket {
         io::add(&socket.core.totals.bytes_written, bytes.len());
         socket.core.mark_dirty(&socket.link);
         Ok(())
-    }
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        if self.core.is_forked() {
-            // What it holds is given back under locks that a thread of the parent may have held.
-            std::mem::forget(self.link.clone());
-        } else if self.state.lock().life == Life::Idle {
-            // Never in the table, so no `Gone` will free its key.
-            self.core.hub.free_key(self.link.key);
-        }
     }
 }
 
@@ -305,7 +197,7 @@ impl Socket {
             read: args::callback("read_cb", read_cb)?,
             write: args::callback("write_cb", write_cb)?,
             event: args::callback("event_cb", event_cb)?,
-            connect: None,
+            ..Callbacks::default()
         };
         // Only now: converting the data and looking at callables may run Python that closes the socket.
         Self::check_open(slf)?;
@@ -318,19 +210,72 @@ impl Socket {
         Ok(())
     }
 
-    /// Closes the socket: no further callback of it runs, its callbacks are let go.
+    /// Closes the socket: no further callback of it runs but its `close_cb`, its callbacks are let go.
     ///
     /// What was written before is still sent in the background (given up after the write timeout, else 30 seconds,
-    /// without progress), unless `force`, which drops it and resets the connection. Raises `SocketClosed` if it is
-    /// closed already. Callable from any thread. cl-async: `close-socket`.
+    /// without progress), unless `force`, which drops it and resets the connection. Closing it again does nothing, as
+    /// with Python's files. Callable from any thread. cl-async: `close-socket`.
     #[pyo3(signature = (force=false))]
     pub fn close(slf: &Bound<'_, Self>, force: bool) -> PyResult<()> {
+        slf.get().core.check_process(slf.py())?;
+        Self::end(slf, force);
+        Ok(())
+    }
+
+    /// Replaces those callbacks that are given, from now on; None takes one away.
+    ///
+    /// Args:
+    ///     read_cb, write_cb, event_cb: as of `tcp_connect`.
+    ///     connect_cb: has no effect once the connection is established.
+    ///     close_cb: `close_cb(socket, reason)` runs exactly once for a socket whose connection was begun or accepted, in
+    ///         the turn after it was closed, as the last of its callbacks. `reason` is that of `close_reason`. When the
+    ///         loop ends, it runs before the exit callbacks, and no loop runs any more.
+    ///
+    /// Raises `SocketClosed`, `TypeError`. Callable from any thread; callbacks run in the loop's.
+    #[pyo3(signature = (*, read_cb=Change::Keep, write_cb=Change::Keep, event_cb=Change::Keep, connect_cb=Change::Keep,
+                        close_cb=Change::Keep),
+           text_signature = "($self, *, read_cb=..., write_cb=..., event_cb=..., connect_cb=..., close_cb=...)")]
+    fn set_callbacks(
+        slf: &Bound<'_, Self>,
+        read_cb: Change<'_>,
+        write_cb: Change<'_>,
+        event_cb: Change<'_>,
+        connect_cb: Change<'_>,
+        close_cb: Change<'_>,
+    ) -> PyResult<()> {
+        let (read, write) = (read_cb.check("read_cb")?, write_cb.check("write_cb")?);
+        let event = event_cb.check("event_cb")?;
+        let connect = connect_cb.check("connect_cb")?;
+        let close = close_cb.check("close_cb")?;
         Self::check_open(slf)?;
-        if Self::end(slf, force) {
-            Ok(())
-        } else {
-            Err(condition::socket_closed(slf))
+        let socket = slf.get();
+        if let Some(write) = &write {
+            socket.link.set_wants_flushed(write.is_some());
         }
+        let replaced = {
+            let mut state = socket.state.lock();
+            let own = &mut state.callbacks;
+            let replace = |own: &mut Option<Py<PyAny>>, new: Option<Option<Py<PyAny>>>| {
+                new.map(|new| std::mem::replace(own, new))
+            };
+            [
+                replace(&mut own.read, read),
+                replace(&mut own.write, write),
+                replace(&mut own.event, event),
+                replace(&mut own.connect, connect),
+                replace(&mut own.close, close),
+            ]
+        };
+        drop(replaced);
+        Ok(())
+    }
+
+    /// Why it is closed: None while it is open and if the app closed it, else the condition that closed it (`TcpEof`
+    /// included), the `TcpAppError` of an exception that a callback of it raised, or the `EventLoopError` that its loop
+    /// has ended.
+    #[getter]
+    fn close_reason<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        ending::reason(slf)
     }
 
     /// Whether the socket was closed, by the app or with its condition.
@@ -604,6 +549,7 @@ impl Socket {
                 std::mem::take(&mut state.callbacks),
                 state.take_extras(),
                 state.data.take(),
+                state.ending.take(),
             )
         };
         drop(dropped);

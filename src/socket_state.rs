@@ -1,5 +1,6 @@
 //! What a `Socket` holds of Python and of its own state, and how it behaves from the start.
 
+use crate::ending::Ending;
 use crate::io::Failure;
 use crate::io::connect::Host;
 use crate::life::Life;
@@ -20,6 +21,8 @@ pub struct Callbacks {
     pub event: Option<Py<PyAny>>,
     /// `connect_cb(socket)`.
     pub connect: Option<Py<PyAny>>,
+    /// `close_cb(socket, reason)`.
+    pub close: Option<Py<PyAny>>,
 }
 
 impl Callbacks {
@@ -32,14 +35,20 @@ impl Callbacks {
             write: copy(&self.write),
             event: copy(&self.event),
             connect: copy(&self.connect),
+            close: copy(&self.close),
         }
     }
 
     /// For Python's garbage collector.
     pub fn visit(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
-        [&self.read, &self.write, &self.event, &self.connect]
-            .into_iter()
-            .try_for_each(|one| visit.call(one))
+        let all = [
+            &self.read,
+            &self.write,
+            &self.event,
+            &self.connect,
+            &self.close,
+        ];
+        all.into_iter().try_for_each(|one| visit.call(one))
     }
 }
 
@@ -66,6 +75,8 @@ pub(crate) struct State {
     pub(crate) keeps: bool,
     /// Anything of the app's.
     pub(crate) data: Option<Py<PyAny>>,
+    /// Once it is about to be closed by something else than the app.
+    pub(crate) ending: Option<Box<Ending>>,
     extras: Option<Box<Extras>>,
 }
 
@@ -96,6 +107,7 @@ impl State {
             held: VecDeque::new(),
             keeps: manners.keeps(),
             data: None,
+            ending: None,
             extras: manners.is_particular().then(|| {
                 Box::new(Extras {
                     local: manners.local,
@@ -138,6 +150,9 @@ impl State {
             .iter()
             .try_for_each(|stream| visit.call(stream))?;
         visit.call(&self.data)?;
+        if let Some(ending) = &self.ending {
+            ending.visit(visit)?;
+        }
         match self.extras() {
             Some(extras) => visit.call(&extras.os_socket),
             None => Ok(()),

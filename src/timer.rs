@@ -1,5 +1,6 @@
 //! `delay` and `interval`: timers that the pump keeps itself, since only it can run their callbacks.
 
+use crate::app_error::Which;
 use crate::args;
 use crate::core::Core;
 use crate::io::sync::Mutex;
@@ -170,6 +171,8 @@ pub struct Firing {
     pub callback: Py<PyAny>,
     /// Where its exception goes.
     pub event_cb: Option<Py<PyAny>>,
+    /// What it is.
+    pub which: Which,
 }
 
 impl Timer {
@@ -227,21 +230,24 @@ impl Timer {
                 return None;
             }
             state.number = None;
-            let callback = match timer.every {
-                Some(_) => state
-                    .callback
-                    .as_ref()
-                    .map(|callback| callback.clone_ref(py)),
-                None => state.callback.take(),
+            let (which, callback) = match timer.every {
+                Some(_) => {
+                    let callback = state.callback.as_ref();
+                    let callback = callback.map(|callback| callback.clone_ref(py));
+                    (Which::Interval, callback)
+                }
+                None => (Which::Delay, state.callback.take()),
             };
             let event_cb = state
                 .event_cb
                 .as_ref()
                 .map(|event_cb| event_cb.clone_ref(py));
-            (
-                callback.map(|callback| Firing { callback, event_cb }),
-                state.when,
-            )
+            let firing = callback.map(|callback| Firing {
+                callback,
+                event_cb,
+                which,
+            });
+            (firing, state.when)
         };
         match timer.every {
             Some(every) => timer.arm(me.clone().unbind(), next_beat(when, every, now)),

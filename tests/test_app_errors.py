@@ -7,7 +7,7 @@ import logging
 import pytest
 
 import asynctcp
-from asynctcp import delay
+from asynctcp import TcpAppError, delay
 from helpers import Oops, fail, ignore, oops, reset, run
 
 
@@ -94,7 +94,51 @@ def test_caught_exception_lets_the_loop_go_on(kind, peers, caplog):
 def test_caught_exception_goes_to_the_event_cb_once(kind, peers):
     seen = []
     run(lambda: raises_in(kind, peers, seen.append), catch_app_errors=True)
-    assert [type(error) for error in seen] == [Oops]
+    assert [(type(error), type(error.__cause__)) for error in seen] == [(TcpAppError, Oops)]
+
+
+@pytest.mark.parametrize("kind", OF_SOCKETS)
+def test_app_error_of_a_socket_names_socket_peer_callback_and_function(kind, peers):
+    seen, kept = [], []
+    run(lambda: kept.append(raises_in(kind, peers, seen.append)), catch_app_errors=True)
+    (error,) = seen
+    assert (error.socket, error.callback) == (kept[0], kind)
+    assert error.peer == "{}:{}".format(*peers.address)
+    assert error.function == ("helpers.oops" if kind != "connect_cb" else error.function)
+
+
+@pytest.mark.parametrize(
+    ("begin", "name"),
+    [
+        (lambda event_cb: delay(oops, event_cb=event_cb), "delay"),
+        (lambda event_cb: asynctcp.dns_lookup("127.0.0.1", oops, event_cb=event_cb), "dns_lookup"),
+        (
+            lambda event_cb: asynctcp.reverse_dns_lookup("127.0.0.1", oops, event_cb=event_cb),
+            "reverse_dns_lookup",
+        ),
+    ],
+)
+def test_app_error_of_what_has_no_socket_has_none(begin, name):
+    seen = []
+    run(lambda: begin(seen.append), catch_app_errors=True)
+    (error,) = seen
+    assert (error.socket, error.peer, error.callback, error.function) == (None, None, name, "helpers.oops")
+
+
+def test_app_error_of_an_interval_says_so():
+    def event(error):
+        seen.append(error.callback)
+        timer.cancel()
+
+    seen = []
+
+    def start():
+        nonlocal timer
+        timer = asynctcp.interval(oops, 0.001, event_cb=event)
+
+    timer = None
+    run(start, catch_app_errors=True)
+    assert seen == ["interval"]
 
 
 @pytest.mark.parametrize("kind", [*OF_SOCKETS, "event_cb"])
@@ -110,6 +154,11 @@ def test_caught_exception_is_logged_with_traceback_if_not_sent_to_event_cb(kind,
     (record,) = caplog.records
     assert (record.name, record.levelno) == ("asynctcp", logging.ERROR)
     assert record.exc_info[0] is Oops
+    assert f"{kind} " in record.getMessage()
+    if kind != "connect_cb":
+        assert "helpers.oops" in record.getMessage()
+    if kind != "delay":
+        assert "{}:{}".format(*peers.address) in record.getMessage()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -152,8 +201,16 @@ def test_exception_of_an_event_cb_given_an_app_error_is_not_sent_there_again(pee
         raise ValueError
 
     run(lambda: raises_in("read_cb", peers, event), catch_app_errors=True)
-    assert seen == [Oops]
+    assert seen == [TcpAppError]
     assert "ValueError" in caplog.text
+
+
+def test_interrupt_of_an_event_cb_given_an_app_error_ends_the_loop(peers):
+    def event(_error):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(lambda: raises_in("read_cb", peers, event), catch_app_errors=True)
 
 
 def test_socket_can_be_closed_by_the_event_cb_that_is_given_an_app_error(peers):
@@ -264,6 +321,21 @@ def test_default_handler_logs_an_app_error_with_traceback(caplog):
     assert (record.levelno, record.exc_info[0]) == (logging.ERROR, Oops)
 
 
+def test_default_handler_logs_the_cause_of_an_app_error_with_its_traceback(caplog):
+    error = asynctcp.TcpAppError("read_cb", oops)
+    error.__cause__ = Oops("here")
+    asynctcp.default_event_handler(error)
+    (record,) = caplog.records
+    assert (record.levelno, record.exc_info[0]) == (logging.ERROR, Oops)
+    assert record.getMessage() == "read_cb helpers.oops raised Oops"
+
+
+def test_default_handler_logs_an_app_error_without_a_cause(caplog):
+    asynctcp.default_event_handler(asynctcp.TcpAppError("read_cb"))
+    (record,) = caplog.records
+    assert record.getMessage() == "read_cb raised an exception"
+
+
 def test_default_handler_ignores_an_info_that_is_no_error(caplog):
     asynctcp.default_event_handler(asynctcp.TcpEof())
     assert caplog.records == []
@@ -287,10 +359,10 @@ def test_exception_of_a_connect_cb_goes_to_the_servers_event_cb(peers, log):
 
     server = None
     run(start, catch_app_errors=True)
-    assert log.told == ["Oops"]
+    assert log.told == ["TcpAppError"]
 
 
 @pytest.mark.parametrize("lookup", [asynctcp.dns_lookup, asynctcp.reverse_dns_lookup])
 def test_exception_of_a_lookups_callback_goes_to_its_event_cb(lookup, log):
     run(lambda: lookup("127.0.0.1", oops, event_cb=log.event), catch_app_errors=True)
-    assert log.told == ["Oops"]
+    assert log.told == ["TcpAppError"]

@@ -42,8 +42,7 @@ OPERATIONS = {
     "write": lambda s: s.write(b"x"),
     "write of nothing": lambda s: s.write(b""),
     "write with callbacks": lambda s: s.write(b"x", read_cb=ignore, write_cb=ignore, event_cb=ignore),
-    "close": lambda s: s.close(),
-    "close by force": lambda s: s.close(force=True),
+    "set_callbacks": lambda s: s.set_callbacks(read_cb=None),
     "set_timeouts": lambda s: s.set_timeouts(1, 1),
     "enable read": lambda s: s.enable(read=True),
     "enable nothing": lambda s: s.enable(),
@@ -92,6 +91,26 @@ def test_operation_after_a_condition_closed_the_socket_raises_socket_closed(oper
     run(lambda: kept.append(peers.link(lambda _ours, raw: reset(raw), None, ignore)))
     with pytest.raises(SocketClosed):
         operation(kept[0])
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_closing_a_closed_socket_again_does_nothing(force, peers):
+    def use(ours, _raw):
+        ours.close()
+        ours.close(force=force)
+        kept.append(ours)
+
+    kept = []
+    run(lambda: peers.link(use))
+    kept[0].close(force=force)
+    assert kept[0].closed
+
+
+def test_closing_a_socket_that_a_condition_closed_does_nothing(peers):
+    kept = []
+    run(lambda: kept.append(peers.link(lambda _ours, raw: reset(raw), None, ignore)))
+    kept[0].close()
+    assert isinstance(kept[0].close_reason, asynctcp.TcpReset)
 
 
 def test_closed_socket_still_answers_questions(peers):

@@ -19,6 +19,7 @@ from asynctcp.conditions import (
     SocketClosed,
     TcpAborted,
     TcpAcceptError,
+    TcpAppError,
     TcpBrokenPipe,
     TcpBufferDrained,
     TcpBufferFull,
@@ -55,6 +56,7 @@ BASES = [
     (DnsError, (TcpError, socket.gaierror)),
     (TcpBufferFull, (TcpInfo,)),
     (TcpBufferDrained, (TcpInfo,)),
+    (TcpAppError, (TcpInfo,)),
     (EventLoopError, (RuntimeError,)),
 ]
 
@@ -79,6 +81,7 @@ def one_of_each():
         TcpAcceptError(errno.EMFILE, "too many open files", Handle(), Handle()),
         TcpServerBindError(errno.EADDRINUSE, "address in use", "127.0.0.1", 80),
         DnsError(socket.EAI_NONAME, "name not known", "host.invalid", Handle()),
+        TcpAppError("read_cb", len, Handle()),
     ]
     for condition in made:
         condition.peer = "127.0.0.1:80"

@@ -14,7 +14,7 @@ SECONDS = {
     *("idle", "interval"),
 }
 BYTES = {"start", "end", "high", "low", "read_limit", "memory_limit"}
-CALLBACKS = {"callback", "fn", "start_fn", "read_cb", "write_cb", "event_cb", "connect_cb"}
+CALLBACKS = {"callback", "fn", "start_fn", "read_cb", "write_cb", "event_cb", "connect_cb", "close_cb"}
 #: Tell nothing but a value, and raise nothing for right arguments.
 QUIET = {
     *("socket_closed_p", "socket_data", "close_tcp_server", "remove_interval", "tcp_socket"),
@@ -22,7 +22,10 @@ QUIET = {
     *("event_errcode", "event_errmsg", "tcp_accept_error_listener", "tcp_accept_error_server"),
     *("Timer.cancel", "Timer.ref", "Timer.unref", "TcpServer.close", "EventLoop.exit", "EventLoop.stats"),
     *("Notifier.trigger", "Notifier.free", "Notifier.ref", "Notifier.unref", "AsyncIOStream.close"),
-    *("AsyncIOStream.readall",),
+    *(
+        "AsyncIOStream.readall",
+        "Socket.close",
+    ),
 }
 #: The classes whose constructor an app calls.
 MADE_BY_CALL = {"EventLoop", "AsyncIOStream"}

@@ -415,7 +415,7 @@ def test_caught_exception_does_not_come_out_of_pump():
     loop.call_soon_threadsafe(lambda: asynctcp.delay(raise_oops, event_cb=tell))
     pump_until(loop, lambda: told)
     loop.exit()
-    assert told == [Oops]
+    assert told == [asynctcp.TcpAppError]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])

@@ -584,7 +584,6 @@ def test_every_other_callback_runs_in_that_context_too():
 
 USES = {
     "write": lambda ours: ours.write(b"x"),
-    "close": lambda ours: ours.close(),
     "shutdown_write": lambda ours: ours.shutdown_write(),
     "set_timeouts": lambda ours: ours.set_timeouts(1, 1),
     "enable": lambda ours: ours.enable(read=True),

@@ -63,12 +63,13 @@ class Connection(RuleBasedStateMachine):
             connect_cb=lambda _: self._tell("connect"),
             write_cb=self._flushed,
             allow_half_open=self.half_open,
+            close_cb=self._closed,
         )
 
     # --- what is told ---------------------------------------------------------------------------------------
 
     def _tell(self, what):
-        self.late += self.closed_by_us or self.failed
+        self.late += self.closed_by_us or self.failed or "closed" in self.told
         self.told.append(what)
 
     def _read(self, _ours, data):
@@ -98,6 +99,15 @@ class Connection(RuleBasedStateMachine):
             assert self.peer_reset or self.peer_ended, f"out of nothing: {condition}"
             self.failed = True
         assert condition.socket is self.ours
+
+    def _closed(self, ours, reason):
+        assert ours is self.ours
+        assert ours.closed
+        self.told.append("closed")
+        if self.closed_by_us:
+            assert reason is None or self.failed
+        else:
+            assert isinstance(reason, TcpEof if self.told[-2] == "eof" else TcpError)
 
     # --- turns ----------------------------------------------------------------------------------------------
 
@@ -151,7 +161,9 @@ class Connection(RuleBasedStateMachine):
 
     @rule(force=st.booleans())
     def close(self, force):
-        if self._act("close", force=force):
+        over = self.ours.closed
+        self.ours.close(force=force)
+        if not over:
             self.closed_by_us, self.aborted = True, force
 
     @rule(on=st.booleans())
@@ -210,7 +222,8 @@ class Connection(RuleBasedStateMachine):
         assert self.told.count("eof") <= 1
         assert self.told.count("error") <= 1
         if self.told.count("error"):
-            assert self.told[-1] == "error"
+            assert self.told[-1] == "error" or self.told[-2:] == ["error", "closed"]
+        assert self.told.count("closed") <= 1
 
     def teardown(self):
         if not hasattr(self, "ours"):
@@ -240,6 +253,8 @@ class Connection(RuleBasedStateMachine):
         graceful = not (self.aborted or self.peer_reset or "error" in self.told)
         if graceful:
             self._until(lambda: self.arrived == self.written)
+        if self.ours.closed:
+            self._until(lambda: "closed" in self.told)
         self.law_holds()
 
 

@@ -15,7 +15,7 @@ import pytest
 
 import asynctcp
 from asynctcp import delay, tcp_connect, tcp_server
-from helpers import LOOPBACK, after_quiet, fail, ignore, receive_all, run, wait_until, when
+from helpers import LOOPBACK, after_quiet, fail, ignore, oops, receive_all, reset, run, wait_until, when
 from peers import Program
 
 THREADS = 8
@@ -140,7 +140,7 @@ def test_one_of_eight_threads_closes_and_the_others_are_told_that_it_is_closed(p
 
     def close(ours):
         try:
-            ours.close()
+            asynctcp.close_socket(ours)
             told.append("closed")
         except asynctcp.SocketClosed:
             told.append("was closed")
@@ -395,3 +395,28 @@ def test_callbacks_in_c_leave_the_interpreter_to_a_computing_thread(spawn):
     with computing(step, spawn):
         run(start)
     assert longest < 1
+
+
+@pytest.mark.parametrize(
+    ("condition", "end"),
+    [
+        (asynctcp.TcpEof, lambda raw: raw.close()),
+        (asynctcp.TcpReset, reset),
+        (asynctcp.TcpAppError, lambda raw: raw.sendall(b"x")),
+    ],
+    ids=["eof", "reset", "app error"],
+)
+def test_event_cb_does_not_start_once_a_threads_close_has_returned(condition, end, peers, monkeypatch):
+    """The thread closes the socket while the condition is being made, which is Python code."""
+
+    def make(self, *arguments):
+        plain(self, *arguments)
+        made.append(type(self))
+        thread = threading.Thread(target=self.socket.close)
+        thread.start()
+        thread.join()
+
+    made, plain = [], condition.__init__
+    monkeypatch.setattr(condition, "__init__", make)
+    run(lambda: peers.link(lambda _ours, raw: end(raw), oops, fail), catch_app_errors=True)
+    assert made == [condition]

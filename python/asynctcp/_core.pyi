@@ -7,11 +7,13 @@ from typing import Any, Literal, Self, TypeVar, final, overload
 from typing_extensions import disjoint_base
 
 from asynctcp._stream import AsyncIOStream
+from asynctcp.conditions import EventLoopError, TcpInfo
 from asynctcp.typing import (
     Address,
     AnyReadCallback,
     AppErrorHandler,
     Callback,
+    CloseCallback,
     ConnectCallback,
     Data,
     DnsCallback,
@@ -77,6 +79,7 @@ class LoopCore:
     def _pump(self, timeout: float | None) -> int: ...
     def _is_exiting(self) -> bool: ...
     def _end(self) -> None: ...
+    def _run_close_callbacks(self) -> None: ...
     def _exit(self) -> None: ...
     def _watch_signals(self, fd: int) -> None: ...
     def _post(
@@ -126,6 +129,17 @@ class Socket:
         end: int | None = None,
     ) -> None: ...
     def close(self, force: bool = False) -> None: ...
+    @property
+    def close_reason(self) -> TcpInfo | EventLoopError | None: ...
+    def set_callbacks(
+        self,
+        *,
+        read_cb: ReadCallback | StreamReadCallback | None = ...,
+        write_cb: WriteCallback | None = ...,
+        event_cb: EventCallback | None = ...,
+        connect_cb: ConnectCallback | None = ...,
+        close_cb: CloseCallback | None = ...,
+    ) -> None: ...
     def set_write_buffer_limits(self, high: int, low: int) -> None: ...
     def disable(self, *, read: bool = False, write: bool = False) -> None: ...
     def enable(self, *, read: bool = False, write: bool = False) -> None: ...
@@ -176,6 +190,7 @@ def tcp_connect(
     allow_half_open: bool = False,
     local_address: tuple[str, int] | None = None,
     family: int = 0,
+    close_cb: CloseCallback | None = None,
 ) -> Socket: ...
 @overload
 def tcp_connect(
@@ -194,6 +209,7 @@ def tcp_connect(
     allow_half_open: bool = False,
     local_address: tuple[str, int] | None = None,
     family: int = 0,
+    close_cb: CloseCallback | None = None,
 ) -> AsyncIOStream: ...
 @overload
 def tcp_connect(
@@ -212,6 +228,7 @@ def tcp_connect(
     allow_half_open: bool = False,
     local_address: tuple[str, int] | None = None,
     family: int = 0,
+    close_cb: CloseCallback | None = None,
 ) -> AsyncIOStream: ...
 @overload
 def tcp_connect(
@@ -230,6 +247,7 @@ def tcp_connect(
     allow_half_open: bool = False,
     local_address: tuple[str, int] | None = None,
     family: int = 0,
+    close_cb: CloseCallback | None = None,
 ) -> Socket: ...
 @overload
 def tcp_connect(
@@ -248,6 +266,7 @@ def tcp_connect(
     allow_half_open: bool = False,
     local_address: tuple[str, int] | None = None,
     family: int = 0,
+    close_cb: CloseCallback | None = None,
 ) -> Socket | AsyncIOStream: ...
 @overload
 def init_tcp_socket(
@@ -264,6 +283,7 @@ def init_tcp_socket(
     allow_half_open: bool = False,
     local_address: tuple[str, int] | None = None,
     family: int = 0,
+    close_cb: CloseCallback | None = None,
 ) -> Socket: ...
 @overload
 def init_tcp_socket(
@@ -280,6 +300,7 @@ def init_tcp_socket(
     allow_half_open: bool = False,
     local_address: tuple[str, int] | None = None,
     family: int = 0,
+    close_cb: CloseCallback | None = None,
 ) -> AsyncIOStream: ...
 @overload
 def init_tcp_socket(
@@ -296,6 +317,7 @@ def init_tcp_socket(
     allow_half_open: bool = False,
     local_address: tuple[str, int] | None = None,
     family: int = 0,
+    close_cb: CloseCallback | None = None,
 ) -> AsyncIOStream: ...
 @overload
 def init_tcp_socket(
@@ -312,6 +334,7 @@ def init_tcp_socket(
     allow_half_open: bool = False,
     local_address: tuple[str, int] | None = None,
     family: int = 0,
+    close_cb: CloseCallback | None = None,
 ) -> Socket: ...
 @overload
 def init_tcp_socket(
@@ -328,6 +351,7 @@ def init_tcp_socket(
     allow_half_open: bool = False,
     local_address: tuple[str, int] | None = None,
     family: int = 0,
+    close_cb: CloseCallback | None = None,
 ) -> Socket | AsyncIOStream: ...
 def connect_tcp_socket(
     socket_or_stream: _Either, host: str, port: int, *, event_cb: EventCallback | None = None
@@ -349,6 +373,7 @@ def tcp_server(
     write_timeout: Seconds = -1,
     allow_half_open: bool = False,
     max_connections: int | None = None,
+    close_cb: CloseCallback | None = None,
 ) -> TcpServer: ...
 @overload
 def tcp_server(
@@ -367,6 +392,7 @@ def tcp_server(
     write_timeout: Seconds = -1,
     allow_half_open: bool = False,
     max_connections: int | None = None,
+    close_cb: CloseCallback | None = None,
 ) -> TcpServer: ...
 @overload
 def tcp_server(
@@ -385,6 +411,7 @@ def tcp_server(
     write_timeout: Seconds = -1,
     allow_half_open: bool = False,
     max_connections: int | None = None,
+    close_cb: CloseCallback | None = None,
 ) -> TcpServer: ...
 @overload
 def tcp_server(
@@ -403,6 +430,7 @@ def tcp_server(
     write_timeout: Seconds = -1,
     allow_half_open: bool = False,
     max_connections: int | None = None,
+    close_cb: CloseCallback | None = None,
 ) -> TcpServer: ...
 @overload
 def tcp_server(
@@ -421,6 +449,7 @@ def tcp_server(
     write_timeout: Seconds = -1,
     allow_half_open: bool = False,
     max_connections: int | None = None,
+    close_cb: CloseCallback | None = None,
 ) -> TcpServer: ...
 def write_socket_data(
     socket_or_stream: Socket | AsyncIOStream,

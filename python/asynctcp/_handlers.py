@@ -5,7 +5,7 @@ Called by the native side, in the loop's thread.
 
 import logging
 
-from asynctcp.conditions import DnsError, EventError, EventInfo, TcpInfo
+from asynctcp.conditions import DnsError, EventError, EventInfo, TcpAppError, TcpInfo
 
 logger = logging.getLogger("asynctcp")
 
@@ -13,10 +13,10 @@ logger = logging.getLogger("asynctcp")
 def default_event_handler(condition: BaseException) -> None:
     """Handle a condition for which the app has no ``event_cb``: errors are logged, the rest is ignored.
 
-    ``condition`` is an ``EventInfo``, or any exception with ``catch_app_errors=True``. One that is only an
-    ``EventInfo`` (``TcpEof``, ``TcpBufferFull``, …) is ignored. An ``EventError`` is logged to the logger
-    ``asynctcp``, level WARNING, with peer and code; so one bad peer never ends a server. Any other exception
-    is logged at level ERROR with its traceback. Runs in the loop's thread.
+    One that is only an ``EventInfo`` (``TcpEof``, ``TcpBufferFull``, …) is ignored. An ``EventError`` is
+    logged to the logger ``asynctcp``, level WARNING, with peer and code; so one bad peer never ends a server.
+    A ``TcpAppError``, and any other exception, is logged at level ERROR with the traceback of what the app
+    raised. Runs in the loop's thread.
 
     Differs from cl-async, whose default handler signals errors.
     """
@@ -27,12 +27,17 @@ def default_event_handler(condition: BaseException) -> None:
         logger.warning(
             "%s from %s: [%d] %s", type(condition).__name__, peer or "-", condition.errcode, condition.errmsg
         )
-    elif not isinstance(condition, EventInfo):
+    elif isinstance(condition, TcpAppError) or not isinstance(condition, EventInfo):
         log_app_error(condition)
 
 
 def log_app_error(error: BaseException) -> None:
-    """Log an exception that a callback of the app raised, with its traceback."""
-    logger.error(
-        "a callback raised %s", type(error).__name__, exc_info=(type(error), error, error.__traceback__)
-    )
+    """Log an exception that a callback of the app raised, with its traceback.
+
+    A ``TcpAppError`` names the callback, the app's function and the peer.
+    """
+    if isinstance(error, TcpAppError):
+        told, raised = str(error), error.__cause__ or error
+    else:
+        told, raised = f"a callback raised {type(error).__name__}", error
+    logger.error("%s", told, exc_info=(type(raised), raised, raised.__traceback__))

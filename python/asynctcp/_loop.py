@@ -238,9 +238,12 @@ class EventLoop(_core.LoopCore):
             _open_loops.discard(self)
             self._wakeup.close()
             try:
-                self._run_exit_callbacks()
+                self._run_close_callbacks()
             finally:
-                self._closed.set()
+                try:
+                    self._run_exit_callbacks()
+                finally:
+                    self._closed.set()
 
     def _run_exit_callbacks(self) -> None:
         for callback in self._exit_callbacks:

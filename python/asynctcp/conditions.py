@@ -21,6 +21,7 @@ so below. ``except`` and ``isinstance`` see through to Python's own classes: a `
     │       ├── TcpEof
     │       ├── TcpBufferFull
     │       ├── TcpBufferDrained
+    │       ├── TcpAppError        what a callback of the app raised: callback, function
     │       └── TcpError               (see above)
     └── RuntimeError
         └── EventLoopError
@@ -35,6 +36,7 @@ process and a loop: in the copy these attributes are ``None``. ``peer`` still te
 from __future__ import annotations
 
 import errno
+import functools
 from socket import gaierror
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +52,7 @@ __all__ = [
     "SocketClosed",
     "TcpAborted",
     "TcpAcceptError",
+    "TcpAppError",
     "TcpBrokenPipe",
     "TcpBufferDrained",
     "TcpBufferFull",
@@ -72,9 +75,8 @@ __all__ = [
 class EventInfo(Exception):
     """Something happened: the base of all that an ``event_cb`` is given by asynctcp itself.
 
-    Never made as such. With ``catch_app_errors=True`` an ``event_cb`` may be given other exceptions as well,
-    so an ``isinstance`` check against this class tells the library's news from the app's own errors. Carries
-    nothing.
+    Never made as such. With ``catch_app_errors=True`` an exception of the app's comes as a ``TcpAppError``.
+    Carries nothing.
     """
 
     def _state(self) -> dict[str, Any]:
@@ -323,10 +325,45 @@ class TcpBufferDrained(TcpInfo):
     _summary = "write buffer has drained"
 
 
+class TcpAppError(TcpInfo):
+    """A callback of the app raised an exception, which is the ``__cause__`` of this one.
+
+    What the ``event_cb`` is given with ``catch_app_errors=True``, the log tells otherwise, and the
+    ``close_cb`` of that socket gets as its reason. A closing condition, if it was a socket's callback.
+    Carries ``socket`` (None for timers, lookups, servers, and in a copy), ``peer``, ``callback``
+    (``"read_cb"`` for one; what is no keyword of a socket has the name of its function: ``"delay"``,
+    ``"interval"``, ``"dns_lookup"``), and ``function``, the name of the app's function, with its module's,
+    or None.
+    """
+
+    def __init__(self, callback: str, function: object = None, socket: Socket | None = None) -> None:
+        super().__init__(socket)
+        self.callback = callback
+        self.function = None if function is None else name_of(function)
+
+    def __str__(self) -> str:
+        name = self.callback if self.function is None else f"{self.callback} {self.function}"
+        raised = "an exception" if self.__cause__ is None else type(self.__cause__).__name__
+        return f"{name} raised {raised}{self._peer_suffix()}"
+
+
+def name_of(function: object) -> str:
+    """Name a callable with its module, as messages do: ``app.Room.on_read``."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    # Whatever the app made of its attributes: this is for a message.
+    name = getattr(function, "__qualname__", None)
+    if not isinstance(name, str):
+        function, name = type(function), type(function).__qualname__
+    module = getattr(function, "__module__", None)
+    return f"{module}.{name}" if isinstance(module, str) else name
+
+
 class EventLoopError(RuntimeError):
     """A loop was needed and is not there, is there and must not be, or belongs to another thread or process.
 
-    Raised by the call. Not about one socket, and closes none. Carries its message only.
+    Raised by the call. Also the reason that a ``close_cb`` is given where the loop's end closed the socket.
+    Carries its message only.
     """
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "AnyReadCallback",
     "AppErrorHandler",
     "Callback",
+    "CloseCallback",
     "ConnectCallback",
     "ConnectOptions",
     "Data",
@@ -48,9 +49,12 @@ AnyReadCallback: TypeAlias = Callable[[Socket, bytes | AsyncIOStream], object]
 ConnectCallback: TypeAlias = Callable[[Socket], object]
 #: ``write_cb(socket)``, when all that was written so far has been handed to the kernel.
 WriteCallback: TypeAlias = Callable[[Socket], object]
-#: ``event_cb(condition)`` with an ``EventInfo``; if ``catch_app_errors=True``, also any exception of a
-#: callback. The argument is ``Any``, so that a function annotated with what it expects fits.
+#: ``event_cb(condition)`` with an ``EventInfo``. The argument is ``Any``, so that a function annotated with
+#: what it expects fits.
 EventCallback: TypeAlias = Callable[[Any], object]
+#: ``close_cb(socket, reason)``, once, after its end. ``reason`` is None, a ``TcpInfo`` or an
+#: ``EventLoopError``; it is ``Any``, so that a function annotated with what it expects fits.
+CloseCallback: TypeAlias = Callable[[Socket, Any], object]
 #: ``callback()`` of timers and notifiers, ``start_fn()``, and the exit callbacks.
 Callback: TypeAlias = Callable[[], object]
 #: ``callback(address, family)`` of ``dns_lookup``; ``family`` is ``AF_INET`` or ``AF_INET6``.
@@ -89,6 +93,7 @@ class ConnectOptions(TypedDict, total=False):
     allow_half_open: bool
     local_address: tuple[str, int] | None
     family: int
+    close_cb: CloseCallback | None
 
 
 class ServerOptions(TypedDict, total=False):
@@ -106,3 +111,4 @@ class ServerOptions(TypedDict, total=False):
     write_timeout: Seconds
     allow_half_open: bool
     max_connections: int | None
+    close_cb: CloseCallback | None

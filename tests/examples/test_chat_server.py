@@ -1,11 +1,23 @@
 """The chat server, with guests of all kinds."""
 
+import importlib.util
 import socket
 import struct
+import threading
+from pathlib import Path
 
 import pytest
 
+import asynctcp
+from helpers import DEADLINE, Oops
+from helpers import run as run_loop
 from peers import MIB, needs, run
+
+_spec = importlib.util.spec_from_file_location(
+    "chat_server", Path(__file__).parents[2] / "examples" / "chat_server.py"
+)
+chat_server = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(chat_server)
 
 
 class Guest:
@@ -155,3 +167,44 @@ def test_guest_who_does_not_read_is_put_out_and_holds_up_nobody(chat, join):
 def test_nc_joins(chat):
     heard = run("nc", *chat.address, stdin="ann\n/who\n/quit\n")
     assert heard == "Who are you?\n* here: ann\n* here: ann\n"
+
+
+class Crashing(chat_server.Room):
+    """A room with a bug."""
+
+    def on_line(self, guest, line):
+        if line == "crash":
+            raise Oops
+        super().on_line(guest, line)
+
+
+def test_name_is_free_again_after_a_bug_in_its_guests_callback(monkeypatch, caplog):
+    def talk(host, port):
+        try:
+            ann, bob = (Guest(socket.create_connection((host, port), DEADLINE)) for _ in range(2))
+            with ann.raw, bob.raw:
+                bob.say("bob")
+                assert [bob.hears(), bob.hears()] == ["Who are you?", "* here: bob"]
+                ann.say("ann")
+                ann.say("crash")
+                heard.extend([bob.hears(), bob.hears()])
+            with socket.create_connection((host, port), DEADLINE) as raw:
+                again = Guest(raw)
+                again.say("ann")
+                heard.extend([again.hears(), again.hears()])
+        finally:
+            loop.call_soon_threadsafe(asynctcp.exit_event_loop)
+
+    def listening(text, **_):
+        host, port = text.removeprefix("listening on ").split(":")
+        threads.append(threading.Thread(target=talk, args=(host, int(port))))
+        threads[0].start()
+
+    heard, threads = [], []
+    monkeypatch.setattr(chat_server, "Room", Crashing)
+    monkeypatch.setattr(chat_server, "print", listening, raising=False)
+    loop = asynctcp.EventLoop(catch_app_errors=True)
+    run_loop(lambda: chat_server.serve("127.0.0.1", 0), loop=loop)
+    threads[0].join()
+    assert heard == ["* ann comes", "* ann leaves", "Who are you?", "* here: ann, bob"]
+    assert "Oops" in caplog.text

@@ -11,6 +11,7 @@ from asynctcp.typing import (
     AnyReadCallback,
     AppErrorHandler,
     Callback,
+    CloseCallback,
     ConnectCallback,
     ConnectOptions,
     Data,
@@ -60,6 +61,10 @@ def on_write(socket: Socket) -> None:
         socket.write(one)
 
 
+def on_close(socket: Socket, reason: Exception | None) -> None:
+    print(socket, reason)
+
+
 def on_event(condition: Exception) -> None:
     if isinstance(condition, asynctcp.EventError):
         assert_type(asynctcp.event_errcode(condition), int)
@@ -70,6 +75,8 @@ def on_event(condition: Exception) -> None:
     if isinstance(condition, asynctcp.TcpAcceptError):
         assert_type(asynctcp.tcp_accept_error_server(condition), TcpServer | None)
         assert_type(asynctcp.tcp_accept_error_listener(condition), object)
+    if isinstance(condition, asynctcp.TcpAppError):
+        assert_type((condition.callback, condition.function), tuple[str, str | None])
     if isinstance(condition, asynctcp.DnsError):
         assert_type(condition.host, str)
     if isinstance(condition, asynctcp.EventInfo):
@@ -113,11 +120,16 @@ def use_a_socket(socket: Socket) -> None:
     assert_type(asynctcp.socket_c(socket), sockets.socket | None)
     if not asynctcp.socket_closed_p(socket):
         asynctcp.close_socket(socket, force=True)
+    socket.set_callbacks(read_cb=on_read, write_cb=on_write, event_cb=on_event, connect_cb=None)
+    socket.set_callbacks(close_cb=on_close)
     socket.close(force=False)
+    assert_type(socket.close_reason, asynctcp.TcpInfo | asynctcp.EventLoopError | None)
 
 
 def connect() -> None:
-    plain = asynctcp.tcp_connect("localhost", 80, on_read, on_event, data=b"x", connect_cb=on_write)
+    plain = asynctcp.tcp_connect(
+        "localhost", 80, on_read, on_event, data=b"x", connect_cb=on_write, close_cb=on_close
+    )
     assert_type(plain, Socket)
     use_a_socket(plain)
     assert_type(asynctcp.tcp_connect("::1", 80, on_stream, stream=True), AsyncIOStream)
@@ -175,6 +187,7 @@ class Annotated:
         self.name: ReverseDnsCallback = on_name
         self.signal: SignalCallback = on_signal
         self.error: AppErrorHandler = print
+        self.close: CloseCallback = on_close
         self.wait: Seconds = None
 
 

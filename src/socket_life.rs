@@ -1,0 +1,139 @@
+//! A `Socket` from its making to its end. What Python calls is in `socket.rs`, the states are in `life.rs`.
+
+use crate::condition;
+use crate::core::{Core, Entry};
+use crate::ending::{self, Reason};
+use crate::io::Link;
+use crate::io::connect::{self, Host, Target};
+use crate::io::sync::Mutex;
+use crate::life::{Life, Step};
+use crate::server::TcpServer;
+use crate::socket::Socket;
+use crate::socket_options;
+use crate::socket_state::{Callbacks, Manners, State};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static STREAM: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+impl Socket {
+    /// A socket in `life`, not yet in the loop's table.
+    pub fn make(
+        py: Python<'_>,
+        core: Arc<Core>,
+        link: Arc<Link>,
+        callbacks: Callbacks,
+        manners: Manners,
+        server: Option<Py<TcpServer>>,
+    ) -> PyResult<Py<Self>> {
+        let life = if server.is_some() {
+            Life::Open
+        } else {
+            Life::Idle
+        };
+        link.set_wants_flushed(callbacks.write.is_some());
+        let state = Mutex::new(State::new(life, callbacks, manners));
+        let socket = Self {
+            core,
+            link,
+            server,
+            closed: AtomicBool::new(false),
+            state,
+        };
+        let socket = Py::new(py, socket)?;
+        if manners.stream || manners.keeps() {
+            // It attaches itself.
+            STREAM
+                .import(py, "asynctcp._stream", "AsyncIOStream")?
+                .call1((&socket,))?;
+        }
+        Ok(socket)
+    }
+
+    /// Begins to connect; errors come to the `event_cb`.
+    pub fn connect(slf: &Bound<'_, Self>, host: Host) -> PyResult<()> {
+        let socket = slf.get();
+        if !socket.step(Step::Connect) {
+            return Err(if socket.is_closed() {
+                condition::socket_closed(slf)
+            } else {
+                condition::connected_twice(slf)
+            });
+        }
+        let target = {
+            let mut state = socket.state.lock();
+            state.target = Some(Box::new(host.clone()));
+            let extras = state.extras();
+            Target {
+                host,
+                local: extras.and_then(|extras| extras.local),
+                family: extras.and_then(|extras| extras.family),
+            }
+        };
+        socket
+            .core
+            .insert(socket.link.key, Entry::Socket(slf.clone().unbind()));
+        connect::start(&socket.core.hub, &socket.link, target);
+        Ok(())
+    }
+
+    /// Closes it: no callback starts from here on but its `close_cb`, all are let go. Again: nothing.
+    pub fn end(slf: &Bound<'_, Self>, force: bool) {
+        let socket = slf.get();
+        if socket.closed.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let life = Self::let_go(slf);
+        // Before the task closes its own: an abortive close takes the last descriptor.
+        socket_options::close_os_socket(socket, slf.py());
+        if life != Life::Idle {
+            let pointless = life == Life::Connecting && socket.link.is_pointless();
+            socket.link.close(&socket.core.hub, force || pointless);
+            socket.core.mark_dirty(&socket.link);
+            socket.core.nudge();
+            drop(socket.core.remove(socket.link.key));
+        }
+    }
+
+    /// Its `close_cb` will run, if a connection was begun; all else that it calls and would tell is let go.
+    fn let_go(slf: &Bound<'_, Self>) -> Life {
+        let (life, mut callbacks, held) = {
+            let mut state = slf.get().state.lock();
+            (
+                std::mem::replace(&mut state.life, Life::Closed),
+                std::mem::take(&mut state.callbacks),
+                std::mem::take(&mut state.held),
+            )
+        };
+        if let Some(close_cb) = callbacks.close.take_if(|_| life != Life::Idle) {
+            ending::leave(slf, close_cb);
+        }
+        drop((callbacks, held));
+        life
+    }
+
+    /// The loop has ended: like [`Socket::end`], while the I/O side is gone already.
+    pub fn end_with_loop(slf: &Bound<'_, Self>) {
+        let socket = slf.get();
+        ending::begin(socket, Reason::LoopEnd);
+        if !socket.closed.swap(true, Ordering::SeqCst) {
+            Self::let_go(slf);
+        }
+        socket.link.abandon();
+        socket_options::close_os_socket(socket, slf.py());
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if self.core.is_forked() {
+            // What it holds is given back under locks that a thread of the parent may have held.
+            std::mem::forget(self.link.clone());
+        } else if self.state.lock().life == Life::Idle {
+            // Never in the table, so no `Gone` will free its key.
+            self.core.hub.free_key(self.link.key);
+        }
+    }
+}
