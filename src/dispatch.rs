@@ -15,6 +15,7 @@ use crate::server::TcpServer;
 use crate::socket::Socket;
 use crate::socket_options;
 use crate::socket_state::{Callbacks, Held, State};
+use crate::streams;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -107,6 +108,7 @@ impl Dispatcher<'_> {
         force: bool,
     ) -> PyResult<()> {
         ending::begin(socket.get(), reason);
+        end_streams(socket)?;
         let told = self.tell(socket, ignorable, || ending::told(socket));
         Socket::end(socket, force);
         told
@@ -245,16 +247,14 @@ impl Dispatcher<'_> {
     /// The bytes go to the socket's streams; the app reads them from there.
     fn feed<'py>(&self, socket: &Bound<'py, Socket>, data: &Bound<'py, PyBytes>) -> PyResult<()> {
         let py = socket.py();
-        let streams = streams_of(socket);
+        let streams = streams::live(socket);
         for stream in &streams {
-            stream
-                .bind(py)
-                .call_method1(intern!(py, "_feed"), (data,))?;
+            stream.call_method1(intern!(py, "_feed"), (data,))?;
         }
         match streams.into_iter().next() {
             Some(first) => {
                 let callback = own(socket, |callbacks| &callbacks.read);
-                self.read_cb(socket, callback, first.into_bound(py))
+                self.read_cb(socket, callback, first)
             }
             None => Ok(()),
         }
@@ -305,9 +305,9 @@ impl Dispatcher<'_> {
     fn deliver_eof(&self, socket: &Bound<'_, Socket>) -> PyResult<()> {
         let me = socket.get();
         me.step(Step::PeerEnds);
-        end_streams(socket)?;
         let half_open = me.state.lock().half_open;
         if half_open {
+            end_streams(socket)?;
             self.tell(socket, true, || condition::info("TcpEof", socket))
         } else {
             self.end(socket, Reason::Eof, true, false)
@@ -339,7 +339,6 @@ impl Dispatcher<'_> {
     }
 
     fn deliver_failure(&self, socket: &Bound<'_, Socket>, failure: Box<Failure>) -> PyResult<()> {
-        end_streams(socket)?;
         self.end(socket, Reason::Failed(failure.into()), false, true)
     }
 
@@ -479,21 +478,12 @@ fn is_held_back(socket: &Bound<'_, Socket>, held: impl FnOnce() -> Held) -> bool
     holds
 }
 
-fn streams_of(socket: &Bound<'_, Socket>) -> Vec<Py<PyAny>> {
-    let state = socket.get().state.lock();
-    state
-        .streams()
-        .iter()
-        .map(|stream| stream.clone_ref(socket.py()))
-        .collect()
-}
-
 /// Nothing more comes: what the streams hold is all there will be.
 fn end_streams(socket: &Bound<'_, Socket>) -> PyResult<()> {
-    let py = socket.py();
-    streams_of(socket)
+    let end = intern!(socket.py(), "_end");
+    streams::live(socket)
         .iter()
-        .try_for_each(|stream| stream.bind(py).call_method0(intern!(py, "_end")).map(drop))
+        .try_for_each(|stream| stream.call_method0(end).map(drop))
 }
 
 /// One of the socket's callbacks.

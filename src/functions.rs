@@ -6,9 +6,11 @@ use crate::core::Core;
 use crate::io::Link;
 use crate::io::connect::Host;
 use crate::io::link::Timeouts;
+use crate::max_line::MaxLine;
 use crate::server::TcpServer;
 use crate::socket::Socket;
 use crate::socket_state::{Callbacks, Manners};
+use crate::streams;
 use pyo3::prelude::*;
 
 type Given<'a, 'py> = Option<&'a Bound<'py, PyAny>>;
@@ -33,6 +35,7 @@ type Given<'a, 'py> = Option<&'a Bound<'py, PyAny>>;
 ///     local_address: (host, port) to connect from; port 0: any that is free for that peer.
 ///     family: `socket.AF_INET` or `AF_INET6`: uses addresses of that family only; `AF_UNSPEC`: both.
 ///     close_cb: `close_cb(socket, reason)`, once, after its end; see `Socket.set_callbacks`.
+///     max_line: bytes (1 or more) of a line that `stream.readline()` returns, its newline not counted; None: no limit.
 ///
 /// Returns the `Socket`, or the stream. Raises `EventLoopError`, `TypeError`, `ValueError`; all else comes to the
 /// `event_cb`: `DnsError`, `TcpRefused`, `TcpTimeout`, …, with what each address said in `condition.attempts`. Callbacks
@@ -40,10 +43,10 @@ type Given<'a, 'py> = Option<&'a Bound<'py, PyAny>>;
 #[pyfunction]
 #[pyo3(signature = (host, port, read_cb, event_cb=None, *, data=None, stream=false, connect_cb=None, write_cb=None,
                     read_timeout=None, write_timeout=None, dont_drain_read_buffer=None, allow_half_open=false,
-                    local_address=None, family=None, close_cb=None),
+                    local_address=None, family=None, close_cb=None, max_line=MaxLine::Usual),
        text_signature = "(host, port, read_cb, event_cb=None, *, data=None, stream=False, connect_cb=None, \
                          write_cb=None, read_timeout=-1, write_timeout=-1, dont_drain_read_buffer=None, \
-                         allow_half_open=False, local_address=None, family=0, close_cb=None)")]
+                         allow_half_open=False, local_address=None, family=0, close_cb=None, max_line=65536)")]
 #[allow(clippy::too_many_arguments)]
 pub fn tcp_connect(
     host: &Bound<'_, PyAny>,
@@ -61,6 +64,7 @@ pub fn tcp_connect(
     local_address: Given<'_, '_>,
     family: Given<'_, '_>,
     close_cb: Given<'_, '_>,
+    max_line: MaxLine,
 ) -> PyResult<Py<PyAny>> {
     let target = target(host, port)?;
     let made = init_tcp_socket(
@@ -78,6 +82,7 @@ pub fn tcp_connect(
         local_address,
         family,
         close_cb,
+        max_line,
     )?;
     Socket::connect(&args::socket("socket", made.bind(host.py()))?, target)?;
     Ok(made)
@@ -89,7 +94,8 @@ pub fn tcp_connect(
 ///     read_cb, event_cb, connect_cb, write_cb: callables or None.
 ///     data: bytes-like or str, sent once connected, before anything written before that.
 ///     read_timeout, write_timeout: seconds; None, 0, negative or infinite: none.
-///     stream, dont_drain_read_buffer, allow_half_open, local_address, family, close_cb: as all of these, see `tcp_connect`.
+///     stream, dont_drain_read_buffer, allow_half_open, local_address, family, close_cb, max_line: as all of these, see
+///         `tcp_connect`.
 ///
 /// What is written before is sent once connected. It does not keep the loop running until it connects.
 ///
@@ -98,10 +104,10 @@ pub fn tcp_connect(
 #[pyfunction]
 #[pyo3(signature = (read_cb, event_cb=None, *, data=None, stream=false, connect_cb=None, write_cb=None,
                     read_timeout=None, write_timeout=None, dont_drain_read_buffer=None, allow_half_open=false,
-                    local_address=None, family=None, close_cb=None),
+                    local_address=None, family=None, close_cb=None, max_line=MaxLine::Usual),
        text_signature = "(read_cb, event_cb=None, *, data=None, stream=False, connect_cb=None, write_cb=None, \
                          read_timeout=-1, write_timeout=-1, dont_drain_read_buffer=None, allow_half_open=False, \
-                         local_address=None, family=0, close_cb=None)")]
+                         local_address=None, family=0, close_cb=None, max_line=65536)")]
 #[allow(clippy::too_many_arguments)]
 pub fn init_tcp_socket(
     py: Python<'_>,
@@ -118,6 +124,7 @@ pub fn init_tcp_socket(
     local_address: Given<'_, '_>,
     family: Given<'_, '_>,
     close_cb: Given<'_, '_>,
+    max_line: MaxLine,
 ) -> PyResult<Py<PyAny>> {
     let callbacks = callbacks(read_cb, event_cb, connect_cb, write_cb, close_cb)?;
     let timeouts = args::timeouts(
@@ -130,9 +137,12 @@ pub fn init_tcp_socket(
         dont_drain: dont_drain_read_buffer,
         local: args::local_address("local_address", local_address)?,
         family: args::family("family", family)?,
+        max_line,
     };
     let socket = make(py, callbacks, timeouts, manners, data)?;
-    Ok(handle(&socket, stream))
+    let made = handle(&socket, stream)?;
+    streams::let_go(&socket);
+    Ok(made)
 }
 
 /// Connects a socket of `init_tcp_socket`, in its loop's thread.
@@ -210,11 +220,14 @@ fn make<'py>(
 }
 
 /// What the app gets: the socket or its stream.
-fn handle(socket: &Bound<'_, Socket>, stream: bool) -> Py<PyAny> {
-    let stream = stream
-        .then(|| socket.get().first_stream(socket.py()))
-        .flatten();
-    stream.unwrap_or_else(|| socket.clone().into_any().unbind())
+fn handle(socket: &Bound<'_, Socket>, stream: bool) -> PyResult<Py<PyAny>> {
+    let stream = if stream {
+        streams::first(socket)?
+    } else {
+        None
+    };
+    let made = stream.unwrap_or_else(|| socket.clone().into_any());
+    Ok(made.unbind())
 }
 
 fn target(host: &Bound<'_, PyAny>, port: &Bound<'_, PyAny>) -> PyResult<Host> {

@@ -20,12 +20,15 @@ pub mod io;
 mod lender;
 mod life;
 mod lookup;
+mod max_line;
 mod pump;
+mod reservation;
 mod server;
 mod socket;
 mod socket_life;
 mod socket_options;
 mod socket_state;
+mod streams;
 mod timer;
 mod wakeup;
 
@@ -46,6 +49,8 @@ pub mod _core {
     use crate::injection::_inject;
     #[pymodule_export]
     use crate::lookup::{dns_lookup, reverse_dns_lookup};
+    #[pymodule_export]
+    use crate::reservation::Reservation;
     #[pymodule_export]
     use crate::server::{TcpServer, tcp_server};
     #[pymodule_export]

@@ -6,6 +6,7 @@ use crate::core::{Core, Entry};
 use crate::io::listener::{Listener, Options};
 use crate::io::sync::Mutex;
 use crate::io::{Failure, Link, bind};
+use crate::max_line::MaxLine;
 use crate::socket::{Socket, address_tuple};
 use crate::socket_state::{Callbacks, Manners};
 use pyo3::prelude::*;
@@ -142,6 +143,8 @@ impl TcpServer {
 ///         caller's to close, listens on until all that have it closed it, and does not block from now on.
 ///     read_timeout, write_timeout: seconds for each connection; None, 0, negative or infinite: none.
 ///     allow_half_open: a connection stays open for writing after the peer's end of stream.
+///     max_line: bytes (1 or more) of a line that a stream's `readline()` returns, its newline not counted; None: no
+///         limit.
 ///     max_connections: accepting pauses at this number of open connections; None: no limit.
 ///     close_cb: `close_cb(socket, reason)` for each connection, once, after its end; see `Socket.set_callbacks`.
 ///
@@ -149,10 +152,10 @@ impl TcpServer {
 /// `ValueError`. Callbacks run in the loop's thread. cl-async: `tcp-server`.
 #[pyfunction]
 #[pyo3(signature = (bind_address, port, read_cb, event_cb=None, *, connect_cb=None, backlog=None, stream=false, dont_drain_read_buffer=None, reuse_port=false, fd=None,
-                    read_timeout=None, write_timeout=None, allow_half_open=false, max_connections=None, close_cb=None),
+                    read_timeout=None, write_timeout=None, allow_half_open=false, max_connections=None, close_cb=None, max_line=MaxLine::Usual),
        text_signature = "(bind_address, port, read_cb, event_cb=None, *, connect_cb=None, backlog=-1, stream=False, dont_drain_read_buffer=None, \
                          reuse_port=False, fd=None, read_timeout=-1, write_timeout=-1, allow_half_open=False, \
-                         max_connections=None, close_cb=None)")]
+                         max_connections=None, close_cb=None, max_line=65536)")]
 #[allow(clippy::too_many_arguments)]
 pub fn tcp_server(
     bind_address: &Bound<'_, PyAny>,
@@ -170,6 +173,7 @@ pub fn tcp_server(
     allow_half_open: bool,
     max_connections: Option<&Bound<'_, PyAny>>,
     close_cb: Option<&Bound<'_, PyAny>>,
+    max_line: MaxLine,
 ) -> PyResult<Py<TcpServer>> {
     let py = port.py();
     let callbacks = Callbacks {
@@ -211,6 +215,7 @@ pub fn tcp_server(
             half_open: allow_half_open,
             stream,
             dont_drain: dont_drain_read_buffer,
+            max_line,
             ..Manners::default()
         },
     };

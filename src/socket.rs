@@ -14,9 +14,11 @@ use crate::io::loan::LARGE;
 use crate::io::outbox::Marks;
 use crate::io::sync::Mutex;
 use crate::life::Step;
+use crate::reservation::Reservation;
 use crate::server::TcpServer;
 use crate::socket_options::{self, Wish};
 use crate::socket_state::{Callbacks, State};
+use crate::streams;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -37,15 +39,6 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// The first stream over it.
-    pub fn first_stream(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.state
-            .lock()
-            .streams()
-            .first()
-            .map(|stream| stream.clone_ref(py))
-    }
-
     /// Moves the socket on; false: its state refuses.
     pub fn step(&self, step: Step) -> bool {
         let mut state = self.state.lock();
@@ -326,21 +319,25 @@ impl Socket {
 
     /// The first `AsyncIOStream` over it, or None.
     #[getter]
-    fn stream(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.first_stream(py)
+    fn stream<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        streams::first(slf)
     }
 
-    /// A stream begins to share the received bytes (if the socket does not drain).
-    fn _attach(&self, stream: Py<PyAny>) {
-        self.state.lock().extras_mut().streams.push(stream);
+    /// A stream begins to share the received bytes (if the socket does not drain), until it is let go.
+    fn _attach(slf: &Bound<'_, Self>, stream: &Bound<'_, PyAny>) -> PyResult<()> {
+        streams::attach(slf, stream)
     }
 
-    /// A stream holds enough, or has room again.
-    fn _pause_for_stream(&self, pause: bool) {
-        if !self.is_closed() {
-            self.link.set_stream_room(&self.core.hub, !pause);
-            self.core.nudge();
-        }
+    /// For what a stream will hold.
+    fn _reserve(&self) -> Reservation {
+        Reservation::new(self.core.clone(), self.link.clone())
+    }
+
+    /// Most bytes of a line, and whether the app has said so.
+    fn _line_limit(&self) -> (usize, bool) {
+        let state = self.state.lock();
+        let own = state.extras().map(|extras| extras.max_line);
+        own.unwrap_or_default().limit()
     }
 
     /// `write` for streams: how many bytes it was.

@@ -11,12 +11,10 @@ use crate::server::TcpServer;
 use crate::socket::Socket;
 use crate::socket_options;
 use crate::socket_state::{Callbacks, Manners, State};
+use crate::streams;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-static STREAM: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 impl Socket {
     /// A socket in `life`, not yet in the loop's table.
@@ -44,10 +42,7 @@ impl Socket {
         };
         let socket = Py::new(py, socket)?;
         if manners.stream || manners.keeps() {
-            // It attaches itself.
-            STREAM
-                .import(py, "asynctcp._stream", "AsyncIOStream")?
-                .call1((&socket,))?;
+            streams::make_own(socket.bind(py))?;
         }
         Ok(socket)
     }
@@ -72,6 +67,7 @@ impl Socket {
                 family: extras.and_then(|extras| extras.family),
             }
         };
+        streams::keep_own(slf)?;
         socket
             .core
             .insert(socket.link.key, Entry::Socket(slf.clone().unbind()));
@@ -99,18 +95,15 @@ impl Socket {
 
     /// Its `close_cb` will run, if a connection was begun; all else that it calls and would tell is let go.
     fn let_go(slf: &Bound<'_, Self>) -> Life {
-        let (life, mut callbacks, held) = {
+        let (life, mut callbacks, others) = {
             let mut state = slf.get().state.lock();
-            (
-                std::mem::replace(&mut state.life, Life::Closed),
-                std::mem::take(&mut state.callbacks),
-                std::mem::take(&mut state.held),
-            )
+            let life = std::mem::replace(&mut state.life, Life::Closed);
+            (life, std::mem::take(&mut state.callbacks), state.let_go())
         };
         if let Some(close_cb) = callbacks.close.take_if(|_| life != Life::Idle) {
             ending::leave(slf, close_cb);
         }
-        drop((callbacks, held));
+        drop((callbacks, others));
         life
     }
 

@@ -4,7 +4,9 @@ use crate::ending::Ending;
 use crate::io::Failure;
 use crate::io::connect::Host;
 use crate::life::Life;
+use crate::max_line::MaxLine;
 use crate::socket_options::Wish;
+use crate::streams::Streams;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::collections::VecDeque;
@@ -87,8 +89,10 @@ pub(crate) struct Extras {
     pub(crate) local: Option<SocketAddr>,
     /// AF_INET or AF_INET6: the only one to connect with.
     pub(crate) family: Option<i32>,
-    /// Streams over it; the first is `socket.stream`.
-    pub(crate) streams: Vec<Py<PyAny>>,
+    /// Streams over it.
+    pub(crate) streams: Streams,
+    /// See [`Manners`].
+    pub(crate) max_line: MaxLine,
     /// Options to be set once connected.
     pub(crate) wishes: Vec<Wish>,
     /// `socket.c`, once it was asked for.
@@ -112,6 +116,7 @@ impl State {
                 Box::new(Extras {
                     local: manners.local,
                     family: manners.family,
+                    max_line: manners.max_line,
                     ..Extras::default()
                 })
             }),
@@ -121,6 +126,15 @@ impl State {
     /// While the app does not read, and until it has what was held back before, what comes is held back as well.
     pub(crate) fn holds_back(&self) -> bool {
         !self.reading || !self.held.is_empty()
+    }
+
+    /// What a closed socket has no use for but its callbacks; to be dropped outside of the lock.
+    pub(crate) fn let_go(&mut self) -> impl Sized + use<> {
+        let extras = self.extras.as_mut();
+        (
+            std::mem::take(&mut self.held),
+            extras.and_then(|extras| extras.streams.let_go()),
+        )
     }
 
     /// What few sockets have, if this one has any of it.
@@ -138,23 +152,18 @@ impl State {
         self.extras.take()
     }
 
-    /// The streams over it.
-    pub(crate) fn streams(&self) -> &[Py<PyAny>] {
-        self.extras().map_or(&[], |extras| &extras.streams)
-    }
-
     /// For Python's garbage collector.
     pub(crate) fn visit(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         self.callbacks.visit(visit)?;
-        self.streams()
-            .iter()
-            .try_for_each(|stream| visit.call(stream))?;
         visit.call(&self.data)?;
         if let Some(ending) = &self.ending {
             ending.visit(visit)?;
         }
         match self.extras() {
-            Some(extras) => visit.call(&extras.os_socket),
+            Some(extras) => {
+                extras.streams.visit(visit)?;
+                visit.call(&extras.os_socket)
+            }
             None => Ok(()),
         }
     }
@@ -173,6 +182,8 @@ pub struct Manners {
     pub local: Option<SocketAddr>,
     /// AF_INET or AF_INET6: the only one to connect with.
     pub family: Option<i32>,
+    /// What its streams take for a line.
+    pub max_line: MaxLine,
 }
 
 impl Manners {
@@ -183,6 +194,6 @@ impl Manners {
 
     /// It says how to connect.
     fn is_particular(self) -> bool {
-        self.local.is_some() || self.family.is_some()
+        self.local.is_some() || self.family.is_some() || self.max_line != MaxLine::default()
     }
 }

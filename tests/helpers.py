@@ -248,6 +248,26 @@ def echo(ours, data):
     ours.write(data)
 
 
+class Reserved:
+    """Stands for the `asynctcp._core.Reservation` of a stream's buffer."""
+
+    def __init__(self):
+        self.held = 0
+        self.told = []
+
+    def grow(self, count):
+        self.held += count
+
+    def shrink(self, count):
+        self.held -= count
+
+    def pause(self):
+        self.told.append("pause")
+
+    def resume(self):
+        self.told.append("resume")
+
+
 class Serving:
     """A server in this loop, and what its connections told."""
 

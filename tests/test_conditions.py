@@ -16,6 +16,7 @@ from asynctcp.conditions import (
     EventError,
     EventInfo,
     EventLoopError,
+    LineTooLong,
     SocketClosed,
     TcpAborted,
     TcpAcceptError,
@@ -58,6 +59,7 @@ BASES = [
     (TcpBufferDrained, (TcpInfo,)),
     (TcpAppError, (TcpInfo,)),
     (EventLoopError, (RuntimeError,)),
+    (LineTooLong, (ValueError,)),
 ]
 
 PLAIN_ERRORS = [TcpError, TcpTimeout, TcpRefused, TcpReset, TcpAborted, TcpBrokenPipe, SocketClosed]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import pytest
 
 import asynctcp
-from asynctcp import EventLoop, delay, tcp_connect, tcp_server
+from asynctcp import EventLoop, delay, exit_event_loop, tcp_connect, tcp_server
 from helpers import LOOPBACK, SOON, after_quiet, ignore, run, when
 
 LEAST = 4096
@@ -106,6 +107,109 @@ def test_closed_socket_gives_its_share_of_the_memory_limit_back(peers, spawn, lo
 
     run(lambda: peers.link(hoard), loop=EventLoop(memory_limit=16_384))
     assert log.order() == [bytes(500_000), "TcpEof"]
+
+
+def hoard(peers, spawn, streams, *, count=4, size=400_000):
+    """Connections whose streams nobody reads; each peer sends ``size`` bytes."""
+
+    def use(ours, raw):
+        spawn(send_what_is_taken, raw, bytes(size))
+        streams.append(ours.stream)
+
+    return [peers.link(use, ignore, ignore, stream=True) for _ in range(count)]
+
+
+def send_what_is_taken(raw, data):
+    # The connection is closed by force before all was sent.
+    with contextlib.suppress(OSError):
+        raw.sendall(data)
+
+
+def held(streams):
+    return sum(stream.buffered for stream in streams)
+
+
+def test_what_streams_hold_counts_against_the_memory_limit(peers, spawn):
+    streams, seen = [], []
+
+    def look():
+        seen.append(held(streams))
+        exit_event_loop()
+
+    def start():
+        hoard(peers, spawn, streams)
+        when(lambda: len(streams) == 4 and held(streams) >= 100_000, lambda: after_quiet(look))
+
+    run(start, loop=EventLoop(memory_limit=100_000, read_limit=20_000))
+    assert seen[0] < 100_000 + 4 * 20_000
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_other_connections_go_on_while_streams_hold_all_of_the_memory_limit(peers, spawn, log, stream):
+    streams, got = [], []
+
+    def read(_ours, data):
+        got.append(data.read() if stream else data)
+
+    def other():
+        peers.link(lambda _ours, raw: spawn(send_all, raw, bytes(300_000)), read, end, stream=stream)
+
+    def end(condition):
+        log.event(condition)
+        exit_event_loop()
+
+    def start():
+        hoard(peers, spawn, streams)
+        when(lambda: len(streams) == 4 and held(streams) >= 50_000, lambda: after_quiet(other))
+
+    run(start, loop=EventLoop(memory_limit=50_000, read_limit=20_000))
+    assert (b"".join(filter(None, got)), log.told) == (bytes(300_000), ["TcpEof"])
+
+
+def test_stream_that_is_read_makes_room_for_one_that_waits(peers, spawn):
+    streams = []
+    total = [0]
+
+    def take():
+        total[0] += sum(len(stream.read() or b"") for stream in streams)
+        return total[0] == 4 * 400_000
+
+    def start():
+        hoard(peers, spawn, streams)
+        when(take, exit_event_loop)
+
+    run(start, loop=EventLoop(memory_limit=50_000, read_limit=20_000))
+    assert total[0] == 4 * 400_000
+
+
+@pytest.mark.parametrize("end", ["closed", "dropped"])
+def test_stream_that_is_let_go_gives_its_share_of_the_memory_limit_back(peers, spawn, log, end):
+    streams, hoarders = [], []
+
+    def let_go():
+        if end == "closed":
+            for stream in streams:
+                stream.close()
+        else:
+            for hoarder in hoarders:
+                hoarder.socket.close(force=True)
+            streams.clear()
+            hoarders.clear()
+        peers.link(lambda _ours, raw: spawn(send_all, raw, bytes(300_000)), read, log.event)
+
+    def read(ours, data):
+        log.read(ours, data)
+        most.append(len(data))
+
+    def start():
+        hoarders.extend(hoard(peers, spawn, streams))
+        when(lambda: len(streams) == 4 and held(streams) >= 50_000, let_go)
+
+    most = []
+    run(start, loop=EventLoop(memory_limit=50_000, read_limit=20_000))
+    assert log.order() == [bytes(300_000), "TcpEof"]
+    # At the limit no read is longer than 4 KiB.
+    assert max(most) > LEAST
 
 
 @pytest.mark.parametrize("io_threads", [0, 1, 2])

@@ -7,7 +7,7 @@ import pytest
 
 import asynctcp
 from asynctcp import AsyncIOStream, tcp_connect, tcp_server
-from helpers import run
+from helpers import Reserved, run
 
 LOOPBACK = "127.0.0.1"
 
@@ -214,8 +214,8 @@ class Below:
     def _attach(self, _stream):
         pass
 
-    def _pause_for_stream(self, on):
-        self.told.append(on)
+    def _reserve(self):
+        return Reserved()
 
     def close(self):
         self.told.append("close")
@@ -228,36 +228,16 @@ def stream_over(below):
         return AsyncIOStream(below)
 
 
-def stream_of(*pieces):
-    stream = stream_over(Below())
-    for piece in pieces:
-        stream._feed(piece)
-    return stream
-
-
-def test_piece_that_comes_after_a_partial_read_is_read_whole():
-    stream = stream_of(b"abc")
-    assert (stream.read(1), stream.read()) == (b"a", b"bc")
-    stream._feed(b"def")
-    assert stream.read() == b"def"
-
-
-def test_peek_after_a_partial_read_shows_what_comes_next():
-    stream = stream_of(b"abc", b"de")
-    stream.read(1)
-    assert (stream.peek(1), stream.peek(3), stream.peek(-1), stream.buffered) == (b"b", b"bcd", b"bcde", 4)
-
-
 def test_stream_that_is_let_go_leaves_its_socket_open():
-    stream = stream_of()
-    below = stream.socket
+    below = Below()
+    stream = stream_over(below)
     del stream
     gc.collect()
     assert below.told == []
 
 
 def test_closing_a_stream_closes_its_socket_once():
-    stream = stream_of()
+    stream = stream_over(Below())
     stream.close()
     stream.close()
     assert stream.socket.told == ["close"]
@@ -267,19 +247,6 @@ def test_stream_of_a_closed_socket_can_be_closed():
     stream = stream_over(Below(closed=True))
     stream.close()
     assert (stream.closed, stream.socket.told) == (True, [])
-
-
-def test_network_pauses_with_16_mib_unread_and_goes_on_with_8():
-    below = Below()
-    stream = stream_over(below)
-    stream._feed(bytes((16 << 20) - 1))
-    assert below.told == []
-    stream._feed(b"x")
-    assert below.told == [True]
-    stream.read((8 << 20) - 1)
-    assert below.told == [True]
-    stream.read(1)
-    assert below.told == [True, False]
 
 
 def test_socket_that_the_app_closed_is_the_streams_end():
@@ -467,7 +434,7 @@ def test_read_timeout_stands_still_while_the_stream_is_full():
     told = []
 
     def use(ours, stream):
-        if stream.buffered >= asynctcp._stream.UNREAD_LIMIT:
+        if stream.buffered >= asynctcp._read_buffer.UNREAD_LIMIT:
             ours.set_timeouts(0.02, None)
             asynctcp.delay(lambda: (told.append("open"), asynctcp.exit_event_loop()), 0.1)
 
@@ -492,7 +459,7 @@ def test_repr_of_a_stream_says_what_is_buffered_and_over_what():
     def use(ours, stream):
         seen.append(repr(stream) == f"<asynctcp.AsyncIOStream 3 bytes buffered, {ours!r}>")
         stream.close()
-        seen.append(repr(stream).startswith("<asynctcp.AsyncIOStream closed 3 bytes buffered, "))
+        seen.append(repr(stream).startswith("<asynctcp.AsyncIOStream closed 0 bytes buffered, "))
 
     talk(b"abc", use, stream=True)
     assert seen == [True, True]

@@ -1,5 +1,7 @@
 """Streams in random pieces, with pauses and cuts on both sides: bytes are exact, and each end is told.
 
+And the calls of `asynctcp.AsyncIOStream` in random order, against a plain model.
+
 ``ASYNCTCP_STREAMS`` sets how many connections are tried.
 """
 
@@ -14,7 +16,7 @@ import threading
 import pytest
 
 import asynctcp
-from asynctcp import TcpEof
+from asynctcp import LineTooLong, TcpEof
 from helpers import DEADLINE, LOOPBACK, reset, run
 
 STREAMS = int(os.environ.get("ASYNCTCP_STREAMS", "60"))
@@ -159,3 +161,86 @@ def test_streams_arrive_exactly_and_every_end_is_told(batch):
             assert bytes(end.got) == stream.data
         if stream.whole:
             assert stream.got.digest() == end.sent.digest()
+
+
+class Model:
+    """What a stream must give, with no care for cost."""
+
+    def __init__(self):
+        self.left = b""
+        self.ended = False
+
+    def nothing(self):
+        return b"" if self.ended else None
+
+    def read(self, most):
+        if most == 0 or not self.left:
+            return b"" if most == 0 else self.nothing()
+        most = len(self.left) if most < 0 else most
+        taken, self.left = self.left[:most], self.left[most:]
+        return taken
+
+    def peek(self, most):
+        if not self.left:
+            return self.nothing()
+        return self.left if most < 0 else self.left[:most]
+
+    def readline(self, size, limit):
+        if size == 0:
+            return b""
+        head, newline, _ = self.left.partition(b"\n")
+        line = head[:size] if size > 0 else head
+        if len(line) > limit:
+            return LineTooLong
+        if not newline and not self.ended and not 0 < size <= len(head):
+            return None
+        whole = head + newline
+        return self.read(min(size, len(whole)) if size > 0 else len(whole)) or b""
+
+
+def outcome(call, *arguments, **keywords):
+    try:
+        return call(*arguments, **keywords)
+    except LineTooLong:
+        return LineTooLong
+
+
+def random_piece(dice):
+    return b"".join(
+        dice.choice((b"\n", b"x" * dice.choice((1, 2, 10, 1000))))
+        for _ in range(dice.choice((1, 1, 1, 5, 50)))
+    )
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_reads_lines_and_looks_in_any_order_give_what_a_plain_model_gives(seed):
+    dice = random.Random(seed)
+    bounds = (-1, 0, 1, 2, 11, 1500)
+
+    def act(stream, model):
+        which = dice.choice(("feed", "feed", "read", "peek", "readline", "readline", "readinto"))
+        if which == "feed" and not model.ended:
+            piece = random_piece(dice)
+            stream._feed(piece)
+            model.left += piece
+        elif which == "readline":
+            size, limit = dice.choice(bounds), dice.choice((1, 2, 12, 1000, 10_000))
+            assert outcome(stream.readline, size, limit=limit) == model.readline(size, limit)
+        elif which == "readinto":
+            buffer = bytearray(dice.choice((1, 5, 2000)))
+            count, wanted = stream.readinto(buffer), model.read(len(buffer))
+            assert (buffer[:count] if count else count) == (wanted or (None if wanted is None else 0))
+        elif which in ("read", "peek"):
+            most = dice.choice(bounds)
+            assert getattr(stream, which)(most) == getattr(model, which)(most)
+        assert stream.buffered == len(model.left)
+
+    def start():
+        stream, model = asynctcp.init_tcp_socket(None, stream=True), Model()
+        for step in range(500):
+            act(stream, model)
+            if step == 400:
+                stream._end()
+                model.ended = True
+
+    run(start)

@@ -27,6 +27,7 @@ from asynctcp.typing import (
 
 __all__ = [
     "LoopCore",
+    "Reservation",
     "Socket",
     "TcpServer",
     "Timer",
@@ -92,6 +93,13 @@ class LoopCore:
     def _open_objects(self) -> list[Socket | TcpServer]: ...
 
 @final
+class Reservation:
+    def grow(self, count: int) -> None: ...
+    def shrink(self, count: int) -> None: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+
+@final
 class Socket:
     @property
     def closed(self) -> bool: ...
@@ -110,7 +118,8 @@ class Socket:
     @property
     def c(self) -> socket.socket | None: ...
     def _attach(self, stream: AsyncIOStream) -> None: ...
-    def _pause_for_stream(self, pause: bool) -> None: ...
+    def _reserve(self) -> Reservation: ...
+    def _line_limit(self) -> tuple[int, bool]: ...
     def _write_counted(self, data: Data) -> int: ...
     @property
     def bytes_read(self) -> int: ...
@@ -191,6 +200,7 @@ def tcp_connect(
     local_address: tuple[str, int] | None = None,
     family: int = 0,
     close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
 ) -> Socket: ...
 @overload
 def tcp_connect(
@@ -210,6 +220,7 @@ def tcp_connect(
     local_address: tuple[str, int] | None = None,
     family: int = 0,
     close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
 ) -> AsyncIOStream: ...
 @overload
 def tcp_connect(
@@ -229,6 +240,7 @@ def tcp_connect(
     local_address: tuple[str, int] | None = None,
     family: int = 0,
     close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
 ) -> AsyncIOStream: ...
 @overload
 def tcp_connect(
@@ -248,6 +260,7 @@ def tcp_connect(
     local_address: tuple[str, int] | None = None,
     family: int = 0,
     close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
 ) -> Socket: ...
 @overload
 def tcp_connect(
@@ -267,6 +280,7 @@ def tcp_connect(
     local_address: tuple[str, int] | None = None,
     family: int = 0,
     close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
 ) -> Socket | AsyncIOStream: ...
 @overload
 def init_tcp_socket(
@@ -284,6 +298,7 @@ def init_tcp_socket(
     local_address: tuple[str, int] | None = None,
     family: int = 0,
     close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
 ) -> Socket: ...
 @overload
 def init_tcp_socket(
@@ -301,6 +316,7 @@ def init_tcp_socket(
     local_address: tuple[str, int] | None = None,
     family: int = 0,
     close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
 ) -> AsyncIOStream: ...
 @overload
 def init_tcp_socket(
@@ -318,6 +334,7 @@ def init_tcp_socket(
     local_address: tuple[str, int] | None = None,
     family: int = 0,
     close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
 ) -> AsyncIOStream: ...
 @overload
 def init_tcp_socket(
@@ -335,6 +352,7 @@ def init_tcp_socket(
     local_address: tuple[str, int] | None = None,
     family: int = 0,
     close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
 ) -> Socket: ...
 @overload
 def init_tcp_socket(
@@ -352,6 +370,7 @@ def init_tcp_socket(
     local_address: tuple[str, int] | None = None,
     family: int = 0,
     close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
 ) -> Socket | AsyncIOStream: ...
 def connect_tcp_socket(
     socket_or_stream: _Either, host: str, port: int, *, event_cb: EventCallback | None = None
@@ -374,6 +393,7 @@ def tcp_server(
     allow_half_open: bool = False,
     max_connections: int | None = None,
     close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
 ) -> TcpServer: ...
 @overload
 def tcp_server(
@@ -393,6 +413,7 @@ def tcp_server(
     allow_half_open: bool = False,
     max_connections: int | None = None,
     close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
 ) -> TcpServer: ...
 @overload
 def tcp_server(
@@ -412,6 +433,7 @@ def tcp_server(
     allow_half_open: bool = False,
     max_connections: int | None = None,
     close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
 ) -> TcpServer: ...
 @overload
 def tcp_server(
@@ -431,6 +453,7 @@ def tcp_server(
     allow_half_open: bool = False,
     max_connections: int | None = None,
     close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
 ) -> TcpServer: ...
 @overload
 def tcp_server(
@@ -450,6 +473,7 @@ def tcp_server(
     allow_half_open: bool = False,
     max_connections: int | None = None,
     close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
 ) -> TcpServer: ...
 def write_socket_data(
     socket_or_stream: Socket | AsyncIOStream,

@@ -1,15 +1,16 @@
 """``AsyncIOStream``: a socket as a non-blocking raw stream of Python's ``io``."""
 
 import io
-from collections import deque
 from collections.abc import Iterable
 from operator import index
-from typing import Any
+from typing import Any, Self
 
 from asynctcp._core import Socket
+from asynctcp._read_buffer import UNREAD_LIMIT, ReadBuffer
+from asynctcp.conditions import LineTooLong
 
-#: Reading from the network pauses at this many unread bytes, and goes on at half of it.
-UNREAD_LIMIT = 16 * 1024 * 1024
+#: A `LineTooLong` carries at most this many bytes more than the limit.
+PARTIAL = 1024 * 1024
 
 
 def _most(size: int | None) -> int:
@@ -25,8 +26,9 @@ class AsyncIOStream(io.RawIOBase):
     otherwise the stream is for writing.
 
     As in raw streams, ``None`` means that nothing is there now and ``b""`` that the stream has ended. What
-    was buffered when the peer closed can still be read. Reading from the network pauses at 16 MiB unread and
-    goes on at half of it. Raises ``TypeError`` for what is no ``Socket``. cl-async: ``async-io-stream``.
+    was buffered when the socket closed can still be read. Reading from the network pauses at 16 MiB unread in
+    any stream over the socket and goes on when all are at half of it or gone; the loop's ``memory_limit``
+    counts what is unread. Raises ``TypeError`` for what is no ``Socket``. cl-async: ``async-io-stream``.
     """
 
     def __init__(self, socket: Socket) -> None:
@@ -34,12 +36,15 @@ class AsyncIOStream(io.RawIOBase):
             raise TypeError(f"socket must be a Socket, not {type(socket).__name__}: {socket!r}")
         super().__init__()
         self._socket = socket
-        self._chunks: deque[bytes] = deque()
-        self._start = 0  # bytes of the first chunk that were read
-        self._buffered = 0
-        self._ended = False
-        self._paused = False
+        self._buffer = ReadBuffer(socket._reserve())
         socket._attach(self)
+
+    @classmethod
+    def _again(cls, socket: Socket, buffer: ReadBuffer) -> Self:
+        """Make a stream over what is left of a socket's own, which the app had let go."""
+        stream = cls.__new__(cls)
+        stream._socket, stream._buffer = socket, buffer
+        return stream
 
     def __del__(self) -> None:
         """Do nothing: a stream that is let go must not close the socket, as io's own finalizer would."""
@@ -57,19 +62,15 @@ class AsyncIOStream(io.RawIOBase):
     @property
     def buffered(self) -> int:
         """Bytes that are ready to be read."""
-        return self._buffered
+        return len(self._buffer)
 
     # --- the socket's side ----------------------------------------------------------------------------------
 
     def _feed(self, data: bytes) -> None:
-        self._chunks.append(data)
-        self._buffered += len(data)
-        if not self._paused and self._buffered >= UNREAD_LIMIT:
-            self._paused = True
-            self._socket._pause_for_stream(True)
+        self._buffer.feed(data)
 
     def _end(self) -> None:
-        self._ended = True
+        self._buffer.ended = True
 
     # --- reading --------------------------------------------------------------------------------------------
 
@@ -88,9 +89,10 @@ class AsyncIOStream(io.RawIOBase):
         most = _most(n)
         if most == 0:
             return b""
-        if not self._buffered:
+        there = len(self._buffer)
+        if not there:
             return self._nothing()
-        return self._take(self._buffered if most < 0 else most)
+        return self._buffer.take(there if most < 0 else most)
 
     def readall(self) -> bytes | None:  # type: ignore[override]
         """Return all bytes that are there, as ``read()``: it does not wait for the end of the stream."""
@@ -110,30 +112,37 @@ class AsyncIOStream(io.RawIOBase):
         view[: len(data)] = data
         return len(data)
 
-    def readline(self, size: int | None = -1, /) -> bytes | None:  # type: ignore[override]
+    def readline(self, size: int | None = -1, /, *, limit: int | None = None) -> bytes | None:  # type: ignore[override]
         r"""Return a line with its ``b"\n"``, or ``None`` until the line (or the stream) has ended.
 
         At the end of the stream: what is left, then ``b""``. ``size``: most bytes to return; negative or
-        None: no bound. ``ValueError`` after ``close()``.
+        None: no bound. ``limit``: most bytes of a line, its newline not counted (1 or more); None: the
+        socket's ``max_line``, or 65536 where none was given, or no limit where ``size`` is given. A longer
+        line raises ``LineTooLong`` and stays in the buffer: as soon as more than a given limit is there, and
+        with the 65536 that nobody gave once the line's end is there. So does one whose end is missing in a
+        full stream (16 MiB). ``ValueError`` after ``close()``.
         """
         self._check()
         most = _most(size)
         if most == 0:
             return b""
-        length = self._line_length()
-        if length is None:
-            if 0 < most <= self._buffered:
-                length = most
-            elif self._ended:
-                length = self._buffered
-            else:
-                return None
+        most_of_line, early = self._line_limit(limit, most)
+        there, whole = len(self._buffer), self._buffer.line_length()
+        length, line = whole or there, whole - 1 if whole else there
         if most > 0:
-            length = min(length, most)
-        return self._take(length) if length else b""
+            length, line = min(length, most), min(line, most)
+        complete = whole > 0 or 0 < most <= there or self._is_over()
+        if line > most_of_line and (complete or early):
+            raise LineTooLong(self._buffer.peek(min(length, most_of_line + PARTIAL)), most_of_line)
+        if complete:
+            return self._buffer.take(length)
+        if self._buffer.full:
+            # The end of the line will never be there: reading from the network waits for us.
+            raise LineTooLong(self._buffer.peek(PARTIAL), min(most_of_line, UNREAD_LIMIT))
+        return None
 
     def __next__(self) -> bytes:
-        """Return the next whole line; stops where ``readline()`` has none now."""
+        """Return the next whole line; stops where ``readline()`` has none now. Errors as in ``readline``."""
         line = self.readline()
         if not line:
             raise StopIteration
@@ -146,46 +155,25 @@ class AsyncIOStream(io.RawIOBase):
         """
         self._check()
         n = index(n)
-        if not self._buffered:
+        there = len(self._buffer)
+        if not there:
             return self._nothing()
-        self._join()
-        first = self._chunks[0]
-        return first[self._start :] if n < 0 else first[self._start : self._start + n]
+        return self._buffer.peek(there if n < 0 else n)
 
     def _nothing(self) -> bytes | None:
-        return b"" if self._ended or self._socket.closed else None
+        return b"" if self._is_over() else None
 
-    def _line_length(self) -> int | None:
-        self._join()
-        if not self._chunks:
-            return None
-        end = self._chunks[0].find(b"\n", self._start)
-        return None if end < 0 else end + 1 - self._start
+    def _is_over(self) -> bool:
+        return self._buffer.ended or self._socket.closed
 
-    def _join(self) -> None:
-        if len(self._chunks) > 1:
-            whole = b"".join(self._chunks)
-            self._chunks.clear()
-            self._chunks.append(whole)
-
-    def _take(self, n: int) -> bytes:
-        first = self._chunks[0]
-        available = len(first) - self._start
-        if n < available:
-            data = first[self._start : self._start + n]
-            self._start += n
-        elif n == available or len(self._chunks) == 1:
-            data = first[self._start :] if self._start else first
-            self._chunks.popleft()
-            self._start = 0
-        else:
-            self._join()
-            return self._take(n)
-        self._buffered -= len(data)
-        if self._paused and self._buffered <= UNREAD_LIMIT // 2:
-            self._paused = False
-            self._socket._pause_for_stream(False)
-        return data
+    def _line_limit(self, limit: int | None, size: int) -> tuple[int, bool]:
+        """Return the most bytes of a line, and whether a longer one is told before its end is there."""
+        if limit is not None:
+            given = index(limit)
+            if given < 1:
+                raise ValueError(f"limit must be at least 1, not {given}")
+            return given, True
+        return (size, True) if size > 0 else self._socket._line_limit()
 
     # --- writing --------------------------------------------------------------------------------------------
 
@@ -217,10 +205,14 @@ class AsyncIOStream(io.RawIOBase):
         return self._socket.fileno()
 
     def close(self) -> None:
-        """Close the stream and its socket; what was written is still sent. Closing again does nothing."""
+        """Close the stream and its socket; what was written is still sent, what was not read is let go.
+
+        Closing again does nothing.
+        """
         if self.closed:
             return
         super().close()
+        self._buffer.clear()
         if not self._socket.closed:
             self._socket.close()
 
@@ -231,4 +223,4 @@ class AsyncIOStream(io.RawIOBase):
     def __repr__(self) -> str:
         """Tell state and peer."""
         state = "closed " if self.closed else ""
-        return f"<asynctcp.AsyncIOStream {state}{self._buffered} bytes buffered, {self._socket!r}>"
+        return f"<asynctcp.AsyncIOStream {state}{self.buffered} bytes buffered, {self._socket!r}>"

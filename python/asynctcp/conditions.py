@@ -23,8 +23,10 @@ so below. ``except`` and ``isinstance`` see through to Python's own classes: a `
     │       ├── TcpBufferDrained
     │       ├── TcpAppError        what a callback of the app raised: callback, function
     │       └── TcpError               (see above)
-    └── RuntimeError
-        └── EventLoopError
+    ├── RuntimeError
+    │   └── EventLoopError
+    └── ValueError
+        └── LineTooLong
 
 "Closing condition" in the texts below means: the ``event_cb`` is called while the socket is still open, at
 most once in the socket's life, and the socket is closed when the ``event_cb`` returns.
@@ -49,6 +51,7 @@ __all__ = [
     "EventError",
     "EventInfo",
     "EventLoopError",
+    "LineTooLong",
     "SocketClosed",
     "TcpAborted",
     "TcpAcceptError",
@@ -365,6 +368,26 @@ class EventLoopError(RuntimeError):
     Raised by the call. Also the reason that a ``close_cb`` is given where the loop's end closed the socket.
     Carries its message only.
     """
+
+
+class LineTooLong(ValueError):
+    """A line is longer than it may be; raised by ``AsyncIOStream.readline`` and by iterating.
+
+    Socket and stream stay as they are, with the line in the stream's buffer. Carries ``limit`` (bytes) and
+    ``partial``, the beginning of the line as far as it is there (bytes, at most 1 MiB more than the limit).
+    """
+
+    partial: bytes
+    limit: int
+
+    def __init__(self, partial: bytes, limit: int) -> None:
+        super().__init__(f"line of more than {limit} bytes")
+        self.partial = partial
+        self.limit = limit
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Not BaseException's way, which calls the class with `args`: that is the text.
+        return type(self), (self.partial, self.limit)
 
 
 _CLASS_OF_ERRNO: dict[int, type[TcpError]] = {

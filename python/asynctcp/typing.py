@@ -94,6 +94,7 @@ class ConnectOptions(TypedDict, total=False):
     local_address: tuple[str, int] | None
     family: int
     close_cb: CloseCallback | None
+    max_line: int | None
 
 
 class ServerOptions(TypedDict, total=False):
@@ -112,3 +113,4 @@ class ServerOptions(TypedDict, total=False):
     allow_half_open: bool
     max_connections: int | None
     close_cb: CloseCallback | None
+    max_line: int | None

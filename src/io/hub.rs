@@ -85,6 +85,8 @@ pub struct Hub {
     keys: Mutex<Keys>,
     /// Received bytes that wait in the queue or the pump's batch.
     unread: AtomicUsize,
+    /// Received bytes that wait in the app's streams.
+    in_streams: AtomicUsize,
     /// Connections that wait because of the memory limit. Leaf lock.
     starved: Mutex<Vec<Arc<Link>>>,
     anyone_starved: AtomicBool,
@@ -134,6 +136,7 @@ impl Hub {
             commanded: AtomicBool::new(false),
             keys: Mutex::new(Keys::default()),
             unread: AtomicUsize::new(0),
+            in_streams: AtomicUsize::new(0),
             starved: Mutex::new(Vec::new()),
             anyone_starved: AtomicBool::new(false),
             alive: AtomicUsize::new(0),
@@ -318,18 +321,18 @@ impl Hub {
             return 0;
         }
         let own = self.limits.read - link.credit.unread().min(self.limits.read);
-        if self.unread.load(Ordering::Relaxed) < self.limits.memory {
+        if !self.is_full() {
             return own;
         }
-        if link.credit.unread() == 0 {
+        if link.holds_nothing() {
             return own.min(LEAST_READ);
         }
         self.starved.lock().push(link.clone());
         self.anyone_starved.store(true, Ordering::SeqCst);
         // The pump may have taken the last batch just before; then nobody else would come to wake us.
-        let room = if self.unread.load(Ordering::SeqCst) < self.limits.memory {
+        let room = if !self.is_full() {
             own
-        } else if link.credit.unread() == 0 {
+        } else if link.holds_nothing() {
             own.min(LEAST_READ)
         } else {
             return 0;
@@ -348,17 +351,43 @@ impl Hub {
 
     /// The pump took `bytes` out of its batch: they no longer count against other connections.
     pub fn taken(&self, bytes: usize) {
-        let left = self.unread.fetch_sub(bytes, Ordering::SeqCst) - bytes;
-        if left < self.limits.memory && self.anyone_starved.load(Ordering::SeqCst) {
+        self.unread.fetch_sub(bytes, Ordering::SeqCst);
+        if self.anyone_starved.load(Ordering::SeqCst) && !self.is_full() {
             self.feed_starved();
         }
+    }
+
+    /// A stream of the app's holds `bytes` of `link`: they count as unread.
+    pub fn held(&self, link: &Link, bytes: usize) {
+        link.in_streams.fetch_add(bytes, Ordering::SeqCst);
+        self.in_streams.fetch_add(bytes, Ordering::SeqCst);
+    }
+
+    /// The app read them, or let the stream go.
+    pub fn released(&self, link: &Arc<Link>, bytes: usize) {
+        link.in_streams.fetch_sub(bytes, Ordering::SeqCst);
+        self.in_streams.fetch_sub(bytes, Ordering::SeqCst);
+        if !self.anyone_starved.load(Ordering::SeqCst) {
+            return;
+        }
+        if !self.is_full() {
+            self.feed_starved();
+        } else if link.holds_nothing() {
+            self.post(Command::Wake(link.clone()));
+        }
+    }
+
+    /// Whether all that was received and not read comes to the memory limit.
+    fn is_full(&self) -> bool {
+        let streams = self.in_streams.load(Ordering::SeqCst);
+        self.unread.load(Ordering::SeqCst) + streams >= self.limits.memory
     }
 
     /// Python has `bytes` of `link`: it may receive more.
     pub fn delivered(&self, link: &Arc<Link>, bytes: usize) {
         let resumes = link.credit.delivered(bytes, self.limits.read);
         // At the memory limit each connection may read again once it has nothing left to deliver.
-        let starves = self.anyone_starved.load(Ordering::SeqCst) && link.credit.unread() == 0;
+        let starves = self.anyone_starved.load(Ordering::SeqCst) && link.holds_nothing();
         if resumes || starves {
             self.post(Command::Wake(link.clone()));
         }
@@ -417,7 +446,7 @@ fn run(command: Command) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::link::Timeouts;
+    use crate::io::link::{STREAM_FULL, Timeouts};
 
     fn hub(memory: usize) -> Arc<Hub> {
         Hub::new(Limits {
@@ -453,6 +482,51 @@ mod tests {
         assert!(hub.starved.lock().is_empty());
         assert!(hub.commanded.load(Ordering::SeqCst));
         assert_eq!(hub.allowance(&greedy), 50_000);
+    }
+
+    #[test]
+    fn what_streams_hold_counts_until_it_is_read() {
+        let hub = hub(50_000);
+        let (hoarder, other) = (link(&hub), link(&hub));
+        hub.received(&hoarder, 50_000);
+        hub.taken(50_000);
+        hub.delivered(&hoarder, 50_000);
+        assert_eq!(hub.allowance(&hoarder), 100_000);
+        hub.held(&hoarder, 50_000);
+        assert_eq!(hub.allowance(&hoarder), 0);
+        assert_eq!(hub.allowance(&other), LEAST_READ);
+        hub.released(&hoarder, 1);
+        assert!(hub.starved.lock().is_empty());
+        assert!(hub.commanded.load(Ordering::SeqCst));
+        assert_eq!(hub.allowance(&hoarder), 100_000);
+    }
+
+    #[test]
+    fn at_the_memory_limit_who_has_read_its_streams_may_receive_a_little() {
+        let hub = hub(50_000);
+        let (hoarder, reader) = (link(&hub), link(&hub));
+        hub.held(&hoarder, 60_000);
+        hub.held(&reader, 2);
+        assert_eq!(hub.allowance(&reader), 0);
+        hub.released(&reader, 1);
+        assert!(!hub.commanded.load(Ordering::SeqCst));
+        hub.released(&reader, 1);
+        assert!(hub.commanded.load(Ordering::SeqCst));
+        assert_eq!(hub.allowance(&reader), LEAST_READ);
+    }
+
+    #[test]
+    fn reading_goes_on_when_the_last_full_stream_has_room() {
+        let hub = hub(1 << 20);
+        let link = link(&hub);
+        let paused = |pause| {
+            link.pause_for_stream(&hub, pause);
+            link.control() & STREAM_FULL != 0
+        };
+        assert!(paused(true));
+        assert!(paused(true));
+        assert!(paused(false));
+        assert!(!paused(false));
     }
 
     #[test]

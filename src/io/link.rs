@@ -14,7 +14,7 @@ use super::sys;
 use super::token::SendToken;
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, SocketAddrV4};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::Duration;
@@ -107,6 +107,10 @@ pub struct Link {
     pub key: Key,
     /// Received and not delivered.
     pub(crate) credit: Credit,
+    /// Delivered to the app's streams and not read from them.
+    pub(crate) in_streams: AtomicUsize,
+    /// How many of those hold enough.
+    full_streams: AtomicU32,
     pub(crate) token: SendToken,
     control: AtomicU32,
     /// Leaf lock, taken by the pump, by writing threads and by the task; never across a system call.
@@ -134,6 +138,8 @@ impl Link {
         let link = Self {
             key,
             credit: Credit::default(),
+            in_streams: AtomicUsize::new(0),
+            full_streams: AtomicU32::new(0),
             token: SendToken::taken(),
             control: AtomicU32::new(0),
             out: Mutex::new(Outbox::default()),
@@ -244,13 +250,20 @@ impl Link {
         }
     }
 
-    /// Whether the app's streams take more.
-    pub fn set_stream_room(self: &Arc<Self>, hub: &Hub, room: bool) {
-        if room {
-            self.set(hub, 0, STREAM_FULL);
-        } else {
+    /// One more stream of the app's holds enough, or one less. Called with the interpreter's lock held, which keeps count
+    /// and flag in step.
+    pub fn pause_for_stream(self: &Arc<Self>, hub: &Hub, pause: bool) {
+        if pause {
+            self.full_streams.fetch_add(1, Ordering::SeqCst);
             self.set(hub, STREAM_FULL, 0);
+        } else if self.full_streams.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.set(hub, 0, STREAM_FULL);
         }
+    }
+
+    /// Whether Python has all that was received, and has read it from its streams.
+    pub(crate) fn holds_nothing(&self) -> bool {
+        self.credit.unread() == 0 && self.in_streams.load(Ordering::SeqCst) == 0
     }
 
     /// Writing on or off. The caller flushes afterwards.

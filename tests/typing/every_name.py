@@ -37,7 +37,12 @@ def on_stream(socket: Socket, stream: AsyncIOStream) -> None:
     assert_type(stream.read(10), bytes | None)
     assert_type(stream.readall(), bytes | None)
     assert_type(stream.readinto(bytearray(10)), int | None)
-    assert_type(stream.readline(), bytes | None)
+    try:
+        assert_type(stream.readline(), bytes | None)
+        assert_type(stream.readline(10, limit=20), bytes | None)
+    except asynctcp.LineTooLong as error:
+        assert_type(error.partial, bytes)
+        assert_type(error.limit, int)
     assert_type(stream.peek(1), bytes | None)
     assert_type(stream.buffered, int)
     assert_type(stream.write(b"x"), int)
@@ -134,7 +139,7 @@ def connect() -> None:
     use_a_socket(plain)
     assert_type(asynctcp.tcp_connect("::1", 80, on_stream, stream=True), AsyncIOStream)
     assert_type(asynctcp.tcp_send("::1", 80, None, read_timeout=1), Socket)
-    waiting = asynctcp.init_tcp_socket(on_read, local_address=("127.0.0.1", 0), allow_half_open=True)
+    waiting = asynctcp.init_tcp_socket(on_read, local_address=("127.0.0.1", 0), max_line=1000)
     assert_type(asynctcp.connect_tcp_socket(waiting, "127.0.0.1", 80, event_cb=on_event), Socket)
     stream = asynctcp.init_tcp_socket(on_stream, stream=True, dont_drain_read_buffer=True)
     assert_type(asynctcp.connect_tcp_socket(stream, "127.0.0.1", 80), AsyncIOStream)
