@@ -1,6 +1,7 @@
 //! Calls a function of the app's, and what becomes of its exception.
 
 use crate::condition;
+use crate::coroutine;
 use crate::dispatch::Dispatcher;
 use crate::ending::{self, Closing, Reason};
 use crate::socket::Socket;
@@ -46,6 +47,8 @@ pub enum Which {
     Lookup,
     /// Of `reverse_dns_lookup`.
     ReverseLookup,
+    /// The function for exceptions itself.
+    Catch,
     /// What a notifier, a signal handler or `call_soon_threadsafe` runs.
     Post,
 }
@@ -64,6 +67,7 @@ impl Which {
             Self::Interval => "interval",
             Self::Lookup => "dns_lookup",
             Self::ReverseLookup => "reverse_dns_lookup",
+            Self::Catch => "catch_app_errors",
             Self::Post => "callback",
         }
     }
@@ -109,7 +113,7 @@ impl Dispatcher<'_> {
         whose: Whose<'_, 'py>,
     ) -> PyResult<()> {
         match callback.call1(arguments) {
-            Ok(_) => Ok(()),
+            Ok(result) => coroutine::look(self.core, which, callback, &result),
             Err(error) => self.app_error(error, which, Some(callback), whose, callback.py()),
         }
     }
@@ -132,7 +136,11 @@ impl Dispatcher<'_> {
             ending::begin(socket.get(), Reason::AppError(told.clone().unbind()));
         }
         match self.catch {
-            Catch::With(function) => drop(function.bind(py).call1((error.into_value(py),))?),
+            Catch::With(function) => {
+                let function = function.bind(py);
+                let result = function.call1((error.into_value(py),))?;
+                coroutine::look(self.core, Which::Catch, function, &result)?;
+            }
             Catch::All { to_event_cb } if *to_event_cb && which.may_go_to_event_cb() => {
                 // Taken last: another thread may have closed the socket while the condition was made.
                 match whose.event_cb(py) {
@@ -156,7 +164,7 @@ impl Dispatcher<'_> {
     ) -> PyResult<()> {
         let py = event_cb.py();
         match event_cb.call1((told,)) {
-            Ok(_) => Ok(()),
+            Ok(result) => coroutine::look(self.core, Which::Event, event_cb, &result),
             Err(second) if ends_the_loop(py, &second) => Err(second),
             Err(second) => {
                 let name = Which::Event.name();
@@ -177,7 +185,7 @@ impl Dispatcher<'_> {
 pub fn run_last(py: Python<'_>, closing: &Closing) -> PyResult<()> {
     let (close_cb, socket) = (closing.close_cb.bind(py), closing.socket.bind(py));
     match close_cb.call1((socket, closing.reason(py)?)) {
-        Ok(_) => Ok(()),
+        Ok(result) => coroutine::look(&socket.get().core, Which::Close, close_cb, &result),
         Err(error) if ends_the_loop(py, &error) => Err(error),
         Err(error) => {
             let name = Which::Close.name();

@@ -2,6 +2,7 @@
 //!
 //! Every message names the argument and its value.
 
+use crate::coroutine;
 use crate::io::link::Timeouts;
 use crate::socket::Socket;
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -45,7 +46,10 @@ pub fn callback(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option
     match value {
         None => Ok(None),
         Some(value) if value.is_none() => Ok(None),
-        Some(value) if value.is_callable() => Ok(Some(value.clone().unbind())),
+        Some(value) if value.is_callable() => {
+            coroutine::refuse(name, value)?;
+            Ok(Some(value.clone().unbind()))
+        }
         Some(value) => Err(wrong_type(name, "callable or None", value)),
     }
 }
@@ -94,10 +98,22 @@ pub fn socket<'py>(name: &str, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py,
 
 /// A callable.
 pub fn required_callback(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-    if value.is_callable() {
-        Ok(value.clone().unbind())
+    if !value.is_callable() {
+        return Err(wrong_type(name, "callable", value));
+    }
+    coroutine::refuse(name, value)?;
+    Ok(value.clone().unbind())
+}
+
+/// For what the Python side takes: `TypeError` unless `value` is a callable that is no coroutine function, or, where that is
+/// `optional`, None.
+#[pyfunction]
+#[pyo3(signature = (name, value, optional=false))]
+pub fn _check_callback(name: &str, value: &Bound<'_, PyAny>, optional: bool) -> PyResult<()> {
+    if optional {
+        callback(name, Some(value)).map(drop)
     } else {
-        Err(wrong_type(name, "callable", value))
+        required_callback(name, value).map(drop)
     }
 }
 

@@ -6,6 +6,7 @@
 //! that comes back here).
 
 use crate::condition;
+use crate::coroutine;
 use crate::ending::Closings;
 use crate::io::sync::Mutex;
 use crate::io::{Event, Hub, Key, Limits, Link};
@@ -145,6 +146,8 @@ pub struct Core {
     pub timers: Timers,
     /// `close_cb`s that are to run.
     pub closings: Closings,
+    /// Callbacks that were told of, as they returned an awaitable.
+    pub told_awaitables: coroutine::Told,
     life: AtomicU8,
     exiting: AtomicBool,
     table: Mutex<Table>,
@@ -186,6 +189,7 @@ impl Core {
             totals: Totals::default(),
             timers: Timers::default(),
             closings: Closings::default(),
+            told_awaitables: coroutine::Told::default(),
             life: AtomicU8::new(Life::Fresh as u8),
             exiting: AtomicBool::new(false),
             table: Mutex::new(Table::default()),

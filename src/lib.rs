@@ -9,6 +9,7 @@ mod args;
 mod condition;
 mod contention;
 mod core;
+mod coroutine;
 mod dispatch;
 mod ending;
 mod event_loop;
@@ -36,6 +37,8 @@ mod wakeup;
 #[doc(hidden)]
 #[pyo3::pymodule(gil_used = true)]
 pub mod _core {
+    #[pymodule_export]
+    use crate::args::_check_callback;
     #[pymodule_export]
     use crate::event_loop::{_forked, LoopCore, set_default_event_handler};
     #[pymodule_export]

@@ -291,13 +291,13 @@ def test_interval_whose_callback_raises_goes_on():
         when(lambda: len(seen) == 3, timer.cancel)
 
     run(start, catch_app_errors=True)
-    assert {type(error) for error in seen} == {ZeroDivisionError}
+    assert {type(error.__cause__) for error in seen} == {ZeroDivisionError}
 
 
 def test_delay_whose_callback_raises_tells_its_event_cb():
     seen = []
     run(lambda: delay(lambda: 1 / 0, event_cb=seen.append), catch_app_errors=True)
-    assert [type(error) for error in seen] == [ZeroDivisionError]
+    assert [type(error.__cause__) for error in seen] == [ZeroDivisionError]
 
 
 # --- ref and unref ------------------------------------------------------------------------------------------

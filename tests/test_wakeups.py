@@ -98,7 +98,7 @@ def test_exception_of_a_notifier_goes_to_its_event_cb():
 
     def start():
         notifier = asynctcp.make_notifier(
-            lambda: 1 / 0, event_cb=lambda e: (told.append(type(e)), notifier.free())
+            lambda: 1 / 0, event_cb=lambda e: (told.append(type(e.__cause__)), notifier.free())
         )
         notifier.trigger()
 
@@ -337,7 +337,7 @@ def test_exception_of_a_signal_handler_goes_to_its_event_cb():
     told = []
 
     def end(error):
-        told.append(type(error))
+        told.append(type(error.__cause__))
         asynctcp.clear_signal_handlers()
 
     def start():

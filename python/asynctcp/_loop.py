@@ -111,8 +111,7 @@ class EventLoop(_core.LoopCore):
         Raises what a callback raised (see ``catch_app_errors``), after everything is closed, and
         ``EventLoopError`` if a loop runs in this thread already or this one has run before.
         """
-        if start_fn is not None and not callable(start_fn):
-            raise TypeError(f"start_fn must be callable or None, not {type(start_fn).__name__}: {start_fn!r}")
+        _core._check_callback("start_fn", start_fn, True)
         self._open()
         try:
             if start_fn is not None:
@@ -274,8 +273,7 @@ def start_event_loop(
 
     Raises ``EventLoopError`` if a loop runs in this thread already. cl-async: ``start-event-loop``.
     """
-    if not callable(start_fn):
-        raise TypeError(f"start_fn must be callable, not {type(start_fn).__name__}: {start_fn!r}")
+    _core._check_callback("start_fn", start_fn)
     EventLoop(catch_app_errors=catch_app_errors, send_errors_to_event_cb=send_errors_to_event_cb).run(
         start_fn
     )
@@ -324,8 +322,7 @@ def add_event_loop_exit_callback(fn: Callback) -> None:
 
     Raises ``EventLoopError`` without a loop. cl-async: ``add-event-loop-exit-callback``.
     """
-    if not callable(fn):
-        raise TypeError(f"fn must be callable, not {type(fn).__name__}: {fn!r}")
+    _core._check_callback("fn", fn)
     current_event_loop()._exit_callbacks.append(fn)
 
 

@@ -2,6 +2,7 @@
 
 import threading
 
+from asynctcp._core import _check_callback
 from asynctcp._loop import EventLoop, current_event_loop
 from asynctcp.typing import Callback, EventCallback
 
@@ -92,10 +93,8 @@ def make_notifier(callback: Callback, *, event_cb: EventCallback | None = None) 
 
     Raises ``EventLoopError`` without a loop, ``TypeError``. cl-async: ``make-notifier``.
     """
-    if not callable(callback):
-        raise TypeError(f"callback must be callable, not {type(callback).__name__}: {callback!r}")
-    if event_cb is not None and not callable(event_cb):
-        raise TypeError(f"event_cb must be callable or None, not {type(event_cb).__name__}: {event_cb!r}")
+    _check_callback("callback", callback)
+    _check_callback("event_cb", event_cb, True)
     return Notifier(current_event_loop(), callback, event_cb)
 
 

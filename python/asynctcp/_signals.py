@@ -5,6 +5,7 @@ import threading
 from types import FrameType
 from typing import Any
 
+from asynctcp._core import _check_callback
 from asynctcp._loop import EventLoop, current_event_loop
 from asynctcp.conditions import EventLoopError
 from asynctcp.typing import EventCallback, SignalCallback
@@ -61,10 +62,8 @@ def signal_handler(signum: int, callback: SignalCallback, *, event_cb: EventCall
     loop's thread. Raises ``EventLoopError`` without a loop and outside of the main thread, ``TypeError``,
     ``ValueError`` and ``OSError`` as ``signal.signal``. cl-async: ``signal-handler``.
     """
-    if not callable(callback):
-        raise TypeError(f"callback must be callable, not {type(callback).__name__}: {callback!r}")
-    if event_cb is not None and not callable(event_cb):
-        raise TypeError(f"event_cb must be callable or None, not {type(event_cb).__name__}: {event_cb!r}")
+    _check_callback("callback", callback)
+    _check_callback("event_cb", event_cb, True)
     _handlers().set(signum, callback, event_cb)
 
 
