@@ -14,55 +14,51 @@ class ReadBuffer:
     appended to a ``bytearray``, which takes and lets go of bytes at either end in constant time each.
     """
 
-    __slots__ = ("_data", "_full", "_reservation", "_searched", "_start", "ended")
+    __slots__ = ("_data", "_reservation", "_searched", "_start", "ended", "full", "size")
 
     def __init__(self, reservation: Reservation) -> None:
         self._reservation = reservation
         self._data: bytes | bytearray = b""
         self._start = 0  # bytes of `_data` that were read; 0 for a bytearray
         self._searched = 0  # unread bytes that hold no newline
-        self._full = False
+        self.size = 0  # unread bytes
+        self.full = False  # reading from the network has to wait
         self.ended = False
-
-    def __len__(self) -> int:
-        return len(self._data) - self._start
-
-    @property
-    def full(self) -> bool:
-        """Whether reading from the network has to wait."""
-        return self._full
 
     def feed(self, piece: bytes) -> None:
         """Add what was received."""
-        left = len(self)
-        if not left:
+        if not self.size:
             self._data = piece
-        elif left <= len(piece):
-            self._data = self.peek(left) + piece
+        elif self.size <= len(piece):
+            self._data = self.peek(self.size) + piece
         else:
             if isinstance(self._data, bytes):
                 self._data = bytearray(memoryview(self._data)[self._start :])
             self._data += piece
         self._start = 0
+        self.size += len(piece)
         self._reservation.grow(len(piece))
-        if not self._full and len(self) >= UNREAD_LIMIT:
-            self._full = True
+        if self.size >= UNREAD_LIMIT and not self.full:
+            self.full = True
             self._reservation.pause()
 
     def take(self, n: int) -> bytes:
         """Remove and return the first ``n`` bytes (all, if there are fewer)."""
         taken = self.peek(n)
         n = len(taken)
-        if n == len(self):
-            self._data, self._start = b"", 0
-        elif isinstance(self._data, bytes):
-            self._start += n
+        self.size -= n
+        if not self.size:
+            self._data = b""
+            self._start = self._searched = 0
         else:
-            del self._data[:n]
-        self._searched = max(0, self._searched - n)
+            if isinstance(self._data, bytes):
+                self._start += n
+            else:
+                del self._data[:n]
+            self._searched = max(0, self._searched - n)
         self._reservation.shrink(n)
-        if self._full and len(self) <= UNREAD_LIMIT // 2:
-            self._full = False
+        if self.full and self.size <= UNREAD_LIMIT // 2:
+            self.full = False
             self._reservation.resume()
         return taken
 
@@ -77,11 +73,11 @@ class ReadBuffer:
         """Return the length of the first line with its newline; 0: its end is not there."""
         end = self._data.find(b"\n", self._start + self._searched)
         if end < 0:
-            self._searched = len(self)
+            self._searched = self.size
             return 0
         self._searched = end - self._start
         return self._searched + 1
 
     def clear(self) -> None:
         """Let go of everything."""
-        self.take(len(self))
+        self.take(self.size)

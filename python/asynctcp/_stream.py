@@ -35,16 +35,22 @@ class AsyncIOStream(io.RawIOBase):
         if not isinstance(socket, Socket):
             raise TypeError(f"socket must be a Socket, not {type(socket).__name__}: {socket!r}")
         super().__init__()
-        self._socket = socket
-        self._buffer = ReadBuffer(socket._reserve())
+        self._share(socket, ReadBuffer(socket._reserve()))
         socket._attach(self)
 
     @classmethod
     def _again(cls, socket: Socket, buffer: ReadBuffer) -> Self:
         """Make a stream over what is left of a socket's own, which the app had let go."""
         stream = cls.__new__(cls)
-        stream._socket, stream._buffer = socket, buffer
+        stream._share(socket, buffer)
         return stream
+
+    def _share(self, socket: Socket, buffer: ReadBuffer) -> None:
+        self._socket = socket
+        self._buffer = buffer
+        self._closed = False
+        # For the socket, without a step in between.
+        self._feed = buffer.feed
 
     def __del__(self) -> None:
         """Do nothing: a stream that is let go must not close the socket, as io's own finalizer would."""
@@ -57,19 +63,15 @@ class AsyncIOStream(io.RawIOBase):
     @property
     def closed(self) -> bool:
         """Whether ``close()`` was called. A peer's end leaves it open, to read what is left."""
-        return super().closed
+        return self._closed
 
     @property
     def buffered(self) -> int:
         """Bytes that are ready to be read."""
-        return len(self._buffer)
-
-    # --- the socket's side ----------------------------------------------------------------------------------
-
-    def _feed(self, data: bytes) -> None:
-        self._buffer.feed(data)
+        return self._buffer.size
 
     def _end(self) -> None:
+        """Take note, for the socket, that nothing more comes."""
         self._buffer.ended = True
 
     # --- reading --------------------------------------------------------------------------------------------
@@ -89,7 +91,7 @@ class AsyncIOStream(io.RawIOBase):
         most = _most(n)
         if most == 0:
             return b""
-        there = len(self._buffer)
+        there = self._buffer.size
         if not there:
             return self._nothing()
         return self._buffer.take(there if most < 0 else most)
@@ -127,7 +129,7 @@ class AsyncIOStream(io.RawIOBase):
         if most == 0:
             return b""
         most_of_line, early = self._line_limit(limit, most)
-        there, whole = len(self._buffer), self._buffer.line_length()
+        there, whole = self._buffer.size, self._buffer.line_length()
         length, line = whole or there, whole - 1 if whole else there
         if most > 0:
             length, line = min(length, most), min(line, most)
@@ -155,7 +157,7 @@ class AsyncIOStream(io.RawIOBase):
         """
         self._check()
         n = index(n)
-        there = len(self._buffer)
+        there = self._buffer.size
         if not there:
             return self._nothing()
         return self._buffer.peek(there if n < 0 else n)
@@ -209,15 +211,16 @@ class AsyncIOStream(io.RawIOBase):
 
         Closing again does nothing.
         """
-        if self.closed:
+        if self._closed:
             return
         super().close()
+        self._closed = True
         self._buffer.clear()
         if not self._socket.closed:
             self._socket.close()
 
     def _check(self) -> None:
-        if self.closed:
+        if self._closed:
             raise ValueError("I/O operation on closed stream")
 
     def __repr__(self) -> str:
