@@ -2,10 +2,11 @@
 //!
 //! Every message names the argument and its value.
 
+use crate::condition;
 use crate::coroutine;
 use crate::io::link::Timeouts;
 use crate::socket::Socket;
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyTypeError, PyUnicodeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyByteArray, PyBytes, PyEllipsis, PyFloat, PyInt, PyString};
 use socket2::TcpKeepalive;
@@ -15,6 +16,9 @@ use std::time::Duration;
 /// Longest name that the DNS knows (RFC 1035), and longest label of one.
 const LONGEST_HOST: usize = 253;
 const LONGEST_LABEL: usize = 63;
+/// Linux's own limits: seconds, and probes without an answer.
+const LONGEST_KEEPALIVE: u32 = 32767;
+const MOST_PROBES: u32 = 127;
 
 fn wrong_type(name: &str, wanted: &str, value: &Bound<'_, PyAny>) -> PyErr {
     let kind = value
@@ -221,15 +225,44 @@ pub fn patience(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option
         .transpose()
 }
 
+/// The number of a socket option, from 1 to `most`, or None. Another is refused as a `ValueError` that is also the
+/// system's `OSError`.
+fn option(name: &str, value: Option<&Bound<'_, PyAny>>, most: u32) -> PyResult<Option<u32>> {
+    let Some(value) = value.filter(|value| !value.is_none()) else {
+        return Ok(None);
+    };
+    match within(name, value, 1, most.into()) {
+        Err(error) if error.is_instance_of::<PyValueError>(value.py()) => {
+            Err(condition::option_error(value.py(), &error))
+        }
+        result => result.map(Some),
+    }
+}
+
+/// A whole number from `least` to `most`.
+pub fn within<T: TryFrom<i64>>(
+    name: &str,
+    value: &Bound<'_, PyAny>,
+    least: i64,
+    most: i64,
+) -> PyResult<T> {
+    let wrong = || wrong_value(name, &format!("from {least} to {most}"), value);
+    match whole::<i64>(name, value, least) {
+        Ok(number) if number <= most => T::try_from(number).map_err(|_| wrong()),
+        Err(error) if !error.is_instance_of::<PyValueError>(value.py()) => Err(error),
+        _ => Err(wrong()),
+    }
+}
+
 /// The keep-alive times that were given; None: none were.
 pub fn keepalive(
     idle: Option<&Bound<'_, PyAny>>,
     interval: Option<&Bound<'_, PyAny>>,
     count: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Option<TcpKeepalive>> {
-    let idle = optional_whole::<u32>("idle", idle, 1)?;
-    let interval = optional_whole::<u32>("interval", interval, 1)?;
-    let count = optional_whole::<u32>("count", count, 1)?;
+    let idle = option("idle", idle, LONGEST_KEEPALIVE)?;
+    let interval = option("interval", interval, LONGEST_KEEPALIVE)?;
+    let count = option("count", count, MOST_PROBES)?;
     if idle.or(interval).or(count).is_none() {
         return Ok(None);
     }
@@ -396,14 +429,20 @@ fn idna(name: &str, value: &Bound<'_, PyAny>) -> PyResult<String> {
     encoded.map_err(|_| wrong_value(name, "a host that IDNA can encode", value))
 }
 
+fn not_encodable(name: &str, value: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
+    if error.is_instance_of::<PyUnicodeError>(value.py()) {
+        wrong_value(name, "encodable as UTF-8", value)
+    } else {
+        error
+    }
+}
+
 /// What `write` was given, as bytes: borrowed where Python's object cannot change, else a copy.
 pub enum Data<'py> {
-    /// An immutable object.
+    /// An immutable object: the one given, or what a mutable one held at the call.
     Bytes(Bound<'py, PyBytes>),
     /// Its UTF-8 form is kept by the object itself.
     Text(Bound<'py, PyString>),
-    /// The state at the call.
-    Copy(Vec<u8>),
 }
 
 impl<'py> Data<'py> {
@@ -415,11 +454,13 @@ impl<'py> Data<'py> {
         if let Ok(text) = value.cast::<PyString>() {
             // Encodes now, so that a lone surrogate is an error of the call.
             text.to_str()
-                .map_err(|_| wrong_value(name, "encodable as UTF-8", value))?;
+                .map_err(|error| not_encodable(name, value, error))?;
             return Ok(Self::Text(text.clone()));
         }
-        if let Ok(array) = value.cast::<PyByteArray>() {
-            return Ok(Self::Copy(array.to_vec()));
+        if value.is_instance_of::<PyByteArray>() {
+            // By Python itself, which says where there is no memory for it.
+            let copy = value.py().get_type::<PyBytes>().call1((value,))?;
+            return Ok(Self::Bytes(copy.cast_into()?));
         }
         let view = value
             .py()
@@ -444,7 +485,6 @@ impl<'py> Data<'py> {
         match self {
             Self::Bytes(bytes) => Ok(bytes.as_bytes()),
             Self::Text(text) => text.to_str().map(str::as_bytes),
-            Self::Copy(bytes) => Ok(bytes),
         }
     }
 
@@ -452,7 +492,7 @@ impl<'py> Data<'py> {
     pub fn owner(&self) -> Option<&Bound<'py, PyBytes>> {
         match self {
             Self::Bytes(bytes) => Some(bytes),
-            Self::Text(_) | Self::Copy(_) => None,
+            Self::Text(_) => None,
         }
     }
 }

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyModule, PyTuple};
 
+static OPTION_ERROR: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 static CONDITIONS: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
 
 fn class<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
@@ -107,14 +108,15 @@ pub fn connected_twice(socket: &Bound<'_, Socket>) -> PyErr {
     )
 }
 
-/// A server that cannot listen.
+/// A server that cannot listen, or not by the descriptor that was given.
 pub fn bind_error(
     py: Python<'_>,
     failure: &Failure,
     address: &Bound<'_, PyAny>,
     port: u16,
+    fd: Option<i32>,
 ) -> PyErr {
-    let arguments = (failure.code(), failure.message(), address, port);
+    let arguments = (failure.code(), failure.message(), address, port, fd);
     raised(class(py, "TcpServerBindError").and_then(|class| class.call1(arguments)))
 }
 
@@ -137,6 +139,13 @@ pub fn app_error<'py>(
         Some(socket) => about(socket, condition),
         None => Ok(condition),
     }
+}
+
+/// A value that a socket option cannot have; `error` tells which.
+pub fn option_error(py: Python<'_>, error: &PyErr) -> PyErr {
+    let message = format!("Invalid argument: {}", error.value(py));
+    let class = OPTION_ERROR.import(py, "asynctcp._option_error", "OptionError");
+    raised(class.and_then(|class| class.call1((libc::EINVAL, message))))
 }
 
 /// A loop is needed and not there, or there and not wanted.

@@ -154,11 +154,8 @@ impl Dispatcher<'_> {
         drop(target);
         match socket_options::grant(socket.get()) {
             Ok(()) => self.connect_cb(socket),
-            // As if the app had set them now, in its connect_cb.
-            Err(error) => {
-                let whose = Whose::Socket(socket);
-                self.app_error(error.into(), Which::Connect, None, whose, py)
-            }
+            // The app set it long before, and cannot be told by an exception any more.
+            Err(failure) => self.deliver_failure(socket, Box::new(failure)),
         }
     }
 

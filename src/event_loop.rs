@@ -21,6 +21,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+/// More would only get in each other's way.
+const MOST_IO_THREADS: i64 = 1024;
+
 /// What `begin` changed and `end` puts back.
 struct Running {
     pump: Pump,
@@ -63,7 +66,11 @@ impl LoopCore {
             read: args::optional_whole("read_limit", read_limit, least)?.unwrap_or(256 * 1024),
             memory: args::optional_whole("memory_limit", memory_limit, 0)?.unwrap_or(64 << 20),
         };
-        let io_threads = args::optional_whole("io_threads", io_threads, 0)?.unwrap_or(0);
+        let io_threads = io_threads
+            .filter(|count| !count.is_none())
+            .map_or(Ok(0), |count| {
+                args::within("io_threads", count, 0, MOST_IO_THREADS)
+            })?;
         let catch = catch_of(catch_app_errors, send_errors_to_event_cb)?;
         Ok(Self {
             core: Core::new(limits, debug || debug_by_environment()),

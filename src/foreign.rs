@@ -6,7 +6,7 @@
 use crate::core::Core;
 use crate::io::bell::Bell;
 use crate::io::hub::Command;
-use crate::io::{Event, Hub};
+use crate::io::{Event, Failure, Hub};
 use pyo3::prelude::*;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -54,7 +54,7 @@ impl Foreign {
             match polled {
                 Ok(0) if deadline.is_none_or(|at| Instant::now() < at) => {}
                 Err(Errno::INTR) => {}
-                Err(error) => return Err(std::io::Error::from(error).into()),
+                Err(error) => return Err(Failure::Os(error.into()).into()),
                 Ok(_) => return Ok(()),
             }
         }

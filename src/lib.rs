@@ -22,6 +22,7 @@ mod lender;
 mod life;
 mod lookup;
 mod max_line;
+mod os_error;
 mod pump;
 mod reservation;
 mod server;

@@ -12,7 +12,7 @@ use crate::io::arena::Arena;
 use crate::io::driver::{Driver, PumpWatch, Wait};
 use crate::io::link::Flush;
 use crate::io::queue::Batch;
-use crate::io::{Event, Key, Link};
+use crate::io::{Event, Failure, Key, Link};
 use crate::timer::Timer;
 use pyo3::prelude::*;
 use std::collections::VecDeque;
@@ -62,7 +62,7 @@ pub struct Pump {
 
 impl Pump {
     /// Starts the runtime of `core`'s loop.
-    pub fn start(core: &Core, io_threads: usize) -> std::io::Result<Self> {
+    pub fn start(core: &Core, io_threads: usize) -> Result<Self, Failure> {
         Ok(Self {
             driver: Driver::start(core.hub.clone(), io_threads)?,
             watch: PumpWatch::default(),

@@ -196,15 +196,20 @@ pub fn tcp_server(
     let host = args::bind_host("bind_address", bind_address)?;
     let fd = args::optional_whole("fd", fd, 0)?;
     let core = Core::current(py)?;
-    let socket = py
-        .detach(|| match fd {
-            Some(fd) => Ok(bind::adopt(fd)?),
-            None => listen(host, number, &options),
-        })
-        .map_err(|failure| condition::bind_error(py, &failure, bind_address, number))?;
-    let address = bind::address_of(&socket);
     let key = core.hub.new_key();
-    let listener = Listener::start(&core.hub, key, socket, options, fd.is_some())?;
+    let started = py.detach(|| {
+        let socket = match fd {
+            Some(fd) => bind::adopt(fd)?,
+            None => listen(host, number, &options)?,
+        };
+        let address = bind::address_of(&socket);
+        let listener = Listener::start(&core.hub, key, socket, options, fd.is_some())?;
+        Ok((listener, address))
+    });
+    let (listener, address) = started.map_err(|failure: Failure| {
+        core.hub.free_key(key);
+        condition::bind_error(py, &failure, bind_address, number, fd)
+    })?;
     let server = TcpServer {
         core: core.clone(),
         listener,

@@ -19,7 +19,7 @@ use crate::server::TcpServer;
 use crate::socket_options::{self, Wish};
 use crate::socket_state::{Callbacks, State};
 use crate::streams;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyMemoryError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::net::SocketAddr;
@@ -124,6 +124,7 @@ impl Socket {
         };
         match staged {
             Staged::Shut => return Err(condition::write_is_shut(slf)),
+            Staged::NoMemory => return Err(PyMemoryError::new_err("no memory for the data")),
             // Its condition is on the way to the event_cb, or waits behind held data: then this write meets it.
             Staged::Broken => {
                 if !socket.state.lock().held.is_empty() {
@@ -502,11 +503,12 @@ impl Socket {
     ///
     /// Args:
     ///     on: whether to send them.
-    ///     idle: seconds before the first (1 or more; None: the system's).
-    ///     interval: seconds between two.
-    ///     count: unanswered probes after which the connection is given up.
+    ///     idle: seconds before the first (1 to 32767; None: the system's).
+    ///     interval: seconds between two (1 to 32767).
+    ///     count: unanswered probes after which the connection is given up (1 to 127).
     ///
-    /// Before the connection exists it is remembered. Raises `SocketClosed`, `TypeError`, `ValueError`, `OSError`.
+    /// Before the connection exists it is remembered; what the system refuses then comes to the `event_cb` and closes the
+    /// socket. Raises `SocketClosed`, `TypeError`, `ValueError` (which is also an `OSError` with `EINVAL`), `OSError`.
     /// Callable from any thread.
     #[pyo3(signature = (on, *, idle=None, interval=None, count=None))]
     fn set_keepalive(

@@ -1,5 +1,6 @@
 //! Options of the OS socket, remembered until there is a connection; and that socket as Python's own class.
 
+use crate::io::Failure;
 use crate::socket::Socket;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -18,21 +19,22 @@ pub enum Wish {
 }
 
 impl Wish {
-    fn apply(&self, socket: SockRef<'_>) -> std::io::Result<()> {
-        match self {
+    fn apply(&self, socket: SockRef<'_>) -> Result<(), Failure> {
+        let applied = match self {
             Self::NoDelay(on) => socket.set_tcp_nodelay(*on),
             Self::Keepalive(on, None) => socket.set_keepalive(*on),
             Self::Keepalive(on, Some(times)) => {
                 // Setting the times switches it on.
-                socket.set_tcp_keepalive(times)?;
-                socket.set_keepalive(*on)
+                let timed = socket.set_tcp_keepalive(times);
+                timed.and_then(|()| socket.set_keepalive(*on))
             }
-        }
+        };
+        Ok(applied?)
     }
 }
 
 /// Applies `wish` now, or once connected.
-pub fn want(socket: &Socket, wish: Wish) -> std::io::Result<()> {
+pub fn want(socket: &Socket, wish: Wish) -> Result<(), Failure> {
     match socket.link.stream() {
         Some(stream) => {
             // Those of before come first, though the loop has not heard of the connection yet.
@@ -47,7 +49,7 @@ pub fn want(socket: &Socket, wish: Wish) -> std::io::Result<()> {
 }
 
 /// The connection is there: applies what was wanted before, in order.
-pub fn grant(socket: &Socket) -> std::io::Result<()> {
+pub fn grant(socket: &Socket) -> Result<(), Failure> {
     let wishes = {
         let mut state = socket.state.lock();
         if state.extras().is_none() {
@@ -72,7 +74,7 @@ pub fn os_socket(slf: &Bound<'_, Socket>) -> PyResult<Option<Py<PyAny>>> {
     let Some(stream) = socket.link.stream().filter(|_| !socket.is_closed()) else {
         return Ok(None);
     };
-    let duplicate = stream.as_fd().try_clone_to_owned()?;
+    let duplicate = stream.as_fd().try_clone_to_owned().map_err(Failure::Os)?;
     let ours = OS_SOCKET
         .import(py, "asynctcp._os_socket", "OSSocket")?
         .call1((duplicate.as_raw_fd(),))?;

@@ -11,7 +11,7 @@ import pytest
 
 import asynctcp
 from asynctcp import exit_event_loop, tcp_connect
-from helpers import LOOPBACK, fail, ignore, run, when
+from helpers import LOOPBACK, ignore, run, when
 
 
 def inside(peers, look, **keywords):
@@ -157,17 +157,6 @@ def test_option_that_the_system_refuses_is_told_when_it_is_set(peers):
             ours.set_keepalive(True, count=1000)
 
     inside(peers, look)
-
-
-def test_option_that_the_system_refuses_later_is_an_error_of_the_app(peers):
-    told = []
-
-    def start():
-        ours = tcp_connect(*peers.address, None, told.append, connect_cb=fail)
-        ours.set_keepalive(True, count=1000)
-
-    run(start, catch_app_errors=True)
-    assert [type(error) for error in told] == [OSError]
 
 
 # --- socket_c -----------------------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ class EventLoop(_core.LoopCore):
             loop goes on. A function: it is called with the exception.
         send_errors_to_event_cb: False: with ``catch_app_errors=True`` exceptions are logged instead.
         io_threads: 0: this thread does the I/O while Python idles, a helper thread while Python is busy.
-            More: so many threads of their own do it.
+            More, up to 1024: so many threads of their own do it.
         read_limit: bytes of one socket that may wait for Python, and the most that one ``read_cb`` gets.
         memory_limit: bytes of all sockets together. At a limit reading pauses; each socket may always hold
             one read of 4 KiB.

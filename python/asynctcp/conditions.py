@@ -260,19 +260,26 @@ class TcpAcceptError(TcpError):
 class TcpServerBindError(TcpError):
     """A server could not listen at the address asked for; raised by ``tcp_server``.
 
-    No socket and no server exist. Carries ``errcode``, ``errmsg``, and ``address`` and ``port`` as they were
-    given to ``tcp_server`` (an address of None or ``""`` is any address).
+    No socket and no server exist. Carries ``errcode`` (``EMFILE`` where the process has no descriptor left,
+    an ``EAI_`` code where a name was not found), ``errmsg``, and ``address``, ``port`` and ``fd`` as they
+    were given to ``tcp_server`` (an address of None or ``""`` is any address).
     """
 
     address: str | None
     port: int
+    fd: int | None
 
-    def __init__(self, errcode: int, errmsg: str, address: str | None, port: int) -> None:
+    def __init__(
+        self, errcode: int, errmsg: str, address: str | None, port: int, fd: int | None = None
+    ) -> None:
         super().__init__(errcode, errmsg)
         self.address = address
         self.port = port
+        self.fd = fd
 
     def __str__(self) -> str:
+        if self.fd is not None:  # its message tells which
+            return super().__str__()
         host = self.address or "*"
         return f"{super().__str__()} (address {f'[{host}]' if ':' in host else host}:{self.port})"
 

@@ -1,6 +1,7 @@
 //! A descriptor that is readable when the loop wants a turn, for a foreign loop that watches descriptors.
 
-use std::io::{self, Read, Write};
+use super::Failure;
+use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ pub struct Bell {
 
 impl Bell {
     /// A bell that was not rung.
-    pub fn new() -> io::Result<Self> {
+    pub fn new() -> Result<Self, Failure> {
         let (ring, hear) = UnixStream::pair()?;
         ring.set_nonblocking(true)?;
         hear.set_nonblocking(true)?;

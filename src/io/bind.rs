@@ -70,20 +70,44 @@ fn listen(address: SocketAddr, dual_stack: bool, options: &Options) -> io::Resul
 
 /// A duplicate of a descriptor from outside that listens for TCP connections; the caller's stays open.
 #[cfg(unix)]
-pub fn adopt(fd: std::os::fd::RawFd) -> io::Result<Socket> {
+pub fn adopt(fd: std::os::fd::RawFd) -> Result<Socket, Failure> {
+    let socket = duplicate(fd)?;
+    let unfit = |what: &str| {
+        let message = format!("descriptor {fd} is {what}, not a listening TCP socket");
+        Failure::Unfit(libc::EINVAL, message)
+    };
+    let (domain, kind) = match (socket.domain(), socket.r#type()) {
+        (Ok(domain), Ok(kind)) => (domain, kind),
+        _ => {
+            return Err(Failure::Unfit(
+                libc::ENOTSOCK,
+                format!("descriptor {fd} is no socket"),
+            ));
+        }
+    };
+    match (domain, kind) {
+        (Domain::IPV4 | Domain::IPV6, Type::STREAM) if socket.is_listener()? => Ok(socket),
+        (Domain::IPV4 | Domain::IPV6, Type::STREAM) => {
+            Err(unfit("a TCP socket that does not listen"))
+        }
+        (Domain::IPV4 | Domain::IPV6, Type::DGRAM) => Err(unfit("a UDP socket")),
+        (Domain::UNIX, _) => Err(unfit("a Unix socket")),
+        _ => Err(unfit("a socket of another kind")),
+    }
+}
+
+fn duplicate(fd: std::os::fd::RawFd) -> Result<Socket, Failure> {
+    let closed = || Failure::Unfit(libc::EBADF, format!("descriptor {fd} is not open"));
     if fd < 0 {
-        return Err(io::Error::from_raw_os_error(libc::EBADF));
+        return Err(closed());
     }
     // SAFETY: it is borrowed for the one call that duplicates it, which fails for a number that is no open descriptor;
     // no safe way leads from a number, which is all that Python can hand over, to a borrowed descriptor.
     let borrowed = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };
-    let socket = Socket::from(borrowed.try_clone_to_owned()?);
-    let of_tcp =
-        matches!(socket.domain()?, Domain::IPV4 | Domain::IPV6) && socket.r#type()? == Type::STREAM;
-    if of_tcp && socket.is_listener()? {
-        Ok(socket)
-    } else {
-        Err(io::Error::from_raw_os_error(libc::EINVAL))
+    match borrowed.try_clone_to_owned() {
+        Ok(duplicate) => Ok(Socket::from(duplicate)),
+        Err(error) if error.raw_os_error() == Some(libc::EBADF) => Err(closed()),
+        Err(error) => Err(error.into()),
     }
 }
 

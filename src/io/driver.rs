@@ -8,8 +8,8 @@
 use super::alarm::Alarm;
 use super::handover::Handover;
 use super::hub::Hub;
+use super::{Failure, threads};
 use std::future::poll_fn;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
@@ -90,7 +90,7 @@ pub struct PumpWatch {
 impl Driver {
     /// Starts a runtime for `hub`. With `io_threads` 0 the pump and the helper drive it, else as many threads of
     /// its own.
-    pub fn start(hub: Arc<Hub>, io_threads: usize) -> io::Result<Self> {
+    pub fn start(hub: Arc<Hub>, io_threads: usize) -> Result<Self, Failure> {
         keep_heap();
         let mut builder = if io_threads == 0 {
             Builder::new_current_thread()
@@ -99,7 +99,10 @@ impl Driver {
         };
         builder.enable_io().enable_time().thread_name("asynctcp-io");
         if io_threads > 0 {
-            let runtime = Arc::new(builder.worker_threads(io_threads).build()?);
+            let runtime = Arc::new(threads::build(
+                builder.worker_threads(io_threads),
+                io_threads,
+            )?);
             hub.run_commands_on(runtime.handle().clone());
             return Ok(Self {
                 hub,
@@ -118,7 +121,8 @@ impl Driver {
         let thread = {
             let (hub, runtime, watch) = (hub.clone(), runtime.clone(), watch.clone());
             let thread = std::thread::Builder::new().name("asynctcp-helper".into());
-            thread.spawn(move || help(&hub, &runtime, &watch))?
+            let thread = thread.spawn(move || help(&hub, &runtime, &watch));
+            thread.map_err(|_| Failure::NoThread)?
         };
         Ok(Self {
             hub,

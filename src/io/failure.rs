@@ -18,6 +18,10 @@ pub enum Failure {
     Lookup(LookupFailure),
     /// No address of a host could be connected to.
     Connect(Box<ConnectFailure>),
+    /// A descriptor from outside that cannot be used: an errno, and what it is.
+    Unfit(i32, String),
+    /// No thread can be started.
+    NoThread,
     /// The connection's task panicked; its message.
     Panic(String),
 }
@@ -67,6 +71,8 @@ impl Failure {
             Self::Timeout(_) | Self::Stalled(_) => libc::ETIMEDOUT,
             Self::Lookup(lookup) => lookup.code,
             Self::Connect(connect) => connect.why.code(),
+            Self::Unfit(code, _) => *code,
+            Self::NoThread => libc::EAGAIN,
             Self::Panic(_) => libc::EIO,
         }
     }
@@ -78,16 +84,26 @@ impl Failure {
             Self::Timeout(what) | Self::Stalled(what) => (*what).to_owned(),
             Self::Lookup(lookup) => lookup.message.clone(),
             Self::Connect(connect) => connect.why.message(),
+            Self::Unfit(_, what) => what.clone(),
+            Self::NoThread => "can't start new thread".to_owned(),
             Self::Panic(message) => format!("internal error: {message}"),
         }
     }
 }
 
-/// The system's text without Rust's trailing "(os error N)": the number is carried beside it.
+/// The system's text in lower case.
 pub fn describe(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.find(" (os error") {
-        Some(end) => text[..end].to_lowercase(),
-        None => text,
+    match error.raw_os_error() {
+        Some(_) => words(error).to_lowercase(),
+        None => words(error),
     }
+}
+
+/// The system's text without Rust's trailing "(os error N)": the number is carried beside it.
+pub fn words(error: &io::Error) -> String {
+    let mut text = error.to_string();
+    if let Some(end) = text.find(" (os error") {
+        text.truncate(end);
+    }
+    text
 }

@@ -12,6 +12,7 @@ use super::outbox::{Fin, Left, Marks, Outbox, Segments, VECTORS};
 use super::sync::Mutex;
 use super::sys;
 use super::token::SendToken;
+use std::collections::TryReserveError;
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -61,6 +62,8 @@ pub enum Staged {
     Shut,
     /// The connection is broken; the bytes were dropped.
     Broken,
+    /// There is no memory for a copy; nothing was staged.
+    NoMemory,
 }
 
 /// What became of a flush.
@@ -323,10 +326,11 @@ impl Link {
             if let Some(loan) = loan.take() {
                 staged.push_loan(loan);
             }
+            Ok(())
         })
     }
 
-    fn stage_by(&self, push: impl FnOnce(&mut Segments)) -> Staged {
+    fn stage_by(&self, push: impl FnOnce(&mut Segments) -> Result<(), TryReserveError>) -> Staged {
         let mut out = self.out.lock();
         if out.fin != Fin::Open {
             return Staged::Shut;
@@ -334,8 +338,10 @@ impl Link {
         if out.dead {
             return Staged::Broken;
         }
+        if push(&mut out.staged).is_err() {
+            return Staged::NoMemory;
+        }
         out.owed = true;
-        push(&mut out.staged);
         Staged::Yes
     }
 

@@ -1,10 +1,10 @@
 //! One server: what the pump and its accept loop share, and that loop.
 
-use super::Event;
 use super::hub::{Command, Hub, Key};
 use super::link::{Link, Timeouts};
 use super::sync::Mutex;
 use super::task::ConnTask;
+use super::{Event, Failure};
 use socket2::Socket;
 use std::io;
 use std::net::SocketAddr;
@@ -63,7 +63,7 @@ impl Listener {
         socket: Socket,
         options: Options,
         adopted: bool,
-    ) -> io::Result<Arc<Self>> {
+    ) -> Result<Arc<Self>, Failure> {
         socket.set_nonblocking(true)?;
         // Linux hands it on to accepted sockets, which saves a system call for each.
         socket.set_tcp_nodelay(true)?;

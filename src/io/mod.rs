@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `queue.rs`, `arena.rs` | the event queue: one lock, one arena for the bytes |
 //! | `hub.rs` | what all tasks of one loop share: queue, commands, keys, limits |
-//! | `driver.rs`, `handover.rs`, `alarm.rs` | who runs the Tokio runtime, and when |
+//! | `driver.rs`, `handover.rs`, `alarm.rs`, `threads.rs` | who runs the Tokio runtime, and when; its threads |
 //! | `crew.rs` | the connections' tasks, polled by whoever drives |
 //! | `bell.rs` | the descriptor that a foreign loop watches |
 //! | `link.rs`, `outbox.rs`, `token.rs`, `credit.rs` | one connection as seen by the pump and by its task |
@@ -47,6 +47,7 @@ pub mod resolve;
 pub mod sync;
 mod sys;
 mod task;
+mod threads;
 pub mod token;
 
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 //! shifted to the front.
 
 use super::loan::Loan;
-use std::collections::VecDeque;
+use std::collections::{TryReserveError, VecDeque};
 use std::io::IoSlice;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -56,13 +56,19 @@ impl Segments {
         self.len == 0
     }
 
-    /// Copies `bytes` behind the others.
-    pub fn push(&mut self, bytes: &[u8]) {
-        if self.tail.len() + bytes.len() > SEGMENT {
+    /// Copies `bytes` behind the others. An error: there is no memory for them, and nothing has changed.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), TryReserveError> {
+        if !self.tail.is_empty() && self.tail.len() + bytes.len() > SEGMENT {
+            let mut tail = Vec::new();
+            tail.try_reserve_exact(bytes.len())?;
             self.end_tail();
+            self.tail = tail;
+        } else {
+            self.tail.try_reserve(bytes.len())?;
         }
         self.tail.extend_from_slice(bytes);
         self.len += bytes.len();
+        Ok(())
     }
 
     /// Puts lent bytes behind the others.
@@ -330,10 +336,10 @@ mod tests {
             plain.extend(&bytes);
             if round % 5 == 0 {
                 let mut newer = Segments::default();
-                newer.push(&bytes);
+                newer.push(&bytes).unwrap();
                 segments.append(newer);
             } else {
-                segments.push(&bytes);
+                segments.push(&bytes).unwrap();
             }
             let ready = front(&segments);
             assert!(
@@ -354,10 +360,10 @@ mod tests {
     #[test]
     fn small_writes_are_one_slice_and_a_long_queue_fills_all() {
         let mut segments = Segments::default();
-        (0..100).for_each(|_| segments.push(&[1; 100]));
+        (0..100).for_each(|_| segments.push(&[1; 100]).unwrap());
         let mut slices = [IoSlice::new(&[]); VECTORS];
         assert_eq!(segments.gather(&mut slices), (1, 10_000));
-        (0..100).for_each(|_| segments.push(&[1; SEGMENT]));
+        (0..100).for_each(|_| segments.push(&[1; SEGMENT]).unwrap());
         let mut slices = [IoSlice::new(&[]); VECTORS];
         assert_eq!(segments.gather(&mut slices).0, VECTORS);
     }
@@ -365,11 +371,11 @@ mod tests {
     #[test]
     fn what_comes_back_goes_ahead_of_what_was_staged_meanwhile() {
         let mut out = Outbox::default();
-        out.staged.push(b"older");
+        out.staged.push(b"older").unwrap();
         let mut taken = std::mem::take(&mut out.staged);
         out.in_flight = taken.len();
         taken.advance(2);
-        out.staged.push(b"newer");
+        out.staged.push(b"newer").unwrap();
         assert_eq!(out.size(), 10);
         assert!(out.put_back(taken).is_none());
         assert_eq!((front(&out.staged), out.size()), (b"dernewer".to_vec(), 8));
@@ -379,7 +385,7 @@ mod tests {
     fn nothing_comes_back_to_a_dead_one() {
         let mut out = Outbox::default();
         let mut taken = Segments::default();
-        taken.push(b"older");
+        taken.push(b"older").unwrap();
         out.kill();
         assert!(out.put_back(taken).is_some());
         assert_eq!(out.size(), 0);
@@ -391,9 +397,9 @@ mod tests {
             marks: Some(Box::new(Marks { high: 10, low: 4 })),
             ..Outbox::default()
         };
-        out.staged.push(&[0; 10]);
+        out.staged.push(&[0; 10]).unwrap();
         assert!(!out.became_full(), "the high mark itself is not too much");
-        out.staged.push(&[0; 1]);
+        out.staged.push(&[0; 1]).unwrap();
         assert!(out.became_full() && !out.became_full());
         out.staged.advance(6);
         assert!(!out.became_drained());

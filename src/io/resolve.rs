@@ -28,6 +28,16 @@ enum Question {
     Address(SocketAddr),
 }
 
+impl Question {
+    /// For messages.
+    fn shown(&self) -> String {
+        match self {
+            Self::Host(host, _) => host.clone(),
+            Self::Address(address) => address.ip().to_string(),
+        }
+    }
+}
+
 /// What was found.
 #[derive(Debug, Clone)]
 pub enum Found {
@@ -73,15 +83,23 @@ impl Pool {
         start
     }
 
-    /// A thread could not be started. If there is no other, nobody will answer: the callers learn it by their channels.
+    /// A thread could not be started. If there is no other, nobody will answer: the callers are told to try again.
     fn gave_up(&self) {
         let mut state = self.lock();
         state.threads -= 1;
-        if state.threads == 0 {
-            state.waiting.clear();
-            let callers = std::mem::take(&mut state.callers);
-            drop(state);
-            drop(callers);
+        if state.threads > 0 {
+            return;
+        }
+        state.waiting.clear();
+        let callers = std::mem::take(&mut state.callers);
+        drop(state);
+        for (question, callers) in callers {
+            let shown = question.shown();
+            for caller in callers {
+                let failure = failure(&shown, libc::EAI_AGAIN, "can't start new thread");
+                // A caller that gave up is no concern.
+                let _ = caller.send(Err(failure));
+            }
         }
     }
 }
@@ -105,7 +123,7 @@ fn pool() -> Arc<Pool> {
 
 /// The addresses of `host`, with port 0, in the system's order (RFC 6724).
 pub async fn lookup(host: &str, family: Option<i32>) -> Result<Vec<SocketAddr>, LookupFailure> {
-    match ask_in_time(Question::Host(host.to_owned(), family), host).await? {
+    match ask_in_time(Question::Host(host.to_owned(), family)).await? {
         Found::Addresses(addresses) => Ok(addresses),
         Found::Name(..) => Err(failure(
             host,
@@ -117,19 +135,20 @@ pub async fn lookup(host: &str, family: Option<i32>) -> Result<Vec<SocketAddr>, 
 
 /// The name of `address` and of the service at its port.
 pub async fn lookup_name(address: SocketAddr) -> Result<Found, LookupFailure> {
-    ask_in_time(Question::Address(address), &address.ip().to_string()).await
+    ask_in_time(Question::Address(address)).await
 }
 
-async fn ask_in_time(question: Question, shown: &str) -> Answer {
+async fn ask_in_time(question: Question) -> Answer {
+    let shown = question.shown();
     match tokio::time::timeout(DEADLINE, ask(question)).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(_)) => Err(failure(
-            shown,
+            &shown,
             libc::EAI_FAIL,
             "the resolver's thread failed",
         )),
         Err(_) => Err(failure(
-            shown,
+            &shown,
             libc::EAI_AGAIN,
             "no answer within 30 seconds",
         )),
@@ -286,7 +305,11 @@ mod tests {
         pool.gave_up();
         assert_eq!(answer.try_recv().unwrap_err(), TryRecvError::Empty);
         pool.gave_up();
-        assert_eq!(answer.try_recv().unwrap_err(), TryRecvError::Closed);
+        let failure = answer.try_recv().unwrap().unwrap_err();
+        assert_eq!(
+            (failure.code, failure.host.as_str()),
+            (libc::EAI_AGAIN, "host")
+        );
         assert!(pool.lock().waiting.is_empty());
     }
 

@@ -1,0 +1,234 @@
+"""What the system refuses: each error has its number, its text and its class."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+import asynctcp
+from asynctcp import EventLoop, TcpServerBindError, tcp_connect, tcp_server
+from helpers import LOOPBACK, in_loop, run
+
+
+@contextmanager
+def descriptors_left(count):
+    """Let the process open so many descriptors and no more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 256), hard))
+    with ExitStack() as held:
+        held.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        taken = []
+        held.callback(lambda: [os.close(one) for one in taken])
+        try:
+            while True:
+                taken.append(os.dup(0))
+        except OSError:
+            pass
+        for _ in range(count):
+            os.close(taken.pop())
+        yield
+
+
+def starved(count, call):
+    """The error of ``call()`` with so many descriptors left, None if it succeeds."""
+    with descriptors_left(count):
+        try:
+            call()
+        except OSError as error:
+            return error
+    return None
+
+
+def told(error):
+    """Number and text of an error, which are those of the system."""
+    assert isinstance(error, OSError)
+    assert error.strerror.lower() == os.strerror(error.errno).lower()
+    return error.errno
+
+
+# --- no descriptor left -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_server_without_descriptors_is_a_bind_error(count):
+    error = in_loop(lambda: starved(count, lambda: tcp_server(LOOPBACK, 0, None)))
+    assert isinstance(error, TcpServerBindError)
+    assert told(error) == errno.EMFILE
+
+
+def test_server_adopted_without_descriptors_is_a_bind_error():
+    with socket.create_server((LOOPBACK, 0)) as raw:
+        fd = raw.fileno()
+        error = in_loop(lambda: starved(0, lambda: tcp_server(None, 0, None, fd=fd)))
+    assert isinstance(error, TcpServerBindError)
+    assert told(error) == errno.EMFILE
+
+
+def test_os_socket_without_descriptors_tells_its_errno(peers):
+    errors = []
+
+    def use(ours, _raw):
+        errors.append(starved(0, lambda: ours.c))
+        ours.close()
+
+    run(lambda: peers.link(use))
+    assert told(errors[0]) == errno.EMFILE
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_loop_without_descriptors_tells_its_errno(count):
+    error = starved(count, lambda: asynctcp.start_event_loop(lambda: None))
+    assert error is None or told(error) == errno.EMFILE
+
+
+def test_pumped_loop_without_descriptors_tells_its_errno():
+    loop = EventLoop()
+    assert told(starved(0, loop.fileno)) == errno.EMFILE
+
+
+# --- options ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "most"), [("idle", 32767), ("interval", 32767), ("count", 127)])
+def test_keepalive_beyond_the_system_s_is_refused_at_the_call(name, most, peers):
+    """Before there is a connection, and with the number that the system would give."""
+
+    def start():
+        ours = tcp_connect(*peers.address, None)
+        ours.set_keepalive(True, **{name: most})
+        with pytest.raises(OSError, match=f"{name} must be from 1 to {most}, not {most + 1}") as caught:
+            ours.set_keepalive(True, **{name: most + 1})
+        assert caught.value.errno == errno.EINVAL
+        assert isinstance(caught.value, ValueError)
+        ours.close()
+
+    run(start)
+
+
+def test_most_of_keepalive_is_taken_by_the_system(peers):
+    seen = []
+
+    def use(ours, _raw):
+        ours.set_keepalive(True, idle=32767, interval=32767, count=127)
+        seen.append(ours.c.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT))
+        ours.close()
+
+    run(lambda: peers.link(use))
+    assert seen == [127]
+
+
+# --- descriptors from outside -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "code", "what"),
+    [
+        (lambda: socket.socket(socket.AF_UNIX), errno.EINVAL, "a Unix socket"),
+        (lambda: socket.socket(type=socket.SOCK_DGRAM), errno.EINVAL, "a UDP socket"),
+        (socket.socket, errno.EINVAL, "a TCP socket that does not listen"),
+        (Path("/dev/null").open, errno.ENOTSOCK, "no socket"),
+    ],
+)
+def test_descriptor_that_cannot_serve_is_told_by_what_it_is(make, code, what):
+    def look():
+        with make() as raw:
+            with pytest.raises(TcpServerBindError) as caught:
+                tcp_server(None, 0, None, fd=raw.fileno())
+            assert caught.value.fd == raw.fileno()
+        return caught.value
+
+    error = in_loop(look)
+    assert error.errno == code
+    assert str(error).startswith(f"[Errno {code}] descriptor {error.fd} is {what}")
+    assert "address" not in str(error)
+
+
+def test_descriptor_that_is_closed_is_told_so():
+    def look():
+        with pytest.raises(TcpServerBindError, match=r"descriptor 1000000 is not open$") as caught:
+            tcp_server(None, 0, None, fd=10**6)
+        return caught.value.errno
+
+    assert in_loop(look) == errno.EBADF
+
+
+# --- threads and memory -------------------------------------------------------------------------------------
+
+
+def child(code, *, user=False):
+    """What a child prints; ``user``: as nobody, who may have no process and no thread more."""
+    limit = "import os, resource\n"
+    if user:
+        limit += "os.setresuid(65533, 65533, 65533)\nresource.setrlimit(resource.RLIMIT_NPROC, (0, 0))\n"
+    command = [sys.executable, "-c", "import asynctcp\n" + limit + code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")
+
+
+@pytest.mark.slow
+@needs_root
+@pytest.mark.parametrize("options", ["", "io_threads=2"])
+def test_loop_that_can_start_no_thread_tells_so(options):
+    code = f"""
+try:
+    asynctcp.EventLoop({options}).run(lambda: None)
+except RuntimeError as error:
+    print(error)
+"""
+    assert child(code, user=True) == ["can't start new thread"]
+
+
+@pytest.mark.slow
+@needs_root
+def test_lookup_that_can_start_no_thread_is_to_be_tried_again():
+    code = """
+def told(condition):
+    print(type(condition).__name__, condition.errcode, condition.errmsg)
+def start():
+    os.setresuid(65533, 65533, 65533)
+    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+    asynctcp.dns_lookup("nobody.invalid", print, event_cb=told)
+asynctcp.start_event_loop(start)
+"""
+    assert child(code) == [f"DnsError {socket.EAI_AGAIN} can't start new thread"]
+
+
+@pytest.mark.parametrize("count", [1025, 2**40, 2**64, -1])
+def test_more_io_threads_than_make_sense_are_refused(count):
+    with pytest.raises(ValueError, match=f"io_threads must be from 0 to 1024, not {count}"):
+        EventLoop(io_threads=count)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["bytearray(size)", "memoryview(bytearray(size))", "'x' * size"])
+def test_data_that_there_is_no_memory_for_is_a_memory_error(kind):
+    """The object itself fits, a copy of it does not."""
+    code = f"""
+size = 256 << 20
+def start():
+    ours = asynctcp.init_tcp_socket(None)
+    data = {kind}
+    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + (32 << 20), -1))
+    for call in (lambda: ours.write(data), lambda: asynctcp.init_tcp_socket(None, data=data)):
+        try:
+            call()
+        except MemoryError:
+            print("MemoryError", ours.write_buffer_size)
+    ours.write(b"small")
+    print(ours.write_buffer_size)
+asynctcp.start_event_loop(start)
+"""
+    assert child(code) == ["MemoryError 0", "MemoryError 0", "5"]
