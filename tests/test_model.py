@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import asynctcp
-from asynctcp import EventLoop, TcpEof, TcpError, tcp_connect
+from asynctcp import EventLoop, EventLoopError, TcpEof, TcpError, tcp_connect
 from helpers import LOOPBACK, reset, wait_until
 
 RUNS = int(os.environ.get("ASYNCTCP_MODEL_RUNS", "25"))
@@ -37,6 +37,7 @@ class Connection(RuleBasedStateMachine):
         self.writes = self.flushes = 0
         self.closed_by_us = self.aborted = self.failed = False
         self.peer_ended = self.peer_reset = self.shut = False
+        self.over = False  # the loop was ended
         self.vague = False  # the peer may have been done before it reset
         # What may be done next must not depend on what the system said, or no sequence could be repeated.
         self.peer_left = self.peer_gone = False
@@ -106,6 +107,8 @@ class Connection(RuleBasedStateMachine):
         self.told.append("closed")
         if self.closed_by_us:
             assert reason is None or self.failed
+        elif self.over:
+            assert isinstance(reason, EventLoopError)
         else:
             assert isinstance(reason, TcpEof if self.told[-2] == "eof" else TcpError)
 
@@ -233,6 +236,7 @@ class Connection(RuleBasedStateMachine):
         finally:
             self.peer.close()
             self.listener.close()
+            self.over = True
             self.loop.exit()
             # The machine may be kept, and the loop keeps its descriptor as long as it is kept.
             del self.loop, self.ours
