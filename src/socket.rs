@@ -27,7 +27,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A TCP connection: what `tcp_connect` returns and a server's callbacks get. Not made by calling its class.
-#[pyclass(frozen, weakref, module = "asynctcp")]
+/// For annotations it is generic in its `data`: `Socket[Session]`.
+#[pyclass(frozen, generic, weakref, module = "asynctcp")]
 pub struct Socket {
     pub(crate) core: Arc<Core>,
     pub(crate) link: Arc<Link>,

@@ -181,3 +181,29 @@ def test_version_is_semantic():
 
 def test_native_classes_say_that_they_are_the_packages():
     assert {getattr(asynctcp, name).__module__ for name in ATTRIBUTES} == {"asynctcp"}
+
+
+#: cl-async's names of what is a method or an attribute.
+CLASYNC = {
+    *("socket_closed_p", "socket_data", "socket_c", "close_tcp_server", "enable_socket", "disable_socket"),
+    *("set_socket_timeouts", "remove_interval", "trigger_notifier", "free_notifier", "tcp_socket"),
+    *("event_errcode", "event_errmsg", "tcp_accept_error_listener", "tcp_accept_error_server", "tcp_send"),
+}
+
+
+def test_clasync_has_the_names_of_methods_and_attributes():
+    assert set(asynctcp.clasync.__all__) == CLASYNC
+    assert CLASYNC - set(dir(asynctcp.clasync)) == set()
+
+
+@pytest.mark.parametrize("name", sorted(CLASYNC))
+def test_clasync_name_can_be_imported_from_the_package_too(name):
+    assert getattr(asynctcp, name) is getattr(asynctcp.clasync, name)
+    assert name in asynctcp.__all__
+
+
+def test_clasync_names_are_not_in_the_packages_dir():
+    shown = set(dir(asynctcp))
+    assert shown & CLASYNC == set()
+    assert set(asynctcp.__all__) - CLASYNC - shown == set()
+    assert {"clasync", "conditions", "__version__", "__doc__"} <= shown

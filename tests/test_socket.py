@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import typing
 import weakref
 
 import pytest
@@ -159,6 +160,20 @@ def test_option_that_the_system_refuses_is_told_when_it_is_set(peers):
     inside(peers, look)
 
 
+<<<<<<< HEAD
+=======
+def test_option_that_the_system_refuses_later_is_an_error_of_the_app(peers):
+    told = []
+
+    def start():
+        ours = tcp_connect(*peers.address, None, told.append, connect_cb=fail)
+        ours.set_keepalive(True, count=1000)
+
+    run(start, catch_app_errors=True)
+    assert [type(error.__cause__) for error in told] == [OSError]
+
+
+>>>>>>> 4175b58 (clasync: keep cl-async's names of methods in a module of their own)
 # --- socket_c -----------------------------------------------------------------------------------------------
 
 
@@ -386,3 +401,16 @@ def test_os_socket_that_cannot_be_made_leaves_the_descriptor_to_its_caller():
     finally:
         os.close(reading)
         os.close(writing)
+
+
+def test_socket_is_generic_in_its_data():
+    class Session:
+        """What an app keeps."""
+
+    named = asynctcp.Socket[Session]
+    assert (named.__origin__, named.__args__) == (asynctcp.Socket, (Session,))
+    assert typing.get_type_hints(annotated)["socket"] == asynctcp.Socket[int]
+
+
+def annotated(socket: asynctcp.Socket[int]) -> None:
+    """A callback of an app's."""

@@ -10,21 +10,13 @@ from asynctcp._core import (
     Timer,
     __version__,
     close_socket,
-    close_tcp_server,
     connect_tcp_socket,
     delay,
-    disable_socket,
     dns_lookup,
-    enable_socket,
     init_tcp_socket,
     interval,
-    remove_interval,
     reverse_dns_lookup,
     set_default_event_handler,
-    set_socket_timeouts,
-    socket_c,
-    socket_closed_p,
-    socket_data,
     tcp_connect,
     tcp_server,
     write_socket_data,
@@ -41,10 +33,11 @@ from asynctcp._loop import (
     with_delay,
     with_interval,
 )
-from asynctcp._notifier import Notifier, free_notifier, make_notifier, trigger_notifier
+from asynctcp._notifier import Notifier, make_notifier
 from asynctcp._signals import clear_signal_handlers, free_signal_handler, signal_handler
 from asynctcp._stream import AsyncIOStream
-from asynctcp._tcp import tcp_send
+from asynctcp.clasync import *  # noqa: F403
+from asynctcp.clasync import __all__ as _clasync
 from asynctcp.conditions import *  # noqa: F403
 from asynctcp.conditions import __all__ as _conditions
 
@@ -59,37 +52,33 @@ __all__ = [  # noqa: PLE0604 - the starred name is a list of strings
     "add_event_loop_exit_callback",
     "clear_signal_handlers",
     "close_socket",
-    "close_tcp_server",
     "connect_tcp_socket",
     "current_event_loop",
     "default_event_handler",
     "delay",
-    "disable_socket",
     "dns_lookup",
-    "enable_socket",
     "event_loop",
     "exit_event_loop",
-    "free_notifier",
     "free_signal_handler",
     "init_tcp_socket",
     "interval",
     "make_notifier",
-    "remove_interval",
     "reverse_dns_lookup",
     "set_default_event_handler",
-    "set_socket_timeouts",
     "signal_handler",
-    "socket_c",
-    "socket_closed_p",
-    "socket_data",
     "start_event_loop",
     "stats",
     "tcp_connect",
-    "tcp_send",
     "tcp_server",
-    "trigger_notifier",
     "with_delay",
     "with_interval",
     "write_socket_data",
     *_conditions,
+    *_clasync,
 ]
+
+
+def __dir__() -> list[str]:
+    """Leave out cl-async's names of what is a method or an attribute: see ``asynctcp.clasync``."""
+    hidden = {*_clasync, "_clasync", "_conditions"}
+    return sorted(globals().keys() - hidden)

@@ -2,9 +2,10 @@
 
 import socket
 from collections.abc import Callable
-from typing import Any, Literal, Self, TypeVar, final, overload
+from types import GenericAlias
+from typing import Any, Generic, Literal, Self, final, overload
 
-from typing_extensions import disjoint_base
+from typing_extensions import TypeVar, disjoint_base
 
 from asynctcp._stream import AsyncIOStream
 from asynctcp.conditions import EventLoopError, TcpInfo
@@ -57,6 +58,8 @@ __all__ = [
 
 __version__: str
 
+# What the app keeps in `data`; who does not say need not.
+_Data = TypeVar("_Data", default=Any)
 _Either = TypeVar("_Either", Socket, AsyncIOStream)
 
 @disjoint_base
@@ -101,13 +104,14 @@ class Reservation:
     def resume(self) -> None: ...
 
 @final
-class Socket:
+class Socket(Generic[_Data]):
+    def __class_getitem__(cls, key: Any) -> GenericAlias: ...
     @property
     def closed(self) -> bool: ...
     @property
-    def data(self) -> Any: ...
+    def data(self) -> _Data: ...
     @data.setter
-    def data(self, value: Any) -> None: ...
+    def data(self, value: _Data) -> None: ...
     @property
     def server(self) -> TcpServer | None: ...
     @property

@@ -67,11 +67,6 @@ __all__ = [
     "TcpServerBindError",
     "TcpTimeout",
     "condition_from_errno",
-    "event_errcode",
-    "event_errmsg",
-    "tcp_accept_error_listener",
-    "tcp_accept_error_server",
-    "tcp_socket",
 ]
 
 
@@ -349,7 +344,7 @@ class TcpAppError(TcpInfo):
     def __init__(self, callback: str, function: object = None, socket: Socket | None = None) -> None:
         super().__init__(socket)
         self.callback = callback
-        self.function = None if function is None else name_of(function)
+        self.function: str | None = None if function is None else name_of(function)
 
     def __str__(self) -> str:
         name = self.callback if self.function is None else f"{self.callback} {self.function}"

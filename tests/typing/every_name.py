@@ -66,6 +66,16 @@ def on_write(socket: Socket) -> None:
         socket.write(one)
 
 
+class Session:
+    name = ""
+
+
+def on_session(socket: Socket[Session], data: bytes) -> None:
+    assert_type(socket.data, Session)
+    socket.data = Session()
+    socket.data = data  # type: ignore[assignment]
+
+
 def on_close(socket: Socket, reason: Exception | None) -> None:
     print(socket, reason)
 
@@ -198,6 +208,7 @@ class Annotated:
 
 def serve() -> None:
     try:
+        asynctcp.tcp_server(None, 0, on_session)
         server = asynctcp.tcp_server(
             None, 0, on_read, on_event, connect_cb=on_write, backlog=-1, reuse_port=True, max_connections=10
         )
