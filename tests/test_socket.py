@@ -160,20 +160,6 @@ def test_option_that_the_system_refuses_is_told_when_it_is_set(peers):
     inside(peers, look)
 
 
-<<<<<<< HEAD
-=======
-def test_option_that_the_system_refuses_later_is_an_error_of_the_app(peers):
-    told = []
-
-    def start():
-        ours = tcp_connect(*peers.address, None, told.append, connect_cb=fail)
-        ours.set_keepalive(True, count=1000)
-
-    run(start, catch_app_errors=True)
-    assert [type(error.__cause__) for error in told] == [OSError]
-
-
->>>>>>> 4175b58 (clasync: keep cl-async's names of methods in a module of their own)
 # --- socket_c -----------------------------------------------------------------------------------------------
 
 
