@@ -389,6 +389,19 @@ impl Core {
             .collect()
     }
 
+    /// The open sockets that came from `server`.
+    pub fn sockets_of(&self, server: &Bound<'_, TcpServer>) -> Vec<Py<Socket>> {
+        let py = server.py();
+        let table = self.table.lock();
+        let entries = table.slots.iter().filter_map(|slot| slot.entry.as_ref());
+        entries
+            .filter_map(|entry| match entry {
+                Entry::Socket(socket) if socket.get().is_of(server) => Some(socket.clone_ref(py)),
+                Entry::Socket(_) | Entry::Server(_) | Entry::Lookup(_) => None,
+            })
+            .collect()
+    }
+
     /// How many servers, accepted sockets and outgoing sockets are open.
     pub fn census(&self) -> (usize, usize, usize) {
         let table = self.table.lock();

@@ -10,6 +10,7 @@ use crate::max_line::MaxLine;
 use crate::socket::{Socket, address_tuple};
 use crate::socket_state::{Callbacks, Manners};
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -93,6 +94,24 @@ impl TcpServer {
         self.address
             .map(|address| address_tuple(py, address))
             .transpose()
+    }
+
+    /// Its open sockets: a list of those that are open now.
+    #[getter]
+    fn sockets(slf: &Bound<'_, Self>) -> PyResult<Vec<Py<Socket>>> {
+        let core = &slf.get().core;
+        core.check_process(slf.py())?;
+        Ok(core.sockets_of(slf))
+    }
+
+    /// `with tcp_server(…) as server:` closes it when the block ends.
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    #[pyo3(signature = (*_error))]
+    fn __exit__(&self, _error: &Bound<'_, PyTuple>) {
+        self.close();
     }
 
     /// How many of its connections are open now.

@@ -68,6 +68,11 @@ impl Socket {
         state.callbacks.event.as_ref().map(|own| own.clone_ref(py))
     }
 
+    /// Whether it came from `server`.
+    pub fn is_of(&self, server: &Bound<'_, TcpServer>) -> bool {
+        self.server.as_ref().is_some_and(|own| own.is(server))
+    }
+
     /// Whether it came from a server.
     pub fn is_accepted(&self) -> bool {
         self.server.is_some()

@@ -86,7 +86,7 @@ ATTRIBUTES = {
         *("set_nodelay", "set_keepalive", "write_buffer_size", "set_write_buffer_limits", "bytes_read"),
         *("bytes_written", "shutdown_write", "server", "c", "stream", "close_reason", "set_callbacks"),
     },
-    "TcpServer": {"close", "closed", "address", "connections"},
+    "TcpServer": {"close", "closed", "address", "connections", "sockets"},
     "Timer": {"cancel", "cancelled", "ref", "unref"},
 }
 

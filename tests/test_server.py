@@ -15,6 +15,7 @@ from asynctcp import TcpServerBindError, delay, exit_event_loop, tcp_connect, tc
 from helpers import (
     DEADLINE,
     LOOPBACK,
+    Oops,
     Serving,
     after_quiet,
     echo,
@@ -452,7 +453,65 @@ def test_server_is_hashable_and_weakly_referenceable():
 
 def test_server_has_no_other_public_state():
     names = {name for name in dir(asynctcp.TcpServer) if not name.startswith("_")}
-    assert names == {"address", "close", "closed", "connections"}
+    assert names == {"address", "close", "closed", "connections", "sockets"}
+
+
+def test_sockets_are_a_snapshot_of_those_that_are_open(peers, log):
+    def look():
+        first, second = serving.sockets
+        seen.append(serving.server.sockets)
+        assert sorted(map(id, seen[0])) == sorted(map(id, serving.sockets))
+        assert all(one.server is serving.server for one in seen[0])
+        first.close()
+        assert serving.server.sockets == [second]
+        assert len(seen[0]) == 2
+        assert other.server.sockets == []
+        serving.server.close()
+        assert serving.server.sockets == [second]
+        exit_event_loop()
+        assert serving.server.sockets == []
+
+    def start():
+        nonlocal serving, other
+        serving, other = Serving(log), Serving(log)
+        assert serving.server.sockets == []
+        tcp_connect(*peers.address, None)
+        for _ in range(2):
+            peers.connect(serving.server)
+        when(lambda: len(serving.sockets) == 2, look)
+
+    seen, serving, other = [], None, None
+    run(start)
+    assert seen
+
+
+def test_with_block_closes_the_server():
+    def look():
+        with tcp_server(LOOPBACK, 0, None) as server:
+            assert isinstance(server, asynctcp.TcpServer)
+            assert not server.closed
+        assert server.closed
+        return True
+
+    assert in_loop(look)
+
+
+def test_with_block_that_raises_closes_the_server_and_the_exception_goes_on():
+    def look():
+        with pytest.raises(Oops), tcp_server(LOOPBACK, 0, None) as server:
+            raise Oops
+        return server.closed
+
+    assert in_loop(look)
+
+
+def test_server_closed_in_its_with_block_may_be_closed_again():
+    def look():
+        with tcp_server(LOOPBACK, 0, None) as server:
+            server.close()
+        return server.closed
+
+    assert in_loop(look)
 
 
 def test_server_lives_without_a_reference(peers, log):

@@ -218,6 +218,9 @@ def serve() -> None:
     assert_type(server, TcpServer)
     assert_type(server.address, Address | None)
     assert_type(server.connections, int)
+    assert_type(server.sockets, list[Socket])
+    with server as same:
+        assert_type(same, TcpServer)
     assert_type(server.closed, bool)
     server.close()
     asynctcp.close_tcp_server(server)
