@@ -151,7 +151,6 @@ pub struct Core {
     life: AtomicU8,
     exiting: AtomicBool,
     table: Mutex<Table>,
-    dirty: Mutex<Vec<Arc<Link>>>,
     posts: Mutex<Posts>,
     /// There are some. The interpreter's lock keeps the two in step.
     posted: AtomicBool,
@@ -193,7 +192,6 @@ impl Core {
             life: AtomicU8::new(Life::Fresh as u8),
             exiting: AtomicBool::new(false),
             table: Mutex::new(Table::default()),
-            dirty: Mutex::new(Vec::new()),
             posts: Mutex::new(Posts::default()),
             posted: AtomicBool::new(false),
             holds: AtomicUsize::new(0),
@@ -419,26 +417,19 @@ impl Core {
 
     /// `link` has something to flush. In the loop's thread that happens at the end of the batch.
     pub fn mark_dirty(&self, link: &Arc<Link>) {
-        if !link.mark_dirty() {
+        if self.hub.mark_dirty(link) && !self.is_current() {
+            self.hub.queue.push_urgent(Event::Nudge);
+        }
+    }
+
+    /// Lets the pump take a turn. In its own thread it will in any case; a helper that drives meanwhile looks at once.
+    pub fn nudge(&self) {
+        if self.is_forked() {
             return;
         }
-        self.dirty.lock().push(link.clone());
-        self.nudge();
-    }
-
-    /// The links to flush.
-    pub fn take_dirty(&self, into: &mut Vec<Arc<Link>>) {
-        std::mem::swap(&mut *self.dirty.lock(), into);
-    }
-
-    /// Whether any link is to be flushed.
-    pub fn is_dirty(&self) -> bool {
-        !self.dirty.lock().is_empty()
-    }
-
-    /// Lets the pump take a turn. In its own thread it will in any case.
-    pub fn nudge(&self) {
-        if !self.is_current() && !self.is_forked() {
+        if self.is_current() {
+            self.hub.kick_helper();
+        } else {
             self.hub.queue.push_urgent(Event::Nudge);
         }
     }

@@ -5,10 +5,11 @@ use crate::condition;
 use crate::core::{Core, Entry};
 use crate::ending::{self, Closing, Reason};
 use crate::io;
+use crate::io::listener::Listener;
 use crate::io::loan::Owner;
 use crate::io::resolve::Found;
 use crate::io::sync::Mutex;
-use crate::io::{Failure, Key};
+use crate::io::{Failure, Key, Timeout};
 use crate::life::{Life, Step};
 use crate::lookup;
 use crate::server::TcpServer;
@@ -130,10 +131,11 @@ impl Dispatcher<'_> {
     pub fn accepted(
         &self,
         py: Python<'_>,
-        listener: Key,
+        listener: &Listener,
         link: std::sync::Arc<crate::io::Link>,
     ) -> PyResult<()> {
-        let Some(Entry::Server(server)) = self.core.entry(py, listener) else {
+        listener.served(&self.core.hub);
+        let Some(Entry::Server(server)) = self.core.entry(py, listener.key) else {
             // The server's end was seen before; nobody can serve this connection.
             link.close(&self.core.hub, true);
             return Ok(());
@@ -163,15 +165,16 @@ impl Dispatcher<'_> {
         let py = socket.py();
         // Called once, so it is let go now.
         let callback = socket.get().state.lock().callbacks.connect.take();
-        let Some(callback) = callback else {
-            return Ok(());
-        };
-        self.call(
-            callback.bind(py),
-            (socket,),
-            Which::Connect,
-            Whose::Socket(socket),
-        )
+        let called = callback.map_or(Ok(()), |callback| {
+            self.call(
+                callback.bind(py),
+                (socket,),
+                Which::Connect,
+                Whose::Socket(socket),
+            )
+        });
+        socket.get().link.hear(&self.core.hub);
+        called
     }
 
     /// Bytes came in.
@@ -218,10 +221,12 @@ impl Dispatcher<'_> {
         let count = data.as_bytes().len();
         self.core.hub.delivered(&me.link, count);
         io::add(&self.core.totals.bytes_read, count);
-        match way {
+        let called = match way {
             Way::Streams => self.feed(socket, &data),
             Way::Callback(callback) => self.read_cb(socket, callback, data.into_any()),
-        }
+        };
+        me.link.hear(&self.core.hub);
+        called
     }
 
     fn read_cb<'py>(
@@ -278,12 +283,17 @@ impl Dispatcher<'_> {
         )
     }
 
-    /// `TcpBufferFull` or `TcpBufferDrained`.
-    pub fn buffer(&self, py: Python<'_>, key: Key, class: &str) -> PyResult<()> {
+    /// `TcpBufferFull` and `TcpBufferDrained`, by turns.
+    pub fn level(&self, py: Python<'_>, key: Key) -> PyResult<()> {
         let Some(socket) = self.core.socket(py, key) else {
             return Ok(());
         };
         let socket = socket.bind(py);
+        let class = if socket.get().link.next_level_is_full() {
+            "TcpBufferFull"
+        } else {
+            "TcpBufferDrained"
+        };
         self.tell(socket, true, || condition::info(class, socket))
     }
 
@@ -380,16 +390,23 @@ impl Dispatcher<'_> {
         py: Python<'_>,
         key: Key,
         epoch: u32,
-        failure: Box<Failure>,
+        timeout: Timeout,
     ) -> PyResult<()> {
         let Some(socket) = self.core.socket(py, key) else {
             return Ok(());
         };
         let socket = socket.bind(py);
-        if socket.get().link.epoch() != epoch {
+        let link = &socket.get().link;
+        if link.epoch() != epoch {
             return Ok(());
         }
-        let force = matches!(*failure, Failure::Stalled(_));
+        if !timeout.holds(link) {
+            // It came while Python was held up; it is delivered next.
+            link.retime(&self.core.hub);
+            return Ok(());
+        }
+        let failure = timeout.failure();
+        let force = matches!(failure, Failure::Stalled(_));
         self.end(socket, Reason::Failed(failure.into()), false, force)
     }
 

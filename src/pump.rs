@@ -10,7 +10,6 @@ use crate::dispatch::Dispatcher;
 use crate::io;
 use crate::io::arena::Arena;
 use crate::io::driver::{Driver, PumpWatch, Wait};
-use crate::io::link::Flush;
 use crate::io::queue::Batch;
 use crate::io::{Event, Failure, Key, Link};
 use crate::timer::Timer;
@@ -23,21 +22,12 @@ use std::time::{Duration, Instant};
 const CALLS_A_FLUSH: u32 = 64;
 /// Time after which it is sent.
 const TIME_A_FLUSH: Duration = Duration::from_micros(500);
+/// A timer that is late by more waits until the kernel was asked what came before it.
+const LATE: Duration = Duration::from_millis(5);
+/// So often: a connection that waits to be accepted is followed by its first bytes.
+const LOOKS: u32 = 3;
 /// The clock is read after so many callbacks.
 const CALLS_A_LOOK: u32 = 8;
-
-/// What flushing found out, to be told to the sockets before the events that were queued afterwards.
-#[derive(Default)]
-struct Flushed {
-    done: VecDeque<Key>,
-    full: VecDeque<Key>,
-}
-
-impl Flushed {
-    fn is_empty(&self) -> bool {
-        self.done.is_empty() && self.full.is_empty()
-    }
-}
 
 /// The pump's own data, used by the thread that runs the loop only.
 ///
@@ -50,12 +40,16 @@ pub struct Pump {
     batch: Batch<Event>,
     /// How many events of the batch were dispatched.
     dispatched: usize,
-    dirty: Vec<Arc<Link>>,
-    flushed: Flushed,
+    /// Empty between two flushes.
+    flushing: Vec<Arc<Link>>,
+    /// Sockets whose flush was complete, to be told before the events that were queued afterwards.
+    flushed: VecDeque<Key>,
     posts: Posts,
     /// Callbacks since the last flush, which was not before `since`.
     calls: u32,
     since: Instant,
+    /// When the events of this turn were taken: timers that are due later wait for the next.
+    now: Instant,
     /// Callbacks made and events handled in this turn.
     steps: usize,
 }
@@ -69,11 +63,12 @@ impl Pump {
             contention: Contention::default(),
             batch: Batch::default(),
             dispatched: 0,
-            dirty: Vec::new(),
-            flushed: Flushed::default(),
+            flushing: Vec::new(),
+            flushed: VecDeque::new(),
             posts: Posts::default(),
             calls: 0,
             since: Instant::now(),
+            now: Instant::now(),
             steps: 0,
         })
     }
@@ -111,13 +106,20 @@ impl Pump {
         }
         py.detach(|| {
             self.flush(core);
+            self.now = Instant::now();
+            if is_late(core, self.now) {
+                self.driver.settle();
+            }
             if self.dispatched == self.batch.events.len() {
                 core.hub.queue.swap(&mut self.batch);
             }
         });
         let dispatched = self.dispatch(py, core, catch);
         if !core.is_forked() {
-            py.detach(|| self.flush(core));
+            py.detach(|| {
+                self.flush(core);
+                core.hub.python_is_back();
+            });
         }
         dispatched
     }
@@ -163,17 +165,10 @@ impl Pump {
 
     /// Sends what was written.
     fn flush(&mut self, core: &Core) {
-        core.take_dirty(&mut self.dirty);
-        for link in self.dirty.drain(..) {
-            link.unmark_dirty();
-            match link.flush(&core.hub) {
-                Flush::Done if link.wants_flushed() => self.flushed.done.push_back(link.key),
-                Flush::Blocked | Flush::Nothing if link.became_full() => {
-                    self.flushed.full.push_back(link.key)
-                }
-                Flush::Done | Flush::Blocked | Flush::Nothing | Flush::Failed => {}
-            }
-        }
+        let flushed = &mut self.flushed;
+        core.hub
+            .flush(&mut self.flushing, |link| flushed.push_back(link.key));
+        core.hub.kick_helper();
         self.calls = 0;
     }
 
@@ -185,6 +180,15 @@ impl Pump {
             let idle = self.flushed.is_empty() && !core.lender.has_returns();
             let wait = if idle { wait } else { Wait::No };
             self.driver.drive(&mut self.watch, wait);
+        }
+        if core.timers.armed() > 0 {
+            self.now = Instant::now();
+            if is_late(core, self.now) {
+                self.driver.settle();
+                for _ in 0..LOOKS {
+                    self.driver.drive(&mut self.watch, Wait::No);
+                }
+            }
         }
         core.hub.queue.swap(&mut self.batch);
     }
@@ -201,28 +205,21 @@ impl Pump {
         // The urgent lane only wakes: signals were looked at, posts and timers follow.
         self.batch.urgent.clear();
         let closings = core.closings.len();
+        let mark = core.timers.mark();
         self.dispatch_flushed(py, dispatcher)?;
         self.dispatch_closings(py, dispatcher, closings)?;
         self.dispatch_posts(py, dispatcher)?;
-        self.dispatch_timers(py, dispatcher)?;
-        self.dispatch_events(py, dispatcher)
+        self.dispatch_events(py, dispatcher)?;
+        self.dispatch_timers(py, dispatcher, mark)
     }
 
     fn dispatch_flushed(&mut self, py: Python<'_>, dispatcher: &Dispatcher<'_>) -> PyResult<()> {
         // A flush in the middle of the batch adds to them: those are for the next turn.
-        for _ in 0..self.flushed.done.len() {
-            let Some(key) = self.flushed.done.pop_front() else {
+        for _ in 0..self.flushed.len() {
+            let Some(key) = self.flushed.pop_front() else {
                 break;
             };
             self.step(py, dispatcher, |dispatcher| dispatcher.flushed(py, key))?;
-        }
-        for _ in 0..self.flushed.full.len() {
-            let Some(key) = self.flushed.full.pop_front() else {
-                break;
-            };
-            self.step(py, dispatcher, |dispatcher| {
-                dispatcher.buffer(py, key, "TcpBufferFull")
-            })?;
         }
         Ok(())
     }
@@ -272,13 +269,19 @@ impl Pump {
         Ok(())
     }
 
-    /// Timers that were due when the turn began; those that they start wait for the next.
-    fn dispatch_timers(&mut self, py: Python<'_>, dispatcher: &Dispatcher<'_>) -> PyResult<()> {
+    /// Timers that were due when the events of this turn were taken, so that what came before a timer was due is delivered
+    /// before it. Those that this turn starts (from the number `mark` on) wait for the next.
+    fn dispatch_timers(
+        &mut self,
+        py: Python<'_>,
+        dispatcher: &Dispatcher<'_>,
+        mark: u64,
+    ) -> PyResult<()> {
         let timers = &dispatcher.core.timers;
         if timers.armed() == 0 {
             return Ok(());
         }
-        let (now, mark) = (Instant::now(), timers.mark());
+        let now = self.now;
         while let Some((timer, number)) = timers.take_due(now, mark) {
             let Some(firing) = Timer::fire(timer.bind(py), number, now) else {
                 continue;
@@ -352,8 +355,14 @@ impl Pump {
     }
 
     fn flush_is_due(&self, core: &Core) -> bool {
-        (self.calls >= CALLS_A_FLUSH || self.since.elapsed() >= TIME_A_FLUSH) && core.is_dirty()
+        (self.calls >= CALLS_A_FLUSH || self.since.elapsed() >= TIME_A_FLUSH) && core.hub.is_dirty()
     }
+}
+
+/// Whether a timer is so late that it was not for want of a turn: the process may have stood still, and the kernel have
+/// what came before the timer was due.
+fn is_late(core: &Core, now: Instant) -> bool {
+    core.timers.next().is_some_and(|due| due + LATE <= now)
 }
 
 fn wait_of(core: &Core) -> Wait {
@@ -377,7 +386,7 @@ fn handle(
         Event::Data(key, place) => dispatcher.data(py, key, bytes.get(place)),
         Event::Filled { key, owner, count } => dispatcher.filled(py, key, owner, count as usize),
         Event::Flushed(key) => dispatcher.flushed(py, key),
-        Event::Accepted { listener, link } => dispatcher.accepted(py, listener, link),
+        Event::Accepted { listener, link } => dispatcher.accepted(py, &listener, link),
         Event::Found(key, found) => dispatcher.found(py, key, *found),
         Event::Connected(key) => dispatcher.connected(py, key),
         Event::Eof(key) => dispatcher.eof(py, key),
@@ -387,9 +396,9 @@ fn handle(
         Event::TimedOut {
             key,
             epoch,
-            failure,
-        } => dispatcher.timed_out(py, key, epoch, failure),
-        Event::Drained(key) => dispatcher.buffer(py, key, "TcpBufferDrained"),
+            timeout,
+        } => dispatcher.timed_out(py, key, epoch, timeout),
+        Event::Level(key) => dispatcher.level(py, key),
         Event::Gone(key) => {
             dispatcher.gone(py, key);
             Ok(())

@@ -397,7 +397,7 @@ impl Socket {
             )));
         }
         Self::check_open(slf)?;
-        slf.get().link.set_marks(Some(marks));
+        slf.get().link.set_marks(marks);
         Ok(())
     }
 

@@ -90,6 +90,9 @@ impl Socket {
             socket.core.mark_dirty(&socket.link);
             socket.core.nudge();
             drop(socket.core.remove(socket.link.key));
+        } else {
+            // Never in the table, so no `Gone` will free its key.
+            socket.core.hub.free_key(socket.link.key);
         }
     }
 

@@ -84,7 +84,7 @@ impl Attempt {
                 self.established = true;
                 // Before the pump hears of it: the link must know its addresses and descriptor by then.
                 let (hub, link) = (self.hub.clone(), self.link.clone());
-                let task = ConnTask::new(hub, link, stream, Some((peer, own)), None);
+                let task = ConnTask::new(hub, link, stream, (peer, own), None);
                 self.hub.queue.push(Event::Connected(self.link.key));
                 self.hub.spawn(task);
             }
@@ -103,7 +103,7 @@ impl Drop for Attempt {
                 Failure::Panic("the connection attempt panicked".into()),
             );
         }
-        drop(self.link.with_out(Outbox::kill));
+        drop(self.link.with_out(Outbox::end));
         self.link.forget_task();
         self.hub.went();
         self.hub.queue.push(Event::Gone(self.link.key));

@@ -8,7 +8,7 @@
 //! is computed anew: a busy connection re-arms it once a timeout, not once a message, and looks at nothing else as long
 //! as nothing changes.
 
-use super::Failure;
+use super::Timeout;
 use super::hub::Hub;
 use super::link::{Link, Timeouts};
 use std::pin::Pin;
@@ -94,42 +94,38 @@ impl Deadlines {
     }
 
     /// Ready once an epoch when a timeout passed. What was not awaited before starts afresh.
-    /// `acknowledged`: the bytes that the peer has acknowledged by now.
     pub(crate) fn poll(
         &mut self,
         context: &mut Context<'_>,
         hub: &Hub,
         link: &Link,
-        acknowledged: impl FnOnce() -> u64,
         awaited: Awaited,
-    ) -> Poll<Failure> {
+    ) -> Poll<Timeout> {
         if self.told == Some(awaited.epoch) || self.is_quiet(awaited) {
             return Poll::Pending;
         }
-        self.note_traffic(hub);
+        self.note_traffic(hub, link.heard());
         if self.told.take().is_some() {
             self.awaited = None;
         }
         let timeouts = link.timeouts();
         self.begin(timeouts, awaited);
-        let read = timeouts
-            .read
-            .filter(|_| awaited.reading)
-            .and_then(|limit| self.received.checked_add(limit));
         let now = Instant::now();
+        let read = timeouts.read.filter(|_| awaited.reading);
+        let read = read.and_then(|limit| self.read_deadline(limit, now, link));
         let write = timeouts.write.filter(|_| awaited.sending);
         if let Some(limit) = write.filter(|_| self.next_look <= now) {
-            self.look(acknowledged(), now, limit);
+            self.look(link.bytes_acknowledged(), now, limit);
         }
         let next_look = write.map(|_| self.next_look);
         let write = write.and_then(|limit| self.sent.checked_add(limit));
         if read.is_some_and(|deadline| deadline <= now) {
             self.told = Some(awaited.epoch);
-            return Poll::Ready(Failure::Timeout("read timeout: nothing was received"));
+            return Poll::Ready(Timeout::Read(link.bytes_received()));
         }
         if write.is_some_and(|deadline| deadline <= now) {
             self.told = Some(awaited.epoch);
-            return Poll::Ready(Failure::Stalled("write timeout: the peer took nothing"));
+            return Poll::Ready(Timeout::Write(self.acknowledged));
         }
         if let Some(deadline) = read.into_iter().chain(write).chain(next_look).min() {
             self.arm(deadline, context);
@@ -137,12 +133,27 @@ impl Deadlines {
         Poll::Pending
     }
 
-    fn note_traffic(&mut self, hub: &Hub) {
+    /// When the peer has been silent for `limit`. A peer whose bytes wait for Python, or in the kernel, is not: it may be us
+    /// who did not look, as the process stood still.
+    fn read_deadline(&mut self, limit: Duration, now: Instant, link: &Link) -> Option<Instant> {
+        let deadline = self.received.checked_add(limit)?;
+        if deadline > now {
+            return Some(deadline);
+        }
+        if link.credit.unread() > 0 || !link.is_silent_since(link.bytes_received()) {
+            self.received = now;
+        }
+        self.received.checked_add(limit)
+    }
+
+    /// `heard`: when Python last had something of the connection, from which on the peer has time to answer.
+    fn note_traffic(&mut self, hub: &Hub, heard: u64) {
         let latest = |before: Instant, since: u64| match since {
             0 => before,
             since => before.max(hub.instant(since)),
         };
         self.received = latest(self.received, std::mem::take(&mut self.receipt));
+        self.received = latest(self.received, heard);
         self.sent = latest(self.sent, std::mem::take(&mut self.dispatch));
     }
 

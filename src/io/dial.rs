@@ -1,17 +1,17 @@
 //! One attempt at one address.
 
+use super::stream::Stream;
 use super::sys;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
-use tokio::net::TcpStream;
 
 /// What an attempt is about.
 #[derive(Debug)]
 pub struct Connected {
     /// The connection.
-    pub stream: TcpStream,
+    pub stream: Stream,
     /// The other end, which is not always the address that was asked for: 0.0.0.0 stands for another.
     pub peer: SocketAddr,
     /// This end.
@@ -21,7 +21,7 @@ pub struct Connected {
 /// A socket that is connecting.
 #[derive(Debug)]
 pub struct Dial {
-    stream: TcpStream,
+    stream: Stream,
     address: SocketAddr,
 }
 
@@ -40,27 +40,28 @@ impl Dial {
             Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
             Err(error) => return Err(error),
         }
-        let stream = TcpStream::from_std(socket.into())?;
+        let stream = Stream::new(socket)?;
         Ok(Self { stream, address })
     }
 
     /// Ready when the kernel has decided, as far as Tokio knows.
     pub fn poll(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.stream.poll_write_ready(context))?;
-        Poll::Ready(self.stream.take_error()?.map_or(Ok(()), Err))
+        ready!(self.stream.poll_write_ready(context));
+        Poll::Ready(self.stream.socket().take_error()?.map_or(Ok(()), Err))
     }
 
     /// What the kernel has decided, although Tokio may not know yet; None: nothing.
     pub fn ask_kernel(&self) -> Option<io::Result<()>> {
-        match self.stream.take_error() {
-            Ok(None) => self.stream.peer_addr().is_ok().then_some(Ok(())),
+        match self.stream.socket().take_error() {
+            Ok(None) => self.stream.peer_addr().is_some().then_some(Ok(())),
             Ok(Some(error)) | Err(error) => Some(Err(error)),
         }
     }
 
     /// The connection, which is there.
     pub fn finish(self) -> io::Result<Connected> {
-        let own = self.stream.local_addr()?;
+        let gone = || io::Error::from_raw_os_error(libc::ENOTCONN);
+        let own = self.stream.local_addr().ok_or_else(gone)?;
         // A peer that is gone again is told by receiving.
         let peer = self.stream.peer_addr().unwrap_or(self.address);
         // A connection of a free port to itself (simultaneous open on loopback) is no server's answer.

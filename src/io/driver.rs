@@ -17,11 +17,15 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::coop::unconstrained;
-use tokio::time::timeout_at;
+use tokio::time::{sleep, timeout_at};
 
 /// How long Python may keep the pump before the helper drives: the interpreter's own switch interval. A shorter one
 /// cost the prototype 5 %.
 const GRACE: Duration = Duration::from_millis(5);
+/// A look that is due is not put off by less.
+const SHORTEST_LOOK: Duration = Duration::from_micros(100);
+/// While the helper drives, what Python writes is sent so often.
+const FLUSH_EVERY: Duration = Duration::from_millis(4);
 /// Turns within a grace time that make a program busy: the helper then looks at each.
 const BUSY_TURNS: u64 = 16;
 /// In a quiet program, every so many turns the alarm is left to ring, so that the helper sees how busy it has become.
@@ -33,6 +37,8 @@ const TASKS_A_TURN: u32 = 128;
 /// Drives that may end without a look for the kernel's events.
 const BLIND_TURNS: u32 = 4;
 
+/// Threads of the runtime's own have looked for events after this.
+const SETTLING: Duration = Duration::from_millis(2);
 /// How long the end of a loop waits for the workers of `io_threads`.
 const WORKERS_END: Duration = Duration::from_millis(200);
 /// Twice this much free memory at the heap's end is kept.
@@ -104,6 +110,7 @@ impl Driver {
                 io_threads,
             )?);
             hub.run_commands_on(runtime.handle().clone());
+            drop(runtime.spawn(hub.clone().keep_flushing()));
             return Ok(Self {
                 hub,
                 runtime,
@@ -118,6 +125,9 @@ impl Driver {
             stopped: AtomicBool::new(false),
         };
         let watch = Arc::new(watch);
+        // As if the pump had left for Python now: what is done before its first turn may take long.
+        hub.leave();
+        watch.alarm.set(GRACE);
         let thread = {
             let (hub, runtime, watch) = (hub.clone(), runtime.clone(), watch.clone());
             let thread = std::thread::Builder::new().name("asynctcp-helper".into());
@@ -174,9 +184,16 @@ impl Driver {
             }
         });
         pump.drove(looked);
-        self.hub.handover.leave();
+        self.hub.leave();
         if let Some(helper) = &self.helper {
             pump.away(&helper.watch);
+        }
+    }
+
+    /// Lets threads of the runtime's own look for events, after a time in which nothing could.
+    pub fn settle(&self) {
+        if self.helper.is_none() {
+            self.runtime.block_on(sleep(SETTLING));
         }
     }
 
@@ -261,9 +278,9 @@ fn help(hub: &Hub, runtime: &Runtime, watch: &Watch) {
         }
         watch.looks.fetch_add(1, Ordering::SeqCst);
         let now = hub.handover.observe();
-        if now == seen && hub.handover.take_over(now) {
-            let help = poll_fn(|context| hub.poll_help(context));
-            runtime.block_on(unconstrained(help));
+        // The word is read before the time: if the pump was back in between, it is another word by now.
+        if hub.python_time() >= GRACE && hub.handover.take_over(now) {
+            runtime.block_on(unconstrained(drive_for_pump(hub)));
         }
         let turns = Handover::turns_between(seen, now);
         seen = hub.handover.observe();
@@ -271,9 +288,27 @@ fn help(hub: &Hub, runtime: &Runtime, watch: &Watch) {
         watch.ticking.store(look, Ordering::SeqCst);
         if look || Handover::is_away(hub.handover.observe()) {
             watch.ticking.store(true, Ordering::SeqCst);
-            watch.alarm.set(GRACE);
+            let rest = GRACE.saturating_sub(hub.python_time());
+            watch.alarm.set(rest.max(SHORTEST_LOOK));
         }
     }
+}
+
+/// The helper's drive, until the pump is back. It sends what Python has written, at first and then at times: a callback
+/// may go on writing for long, and what it writes is not to be sent in many small pieces.
+async fn drive_for_pump(hub: &Hub) {
+    hub.flush_late();
+    let mut flush = Box::pin(sleep(FLUSH_EVERY));
+    poll_fn(|context| {
+        while flush.as_mut().poll(context).is_ready() {
+            hub.flush_late();
+            flush
+                .as_mut()
+                .reset(tokio::time::Instant::now() + FLUSH_EVERY);
+        }
+        hub.poll_help(context)
+    })
+    .await;
 }
 
 /// Teaches glibc to keep freed memory for the next batch.

@@ -17,7 +17,11 @@ pub enum Call {
 /// How many of `wanted` bytes the call may handle.
 #[cfg(not(feature = "fault-injection"))]
 #[inline(always)]
-pub(crate) fn allowed(_: &tokio::net::TcpStream, _: Call, wanted: usize) -> std::io::Result<usize> {
+pub(crate) fn allowed(
+    _: &crate::io::stream::Stream,
+    _: Call,
+    wanted: usize,
+) -> std::io::Result<usize> {
     Ok(wanted)
 }
 
@@ -30,11 +34,11 @@ compile_error!("fault-injection is for tests: no release build has it");
 #[cfg(feature = "fault-injection")]
 mod plan {
     use super::Call;
+    use crate::io::stream::Stream;
     use crate::io::sync::Mutex;
     use rustix::event::PollFlags;
     use std::io;
     use std::os::fd::AsRawFd;
-    use tokio::net::TcpStream;
 
     /// How often, in 10,000 calls. What is left goes through.
     #[derive(Debug, Clone, Copy, Default)]
@@ -140,7 +144,7 @@ mod plan {
         }
     }
 
-    pub(crate) fn allowed(stream: &TcpStream, call: Call, wanted: usize) -> io::Result<usize> {
+    pub(crate) fn allowed(stream: &Stream, call: Call, wanted: usize) -> io::Result<usize> {
         if wanted == 0 {
             return Ok(0);
         }
@@ -162,12 +166,12 @@ mod plan {
 
     /// After EAGAIN or part of what was asked for Tokio waits for an edge. The kernel gives one once a look has told it that
     /// somebody waits for room, and at once when an option is set while there is room or data. False: there will be none.
-    fn make_edge(stream: &TcpStream, call: Call) -> io::Result<bool> {
+    fn make_edge(stream: &Stream, call: Call) -> io::Result<bool> {
         match call {
             Call::Send => {
                 let mut looked = [rustix::event::PollFd::new(stream, PollFlags::OUT)];
                 rustix::event::poll(&mut looked, Some(&rustix::event::Timespec::default()))?;
-                let socket = socket2::SockRef::from(stream);
+                let socket = stream.socket();
                 socket.set_send_buffer_size(socket.send_buffer_size()? / 2)?;
             }
             // A look with `recv` would take an error out of the kernel.
@@ -178,7 +182,7 @@ mod plan {
     }
 
     /// Makes the kernel tell anew that bytes wait.
-    fn tell_again(stream: &TcpStream) {
+    fn tell_again(stream: &Stream) {
         let one: libc::c_int = 1;
         // SAFETY: the descriptor is open as long as `stream` is borrowed, and the call reads one int, whose size is given.
         unsafe {

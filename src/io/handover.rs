@@ -102,6 +102,11 @@ impl Handover {
         }
     }
 
+    /// Whether the pump is in the runtime.
+    pub fn is_inside(&self) -> bool {
+        self.word.load(Ordering::SeqCst) & WHO == INSIDE
+    }
+
     /// Whether the helper drives.
     pub fn helper_drives(&self) -> bool {
         self.word.load(Ordering::SeqCst) & WHO == HELPER

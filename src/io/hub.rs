@@ -2,7 +2,8 @@
 
 use super::crew::Crew;
 use super::handover::Handover;
-use super::link::Link;
+use super::late::LateFlush;
+use super::link::{Flush, Link};
 use super::loan::{Returns, Rooms};
 use super::queue::Queue;
 use super::sync::Mutex;
@@ -11,7 +12,7 @@ use super::{Event, Failure};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -87,15 +88,24 @@ pub struct Hub {
     unread: AtomicUsize,
     /// Received bytes that wait in the app's streams.
     in_streams: AtomicUsize,
-    /// Connections that wait because of the memory limit. Leaf lock.
+    /// Connections that wait because of the memory limit, each once. Leaf lock.
     starved: Mutex<Vec<Arc<Link>>>,
     anyone_starved: AtomicBool,
+    /// Connections with something to send. Leaf lock.
+    dirty: Mutex<Vec<Arc<Link>>>,
+    /// Of a runtime with threads of its own: who sends what the pump is late to send.
+    late: LateFlush,
+    /// Accept loops that wait until Python is back. Leaf lock.
+    waiting: Mutex<Vec<Waker>>,
+    anyone_waits: AtomicBool,
     /// Tasks that keep the loop alive: connections, attempts, listeners.
     alive: AtomicUsize,
     /// Names being looked up.
     lookups: AtomicUsize,
     ended: AtomicBool,
     clock: Clock,
+    /// When the pump last left the runtime for Python, in nanoseconds for [`Hub::instant`].
+    left: AtomicU64,
     /// See [`Hub::busy_poll`]; nanoseconds.
     spin: AtomicU64,
 }
@@ -139,6 +149,10 @@ impl Hub {
             in_streams: AtomicUsize::new(0),
             starved: Mutex::new(Vec::new()),
             anyone_starved: AtomicBool::new(false),
+            dirty: Mutex::new(Vec::new()),
+            late: LateFlush::default(),
+            waiting: Mutex::new(Vec::new()),
+            anyone_waits: AtomicBool::new(false),
             alive: AtomicUsize::new(0),
             lookups: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
@@ -147,6 +161,7 @@ impl Hub {
                 turn: AtomicU64::new(0),
                 kept: AtomicBool::new(false),
             },
+            left: AtomicU64::new(0),
             spin: AtomicU64::new(0),
         })
     }
@@ -155,6 +170,54 @@ impl Hub {
     pub fn run_commands_on(&self, runtime: tokio::runtime::Handle) {
         *self.runtime.lock() = Some(runtime);
         self.threaded.store(true, Ordering::Relaxed);
+    }
+
+    /// Something was staged on `link`. True: it is on the list of those to flush from now on, and was not before. By one
+    /// thread at a time.
+    pub fn mark_dirty(&self, link: &Arc<Link>) -> bool {
+        if !link.mark_dirty() {
+            return false;
+        }
+        self.dirty.lock().push(link.clone());
+        if self.threaded.load(Ordering::Relaxed) {
+            self.late.call();
+        }
+        true
+    }
+
+    /// Whether any connection is to be flushed.
+    pub fn is_dirty(&self) -> bool {
+        !self.dirty.lock().is_empty()
+    }
+
+    /// Sends what was staged on the connections of the list. `flushing` is the caller's to keep, for its allocation.
+    pub fn flush(&self, flushing: &mut Vec<Arc<Link>>, flushed: impl FnMut(&Arc<Link>)) {
+        let mut flushed = flushed;
+        std::mem::swap(&mut *self.dirty.lock(), flushing);
+        for link in flushing.drain(..) {
+            link.unmark_dirty();
+            if matches!(link.flush(self), Flush::Done) && link.wants_flushed() {
+                flushed(&link);
+            }
+        }
+    }
+
+    /// [`Hub::flush`] on the I/O side, while Python keeps the pump.
+    pub(crate) fn flush_late(&self) {
+        self.flush(&mut Vec::new(), |link| {
+            self.queue.push(Event::Flushed(link.key));
+        });
+        self.tell_returns();
+    }
+
+    /// For a runtime with threads of its own: sends what the pump leaves staged for long. Ends with the runtime.
+    pub(crate) async fn keep_flushing(self: Arc<Self>) {
+        loop {
+            self.late.called().await;
+            while self.late.is_due().await {
+                self.flush_late();
+            }
+        }
     }
 
     /// Leaves a command for whoever drives. Any thread.
@@ -205,6 +268,7 @@ impl Hub {
     pub fn poll_drive(&self, context: &mut Context<'_>) -> Poll<()> {
         self.queue.rouse();
         self.clock.tick();
+        self.python_is_back();
         self.run_commands();
         self.crew
             .poll(context, BATCH, || self.unread() >= BATCH_BYTES);
@@ -220,6 +284,37 @@ impl Hub {
         self.run_commands();
         self.crew.poll(context, BATCH, || false);
         Poll::Pending
+    }
+
+    /// The pump leaves the runtime, for Python.
+    pub(crate) fn leave(&self) {
+        self.left.store(self.time(), Ordering::SeqCst);
+        self.handover.leave();
+    }
+
+    /// How long Python has kept the pump; zero while the pump drives, or waits as a foreign loop's does.
+    pub(crate) fn python_time(&self) -> Duration {
+        if self.handover.is_inside() {
+            return Duration::ZERO;
+        }
+        let since = self.time().saturating_sub(self.left.load(Ordering::SeqCst));
+        Duration::from_nanos(since)
+    }
+
+    /// Calls `accepting` when Python is back.
+    pub(crate) fn wait_for_python(&self, accepting: &Waker) {
+        self.waiting.lock().push(accepting.clone());
+        self.anyone_waits.store(true, Ordering::SeqCst);
+    }
+
+    /// Python has come back from callbacks: accept loops that waited for that look again.
+    pub fn python_is_back(&self) {
+        if !self.anyone_waits.load(Ordering::SeqCst) {
+            return;
+        }
+        self.anyone_waits.store(false, Ordering::SeqCst);
+        let waiting = std::mem::take(&mut *self.waiting.lock());
+        waiting.into_iter().for_each(Waker::wake);
     }
 
     /// How long the pump looks for events again and again before it sleeps; None: not at all.
@@ -251,6 +346,11 @@ impl Hub {
         } else {
             self.clock.turn.load(Ordering::Relaxed)
         }
+    }
+
+    /// The time, in nanoseconds for [`Hub::instant`].
+    pub(crate) fn time(&self) -> u64 {
+        self.clock.look()
     }
 
     /// What [`Hub::now`] said.
@@ -327,7 +427,12 @@ impl Hub {
         if link.holds_nothing() {
             return own.min(LEAST_READ);
         }
-        self.starved.lock().push(link.clone());
+        {
+            let mut starved = self.starved.lock();
+            if !link.starves.swap(true, Ordering::Relaxed) {
+                starved.push(link.clone());
+            }
+        }
         self.anyone_starved.store(true, Ordering::SeqCst);
         // The pump may have taken the last batch just before; then nobody else would come to wake us.
         let room = if !self.is_full() {
@@ -337,10 +442,17 @@ impl Hub {
         } else {
             return 0;
         };
-        self.starved
-            .lock()
-            .retain(|other| !Arc::ptr_eq(other, link));
+        self.feed(link);
         room
+    }
+
+    /// `link` waits no longer because of the memory limit: it may read, or has ended.
+    pub(crate) fn feed(&self, link: &Arc<Link>) {
+        if link.starves.load(Ordering::Relaxed) {
+            let mut starved = self.starved.lock();
+            link.starves.store(false, Ordering::Relaxed);
+            starved.retain(|other| !Arc::ptr_eq(other, link));
+        }
     }
 
     /// `bytes` of `link` were queued.
@@ -395,7 +507,13 @@ impl Hub {
 
     fn feed_starved(&self) {
         self.anyone_starved.store(false, Ordering::SeqCst);
-        let starved = std::mem::take(&mut *self.starved.lock());
+        let starved = {
+            let mut starved = self.starved.lock();
+            starved
+                .iter()
+                .for_each(|link| link.starves.store(false, Ordering::Relaxed));
+            std::mem::take(&mut *starved)
+        };
         for link in starved {
             self.post(Command::Wake(link));
         }
@@ -420,7 +538,9 @@ impl Hub {
         self.handover.forget_helper();
         let commands = std::mem::take(&mut *self.commands.lock());
         let starved = std::mem::take(&mut *self.starved.lock());
-        drop((commands, starved));
+        let dirty = std::mem::take(&mut *self.dirty.lock());
+        let waiting = std::mem::take(&mut *self.waiting.lock());
+        drop((commands, starved, dirty, waiting));
         *self.runtime.lock() = None;
     }
 }

@@ -5,18 +5,20 @@
 //! write timeout (else [`PATIENCE`]) the connection is reset.
 
 use super::link::Link;
+use super::stream::Stream;
 use super::sys;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
 /// How long a closing connection may stand still.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// The kernel tells nobody when the last byte is acknowledged: look again after this, then ever more rarely.
 const FIRST_LOOK: Duration = Duration::from_millis(1);
-const RAREST_LOOK: Duration = Duration::from_millis(50);
+/// While the peer acknowledges more and more, and when it has long been silent.
+const RARE_LOOK: Duration = Duration::from_millis(50);
+const RAREST_LOOK: Duration = Duration::from_secs(1);
 /// Reads that are dropped in one go.
 const DROPS: usize = 16;
 
@@ -46,7 +48,7 @@ impl Linger {
     /// Ready when the descriptor can be closed.
     pub(crate) fn poll(
         &mut self,
-        stream: &TcpStream,
+        stream: &Stream,
         link: &Link,
         eof: bool,
         context: &mut Context<'_>,
@@ -73,26 +75,29 @@ impl Linger {
         if acknowledged > self.acknowledged {
             self.acknowledged = acknowledged;
             self.grew = Instant::now();
+            self.pause = self.pause.min(RARE_LOOK);
         }
         self.grew.elapsed() >= self.patience
     }
 
     fn look_again(&mut self, context: &mut Context<'_>) {
         while self.timer.as_mut().poll(context).is_ready() {
-            self.pause = (self.pause * 2).min(RAREST_LOOK).min(self.patience);
-            self.timer.as_mut().reset(Instant::now() + self.pause);
+            self.pause = (self.pause * 2).min(RAREST_LOOK);
+            let rest = self.patience.saturating_sub(self.grew.elapsed());
+            let pause = self.pause.min(rest.max(FIRST_LOOK));
+            self.timer.as_mut().reset(Instant::now() + pause);
         }
     }
 }
 
 /// Reads and drops what came; true: nothing more will come.
-fn drop_input(stream: &TcpStream, context: &mut Context<'_>) -> bool {
+fn drop_input(stream: &Stream, context: &mut Context<'_>) -> bool {
     let mut waste = [0; 4096];
     for _ in 0..DROPS {
         if stream.poll_read_ready(context).is_pending() {
             return false;
         }
-        match stream.try_read(&mut waste) {
+        match stream.try_read(|| sys::receive(stream, &mut waste)) {
             Ok(0) => return true,
             Ok(_) => {}
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}

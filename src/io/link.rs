@@ -3,12 +3,14 @@
 //! The pump (and, for writes, any other thread) changes flags and stages bytes; the task owns receiving and the end
 //! of the connection. Sending belongs to whoever holds the [`SendToken`].
 
+use super::Event;
 use super::add;
 use super::credit::Credit;
 use super::hub::{Command, Hub, Key};
 use super::loan::Loan;
 use super::mark::Mark;
 use super::outbox::{Fin, Left, Marks, Outbox, Segments, VECTORS};
+use super::stream::Stream;
 use super::sync::Mutex;
 use super::sys;
 use super::token::SendToken;
@@ -19,7 +21,6 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering}
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::Duration;
-use tokio::net::TcpStream;
 
 /// Drop everything and reset.
 pub(crate) const FORCE: u32 = 1;
@@ -131,6 +132,13 @@ pub struct Link {
     dirty: Mark,
     /// See [`Link::epoch`].
     epoch: AtomicU32,
+    /// See [`Link::heard`].
+    heard: AtomicU64,
+    /// It has marks, and what was told last was the high one.
+    marked: AtomicBool,
+    told_full: AtomicBool,
+    /// It is among those that wait because of the memory limit. Changed under the lock of their list.
+    pub(crate) starves: AtomicBool,
     /// The pump wants to know when all was flushed.
     wants_flushed: AtomicBool,
 }
@@ -154,6 +162,10 @@ impl Link {
             sent: AtomicU64::new(0),
             dirty: Mark::default(),
             epoch: AtomicU32::new(0),
+            heard: AtomicU64::new(0),
+            marked: AtomicBool::new(false),
+            told_full: AtomicBool::new(false),
+            starves: AtomicBool::new(false),
             wants_flushed: AtomicBool::new(false),
         };
         link.set_timeouts(timeouts);
@@ -161,11 +173,8 @@ impl Link {
     }
 
     /// The connection exists from now on. The caller holds the token as the link's maker and gives it back here.
-    pub(crate) fn attach(&self, stream: Arc<TcpStream>, ends: Option<(SocketAddr, SocketAddr)>) {
-        let asked = || Some((stream.peer_addr().ok()?, stream.local_addr().ok()?));
-        if let Some((peer, own)) = ends.or_else(asked) {
-            let _ = self.ends.set(Ends::new(plain(peer), plain(own)));
-        }
+    pub(crate) fn attach(&self, stream: Arc<Stream>, (peer, own): (SocketAddr, SocketAddr)) {
+        let _ = self.ends.set(Ends::new(plain(peer), plain(own)));
         self.with_out(|out| {
             out.stream = Some(stream);
             // What was written before goes out by the task, which is about to run: it holds the token until then.
@@ -191,7 +200,7 @@ impl Link {
     }
 
     /// The connection's stream while it is open.
-    pub fn stream(&self) -> Option<Arc<TcpStream>> {
+    pub fn stream(&self) -> Option<Arc<Stream>> {
         self.out.lock().stream.clone()
     }
 
@@ -239,6 +248,51 @@ impl Link {
         self.epoch.load(Ordering::SeqCst)
     }
 
+    /// When Python last had something of this connection, for [`Hub::instant`]; 0: it does not know of it yet.
+    pub(crate) fn heard(&self) -> u64 {
+        self.heard.load(Ordering::Relaxed)
+    }
+
+    /// Python's callback has had what came: the peer's time to answer begins. The first time it is the connection itself.
+    pub fn hear(self: &Arc<Self>, hub: &Hub) {
+        if !self.is_timed() {
+            if self.heard() == 0 {
+                self.heard.store(1, Ordering::Relaxed);
+            }
+            return;
+        }
+        let first = self.heard.swap(hub.time().max(1), Ordering::Relaxed) == 0;
+        if first {
+            hub.post(Command::Wake(self.clone()));
+        }
+    }
+
+    fn is_timed(&self) -> bool {
+        self.control() & TIMED != 0
+    }
+
+    /// A timeout that was told, and since when `progress` was made or is to be had, was none: both start afresh.
+    pub fn retime(self: &Arc<Self>, hub: &Hub) {
+        self.new_epoch();
+        self.set(hub, READ_AFRESH | WRITE_AFRESH, 0);
+    }
+
+    /// Whether nothing has come in since `received` bytes had, as far as the kernel knows now.
+    pub fn is_silent_since(&self, received: u64) -> bool {
+        let Some(stream) = self.stream() else {
+            return true;
+        };
+        self.bytes_received() == received && sys::is_silent(&stream)
+    }
+
+    /// The bytes that the peer has, as far as the kernel knows now.
+    pub fn bytes_acknowledged(&self) -> u64 {
+        let stream = self.stream();
+        let waiting = stream.and_then(|stream| sys::unacknowledged(&stream).ok());
+        self.bytes_sent()
+            .saturating_sub(waiting.unwrap_or(0) as u64)
+    }
+
     fn new_epoch(&self) {
         self.epoch.fetch_add(1, Ordering::SeqCst);
     }
@@ -278,15 +332,7 @@ impl Link {
 
     /// Ends the connection: after what was written, or at once with a reset.
     pub fn close(self: &Arc<Self>, hub: &Hub, force: bool) {
-        let dropped = self.with_out(|out| {
-            out.write_off = false;
-            // A flush that comes before the task must not send what is to be dropped.
-            if force {
-                out.drop_staged()
-            } else {
-                Segments::default()
-            }
-        });
+        let dropped = self.with_out(|out| out.close(force));
         drop(dropped);
         self.set(hub, if force { FORCE } else { CLOSING }, NOT_READING);
     }
@@ -356,9 +402,23 @@ impl Link {
         self.out.lock().size()
     }
 
-    /// Limits for [`Outbox::became_full`]; None: none.
-    pub fn set_marks(&self, marks: Option<Marks>) {
-        self.out.lock().marks = marks.map(Box::new);
+    /// Limits for [`Outbox::crossed`].
+    pub fn set_marks(&self, marks: Marks) {
+        self.out.lock().marks = Some(Box::new(marks));
+        self.marked.store(true, Ordering::Relaxed);
+    }
+
+    /// After each attempt to send, whoever made it: tells the pump when what waits has crossed a mark.
+    pub(crate) fn tell_level(&self, hub: &Hub) {
+        if self.marked.load(Ordering::Relaxed) && self.with_out(Outbox::crossed) {
+            hub.queue.push(Event::Level(self.key));
+        }
+    }
+
+    /// For each [`Event::Level`]: whether it was the high mark. They are crossed by turns, so the order in which two threads
+    /// queued them is of no concern.
+    pub fn next_level_is_full(&self) -> bool {
+        !self.told_full.fetch_xor(true, Ordering::Relaxed)
     }
 
     /// Whether the pump wants to know when all was flushed.
@@ -380,11 +440,6 @@ impl Link {
     /// It was taken off the list and is about to be flushed.
     pub fn unmark_dirty(&self) {
         self.dirty.clear();
-    }
-
-    /// True once when more than the high mark waits; to be asked after a flush.
-    pub fn became_full(&self) -> bool {
-        self.out.lock().became_full()
     }
 
     /// A FIN shall follow what was written. The caller flushes afterwards.
@@ -436,9 +491,10 @@ impl Link {
         self.send_error.lock().take()
     }
 
-    /// The pump's [`Link::try_send`]; wakes the task if it has to go on.
+    /// [`Link::try_send`] of who is not the task; wakes that if it has to go on.
     pub fn flush(self: &Arc<Self>, hub: &Hub) -> Flush {
         let flush = self.try_send();
+        self.tell_level(hub);
         if matches!(flush, Flush::Blocked | Flush::Failed) || self.control() & CLOSING != 0 {
             hub.post(Command::Wake(self.clone()));
         }
@@ -458,7 +514,7 @@ impl Link {
     /// version of it that keeps Tokio's readiness.
     pub(crate) fn send_staged(
         &self,
-        send: impl Fn(&TcpStream, &mut Segments) -> io::Result<bool>,
+        send: impl Fn(&Stream, &mut Segments) -> io::Result<bool>,
     ) -> Flush {
         let mut flush = Flush::Nothing;
         for _ in 0..ROUNDS {
@@ -513,13 +569,13 @@ impl Link {
     }
 }
 
-fn end_of_stream(stream: &TcpStream) {
+fn end_of_stream(stream: &Stream) {
     // It fails if the connection is broken, which receiving tells.
-    let _ = socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write);
+    let _ = stream.socket().shutdown(std::net::Shutdown::Write);
 }
 
 /// One system call; false: the kernel had no room for all that was offered.
-pub(crate) fn transmit(stream: &TcpStream, segments: &mut Segments) -> io::Result<bool> {
+pub(crate) fn transmit(stream: &Stream, segments: &mut Segments) -> io::Result<bool> {
     loop {
         let mut slices = [IoSlice::new(&[]); VECTORS];
         let (used, offered) = segments.gather(&mut slices);

@@ -1,25 +1,28 @@
 //! One server: what the pump and its accept loop share, and that loop.
 
+use super::acceptor::Acceptor;
 use super::hub::{Command, Hub, Key};
 use super::link::{Link, Timeouts};
+use super::stream::Stream;
 use super::sync::Mutex;
 use super::task::ConnTask;
 use super::{Event, Failure};
 use socket2::Socket;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, Sleep, sleep};
 
 /// Connections accepted before others have their turn.
 const ACCEPTS: usize = 64;
 /// So many accepts that fail one after the other, each for a reason of its connection, are no coincidence.
 const SKIPS: usize = 1024;
+/// How long accepted connections may wait for Python before no more are accepted.
+const PATIENCE: Duration = Duration::from_millis(20);
 /// Out of descriptors or memory: wait this long, then ever longer.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
@@ -51,6 +54,10 @@ pub struct Listener {
     socket: Mutex<Option<Socket>>,
     closed: AtomicBool,
     open: AtomicUsize,
+    /// Accepted, and not yet known to Python.
+    unserved: AtomicUsize,
+    /// Since when there are such, or since Python last served one; as [`Hub::time`].
+    unserved_since: AtomicU64,
     /// Leaf lock.
     task: Mutex<Option<Waker>>,
 }
@@ -67,7 +74,7 @@ impl Listener {
         socket.set_nonblocking(true)?;
         // Linux hands it on to accepted sockets, which saves a system call for each.
         socket.set_tcp_nodelay(true)?;
-        let accepting = std::net::TcpListener::from(socket.try_clone()?);
+        let accepting = socket.try_clone()?;
         let listener = Arc::new(Self {
             key,
             options,
@@ -75,6 +82,8 @@ impl Listener {
             socket: Mutex::new(Some(socket)),
             closed: AtomicBool::new(false),
             open: AtomicUsize::new(0),
+            unserved: AtomicUsize::new(0),
+            unserved_since: AtomicU64::new(0),
             task: Mutex::new(None),
         });
         hub.came();
@@ -117,6 +126,31 @@ impl Listener {
         self.open.load(Ordering::SeqCst)
     }
 
+    /// Python has got to know a connection of those accepted.
+    pub fn served(&self, hub: &Hub) {
+        self.unserved_since.store(hub.time(), Ordering::Relaxed);
+        self.unserved.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// One more that Python does not know of.
+    fn unserved(&self, hub: &Hub) {
+        if self.unserved.load(Ordering::SeqCst) == 0 {
+            self.unserved_since.store(hub.time(), Ordering::Relaxed);
+        }
+        self.unserved.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Whether connections would only wait here, where another process may have time for them: Python is held up, or has not
+    /// served what was accepted before.
+    fn is_idle_to_accept(&self, hub: &Hub) -> bool {
+        if hub.python_time() > PATIENCE {
+            return true;
+        }
+        let since = Duration::from_nanos(self.unserved_since.load(Ordering::Relaxed));
+        self.unserved.load(Ordering::SeqCst) > 0
+            && Duration::from_nanos(hub.time()).saturating_sub(since) > PATIENCE
+    }
+
     /// A connection has ended: there is room for another, and a free descriptor. On the driving thread.
     pub(crate) fn released(&self) {
         self.open.fetch_sub(1, Ordering::SeqCst);
@@ -147,16 +181,11 @@ impl Drop for Alive {
     }
 }
 
-async fn accept_all(
-    hub: Arc<Hub>,
-    listener: Arc<Listener>,
-    socket: std::net::TcpListener,
-    alive: Alive,
-) {
-    match TcpListener::from_std(socket) {
+async fn accept_all(hub: Arc<Hub>, listener: Arc<Listener>, socket: Socket, alive: Alive) {
+    match Acceptor::new(socket) {
         Ok(socket) => {
             let key = listener.key;
-            let own = socket.local_addr().ok();
+            let own = socket.local_addr();
             let accepting = Accepting {
                 own: own.filter(|own| !own.ip().is_unspecified() && !listener.adopted),
                 hub: hub.clone(),
@@ -183,7 +212,7 @@ async fn accept_all(
 struct Accepting {
     hub: Arc<Hub>,
     listener: Arc<Listener>,
-    socket: TcpListener,
+    socket: Acceptor,
     /// The own address of each connection, unless the server listens on any.
     own: Option<SocketAddr>,
     /// Waiting for descriptors or memory.
@@ -196,22 +225,25 @@ struct Accepting {
 }
 
 impl Accepting {
-    fn welcome(&self, stream: TcpStream, peer: SocketAddr) {
+    fn welcome(&self, stream: Stream, peer: SocketAddr) {
         let link = Link::connecting(self.hub.new_key(), self.listener.options.timeouts);
         self.hub.came();
         self.listener.open.fetch_add(1, Ordering::SeqCst);
+        self.listener.unserved(&self.hub);
         if cfg!(not(target_os = "linux")) {
-            let _ = stream.set_nodelay(true);
+            let _ = stream.socket().set_tcp_nodelay(true);
         }
+        let own = self.own.or_else(|| stream.local_addr());
+        let own = own.unwrap_or((Ipv6Addr::UNSPECIFIED, 0).into());
         let task = ConnTask::new(
             self.hub.clone(),
             link.clone(),
             stream,
-            self.own.map(|own| (peer, own)),
+            (peer, own),
             Some(self.listener.clone()),
         );
         self.hub.queue.push(Event::Accepted {
-            listener: self.listener.key,
+            listener: self.listener.clone(),
             link,
         });
         self.hub.spawn(task);
@@ -248,6 +280,16 @@ impl Accepting {
         Ok(false)
     }
 
+    /// Whether to wait until Python is back.
+    fn waits_for_python(&self, context: &Context<'_>) -> bool {
+        if !self.listener.is_idle_to_accept(&self.hub) {
+            return false;
+        }
+        self.hub.wait_for_python(context.waker());
+        // It may have come back just before, and then nobody would wake us.
+        self.listener.is_idle_to_accept(&self.hub)
+    }
+
     /// Whether to wait for descriptors. A connection that ended frees one, and its wake-up ends the pause.
     fn is_pausing(&mut self, context: &mut Context<'_>) -> bool {
         let Some(pause) = &mut self.pause else {
@@ -275,7 +317,7 @@ impl Future for Accepting {
             return Poll::Pending;
         }
         for _ in 0..ACCEPTS {
-            if accepting.listener.is_full() {
+            if accepting.listener.is_full() || accepting.waits_for_python(context) {
                 return Poll::Pending;
             }
             let Poll::Ready(accepted) = accepting.socket.poll_accept(context) else {
@@ -316,7 +358,7 @@ mod tests {
         let any_port = (Ipv4Addr::LOCALHOST, 0).into();
         let socket = bind::bind_address(any_port, &Options::default()).unwrap();
         socket.set_nonblocking(true).unwrap();
-        let accepting = TcpListener::from_std(socket.try_clone().unwrap().into()).unwrap();
+        let accepting = Acceptor::new(socket.try_clone().unwrap()).unwrap();
         let listener = Listener {
             key: hub.new_key(),
             options: Options::default(),
@@ -324,6 +366,8 @@ mod tests {
             socket: Mutex::new(Some(socket)),
             closed: AtomicBool::new(false),
             open: AtomicUsize::new(0),
+            unserved: AtomicUsize::new(0),
+            unserved_since: AtomicU64::new(0),
             task: Mutex::new(None),
         };
         let listener = Arc::new(listener);

@@ -4,11 +4,11 @@
 //! shifted to the front.
 
 use super::loan::Loan;
+use super::stream::Stream;
 use std::collections::{TryReserveError, VecDeque};
 use std::io::IoSlice;
 use std::ops::Deref;
 use std::sync::Arc;
-use tokio::net::TcpStream;
 
 /// Small writes are joined up to this many bytes.
 const SEGMENT: usize = 64 * 1024;
@@ -183,7 +183,7 @@ pub struct Outbox {
     /// Bytes that the token's holder took out and is sending.
     pub in_flight: usize,
     /// None before the connection is established and after its task ended.
-    pub stream: Option<Arc<TcpStream>>,
+    pub stream: Option<Arc<Stream>>,
     /// The app disabled writing.
     pub write_off: bool,
     /// The token belongs to the task, which waits for room in the kernel.
@@ -192,11 +192,15 @@ pub struct Outbox {
     pub owed: bool,
     /// Sending is over: it failed, or the task ended.
     pub dead: bool,
+    /// The app has closed the connection: nobody asks for its stream any more.
+    pub closed: bool,
+    /// The task has ended.
+    pub ended: bool,
     /// Half close.
     pub fin: Fin,
     /// The app's limits.
     pub marks: Option<Box<Marks>>,
-    /// `BufferFull` was told and `Drained` not yet.
+    /// The high mark was crossed, and the low one not since.
     pub full: bool,
 }
 
@@ -220,7 +224,7 @@ impl Outbox {
     }
 
     /// Takes what is to be sent now.
-    pub fn take(&mut self) -> Option<(Segments, Arc<TcpStream>)> {
+    pub fn take(&mut self) -> Option<(Segments, Arc<Stream>)> {
         if !self.sendable() {
             return None;
         }
@@ -258,25 +262,20 @@ impl Outbox {
         None
     }
 
-    /// True once when more than the high mark waits.
-    pub fn became_full(&mut self) -> bool {
-        let now = self
-            .marks
-            .as_ref()
-            .is_some_and(|marks| !self.full && self.size() > marks.high);
-        self.full |= now;
-        now
-    }
-
-    /// True once when a full buffer fell to the low mark.
-    pub fn became_drained(&mut self) -> bool {
-        let now = self.full
-            && self
-                .marks
-                .as_ref()
-                .is_none_or(|marks| self.size() <= marks.low);
-        self.full &= !now;
-        now
+    /// True when what waits has crossed a mark: the high one, then the low one, and so on by turns. False while somebody
+    /// sends, who will know what is left.
+    pub fn crossed(&mut self) -> bool {
+        let Some(marks) = &self.marks else {
+            return false;
+        };
+        let crossed = self.in_flight == 0
+            && if self.full {
+                self.size() <= marks.low
+            } else {
+                self.size() > marks.high
+            };
+        self.full ^= crossed;
+        crossed
     }
 
     /// Sending is over; what waits is dropped. Returned, so that it is freed after the lock.
@@ -286,9 +285,31 @@ impl Outbox {
         std::mem::take(&mut self.staged)
     }
 
-    /// The connection is over: [`Outbox::drop_staged`], and the stream is let go.
-    pub fn kill(&mut self) -> (Segments, Option<Arc<TcpStream>>) {
+    /// The loop is over: [`Outbox::drop_staged`], and the stream is let go.
+    pub fn kill(&mut self) -> (Segments, Option<Arc<Stream>>) {
         (self.drop_staged(), self.stream.take())
+    }
+
+    /// The task has ended. The app keeps the stream until it knows that, and has closed the connection.
+    pub fn end(&mut self) -> (Segments, Option<Arc<Stream>>) {
+        self.ended = true;
+        (self.drop_staged(), self.take_unused())
+    }
+
+    /// The app is done with it. `force`: what waits is dropped, before a flush that comes ahead of the task could send it.
+    pub fn close(&mut self, force: bool) -> (Segments, Option<Arc<Stream>>) {
+        self.write_off = false;
+        self.closed = true;
+        let dropped = if force {
+            self.drop_staged()
+        } else {
+            Segments::default()
+        };
+        (dropped, self.take_unused())
+    }
+
+    fn take_unused(&mut self) -> Option<Arc<Stream>> {
+        self.stream.take_if(|_| self.closed && self.ended)
     }
 }
 
@@ -392,18 +413,31 @@ mod tests {
     }
 
     #[test]
-    fn full_and_drained_alternate() {
+    fn the_marks_are_crossed_by_turns() {
         let mut out = Outbox {
             marks: Some(Box::new(Marks { high: 10, low: 4 })),
             ..Outbox::default()
         };
         out.staged.push(&[0; 10]).unwrap();
-        assert!(!out.became_full(), "the high mark itself is not too much");
+        assert!(!out.crossed(), "the high mark itself is not too much");
         out.staged.push(&[0; 1]).unwrap();
-        assert!(out.became_full() && !out.became_full());
+        assert!(out.crossed() && !out.crossed());
         out.staged.advance(6);
-        assert!(!out.became_drained());
+        assert!(!out.crossed());
         out.staged.advance(1);
-        assert!(out.became_drained() && !out.became_drained());
+        assert!(out.crossed() && !out.crossed());
+    }
+
+    #[test]
+    fn while_somebody_sends_no_mark_is_crossed() {
+        let mut out = Outbox {
+            marks: Some(Box::new(Marks { high: 10, low: 4 })),
+            in_flight: 100,
+            ..Outbox::default()
+        };
+        assert!(!out.crossed());
+        out.in_flight = 0;
+        out.staged.push(&[0; 100]).unwrap();
+        assert!(out.crossed());
     }
 }

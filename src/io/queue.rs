@@ -21,6 +21,8 @@ pub struct Batch<E> {
     pub events: Vec<E>,
     /// The received bytes that data events point into.
     pub bytes: Arena,
+    /// Received bytes that lie elsewhere.
+    pub elsewhere: usize,
 }
 
 impl<E> Default for Batch<E> {
@@ -29,6 +31,7 @@ impl<E> Default for Batch<E> {
             urgent: Vec::new(),
             events: Vec::new(),
             bytes: Arena::default(),
+            elsewhere: 0,
         }
     }
 }
@@ -44,6 +47,7 @@ impl<E> Batch<E> {
         self.urgent.clear();
         self.events.clear();
         self.bytes.clear();
+        self.elsewhere = 0;
     }
 }
 
@@ -83,6 +87,14 @@ impl<E> Queue<E> {
     /// Queues an event ahead of those that [`Queue::push`] queued.
     pub fn push_urgent(&self, event: E) {
         self.insert(|batch| batch.urgent.push(event));
+    }
+
+    /// Queues an event of `count` received bytes that lie in memory of their own.
+    pub fn push_elsewhere(&self, event: E, count: usize) {
+        self.insert(|batch| {
+            batch.events.push(event);
+            batch.elsewhere += count;
+        });
     }
 
     /// Copies `bytes` into the arena and queues the event that `event` makes of their place.
@@ -173,7 +185,7 @@ impl<E> Queue<E> {
         let inner = self.inner.lock();
         (
             inner.batch.events.len() + inner.batch.urgent.len(),
-            inner.batch.bytes.len(),
+            inner.batch.bytes.len() + inner.batch.elsewhere,
         )
     }
 }

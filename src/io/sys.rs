@@ -3,14 +3,13 @@
 //! `recv` and `send` are rustix's: libc makes them cancellation points, with two locked instructions around each.
 
 use super::faults::{self, Call};
+use super::stream::Stream;
 use rustix::net::{RecvFlags, SendFlags};
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::os::fd::AsFd;
-use tokio::net::TcpStream;
 
 /// Receives without waiting.
-pub fn receive(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+pub fn receive(stream: &Stream, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
         match receive_once(stream, buffer) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -19,14 +18,14 @@ pub fn receive(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-fn receive_once(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+fn receive_once(stream: &Stream, buffer: &mut [u8]) -> io::Result<usize> {
     let allowed = faults::allowed(stream, Call::Receive, buffer.len())?;
     let (count, _) = rustix::net::recv(stream, &mut buffer[..allowed], RecvFlags::empty())?;
     Ok(count)
 }
 
 /// [`receive`] into memory that is not initialised.
-pub fn receive_into(stream: &TcpStream, space: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+pub fn receive_into(stream: &Stream, space: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
     loop {
         match receive_into_once(stream, space) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -35,7 +34,7 @@ pub fn receive_into(stream: &TcpStream, space: &mut [MaybeUninit<u8>]) -> io::Re
     }
 }
 
-fn receive_into_once(stream: &TcpStream, space: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+fn receive_into_once(stream: &Stream, space: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
     let allowed = faults::allowed(stream, Call::Receive, space.len())?;
     let ((filled, _), _) = rustix::net::recv(stream, &mut space[..allowed], RecvFlags::empty())?;
     Ok(filled.len())
@@ -44,7 +43,7 @@ fn receive_into_once(stream: &TcpStream, space: &mut [MaybeUninit<u8>]) -> io::R
 /// Sends what the kernel takes of `slices`, `offered` bytes, without waiting.
 ///
 /// `sendmsg` and not `write`: MSG_NOSIGNAL keeps a broken pipe from raising SIGPIPE in the user's process.
-pub fn send(stream: &TcpStream, slices: &[IoSlice<'_>], offered: usize) -> io::Result<usize> {
+pub fn send(stream: &Stream, slices: &[IoSlice<'_>], offered: usize) -> io::Result<usize> {
     let allowed = faults::allowed(stream, Call::Send, offered)?;
     // By libc's name, which all systems have that have the flag.
     let flags = SendFlags::from_bits_retain(libc::MSG_NOSIGNAL as u32) | SendFlags::DONTWAIT;
@@ -54,25 +53,32 @@ pub fn send(stream: &TcpStream, slices: &[IoSlice<'_>], offered: usize) -> io::R
         [one, ..] if allowed < one.len() => send(&one[..allowed]),
         _ => {
             let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
-            socket2::SockRef::from(stream).send_vectored_with_flags(slices, flags)
+            stream.socket().send_vectored_with_flags(slices, flags)
         }
     }
 }
 
 /// Looks for received data or an error without taking data: true if bytes (or the peer's FIN) wait.
-pub fn something_waits(stream: &TcpStream) -> io::Result<bool> {
+pub fn something_waits(stream: &Stream) -> io::Result<bool> {
     let mut byte = [MaybeUninit::uninit()];
     let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
-    match socket2::SockRef::from(stream).recv_with_flags(&mut byte, flags) {
+    match stream.socket().recv_with_flags(&mut byte, flags) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
         Err(error) => Err(error),
     }
 }
 
+/// Whether neither bytes, nor the peer's FIN, nor an error wait. Takes nothing out of the kernel.
+pub fn is_silent(stream: &Stream) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut looked = [PollFd::new(stream, PollFlags::IN)];
+    matches!(poll(&mut looked, Some(&Timespec::default())), Ok(0))
+}
+
 /// Bytes (a FIN counts as one) that the kernel sent and the peer has not acknowledged, or has still to send.
 #[cfg(target_os = "linux")]
-pub fn unacknowledged(stream: &TcpStream) -> io::Result<usize> {
+pub fn unacknowledged(stream: &Stream) -> io::Result<usize> {
     use std::os::fd::AsRawFd;
     let mut count: libc::c_int = 0;
     // SAFETY: the descriptor is open as long as `stream` is borrowed, and SIOCOUTQ (which is TIOCOUTQ) writes one int
@@ -88,21 +94,21 @@ pub fn unacknowledged(stream: &TcpStream) -> io::Result<usize> {
 
 /// Elsewhere the kernel does not tell: the close waits for the peer's FIN instead.
 #[cfg(not(target_os = "linux"))]
-pub fn unacknowledged(_: &TcpStream) -> io::Result<usize> {
+pub fn unacknowledged(_: &Stream) -> io::Result<usize> {
     Ok(1)
 }
 
 /// Makes the coming close a reset, and resets at once where the system can: a forked child that holds a copy of the
 /// descriptor would otherwise keep the connection open.
-pub fn reset(stream: &TcpStream) {
-    let _ = socket2::SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO));
+pub fn reset(stream: &Stream) {
+    let _ = stream.socket().set_linger(Some(std::time::Duration::ZERO));
     #[cfg(target_os = "linux")]
-    let _ = rustix::net::connect_unspec(stream.as_fd());
+    let _ = rustix::net::connect_unspec(stream);
 }
 
 /// A FIN, although copies of the descriptor may be open elsewhere.
-pub fn finish(stream: &TcpStream) {
-    let _ = socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write);
+pub fn finish(stream: &Stream) {
+    let _ = stream.socket().shutdown(std::net::Shutdown::Write);
 }
 
 /// Lets a port that is left to the kernel be chosen when connecting: it then need be free for that peer only. Where the

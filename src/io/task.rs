@@ -12,6 +12,7 @@ use super::link::{
 use super::listener::Listener;
 use super::loan::{LARGE, Room};
 use super::outbox::{Outbox, Segments};
+use super::stream::Stream;
 use super::sys;
 use super::{Event, Failure};
 use crate::io::deadline::{Awaited, Deadlines};
@@ -21,8 +22,6 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tokio::io::Interest;
-use tokio::net::TcpStream;
 
 /// One system call receives this much at most, unless it fills a room of the pump's.
 const SCRATCH: usize = 64 * 1024;
@@ -39,7 +38,7 @@ type ErrorWatch = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// See the module's page.
 pub(crate) struct ConnTask {
     /// None only while it is dropped.
-    stream: Option<Arc<TcpStream>>,
+    stream: Option<Arc<Stream>>,
     /// The listener that counts this connection.
     listener: Option<Arc<Listener>>,
     registered: bool,
@@ -51,6 +50,8 @@ struct Connection {
     hub: Arc<Hub>,
     link: Arc<Link>,
     eof: bool,
+    /// Just accepted: something may be there before Tokio has looked.
+    fresh: bool,
     /// The last read was large, so the next one may be.
     large: bool,
     /// A limit holds reading up: it is not the peer that is silent.
@@ -65,16 +66,17 @@ struct Connection {
 
 impl ConnTask {
     /// For an established connection, which `link` learns here. The caller has counted it by [`Hub::came`]. `ends`: peer's
-    /// and own address, where the caller knows them.
+    /// and own address.
     pub(crate) fn new(
         hub: Arc<Hub>,
         link: Arc<Link>,
-        stream: TcpStream,
-        ends: Option<(SocketAddr, SocketAddr)>,
+        stream: Stream,
+        ends: (SocketAddr, SocketAddr),
         listener: Option<Arc<Listener>>,
     ) -> Self {
         let stream = Arc::new(stream);
         link.attach(stream.clone(), ends);
+        let fresh = listener.is_some();
         Self {
             stream: Some(stream),
             listener,
@@ -83,6 +85,7 @@ impl ConnTask {
                 hub,
                 link,
                 eof: false,
+                fresh,
                 large: false,
                 held_up: false,
                 broken: None,
@@ -97,7 +100,7 @@ impl ConnTask {
 impl Connection {
     fn step(
         &mut self,
-        stream: &Arc<TcpStream>,
+        stream: &Arc<Stream>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), Failure>> {
         let control = self.link.control();
@@ -115,7 +118,7 @@ impl Connection {
             return Poll::Ready(Err(failure));
         }
         if control & TIMED != 0 {
-            self.poll_deadlines(stream, context);
+            self.poll_deadlines(context);
             return Poll::Pending;
         }
         self.deadlines = None;
@@ -123,7 +126,7 @@ impl Connection {
     }
 
     /// Goes on sending if the pump left the token to this task.
-    fn poll_send(&mut self, stream: &Arc<TcpStream>, context: &mut Context<'_>) {
+    fn poll_send(&mut self, stream: &Arc<Stream>, context: &mut Context<'_>) {
         while self.link.with_out(|out| out.blocked) {
             if stream.poll_write_ready(context).is_pending() {
                 self.link.leave_sending();
@@ -156,9 +159,7 @@ impl Connection {
 
     fn progressed(&mut self) {
         self.hub.tell_returns();
-        if self.link.with_out(Outbox::became_drained) {
-            self.hub.queue.push(Event::Drained(self.link.key));
-        }
+        self.link.tell_level(&self.hub);
         if let Some(deadlines) = &mut self.deadlines {
             deadlines.sent(self.hub.now());
         }
@@ -166,7 +167,7 @@ impl Connection {
 
     fn poll_receive(
         &mut self,
-        stream: &Arc<TcpStream>,
+        stream: &Arc<Stream>,
         context: &mut Context<'_>,
         disabled: bool,
     ) -> Result<(), Failure> {
@@ -180,7 +181,8 @@ impl Connection {
             if self.held_up {
                 return Ok(());
             }
-            if stream.poll_read_ready(context).is_pending() {
+            let fresh = std::mem::take(&mut self.fresh);
+            if !fresh && stream.poll_read_ready(context).is_pending() {
                 // Tokio may not have looked since the failed send: it will, and what the kernel has goes first.
                 let alone = |_: &mut io::Error| !matches!(sys::something_waits(stream), Ok(true));
                 return self
@@ -188,7 +190,7 @@ impl Connection {
                     .take_if(alone)
                     .map_or(Ok(()), |error| Err(error.into()));
             }
-            match self.receive(stream, room) {
+            match self.receive(stream, room, fresh) {
                 Ok(true) => {}
                 Ok(false) => {
                     // A send that met a reset took it out of the kernel, which then tells of an end only.
@@ -209,7 +211,7 @@ impl Connection {
     }
 
     /// One read of at most `most` bytes; false: end of stream.
-    fn receive(&mut self, stream: &TcpStream, most: usize) -> io::Result<bool> {
+    fn receive(&mut self, stream: &Stream, most: usize, fresh: bool) -> io::Result<bool> {
         let room = if self.large {
             self.hub.rooms.take()
         } else {
@@ -221,7 +223,12 @@ impl Connection {
         BUFFER.with_borrow_mut(|buffer| {
             let buffer = &mut buffer[..most.min(SCRATCH)];
             let size = buffer.len();
-            let result = try_receive(stream, size, || sys::receive(stream, buffer));
+            let receive = || sys::receive(stream, buffer);
+            let result = if fresh {
+                receive_unasked(receive)
+            } else {
+                try_receive(stream, size, receive)
+            };
             if let Ok(Some(got @ 1..)) = result {
                 self.tell_data(&buffer[..got]);
             }
@@ -232,7 +239,7 @@ impl Connection {
     /// [`Connection::receive`] without copying what comes, if it is large again.
     fn receive_into_room(
         &mut self,
-        stream: &TcpStream,
+        stream: &Stream,
         mut room: Room,
         most: usize,
     ) -> io::Result<bool> {
@@ -262,12 +269,13 @@ impl Connection {
     fn tell_filled(&mut self, room: Room, count: usize) {
         let key = self.link.key;
         self.received(count);
-        self.hub.queue.push(Event::Filled {
+        let filled = Event::Filled {
             key,
             owner: room.owner(),
             // A room is far smaller.
             count: count as u32,
-        });
+        };
+        self.hub.queue.push_elsewhere(filled, count);
         self.hub.rooms.told(room);
     }
 
@@ -283,7 +291,7 @@ impl Connection {
     /// While nothing is read: a failed send is told, and so is a reset.
     fn poll_unread(
         &mut self,
-        stream: &Arc<TcpStream>,
+        stream: &Arc<Stream>,
         context: &mut Context<'_>,
     ) -> Result<(), Failure> {
         match self.broken.take() {
@@ -295,15 +303,12 @@ impl Connection {
     /// A reset is told at once if no data waits before it.
     fn poll_watch(
         &mut self,
-        stream: &Arc<TcpStream>,
+        stream: &Arc<Stream>,
         context: &mut Context<'_>,
     ) -> Result<(), Failure> {
         let watch = self.watch.get_or_insert_with(|| {
             let stream = stream.clone();
-            Box::pin(async move {
-                // Linux tells errors by a readiness of their own; an error to wait with is none to tell.
-                let _ = stream.ready(Interest::ERROR).await;
-            })
+            Box::pin(async move { stream.failed().await })
         });
         if watch.as_mut().poll(context).is_pending() {
             return Ok(());
@@ -312,7 +317,7 @@ impl Connection {
         self.watch = Some(Box::pin(std::future::pending()));
         if self.eof {
             // A receive would only tell of the end again.
-            let error = stream.take_error().unwrap_or_else(Some);
+            let error = stream.socket().take_error().unwrap_or_else(Some);
             return error.map_or(Ok(()), |error| Err(Failure::Sending(error)));
         }
         sys::something_waits(stream)
@@ -320,8 +325,11 @@ impl Connection {
             .map_err(Failure::Os)
     }
 
-    fn poll_deadlines(&mut self, stream: &TcpStream, context: &mut Context<'_>) {
-        let reading = !self.eof && self.link.control() & NOT_READING == 0 && !self.held_up;
+    fn poll_deadlines(&mut self, context: &mut Context<'_>) {
+        let reading = !self.eof
+            && !self.held_up
+            && self.link.control() & NOT_READING == 0
+            && self.link.heard() != 0;
         // Read before the deadlines are looked at: a change in between voids what is told.
         let epoch = self.link.epoch();
         let deadlines = self.deadlines.get_or_insert_with(|| {
@@ -334,28 +342,24 @@ impl Connection {
         }
         let sending = deadlines.may_mind_sending(epoch)
             && self.link.with_out(|out| out.blocked && !out.write_off);
-        let acknowledged = || {
-            let waiting = sys::unacknowledged(stream).unwrap_or(0);
-            self.link.bytes_sent().saturating_sub(waiting as u64)
-        };
         let awaited = Awaited {
             epoch,
             reading,
             sending,
         };
-        let told = deadlines.poll(context, &self.hub, &self.link, acknowledged, awaited);
-        if let Poll::Ready(failure) = told {
-            let (key, failure) = (self.link.key, Box::new(failure));
+        let told = deadlines.poll(context, &self.hub, &self.link, awaited);
+        if let Poll::Ready(timeout) = told {
+            let key = self.link.key;
             self.hub.queue.push(Event::TimedOut {
                 key,
                 epoch,
-                failure,
+                timeout,
             });
         }
     }
 
     /// Sends what waits, then a FIN, and lets go when the peer has it all.
-    fn poll_close(&mut self, stream: &Arc<TcpStream>, context: &mut Context<'_>) -> Poll<()> {
+    fn poll_close(&mut self, stream: &Arc<Stream>, context: &mut Context<'_>) -> Poll<()> {
         let blocked = self.link.with_out(|out| out.blocked);
         if !blocked && matches!(self.link.try_send(), Flush::Blocked) {
             self.poll_send(stream, context);
@@ -378,17 +382,17 @@ impl Connection {
 
 /// What one system call received, of at most `size` bytes; None: nothing is there.
 fn try_receive(
-    stream: &TcpStream,
+    stream: &Stream,
     size: usize,
     receive: impl FnOnce() -> io::Result<usize>,
 ) -> io::Result<Option<usize>> {
     let mut count = None;
-    let result = stream.try_io(Interest::READABLE, || {
+    let result = stream.try_read(|| {
         let got = receive()?;
         count = Some(got);
-        // Edge-triggered: less than asked for means that nothing is left. Saying WouldBlock clears Tokio's
-        // readiness without a second system call that would only say the same.
-        if got > 0 && got < size {
+        // Edge-triggered: less than asked for means that nothing is left, unless it ends at TCP's urgent mark. Saying
+        // WouldBlock clears Tokio's readiness without a second system call that would only say the same.
+        if got > 0 && got < size && !stream.may_be_urgent() {
             Err(io::ErrorKind::WouldBlock.into())
         } else {
             Ok(())
@@ -396,13 +400,25 @@ fn try_receive(
     });
     match (count, result) {
         (None, Err(error)) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+        (None, _) => {
+            stream.not_urgent();
+            Ok(None)
+        }
         _ => Ok(count),
     }
 }
 
+/// [`try_receive`] whether or not Tokio knows of something: it will tell of what is left.
+fn receive_unasked(receive: impl FnOnce() -> io::Result<usize>) -> io::Result<Option<usize>> {
+    match receive() {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        result => result.map(Some),
+    }
+}
+
 /// [`transmit`] through Tokio's readiness, so that a full kernel buffer clears it.
-fn send_when_ready(stream: &TcpStream, segments: &mut Segments) -> io::Result<bool> {
-    let sent = stream.try_io(Interest::WRITABLE, || match transmit(stream, segments) {
+fn send_when_ready(stream: &Stream, segments: &mut Segments) -> io::Result<bool> {
+    let sent = stream.try_write(|| match transmit(stream, segments) {
         Ok(false) => Err(io::ErrorKind::WouldBlock.into()),
         result => result,
     });
@@ -457,11 +473,12 @@ impl Drop for ConnTask {
         if let (Some(stream), None) = (&self.stream, &connection.linger) {
             sys::finish(stream);
         }
-        let left = connection.link.with_out(Outbox::kill);
+        let left = connection.link.with_out(Outbox::end);
         connection.watch = None;
         self.stream = None;
         drop(left);
         connection.hub.tell_returns();
+        connection.hub.feed(&connection.link);
         connection.link.forget_task();
         if let Some(listener) = self.listener.take() {
             listener.released();

@@ -27,6 +27,7 @@ pub enum Told {
     Connected(Key),
     Data(Key, usize),
     Flushed(Key),
+    Full(Key),
     Drained(Key),
     Eof(Key),
     Failed(Key, Failure),
@@ -41,7 +42,11 @@ impl Told {
             | Self::Connected(key)
             | Self::Data(key, _)
             | Self::Flushed(key) => *key,
-            Self::Drained(key) | Self::Eof(key) | Self::Failed(key, _) | Self::Gone(key) => *key,
+            Self::Full(key)
+            | Self::Drained(key)
+            | Self::Eof(key)
+            | Self::Failed(key, _)
+            | Self::Gone(key) => *key,
             Self::AcceptFailed(key, _) => *key,
         }
     }
@@ -53,6 +58,7 @@ impl Told {
             Self::Connected(_) => "connected",
             Self::Data(..) => "data",
             Self::Flushed(_) => "flushed",
+            Self::Full(_) => "full",
             Self::Drained(_) => "drained",
             Self::Eof(_) => "eof",
             Self::Failed(..) => "failed",
@@ -126,8 +132,10 @@ impl Pump {
 
     fn handle(&mut self, event: Event, bytes: &asynctcp::io::arena::Arena) {
         let told = match event {
-            Event::Accepted { link, .. } => {
+            Event::Accepted { listener, link } => {
                 let key = link.key;
+                listener.served(&self.hub);
+                link.hear(&self.hub);
                 self.links.insert(key, link);
                 Told::Accepted(key)
             }
@@ -135,23 +143,36 @@ impl Pump {
                 self.data(key, bytes.get(place));
                 Told::Data(key, place.len())
             }
-            Event::Connected(key) => Told::Connected(key),
+            Event::Connected(key) => {
+                if let Some(link) = self.links.get(&key) {
+                    link.hear(&self.hub);
+                }
+                Told::Connected(key)
+            }
             Event::Flushed(key) => Told::Flushed(key),
-            Event::Drained(key) => Told::Drained(key),
+            Event::Level(key) => match self.links[&key].next_level_is_full() {
+                true => Told::Full(key),
+                false => Told::Drained(key),
+            },
             Event::Eof(key) => Told::Eof(key),
             Event::Failed(key, failure) => Told::Failed(key, *failure),
             Event::TimedOut {
                 key,
                 epoch,
-                failure,
+                timeout,
             } => {
                 let link = self.links[&key].clone();
                 if link.epoch() != epoch {
                     return;
                 }
+                if !timeout.holds(&link) {
+                    link.retime(&self.hub);
+                    return;
+                }
+                let failure = timeout.failure();
                 // As the pump does: what waits for a peer that takes nothing is dropped.
-                link.close(&self.hub, matches!(*failure, Failure::Stalled(_)));
-                Told::Failed(key, *failure)
+                link.close(&self.hub, matches!(failure, Failure::Stalled(_)));
+                Told::Failed(key, failure)
             }
             Event::Gone(key) => Told::Gone(key),
             Event::AcceptFailed(key, failure) => Told::AcceptFailed(key, *failure),
