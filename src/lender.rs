@@ -16,6 +16,24 @@ const ROOMS: usize = 16;
 /// Up to so many objects the table of them is kept.
 const KEPT_SLOTS: usize = 256;
 
+/// So many objects, of 16 KiB at least each, are a burst whose memory the process shall not keep.
+const MANY: usize = 1024;
+
+/// glibc gives back the heap's end only, and one small block there, which another thread freed and caches, keeps all
+/// below: 49 MiB of 256 that were written, begun to be sent by the helper, and dropped.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn give_heap_back() {
+    // SAFETY: it may be called at any time; it takes the allocator's own locks only. Measured, see above.
+    unsafe { libc::malloc_trim(KEPT_HEAP) };
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn give_heap_back() {}
+
+/// As much as the allocator keeps in any case (see `io::driver`).
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const KEPT_HEAP: usize = 8 << 20;
+
 unsafe extern "C" {
     /// Not in PyO3: changes the size of a bytes object that nobody else has seen.
     fn _PyBytes_Resize(object: *mut *mut ffi::PyObject, size: ffi::Py_ssize_t) -> std::ffi::c_int;
@@ -105,9 +123,13 @@ impl Lender {
                 .collect();
             (gone, objects.take_if_unused())
         };
+        let many = gone.len() > MANY;
         drop(gone);
         // Last, so that all below it is free by then.
         drop(table);
+        if many {
+            give_heap_back();
+        }
     }
 
     /// Lends room for the next large messages, once there were some.

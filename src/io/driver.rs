@@ -193,7 +193,7 @@ impl Driver {
     /// Lets threads of the runtime's own look for events, after a time in which nothing could.
     pub fn settle(&self) {
         if self.helper.is_none() {
-            self.runtime.block_on(sleep(SETTLING));
+            self.runtime.block_on(async { sleep(SETTLING).await });
         }
     }
 

@@ -192,22 +192,32 @@ impl Hub {
 
     /// Sends what was staged on the connections of the list. `flushing` is the caller's to keep, for its allocation.
     pub fn flush(&self, flushing: &mut Vec<Arc<Link>>, flushed: impl FnMut(&Arc<Link>)) {
-        let mut flushed = flushed;
         std::mem::swap(&mut *self.dirty.lock(), flushing);
-        for link in flushing.drain(..) {
+        self.flush_each(flushing.drain(..), flushed);
+    }
+
+    /// [`Hub::flush`] on the I/O side, while Python keeps the pump.
+    pub(crate) fn flush_late(&self) {
+        // Not swapped: the list's next allocation would lie behind all that a callback has staged, and keep the heap below
+        // from being given back.
+        let flushing: Vec<_> = self.dirty.lock().drain(..).collect();
+        self.flush_each(flushing, |link| {
+            self.queue.push(Event::Flushed(link.key));
+        });
+        self.tell_returns();
+    }
+
+    fn flush_each(
+        &self,
+        flushing: impl IntoIterator<Item = Arc<Link>>,
+        mut flushed: impl FnMut(&Arc<Link>),
+    ) {
+        for link in flushing {
             link.unmark_dirty();
             if matches!(link.flush(self), Flush::Done) && link.wants_flushed() {
                 flushed(&link);
             }
         }
-    }
-
-    /// [`Hub::flush`] on the I/O side, while Python keeps the pump.
-    pub(crate) fn flush_late(&self) {
-        self.flush(&mut Vec::new(), |link| {
-            self.queue.push(Event::Flushed(link.key));
-        });
-        self.tell_returns();
     }
 
     /// For a runtime with threads of its own: sends what the pump leaves staged for long. Ends with the runtime.
