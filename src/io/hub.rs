@@ -104,7 +104,8 @@ pub struct Hub {
     lookups: AtomicUsize,
     ended: AtomicBool,
     clock: Clock,
-    /// When the pump last left the runtime for Python, in nanoseconds for [`Hub::instant`].
+    /// When the pump last left the runtime for Python, in nanoseconds for [`Hub::instant`]; 0: it never does, as a foreign
+    /// loop's.
     left: AtomicU64,
     /// See [`Hub::busy_poll`]; nanoseconds.
     spin: AtomicU64,
@@ -298,17 +299,17 @@ impl Hub {
 
     /// The pump leaves the runtime, for Python.
     pub(crate) fn leave(&self) {
-        self.left.store(self.time(), Ordering::SeqCst);
+        self.left.store(self.time().max(1), Ordering::SeqCst);
         self.handover.leave();
     }
 
-    /// How long Python has kept the pump; zero while the pump drives, or waits as a foreign loop's does.
+    /// How long Python has kept the pump; zero while the pump drives, and where nobody knows.
     pub(crate) fn python_time(&self) -> Duration {
-        if self.handover.is_inside() {
+        let left = self.left.load(Ordering::SeqCst);
+        if left == 0 || self.handover.is_inside() {
             return Duration::ZERO;
         }
-        let since = self.time().saturating_sub(self.left.load(Ordering::SeqCst));
-        Duration::from_nanos(since)
+        Duration::from_nanos(self.time().saturating_sub(left))
     }
 
     /// Calls `accepting` when Python is back.
