@@ -5,6 +5,7 @@
 use crate::condition;
 use crate::coroutine;
 use crate::io::link::Timeouts;
+use crate::io::resolve;
 use crate::socket::Socket;
 use pyo3::exceptions::{PyTypeError, PyUnicodeError, PyValueError};
 use pyo3::prelude::*;
@@ -314,14 +315,14 @@ pub fn host(name: &str, value: &Bound<'_, PyAny>) -> PyResult<HostArg> {
     if text.chars().any(|c| c.is_whitespace() || c == '\0') {
         return Err(wrong_value(name, "a host without whitespace or NUL", value));
     }
-    if let Some(address) = literal(&text) {
+    // What is ASCII is left as it is; a literal in other digits is one only then.
+    let ascii = match literal(&text) {
+        None if !text.is_ascii() => idna(name, &text, value)?,
+        _ => text,
+    };
+    if let Some(address) = literal(&ascii) {
         return Ok(HostArg::Literal(address));
     }
-    let ascii = if text.is_ascii() {
-        text
-    } else {
-        idna(name, value)?
-    };
     let labels_fit = ascii
         .split('%')
         .next()
@@ -411,22 +412,16 @@ fn literal(text: &str) -> Option<SocketAddr> {
 
 /// The index of an interface, given by name or number. A zone that does not exist is left for the resolver to refuse.
 fn scope(zone: &str) -> Option<u32> {
-    if let Ok(index) = zone.parse() {
-        return Some(index);
-    }
-    let plain = !zone.is_empty() && !zone.contains('/') && !zone.starts_with('.');
-    let file = plain.then(|| std::fs::read_to_string(format!("/sys/class/net/{zone}/ifindex")))?;
-    file.ok()?.trim().parse().ok()
+    zone.parse().ok().or_else(|| resolve::zone(zone))
 }
 
-fn idna(name: &str, value: &Bound<'_, PyAny>) -> PyResult<String> {
-    let encoded = value.call_method1("encode", ("idna",));
-    let encoded = encoded.and_then(|encoded| {
-        encoded
-            .call_method1("decode", ("ascii",))?
-            .extract::<String>()
-    });
-    encoded.map_err(|_| wrong_value(name, "a host that IDNA can encode", value))
+/// The ASCII form of an internationalised name, as browsers make it (UTS 46, not transitional).
+fn idna(name: &str, text: &str, value: &Bound<'_, PyAny>) -> PyResult<String> {
+    let ascii = idna::domain_to_ascii_cow(text.as_bytes(), idna::AsciiDenyList::URL);
+    match ascii {
+        Ok(ascii) if !ascii.is_empty() => Ok(ascii.into_owned()),
+        _ => Err(wrong_value(name, "a host that IDNA can encode", value)),
+    }
 }
 
 fn not_encodable(name: &str, value: &Bound<'_, PyAny>, error: PyErr) -> PyErr {

@@ -511,6 +511,38 @@ def test_host_that_is_not_ascii_is_looked_up_in_its_idna_form(log):
     assert log.conditions[0].host == "xn--bcher-kva.invalid"
 
 
+def wide(text):
+    """The same in characters as wide as Chinese ones."""
+    return "".join(chr(ord(each) + 0xFEE0) for each in text)
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [
+        ("straße.example", "xn--strae-oqa.example"),  # IDNA 2003 makes it strasse
+        ("BÜCHER.example", "xn--bcher-kva.example"),
+        (wide("example") + "\u3002com", "example.com"),
+        ("a_b.bücher.example", "a_b.xn--bcher-kva.example"),
+        (wide("127") + ".0.0.1", "127.0.0.1"),
+        ("Under_Score.EXAMPLE", "Under_Score.EXAMPLE"),
+    ],
+)
+def test_host_is_the_one_that_browsers_look_up(host, shown):
+    def look():
+        ours = tcp_connect(host, 80, None, ignore)
+        told = repr(ours)
+        ours.close(force=True)
+        return told
+
+    assert in_loop(look) == f"<asynctcp.Socket connecting -> {shown}:80>"
+
+
+@pytest.mark.parametrize("host", ["exa" + wide("/") + "mple.com", "\u00ad", "\u0301a.example", "ä%lo"])
+def test_host_that_is_no_name_in_ascii_is_refused(host):
+    with pytest.raises(ValueError, match="host must be a host that IDNA can encode"):
+        run(lambda: tcp_connect(host, 80, None))
+
+
 # --- IPv6 zones ---------------------------------------------------------------------------------------------
 
 

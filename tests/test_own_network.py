@@ -76,3 +76,78 @@ print(len(targets))
 """
     shell = "echo 40000 40009 >/proc/sys/net/ipv4/ip_local_port_range"
     assert network(code, shell) == ["0"]
+
+
+#: A nameserver that takes questions and answers none, and more lookups of it than there are threads.
+STUCK = """
+import socket
+from asynctcp import *
+hole = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+hole.bind(("127.0.0.53", 53))
+hole.settimeout(10)
+def stick():
+    for number in range(20):
+        dns_lookup(f"n{number}.stuck.example", print, event_cb=print)
+    delay(wait, 0.01)
+def wait():
+    asking = set()
+    while len(asking) < 16:
+        asking.add(hole.recv(512)[13:16])
+    then()
+def told(*what):
+    print(*what)
+    exit_event_loop()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["localhost", "Listed"])
+def test_name_of_the_hosts_file_does_not_wait_behind_stuck_lookups(name, network):
+    code = f"""
+def then():
+    dns_lookup({name!r}, told, event_cb=told)
+start_event_loop(stick)
+"""
+    hosts = "127.0.0.1 localhost\n127.0.0.7 listed\n"
+    address = "127.0.0.1" if name == "localhost" else "127.0.0.7"
+    files = {"hosts": hosts, "resolv_conf": "nameserver 127.0.0.53\n", "nsswitch_conf": "hosts: files dns\n"}
+    assert network(STUCK + code, **files) == [f"{address} 2"]
+
+
+@pytest.mark.slow
+def test_address_of_the_hosts_file_does_not_wait_behind_stuck_lookups(network):
+    code = """
+def then():
+    reverse_dns_lookup("127.0.0.7", told, port=80, event_cb=told)
+start_event_loop(stick)
+"""
+    files = {"hosts": "127.0.0.7 listed\n", "resolv_conf": "nameserver 127.0.0.53\n"}
+    assert network(STUCK + code, **files, nsswitch_conf="hosts: files dns\n") == ["listed http"]
+
+
+@pytest.mark.slow
+def test_hosts_file_that_changes_is_read_again(network):
+    code = """
+def then():
+    open("/etc/hosts", "a").write("127.0.0.9 late\\n")
+    dns_lookup("late", told, event_cb=told)
+start_event_loop(stick)
+"""
+    files = {"hosts": "127.0.0.7 listed\n", "resolv_conf": "nameserver 127.0.0.53\n"}
+    assert network(STUCK + code, **files, nsswitch_conf="hosts: files dns\n") == ["127.0.0.9 2"]
+
+
+@pytest.mark.slow
+def test_zone_is_that_of_the_network_which_the_process_is_in(network):
+    """Its /sys may still be another's."""
+    code = """
+import socket
+from asynctcp import *
+def start():
+    init_tcp_socket(None, local_address=("fe80::1%ours", 0))
+    s = tcp_connect("fe80::1%ours", 80, None, print)
+    print(repr(s) == f"<asynctcp.Socket connecting -> [fe80::1%{socket.if_nametoindex('ours')}]:80>")
+    exit_event_loop()
+start_event_loop(start)
+"""
+    assert network(code, "ip link add ours type veth peer name theirs") == ["True"]

@@ -17,7 +17,7 @@
 //! | `loan.rs` | memory of Python's objects, lent for large messages |
 //! | `task.rs`, `deadline.rs`, `linger.rs` | the one task of a connection, its timeouts, its end |
 //! | `connect.rs`, `race.rs`, `dial.rs` | from a host to a connection: all of it, several addresses, one |
-//! | `resolve.rs`, `lookup.rs` | names; lookups of the app's |
+//! | `resolve.rs`, `hosts.rs`, `lookup.rs` | names; which of them no server is asked for; lookups of the app's |
 //! | `bind.rs`, `listener.rs`, `acceptor.rs` | binding; the accept loop; a listening socket, as Tokio watches it |
 //! | `failure.rs` | what can go wrong, before it becomes a condition |
 //! | `sys.rs`, `faults.rs` | odd system calls; the faults that tests inject into sending and receiving |
@@ -36,6 +36,7 @@ pub mod driver;
 pub mod failure;
 pub mod faults;
 pub mod handover;
+mod hosts;
 pub mod hub;
 mod late;
 mod linger;

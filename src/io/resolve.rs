@@ -3,8 +3,12 @@
 //! `getaddrinfo` honours the system's configuration but blocks. At most [`THREADS`] threads serve the whole process;
 //! they are never joined (a stuck one must not hold up the exit) and end after a while without work. Lookups of the
 //! same name at the same time are one. Each has a deadline, after which its caller gets EAI_AGAIN.
+//!
+//! What most systems know without asking a server has a few threads of its own ([`Pools`]), or servers that do not answer
+//! would hold it up. It is asked for in the same way, so that the order of the system's configuration holds.
 
-use super::failure::LookupFailure;
+use super::failure::{LookupFailure, words};
+use super::hosts::Hosts;
 use dns_lookup::AddrInfoHints;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -12,8 +16,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// Most threads that wait for the system's resolver.
+/// Most threads that wait for the system's resolver, and most for what asks no server.
 const THREADS: usize = 16;
+const LOCAL_THREADS: usize = 4;
 /// A lookup without an answer ends after this.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// A thread without work ends after this.
@@ -57,14 +62,23 @@ struct State {
     threads: usize,
 }
 
-#[derive(Default)]
 struct Pool {
+    /// Most threads.
+    most: usize,
     /// Leaf lock of callers and resolver threads; never held during a lookup.
     state: Mutex<State>,
     work: Condvar,
 }
 
 impl Pool {
+    fn of(most: usize) -> Arc<Self> {
+        Arc::new(Self {
+            most,
+            state: Mutex::default(),
+            work: Condvar::new(),
+        })
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -78,7 +92,7 @@ impl Pool {
         }
         state.callers.insert(question.clone(), vec![caller]);
         state.waiting.push_back(question);
-        let start = state.idle < state.waiting.len() && state.threads < THREADS;
+        let start = state.idle < state.waiting.len() && state.threads < self.most;
         state.threads += usize::from(start);
         start
     }
@@ -104,17 +118,54 @@ impl Pool {
     }
 }
 
-/// The process that the pool's threads belong to, and the pool: a forked child starts with an empty one.
-static POOL: Mutex<Option<(u32, Arc<Pool>)>> = Mutex::new(None);
+/// Who waits for whom: questions of one pool hold up no other's.
+struct Pools {
+    hosts: Hosts,
+    /// What a server is asked for.
+    remote: Arc<Pool>,
+    /// What is in /etc/hosts.
+    listed: Arc<Pool>,
+    /// `localhost` and what is below it, where that is not in /etc/hosts: most systems know it all the same (RFC 6761).
+    localhost: Arc<Pool>,
+}
 
-fn pool() -> Arc<Pool> {
+impl Pools {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            hosts: Hosts::default(),
+            remote: Pool::of(THREADS),
+            listed: Pool::of(LOCAL_THREADS),
+            localhost: Pool::of(LOCAL_THREADS),
+        })
+    }
+
+    fn of(&self, question: &Question) -> &Arc<Pool> {
+        let table = self.hosts.table();
+        match question {
+            Question::Host(host, family) if table.knows(host, *family) => &self.listed,
+            Question::Address(address) if table.names(address.ip()) => &self.listed,
+            Question::Host(host, _) if is_localhost(host) => &self.localhost,
+            Question::Host(..) | Question::Address(_) => &self.remote,
+        }
+    }
+}
+
+fn is_localhost(host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    host == "localhost" || host.ends_with(".localhost")
+}
+
+/// The process that the pools' threads belong to, and the pools: a forked child starts with empty ones.
+static POOLS: Mutex<Option<(u32, Arc<Pools>)>> = Mutex::new(None);
+
+fn pools() -> Arc<Pools> {
     let me = std::process::id();
-    let mut current = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut current = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
     match &*current {
-        Some((process, pool)) if *process == me => pool.clone(),
+        Some((process, pools)) if *process == me => pools.clone(),
         _ => {
-            let fresh = Arc::new(Pool::default());
-            // The parent's is forgotten, not dropped: its lock may have been held when the process was forked.
+            let fresh = Pools::new();
+            // The parent's are forgotten, not dropped: a lock may have been held when the process was forked.
             std::mem::forget(current.replace((me, fresh.clone())));
             fresh
         }
@@ -131,6 +182,11 @@ pub async fn lookup(host: &str, family: Option<i32>) -> Result<Vec<SocketAddr>, 
             "the resolver mixed up its answers",
         )),
     }
+}
+
+/// The zone of an address: the index of an interface that is given by name.
+pub fn zone(name: &str) -> Option<u32> {
+    super::sys::interface_index(name)
 }
 
 /// The name of `address` and of the service at its port.
@@ -165,7 +221,7 @@ fn failure(host: &str, code: i32, message: &str) -> LookupFailure {
 
 fn ask(question: Question) -> oneshot::Receiver<Answer> {
     let (caller, answer) = oneshot::channel();
-    let pool = pool();
+    let pool = pools().of(&question).clone();
     if pool.put(question, caller) {
         let served = pool.clone();
         let thread = std::thread::Builder::new().name("asynctcp-resolver".into());
@@ -221,9 +277,7 @@ pub fn look_up_now(host: &str, family: Option<i32>) -> Result<Vec<SocketAddr>, L
     };
     let found = dns_lookup::getaddrinfo(Some(host), None, Some(hints)).map_err(|error| {
         let code = error.error_num();
-        let text = std::io::Error::from(error).to_string();
-        let message = text.trim_start_matches("failed to lookup address information: ");
-        failure(host, code, message)
+        failure(host, code, &message_of(error))
     });
     let addresses: Vec<_> = match found {
         Ok(found) => found
@@ -242,6 +296,12 @@ pub fn look_up_now(host: &str, family: Option<i32>) -> Result<Vec<SocketAddr>, L
     Ok(addresses)
 }
 
+fn message_of(error: dns_lookup::LookupError) -> String {
+    let text = words(&error.into());
+    let message = text.strip_prefix("failed to lookup address information: ");
+    message.map(str::to_owned).unwrap_or(text)
+}
+
 /// Blocks; an address without a name is a failure.
 fn name_now(address: SocketAddr) -> Answer {
     let found = dns_lookup::getnameinfo(&address, libc::NI_NAMEREQD);
@@ -249,9 +309,7 @@ fn name_now(address: SocketAddr) -> Answer {
         .map(|(host, service)| Found::Name(host, service))
         .map_err(|error| {
             let code = error.error_num();
-            let text = std::io::Error::from(error).to_string();
-            let message = text.trim_start_matches("failed to lookup address information: ");
-            failure(&address.ip().to_string(), code, message)
+            failure(&address.ip().to_string(), code, &message_of(error))
         })
 }
 
@@ -265,9 +323,9 @@ mod tests {
     }
 
     /// A pool with one question and, as it believes, so many threads.
-    fn asked(threads: usize) -> (Pool, oneshot::Receiver<Answer>) {
+    fn asked(threads: usize) -> (Arc<Pool>, oneshot::Receiver<Answer>) {
         let (caller, answer) = oneshot::channel();
-        let pool = Pool::default();
+        let pool = Pool::of(THREADS);
         let mut state = pool.lock();
         state.threads = threads;
         state.waiting.push_back(question("host"));
@@ -278,7 +336,7 @@ mod tests {
 
     #[test]
     fn each_question_has_a_thread_until_the_limit_and_then_waits() {
-        let pool = Pool::default();
+        let pool = Pool::of(THREADS);
         let put = |host: &str| pool.put(question(host), oneshot::channel().0);
         for number in 0..THREADS {
             assert!(put(&number.to_string()), "question {number}");
@@ -290,7 +348,7 @@ mod tests {
 
     #[test]
     fn who_asks_the_same_and_who_finds_an_idle_thread_need_no_other() {
-        let pool = Pool::default();
+        let pool = Pool::of(THREADS);
         pool.lock().idle = 1;
         assert!(!pool.put(question("host"), oneshot::channel().0));
         assert!(!pool.put(question("host"), oneshot::channel().0));
@@ -328,5 +386,22 @@ mod tests {
         });
         assert!(answer.blocking_recv().is_err());
         assert!(matches!(next.blocking_recv(), Ok(Ok(_))));
+    }
+
+    #[test]
+    fn localhost_has_threads_of_its_own() {
+        let pools = Pools::new();
+        for host in ["localhost.", "api.localhost", "A.LocalHost"] {
+            assert!(
+                Arc::ptr_eq(pools.of(&question(host)), &pools.localhost),
+                "{host}"
+            );
+        }
+        for host in ["notlocalhost", "localhost.example", "example.com"] {
+            assert!(
+                Arc::ptr_eq(pools.of(&question(host)), &pools.remote),
+                "{host}"
+            );
+        }
     }
 }

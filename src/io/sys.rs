@@ -111,6 +111,15 @@ pub fn finish(stream: &Stream) {
     let _ = stream.socket().shutdown(std::net::Shutdown::Write);
 }
 
+/// The index of a network interface, in the network that the process is in.
+pub fn interface_index(name: &str) -> Option<u32> {
+    let name = std::ffi::CString::new(name).ok()?;
+    // SAFETY: `name` ends with a NUL and lives during the call. The safe ways are another crate or /sys, which is of the
+    // network that it was mounted in.
+    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
+    (index != 0).then_some(index)
+}
+
 /// Lets a port that is left to the kernel be chosen when connecting: it then need be free for that peer only. Where the
 /// system cannot, it is chosen when binding.
 #[cfg(target_os = "linux")]
