@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import threading
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from hypothesis import settings
 import asynctcp
 from cli import Commands, Terminal
 from helpers import DEADLINE, Log, Peers, descriptors, wait_until
+
+# A shell that starts this in the background has Ctrl-C ignored, also by children; here it is what tests send.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Whether a gate opens is no matter of luck: what hypothesis invents is the same each time.
 settings.register_profile("same", derandomize=True)

@@ -166,8 +166,9 @@ def test_answer_that_does_not_come_is_noticed(load_on, monkeypatch):
     assert tally.first_failure.startswith("no answer within ")
 
 
+@pytest.mark.slow
 def test_only_what_is_still_open_has_got_no_answer(load_on, monkeypatch):
-    monkeypatch.setattr(load, "PATIENCE", 0.05)
+    monkeypatch.setattr(load, "PATIENCE", 0.3)
     ends = iter([lambda raw: raw.shutdown(socket.SHUT_WR), lambda raw: receive(raw, 4)])
 
     def serve(raw):

@@ -16,6 +16,7 @@ import pytest
 import asynctcp
 from asynctcp import EventLoop, TcpServerBindError, tcp_connect, tcp_server
 from helpers import LOOPBACK, in_loop, run
+from idle import untraced
 
 
 @contextmanager
@@ -169,7 +170,8 @@ def child(code, *, user=False):
     if user:
         limit += "os.setresuid(65533, 65533, 65533)\nresource.setrlimit(resource.RLIMIT_NPROC, (0, 0))\n"
     command = [sys.executable, "-c", "import asynctcp\n" + limit + code]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    # Coverage could not write what it saw: nobody may not.
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=untraced())
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()
 

@@ -81,7 +81,7 @@ def raising():
             raise RuntimeError("as the data says")
         socket.write(data)
 
-    serve(read, lambda condition: report(error=type(condition).__name__))
+    serve(read, lambda condition: report(error=type(condition.__cause__).__name__))
 
 
 def flood(pieces):
