@@ -48,7 +48,7 @@ class PlainScreen:
 
 
 class RichScreen:
-    """By ``rich``."""
+    """By ``rich``. Progress is for a terminal here too: elsewhere rich would write an empty line at its end."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -58,6 +58,8 @@ class RichScreen:
 
     def progress(self, share: float, text: str) -> None:
         """Move the bar."""
+        if not self._errors.is_terminal:
+            return
         if self._bar is None:
             self._bar = self._make_bar()
         self._bar.update(self._bar.task_ids[0], completed=share, text=text)
