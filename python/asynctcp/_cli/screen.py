@@ -48,7 +48,7 @@ class PlainScreen:
 
 
 class RichScreen:
-    """By ``rich``. Progress is for a terminal here too: elsewhere rich would write an empty line at its end."""
+    """By ``rich``. Progress is for a terminal here too: elsewhere rich writes an empty line at its end."""
 
     def __init__(self) -> None:
         from rich.console import Console
