@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import resource
+from pathlib import Path
+
+import pytest
+
 import asynctcp
 from asynctcp import EventLoop, delay, exit_event_loop, start_event_loop
-from helpers import ignore, run, when
+from helpers import LOOPBACK, ignore, run, wait_until, when
 
 
 def test_stats_have_the_documented_names():
@@ -105,3 +110,50 @@ def test_stats_of_a_loop_can_be_asked_from_another_thread(spawn):
 
     loop.run(start)
     assert seen[0]["timers"] >= 0
+
+
+def test_stats_count_large_messages_that_wait(peers, spawn):
+    """Those are received into memory of their own."""
+    size, waiting = 100_000, []
+
+    def use(ours, raw):
+        # The first ones teach the connection that its messages are large.
+        spawn(raw.sendall, bytes(10 * size))
+
+        def compute():
+            before = ours.bytes_read
+            spawn(raw.sendall, bytes(size))
+            wait_until(lambda: ours.bytes_read >= before + size)
+            waiting.append(asynctcp.stats()["queued_bytes"])
+            asynctcp.exit_event_loop()
+
+        when(lambda: ours.bytes_read == 10 * size, lambda: asynctcp.delay(compute))
+
+    run(lambda: peers.link(use, ignore))
+    assert waiting == [size]
+
+
+@pytest.mark.slow
+def test_sockets_that_were_never_connected_leave_no_trace():
+    """A hundred thousand of them took 2.4 MB that were never given back, and made each ``stats()`` slower."""
+    grown = []
+
+    def start():
+        server = asynctcp.tcp_server(LOOPBACK, 0, None)
+
+        def turn_over(count):
+            for _ in range(count):
+                asynctcp.init_tcp_socket(None).close()
+
+        turn_over(10_000)
+        before = resident()
+        turn_over(200_000)
+        grown.append(resident() - before)
+        server.close()
+
+    run(start, timeout=40)
+    assert grown[0] < 2 << 20
+
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()

@@ -9,7 +9,7 @@ import time
 import pytest
 
 import asynctcp
-from asynctcp import delay, tcp_connect
+from asynctcp import delay, exit_event_loop, tcp_connect
 from helpers import (
     LOOPBACK,
     MUCH,
@@ -581,3 +581,43 @@ def test_buffer_events_without_an_event_cb_are_ignored(peers, spawn, caplog):
 
     run(lambda: peers.link(use))
     assert caplog.records == []
+
+
+def test_buffer_that_the_loops_own_flush_empties_is_told_drained(peers, log):
+    def use(ours, _raw):
+        ours.set_write_buffer_limits(10, 5)
+        ours.disable(write=True)
+        ours.write(bytes(100))
+        when(lambda: log.told == ["TcpBufferFull"], lambda: ours.enable(write=True))
+
+    def event(condition):
+        log.event(condition)
+        if isinstance(condition, asynctcp.TcpBufferDrained):
+            exit_event_loop()
+
+    run(lambda: peers.link(use, None, event))
+    assert log.told == ["TcpBufferFull", "TcpBufferDrained"]
+
+
+def test_buffer_events_come_by_turns_however_often_the_marks_are_crossed(peers, log):
+    rounds = 10
+
+    def fill(ours):
+        ours.disable(write=True)
+        ours.write(bytes(1000))
+
+    def use(ours, _raw):
+        ours.set_write_buffer_limits(100, 10)
+        fill(ours)
+
+    def event(condition):
+        log.event(condition)
+        if isinstance(condition, asynctcp.TcpBufferFull):
+            condition.socket.enable(write=True)
+        elif len(log.told) == 2 * rounds:
+            condition.socket.close()
+        else:
+            fill(condition.socket)
+
+    run(lambda: peers.link(use, None, event))
+    assert log.told == ["TcpBufferFull", "TcpBufferDrained"] * rounds

@@ -661,6 +661,17 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_waits_once_however_often_it_asks_and_no_longer_when_it_has_ended() {
+        let hub = hub(0);
+        let link = link(&hub);
+        hub.received(&link, 1);
+        assert!((0..10).all(|_| hub.allowance(&link) == 0));
+        assert_eq!(hub.starved.lock().len(), 1);
+        hub.feed(&link);
+        assert!(hub.starved.lock().is_empty());
+    }
+
+    #[test]
     fn busy_polling_lasts_as_long_as_it_was_set_to() {
         let hub = hub(0);
         assert_eq!(hub.busy_poll(), None);

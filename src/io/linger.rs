@@ -82,12 +82,17 @@ impl Linger {
 
     fn look_again(&mut self, context: &mut Context<'_>) {
         while self.timer.as_mut().poll(context).is_ready() {
-            self.pause = (self.pause * 2).min(RAREST_LOOK);
             let rest = self.patience.saturating_sub(self.grew.elapsed());
-            let pause = self.pause.min(rest.max(FIRST_LOOK));
-            self.timer.as_mut().reset(Instant::now() + pause);
+            self.pause = next_pause(self.pause, rest);
+            self.timer.as_mut().reset(Instant::now() + self.pause);
         }
     }
+}
+
+/// The pause after `last`, in a connection that is given up after `rest`: each look is a system call, and there may be
+/// thousands of dead peers.
+fn next_pause(last: Duration, rest: Duration) -> Duration {
+    (last * 2).min(RAREST_LOOK).min(rest.max(FIRST_LOOK))
 }
 
 /// Reads and drops what came; true: nothing more will come.
@@ -106,4 +111,21 @@ fn drop_input(stream: &Stream, context: &mut Context<'_>) -> bool {
     }
     context.waker().wake_by_ref();
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dead_peer_is_looked_at_a_few_dozen_times_and_given_up_in_time() {
+        let (mut looks, mut pause, mut passed) = (0, FIRST_LOOK, Duration::ZERO);
+        while passed < PATIENCE {
+            pause = next_pause(pause, PATIENCE - passed);
+            passed += pause;
+            looks += 1;
+        }
+        assert!(looks < 50, "{looks} looks");
+        assert!(passed < PATIENCE + FIRST_LOOK, "given up after {passed:?}");
+    }
 }

@@ -1,0 +1,482 @@
+"""What goes on while Python, or the whole process, is held up: sending, ending, clocks, accepting."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+import asynctcp
+from asynctcp import exit_event_loop, tcp_server
+from helpers import (
+    DEADLINE,
+    LOOPBACK,
+    MUCH,
+    Serving,
+    data_segments_sent,
+    fail,
+    ignore,
+    reset,
+    run,
+    wait_until,
+    when,
+)
+
+#: More than one of the library's own grace times, and far less than `DEADLINE`.
+HELD_UP = 0.3
+
+LOOPS = [0, 1]
+
+
+@pytest.fixture(params=LOOPS)
+def loop(request):
+    """A loop that its own thread drives, and one whose I/O has a thread of its own."""
+    return asynctcp.EventLoop(io_threads=request.param)
+
+
+def holds_until(condition):
+    """Keep the loop's thread in this callback until ``condition()`` holds, which must not take long."""
+    wait_until(condition, DEADLINE)
+
+
+# --- what was written ---------------------------------------------------------------------------------------
+
+
+def test_reply_is_sent_while_a_later_callback_of_its_batch_computes(loop, peers, spawn):
+    answered, told = threading.Event(), []
+
+    def read(ours, data):
+        told.append(data)
+        if data == b"question":
+            ours.write(b"answer")
+        elif told[0] == b"question":
+            compute()
+        else:
+            # The other one was received first: then it is no batch of two, which cannot be helped.
+            asynctcp.delay(compute)
+
+    def compute():
+        holds_until(answered.is_set)
+        exit_event_loop()
+
+    def start():
+        server = tcp_server(LOOPBACK, 0, read)
+        first, second = peers.connect(server), peers.connect(server)
+
+        def ask():
+            assert first.recv(100) == b"answer"
+            answered.set()
+
+        spawn(ask)
+        first.sendall(b"question")
+        second.sendall(b"compute")
+
+    run(start, loop=loop)
+    assert sorted(told) == [b"compute", b"question"]
+
+
+def test_reply_is_on_its_way_within_ten_milliseconds_in_the_median(peers, spawn):
+    """Measured from the write to the peer; a busy machine may be late at times, but not most times."""
+    took, wrote, got = [], [0.0], threading.Event()
+
+    def ask(raw):
+        while raw.recv(100):
+            took.append(time.monotonic() - wrote[0])
+            got.set()
+
+    def work(ours, rounds):
+        got.clear()
+        wrote[0] = time.monotonic()
+        ours.write(b"answer")
+        asynctcp.delay(lambda: compute(ours, rounds))
+
+    def compute(ours, rounds):
+        wrote[0] = time.monotonic()
+        ours.write(b"answer")
+        holds_until(got.is_set)
+        if rounds:
+            asynctcp.delay(lambda: work(ours, rounds - 1))
+        else:
+            exit_event_loop()
+
+    run(lambda: peers.link(lambda ours, raw: (spawn(ask, raw), work(ours, 20))))
+    assert sorted(took)[len(took) // 2] < 0.01
+
+
+def test_write_of_another_thread_is_sent_while_a_callback_computes(loop, peers, spawn):
+    def use(ours, raw):
+        answered = threading.Event()
+
+        def other():
+            ours.write(b"from a thread")
+            assert raw.recv(100) == b"from a thread"
+            answered.set()
+
+        def compute():
+            spawn(other)
+            holds_until(answered.is_set)
+            exit_event_loop()
+
+        asynctcp.delay(compute)
+
+    run(lambda: peers.link(use), loop=loop)
+
+
+def test_close_is_seen_by_the_peer_while_a_later_callback_computes(loop, peers, spawn):
+    def use(ours, raw):
+        ended = threading.Event()
+
+        def watch():
+            assert raw.recv(100) == b"bye"
+            assert raw.recv(100) == b""
+            ended.set()
+
+        def part():
+            ours.write(b"bye")
+            ours.close()
+            holds_until(ended.is_set)
+            exit_event_loop()
+
+        spawn(watch)
+        asynctcp.delay(part)
+
+    run(lambda: peers.link(use), loop=loop)
+
+
+def test_what_the_kernel_does_not_take_at_once_goes_on_while_a_callback_computes(loop, peers, spawn):
+    def use(ours, raw):
+        arrived = threading.Event()
+
+        def take():
+            left = MUCH
+            while left:
+                left -= len(raw.recv(1 << 20))
+            arrived.set()
+
+        def send():
+            ours.write(bytes(MUCH))
+            spawn(take)
+            holds_until(arrived.is_set)
+            exit_event_loop()
+
+        asynctcp.delay(send)
+
+    run(lambda: peers.link(use), loop=loop)
+
+
+def test_write_cb_runs_for_what_was_sent_while_python_computed(loop, peers, spawn):
+    told = []
+
+    def use(ours, raw):
+        answered = threading.Event()
+
+        def take():
+            assert raw.recv(100) == b"x"
+            answered.set()
+
+        def send():
+            ours.write(b"x", write_cb=lambda _ours: (told.append("written"), exit_event_loop()))
+            spawn(take)
+            holds_until(answered.is_set)
+            assert told == []
+
+        asynctcp.delay(send)
+
+    run(lambda: peers.link(use), loop=loop)
+    assert told == ["written"]
+
+
+def test_several_writes_of_a_short_callback_are_one_segment(peers):
+    """The helper sends what is left, but no callback's writes one by one."""
+
+    def use(ours, raw):
+        def send():
+            before = data_segments_sent(ours.fileno())
+            for _ in range(10):
+                ours.write(b"x")
+
+            def look():
+                assert raw.recv(100) == b"x" * 10
+                assert data_segments_sent(ours.fileno()) - before == 1
+                exit_event_loop()
+
+            asynctcp.delay(look)
+
+        asynctcp.delay(send)
+
+    run(lambda: peers.link(use))
+
+
+# --- clocks -------------------------------------------------------------------------------------------------
+
+
+def test_read_timeout_is_not_told_for_data_that_came_while_python_was_held_up(loop, peers):
+    told = []
+
+    def use(ours, raw):
+        ours.set_timeouts(HELD_UP / 2, None)
+
+        def compute():
+            raw.sendall(b"in time")
+            time.sleep(HELD_UP)  # the point: Python is held up for longer than the timeout
+
+        asynctcp.delay(compute)
+
+    def read(_ours, data):
+        told.append(data)
+        exit_event_loop()
+
+    run(lambda: peers.link(use, read, lambda condition: told.append(type(condition))), loop=loop)
+    assert told == [b"in time"]
+
+
+def test_read_timeout_of_an_accepted_socket_starts_when_its_connect_cb_has_returned(loop, peers, spawn, log):
+    def start():
+        def welcome(ours):
+            ours.write(b"220 hello")
+
+        def read(ours, data):
+            log.read(ours, data)
+            exit_event_loop()
+
+        server = tcp_server(LOOPBACK, 0, read, log.event, connect_cb=welcome, read_timeout=HELD_UP / 2)
+
+        def client():
+            raw = peers.connect(server)
+            assert raw.recv(100) == b"220 hello"
+            raw.sendall(b"EHLO")
+
+        def compute():
+            spawn(client)
+            time.sleep(HELD_UP)  # the point: the timeout passes before Python knows of the client
+
+        asynctcp.delay(compute)
+
+    run(start, loop=loop)
+    assert log.told == [b"EHLO"]
+
+
+def test_read_timeout_is_told_once_nothing_comes_any_more(loop, peers):
+    told = []
+
+    def use(ours, raw):
+        ours.set_timeouts(0.05, None)
+        asynctcp.delay(lambda: raw.sendall(b"x"), 0.02)
+
+    def event(condition):
+        told.append(type(condition))
+        exit_event_loop()
+
+    run(lambda: peers.link(use, ignore, event), loop=loop)
+    assert told == [asynctcp.TcpTimeout]
+
+
+def test_timer_that_was_due_in_a_stall_runs_after_the_data_that_came_before(loop, peers):
+    told = []
+
+    def use(ours, raw):
+        ours.data = asynctcp.delay(lambda: told.append("deadline"), HELD_UP / 2)
+
+        def compute():
+            raw.sendall(b"in time")
+            time.sleep(HELD_UP)  # the point: the deadline passes
+
+        asynctcp.delay(compute)
+
+    def read(ours, data):
+        told.append(data)
+        ours.data.cancel()
+        asynctcp.delay(exit_event_loop)
+
+    run(lambda: peers.link(use, read), loop=loop)
+    assert told == [b"in time"]
+
+
+def test_timer_that_was_due_in_a_stall_runs_after_the_data_of_a_new_connection(peers):
+    told = []
+
+    def start():
+        timer = asynctcp.delay(lambda: told.append("deadline"), HELD_UP / 2)
+
+        def read(_ours, data):
+            told.append(data)
+            timer.cancel()
+            exit_event_loop()
+
+        server = tcp_server(LOOPBACK, 0, read)
+
+        def compute():
+            peers.connect(server).sendall(b"in time")
+            time.sleep(HELD_UP)  # the point: the deadline passes
+
+        asynctcp.delay(compute)
+
+    run(start)
+    assert told == [b"in time"]
+
+
+STOPPED = """
+import sys
+import asynctcp
+
+def read(ours, data):
+    print("data", data, flush=True)
+    asynctcp.exit_event_loop()
+
+def event(condition):
+    print(type(condition).__name__, flush=True)
+    asynctcp.exit_event_loop()
+
+loop = asynctcp.EventLoop(io_threads=int(sys.argv[2]))
+loop.run(lambda: asynctcp.tcp_connect(
+    "127.0.0.1", int(sys.argv[1]), read, event, read_timeout=0.5,
+    connect_cb=lambda ours: print("connected", flush=True),
+))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("io_threads", LOOPS)
+def test_read_timeout_is_not_told_for_data_that_came_while_the_process_was_stopped(io_threads, peers):
+    port = str(peers.address[1])
+    with subprocess.Popen(
+        [sys.executable, "-c", STOPPED, port, str(io_threads)], stdout=subprocess.PIPE, text=True
+    ) as child:
+        raw = peers.accept()
+        assert child.stdout.readline() == "connected\n"
+        os.kill(child.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
+        raw.sendall(b"in time")
+        time.sleep(0.7)  # the point: the timeout passes in the meantime
+        os.kill(child.pid, signal.SIGCONT)
+        assert child.stdout.readline() == "data b'in time'\n"
+        assert child.wait(DEADLINE) == 0
+
+
+# --- accepting ----------------------------------------------------------------------------------------------
+
+
+def test_connections_are_left_to_other_processes_while_python_is_held_up(spawn):
+    """The listening socket is shared, as by workers; the other worker is a thread that accepts."""
+    served, clients, accepted = [], [], []
+    with socket.create_server((LOOPBACK, 0), backlog=64) as shared:
+        shared.settimeout(DEADLINE)
+
+        def other_worker():
+            clients.extend(socket.create_connection(shared.getsockname(), DEADLINE) for _ in range(20))
+            accepted.extend(shared.accept()[0] for _ in range(20))
+
+        def compute():
+            wait_until(time_to_see_that(0.05))
+            worker = spawn(other_worker)
+            holds_until(lambda: not worker.is_alive())
+            clients.append(socket.create_connection(shared.getsockname(), DEADLINE))
+
+        def start():
+            tcp_server(
+                None,
+                0,
+                ignore,
+                fd=shared.fileno(),
+                connect_cb=lambda ours: (served.append(ours), exit_event_loop()),
+            )
+            asynctcp.delay(compute, 0.01)
+
+        run(start)
+    for raw in clients + accepted:
+        raw.close()
+    assert len(accepted) == 20
+    assert len(served) == 1
+
+
+def time_to_see_that(seconds):
+    """A condition that holds ``seconds`` from now."""
+    until = time.monotonic() + seconds
+    return lambda: time.monotonic() > until
+
+
+@pytest.mark.parametrize("io_threads", LOOPS)
+def test_accepting_goes_on_when_python_is_back(io_threads, peers, spawn, log):
+    def start():
+        serving = Serving(log)
+
+        def compute():
+            wait_until(time_to_see_that(0.05))
+            spawn(lambda: peers.connect(serving.server).sendall(b"x"))
+            wait_until(time_to_see_that(0.05))
+
+        asynctcp.delay(compute, 0.01)
+
+    loop = asynctcp.EventLoop(io_threads=io_threads)
+
+    def watched():
+        start()
+        when(lambda: log.told, exit_event_loop)
+
+    run(watched, loop=loop)
+    assert log.told[0] == "connect"
+
+
+def test_accepting_goes_on_in_a_pumped_loop_that_was_late(peers):
+    served = []
+    loop = asynctcp.EventLoop()
+    made = []
+    loop.call_soon_threadsafe(lambda: made.append(tcp_server(LOOPBACK, 0, ignore, connect_cb=served.append)))
+    try:
+        wait_until(lambda: (loop.pump(0), made)[1])
+        peers.connect(made[0])
+        wait_until(time_to_see_that(0.05))
+        peers.connect(made[0])
+        peers.connect(made[0])
+        wait_until(lambda: (loop.pump(0.05), len(served) == 3)[1])
+    finally:
+        loop.exit()
+
+
+# --- what is known of a connection --------------------------------------------------------------------------
+
+
+def test_descriptor_of_a_socket_that_was_reset_is_there_until_python_was_told(peers):
+    told = []
+
+    def use(ours, raw):
+        def compute():
+            reset(raw)
+            wait_until(time_to_see_that(0.1))
+            told.append((ours.fileno() >= 0, ours.c is not None, ours.closed))
+
+        asynctcp.delay(compute)
+
+    def event(condition):
+        told.append(type(condition))
+        exit_event_loop()
+
+    run(lambda: peers.link(use, fail, event))
+    assert told == [(True, True, False), asynctcp.TcpReset]
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+def test_peername_of_a_connection_that_was_reset_before_the_accept_is_known(adopted):
+    """As a load balancer's health check, to a server that listens on any address."""
+    seen = []
+    with socket.create_server(("0.0.0.0", 0)) as listening:
+        fd = listening.fileno() if adopted else None
+
+        def start():
+            server = tcp_server(None, 0, ignore, ignore, fd=fd, connect_cb=welcome)
+            with socket.create_connection((LOOPBACK, server.address[1]), DEADLINE) as raw:
+                seen.append((raw.getsockname(), raw.getpeername()))
+                reset(raw)
+
+        def welcome(ours):
+            seen.append((ours.peername, ours.sockname))
+            exit_event_loop()
+
+        run(start)
+    assert seen[0] == seen[1]
