@@ -1,5 +1,10 @@
 //! What all tasks of one loop share: the queue, the commands that the pump leaves for them, keys and limits.
 
+mod clock;
+mod memory;
+
+pub use memory::LEAST_READ;
+
 use super::crew::Crew;
 use super::handover::Handover;
 use super::late::LateFlush;
@@ -9,12 +14,12 @@ use super::queue::Queue;
 use super::sync::Mutex;
 use super::task::ConnTask;
 use super::{Event, Failure};
+use clock::Clock;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// Names a connection, an attempt or a listener: an index into the pump's table and a generation, so that an event
 /// of one that is gone never reaches the next in its place.
@@ -34,9 +39,6 @@ pub struct Limits {
     /// Bytes of all connections of the loop together.
     pub memory: usize,
 }
-
-/// A connection may hold this much although the loop's memory limit is reached.
-pub const LEAST_READ: usize = 4096;
 
 /// What the pump asks the I/O side to do; run by whoever drives, so that it costs no wake-up.
 pub enum Command {
@@ -104,31 +106,8 @@ pub struct Hub {
     lookups: AtomicUsize,
     ended: AtomicBool,
     clock: Clock,
-    /// When the pump last left the runtime for Python, in nanoseconds for [`Hub::instant`]; 0: it never does, as a foreign
-    /// loop's.
-    left: AtomicU64,
     /// See [`Hub::busy_poll`]; nanoseconds.
     spin: AtomicU64,
-}
-
-/// The time of the turn, so that a busy connection with a timeout reads no clock.
-struct Clock {
-    began: Instant,
-    /// Nanoseconds since then.
-    turn: AtomicU64,
-    kept: AtomicBool,
-}
-
-impl Clock {
-    fn tick(&self) {
-        if self.kept.load(Ordering::Relaxed) {
-            self.turn.store(self.look(), Ordering::Relaxed);
-        }
-    }
-
-    fn look(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
-    }
 }
 
 impl Hub {
@@ -157,12 +136,7 @@ impl Hub {
             alive: AtomicUsize::new(0),
             lookups: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
-            clock: Clock {
-                began: Instant::now(),
-                turn: AtomicU64::new(0),
-                kept: AtomicBool::new(false),
-            },
-            left: AtomicU64::new(0),
+            clock: Clock::default(),
             spin: AtomicU64::new(0),
         })
     }
@@ -297,37 +271,6 @@ impl Hub {
         Poll::Pending
     }
 
-    /// The pump leaves the runtime, for Python.
-    pub(crate) fn leave(&self) {
-        self.left.store(self.time().max(1), Ordering::SeqCst);
-        self.handover.leave();
-    }
-
-    /// How long Python has kept the pump; zero while the pump drives, and where nobody knows.
-    pub(crate) fn python_time(&self) -> Duration {
-        let left = self.left.load(Ordering::SeqCst);
-        if left == 0 || self.handover.is_inside() {
-            return Duration::ZERO;
-        }
-        Duration::from_nanos(self.time().saturating_sub(left))
-    }
-
-    /// Calls `accepting` when Python is back.
-    pub(crate) fn wait_for_python(&self, accepting: &Waker) {
-        self.waiting.lock().push(accepting.clone());
-        self.anyone_waits.store(true, Ordering::SeqCst);
-    }
-
-    /// Python has come back from callbacks: accept loops that waited for that look again.
-    pub fn python_is_back(&self) {
-        if !self.anyone_waits.load(Ordering::SeqCst) {
-            return;
-        }
-        self.anyone_waits.store(false, Ordering::SeqCst);
-        let waiting = std::mem::take(&mut *self.waiting.lock());
-        waiting.into_iter().for_each(Waker::wake);
-    }
-
     /// How long the pump looks for events again and again before it sleeps; None: not at all.
     pub fn busy_poll(&self) -> Option<Duration> {
         match self.spin.load(Ordering::Relaxed) {
@@ -340,33 +283,6 @@ impl Hub {
     pub fn set_busy_poll(&self, spin: Duration) {
         let nanoseconds = u64::try_from(spin.as_nanos()).unwrap_or(u64::MAX);
         self.spin.store(nanoseconds, Ordering::Relaxed);
-    }
-
-    /// From now on each turn takes its time.
-    pub(crate) fn keep_time(&self) {
-        if !self.clock.kept.swap(true, Ordering::Relaxed) {
-            self.clock.tick();
-        }
-    }
-
-    /// The time when the turn began (of a runtime with threads of its own, which has no turns: the time), in nanoseconds
-    /// for [`Hub::instant`].
-    pub(crate) fn now(&self) -> u64 {
-        if self.threaded.load(Ordering::Relaxed) {
-            self.clock.look()
-        } else {
-            self.clock.turn.load(Ordering::Relaxed)
-        }
-    }
-
-    /// The time, in nanoseconds for [`Hub::instant`].
-    pub(crate) fn time(&self) -> u64 {
-        self.clock.look()
-    }
-
-    /// What [`Hub::now`] said.
-    pub(crate) fn instant(&self, nanoseconds: u64) -> Instant {
-        self.clock.began + Duration::from_nanos(nanoseconds)
     }
 
     /// The loop has ended: drops the connections. In the runtime's context.
@@ -421,115 +337,6 @@ impl Hub {
         LookupGuard(self.clone())
     }
 
-    /// Received bytes that wait for the pump.
-    pub fn unread(&self) -> usize {
-        self.unread.load(Ordering::Relaxed)
-    }
-
-    /// How much `link` may receive now; 0: it waits, and [`Hub::delivered`] will wake it.
-    pub(crate) fn allowance(&self, link: &Arc<Link>) -> usize {
-        if !link.credit.may_read(self.limits.read) {
-            return 0;
-        }
-        let own = self.limits.read - link.credit.unread().min(self.limits.read);
-        if !self.is_full() {
-            return own;
-        }
-        if link.holds_nothing() {
-            return own.min(LEAST_READ);
-        }
-        {
-            let mut starved = self.starved.lock();
-            if !link.starves.swap(true, Ordering::Relaxed) {
-                starved.push(link.clone());
-            }
-        }
-        self.anyone_starved.store(true, Ordering::SeqCst);
-        // The pump may have taken the last batch just before; then nobody else would come to wake us.
-        let room = if !self.is_full() {
-            own
-        } else if link.holds_nothing() {
-            own.min(LEAST_READ)
-        } else {
-            return 0;
-        };
-        self.feed(link);
-        room
-    }
-
-    /// `link` waits no longer because of the memory limit: it may read, or has ended.
-    pub(crate) fn feed(&self, link: &Arc<Link>) {
-        if link.starves.load(Ordering::Relaxed) {
-            let mut starved = self.starved.lock();
-            link.starves.store(false, Ordering::Relaxed);
-            starved.retain(|other| !Arc::ptr_eq(other, link));
-        }
-    }
-
-    /// `bytes` of `link` were queued.
-    pub(crate) fn received(&self, link: &Link, bytes: usize) {
-        link.credit.add(bytes);
-        self.unread.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// The pump took `bytes` out of its batch: they no longer count against other connections.
-    pub fn taken(&self, bytes: usize) {
-        self.unread.fetch_sub(bytes, Ordering::SeqCst);
-        if self.anyone_starved.load(Ordering::SeqCst) && !self.is_full() {
-            self.feed_starved();
-        }
-    }
-
-    /// A stream of the app's holds `bytes` of `link`: they count as unread.
-    pub fn held(&self, link: &Link, bytes: usize) {
-        link.in_streams.fetch_add(bytes, Ordering::SeqCst);
-        self.in_streams.fetch_add(bytes, Ordering::SeqCst);
-    }
-
-    /// The app read them, or let the stream go.
-    pub fn released(&self, link: &Arc<Link>, bytes: usize) {
-        link.in_streams.fetch_sub(bytes, Ordering::SeqCst);
-        self.in_streams.fetch_sub(bytes, Ordering::SeqCst);
-        if !self.anyone_starved.load(Ordering::SeqCst) {
-            return;
-        }
-        if !self.is_full() {
-            self.feed_starved();
-        } else if link.holds_nothing() {
-            self.post(Command::Wake(link.clone()));
-        }
-    }
-
-    /// Whether all that was received and not read comes to the memory limit.
-    fn is_full(&self) -> bool {
-        let streams = self.in_streams.load(Ordering::SeqCst);
-        self.unread.load(Ordering::SeqCst) + streams >= self.limits.memory
-    }
-
-    /// Python has `bytes` of `link`: it may receive more.
-    pub fn delivered(&self, link: &Arc<Link>, bytes: usize) {
-        let resumes = link.credit.delivered(bytes, self.limits.read);
-        // At the memory limit each connection may read again once it has nothing left to deliver.
-        let starves = self.anyone_starved.load(Ordering::SeqCst) && link.holds_nothing();
-        if resumes || starves {
-            self.post(Command::Wake(link.clone()));
-        }
-    }
-
-    fn feed_starved(&self) {
-        self.anyone_starved.store(false, Ordering::SeqCst);
-        let starved = {
-            let mut starved = self.starved.lock();
-            starved
-                .iter()
-                .for_each(|link| link.starves.store(false, Ordering::Relaxed));
-            std::mem::take(&mut *starved)
-        };
-        for link in starved {
-            self.post(Command::Wake(link));
-        }
-    }
-
     /// Tells the pump that a task failed.
     pub(crate) fn failed(&self, key: Key, failure: Failure) {
         self.queue.push(Event::Failed(key, Box::new(failure)));
@@ -577,98 +384,12 @@ fn run(command: Command) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::link::{STREAM_FULL, Timeouts};
 
     fn hub(memory: usize) -> Arc<Hub> {
         Hub::new(Limits {
             read: 100_000,
             memory,
         })
-    }
-
-    fn link(hub: &Hub) -> Arc<Link> {
-        Link::connecting(hub.new_key(), Timeouts::default())
-    }
-
-    #[test]
-    fn a_connection_may_receive_what_its_limit_leaves() {
-        let hub = hub(1 << 20);
-        let link = link(&hub);
-        assert_eq!(hub.allowance(&link), 100_000);
-        hub.received(&link, 30_000);
-        assert_eq!(hub.allowance(&link), 70_000);
-        hub.received(&link, 70_000);
-        assert_eq!(hub.allowance(&link), 0);
-    }
-
-    #[test]
-    fn at_the_memory_limit_who_has_nothing_unread_may_receive_a_little_and_others_wait() {
-        let hub = hub(50_000);
-        let (greedy, modest) = (link(&hub), link(&hub));
-        hub.received(&greedy, 50_000);
-        assert_eq!(hub.allowance(&greedy), 0);
-        assert_eq!(hub.allowance(&modest), LEAST_READ);
-        assert_eq!(hub.starved.lock().len(), 1);
-        hub.taken(50_000);
-        assert!(hub.starved.lock().is_empty());
-        assert!(hub.commanded.load(Ordering::SeqCst));
-        assert_eq!(hub.allowance(&greedy), 50_000);
-    }
-
-    #[test]
-    fn what_streams_hold_counts_until_it_is_read() {
-        let hub = hub(50_000);
-        let (hoarder, other) = (link(&hub), link(&hub));
-        hub.received(&hoarder, 50_000);
-        hub.taken(50_000);
-        hub.delivered(&hoarder, 50_000);
-        assert_eq!(hub.allowance(&hoarder), 100_000);
-        hub.held(&hoarder, 50_000);
-        assert_eq!(hub.allowance(&hoarder), 0);
-        assert_eq!(hub.allowance(&other), LEAST_READ);
-        hub.released(&hoarder, 1);
-        assert!(hub.starved.lock().is_empty());
-        assert!(hub.commanded.load(Ordering::SeqCst));
-        assert_eq!(hub.allowance(&hoarder), 100_000);
-    }
-
-    #[test]
-    fn at_the_memory_limit_who_has_read_its_streams_may_receive_a_little() {
-        let hub = hub(50_000);
-        let (hoarder, reader) = (link(&hub), link(&hub));
-        hub.held(&hoarder, 60_000);
-        hub.held(&reader, 2);
-        assert_eq!(hub.allowance(&reader), 0);
-        hub.released(&reader, 1);
-        assert!(!hub.commanded.load(Ordering::SeqCst));
-        hub.released(&reader, 1);
-        assert!(hub.commanded.load(Ordering::SeqCst));
-        assert_eq!(hub.allowance(&reader), LEAST_READ);
-    }
-
-    #[test]
-    fn reading_goes_on_when_the_last_full_stream_has_room() {
-        let hub = hub(1 << 20);
-        let link = link(&hub);
-        let paused = |pause| {
-            link.pause_for_stream(&hub, pause);
-            link.control() & STREAM_FULL != 0
-        };
-        assert!(paused(true));
-        assert!(paused(true));
-        assert!(paused(false));
-        assert!(!paused(false));
-    }
-
-    #[test]
-    fn a_connection_waits_once_however_often_it_asks_and_no_longer_when_it_has_ended() {
-        let hub = hub(0);
-        let link = link(&hub);
-        hub.received(&link, 1);
-        assert!((0..10).all(|_| hub.allowance(&link) == 0));
-        assert_eq!(hub.starved.lock().len(), 1);
-        hub.feed(&link);
-        assert!(hub.starved.lock().is_empty());
     }
 
     #[test]

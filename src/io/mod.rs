@@ -7,7 +7,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `queue.rs`, `arena.rs` | the event queue: one lock, one arena for the bytes |
-//! | `hub.rs` | what all tasks of one loop share: queue, commands, keys, limits |
+//! | `hub.rs`, `hub/` | what all tasks of one loop share: queue, commands, keys; limits; clock |
 //! | `driver.rs`, `handover.rs`, `alarm.rs`, `threads.rs` | who runs the Tokio runtime, and when; its threads |
 //! | `late.rs` | when threads of the runtime's own send what the pump is late to send |
 //! | `crew.rs` | the connections' tasks, polled by whoever drives |

@@ -1,0 +1,219 @@
+//! How much connections may receive: the limits of each and of all, and who waits because of the latter.
+
+use super::{Command, Hub};
+use crate::io::link::Link;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// A connection may hold this much although the loop's memory limit is reached.
+pub const LEAST_READ: usize = 4096;
+
+impl Hub {
+    /// Received bytes that wait for the pump.
+    pub fn unread(&self) -> usize {
+        self.unread.load(Ordering::Relaxed)
+    }
+
+    /// How much `link` may receive now; 0: it waits, and [`Hub::delivered`] will wake it.
+    pub(crate) fn allowance(&self, link: &Arc<Link>) -> usize {
+        if !link.credit.may_read(self.limits.read) {
+            return 0;
+        }
+        let own = self.limits.read - link.credit.unread().min(self.limits.read);
+        if !self.is_full() {
+            return own;
+        }
+        if link.holds_nothing() {
+            return own.min(LEAST_READ);
+        }
+        {
+            let mut starved = self.starved.lock();
+            if !link.starves.swap(true, Ordering::Relaxed) {
+                starved.push(link.clone());
+            }
+        }
+        self.anyone_starved.store(true, Ordering::SeqCst);
+        // The pump may have taken the last batch just before; then nobody else would come to wake us.
+        let room = if !self.is_full() {
+            own
+        } else if link.holds_nothing() {
+            own.min(LEAST_READ)
+        } else {
+            return 0;
+        };
+        self.feed(link);
+        room
+    }
+
+    /// `link` waits no longer because of the memory limit: it may read, or has ended.
+    pub(crate) fn feed(&self, link: &Arc<Link>) {
+        if link.starves.load(Ordering::Relaxed) {
+            let mut starved = self.starved.lock();
+            link.starves.store(false, Ordering::Relaxed);
+            starved.retain(|other| !Arc::ptr_eq(other, link));
+        }
+    }
+
+    /// `bytes` of `link` were queued.
+    pub(crate) fn received(&self, link: &Link, bytes: usize) {
+        link.credit.add(bytes);
+        self.unread.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// The pump took `bytes` out of its batch: they no longer count against other connections.
+    pub fn taken(&self, bytes: usize) {
+        self.unread.fetch_sub(bytes, Ordering::SeqCst);
+        if self.anyone_starved.load(Ordering::SeqCst) && !self.is_full() {
+            self.feed_starved();
+        }
+    }
+
+    /// A stream of the app's holds `bytes` of `link`: they count as unread.
+    pub fn held(&self, link: &Link, bytes: usize) {
+        link.in_streams.fetch_add(bytes, Ordering::SeqCst);
+        self.in_streams.fetch_add(bytes, Ordering::SeqCst);
+    }
+
+    /// The app read them, or let the stream go.
+    pub fn released(&self, link: &Arc<Link>, bytes: usize) {
+        link.in_streams.fetch_sub(bytes, Ordering::SeqCst);
+        self.in_streams.fetch_sub(bytes, Ordering::SeqCst);
+        if !self.anyone_starved.load(Ordering::SeqCst) {
+            return;
+        }
+        if !self.is_full() {
+            self.feed_starved();
+        } else if link.holds_nothing() {
+            self.post(Command::Wake(link.clone()));
+        }
+    }
+
+    /// Whether all that was received and not read comes to the memory limit.
+    fn is_full(&self) -> bool {
+        let streams = self.in_streams.load(Ordering::SeqCst);
+        self.unread.load(Ordering::SeqCst) + streams >= self.limits.memory
+    }
+
+    /// Python has `bytes` of `link`: it may receive more.
+    pub fn delivered(&self, link: &Arc<Link>, bytes: usize) {
+        let resumes = link.credit.delivered(bytes, self.limits.read);
+        // At the memory limit each connection may read again once it has nothing left to deliver.
+        let starves = self.anyone_starved.load(Ordering::SeqCst) && link.holds_nothing();
+        if resumes || starves {
+            self.post(Command::Wake(link.clone()));
+        }
+    }
+
+    fn feed_starved(&self) {
+        self.anyone_starved.store(false, Ordering::SeqCst);
+        let starved = {
+            let mut starved = self.starved.lock();
+            starved
+                .iter()
+                .for_each(|link| link.starves.store(false, Ordering::Relaxed));
+            std::mem::take(&mut *starved)
+        };
+        for link in starved {
+            self.post(Command::Wake(link));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::Limits;
+    use crate::io::link::{STREAM_FULL, Timeouts};
+
+    fn hub(memory: usize) -> Arc<Hub> {
+        Hub::new(Limits {
+            read: 100_000,
+            memory,
+        })
+    }
+
+    fn link(hub: &Hub) -> Arc<Link> {
+        Link::connecting(hub.new_key(), Timeouts::default())
+    }
+
+    #[test]
+    fn a_connection_may_receive_what_its_limit_leaves() {
+        let hub = hub(1 << 20);
+        let link = link(&hub);
+        assert_eq!(hub.allowance(&link), 100_000);
+        hub.received(&link, 30_000);
+        assert_eq!(hub.allowance(&link), 70_000);
+        hub.received(&link, 70_000);
+        assert_eq!(hub.allowance(&link), 0);
+    }
+
+    #[test]
+    fn at_the_memory_limit_who_has_nothing_unread_may_receive_a_little_and_others_wait() {
+        let hub = hub(50_000);
+        let (greedy, modest) = (link(&hub), link(&hub));
+        hub.received(&greedy, 50_000);
+        assert_eq!(hub.allowance(&greedy), 0);
+        assert_eq!(hub.allowance(&modest), LEAST_READ);
+        assert_eq!(hub.starved.lock().len(), 1);
+        hub.taken(50_000);
+        assert!(hub.starved.lock().is_empty());
+        assert!(hub.commanded.load(Ordering::SeqCst));
+        assert_eq!(hub.allowance(&greedy), 50_000);
+    }
+
+    #[test]
+    fn what_streams_hold_counts_until_it_is_read() {
+        let hub = hub(50_000);
+        let (hoarder, other) = (link(&hub), link(&hub));
+        hub.received(&hoarder, 50_000);
+        hub.taken(50_000);
+        hub.delivered(&hoarder, 50_000);
+        assert_eq!(hub.allowance(&hoarder), 100_000);
+        hub.held(&hoarder, 50_000);
+        assert_eq!(hub.allowance(&hoarder), 0);
+        assert_eq!(hub.allowance(&other), LEAST_READ);
+        hub.released(&hoarder, 1);
+        assert!(hub.starved.lock().is_empty());
+        assert!(hub.commanded.load(Ordering::SeqCst));
+        assert_eq!(hub.allowance(&hoarder), 100_000);
+    }
+
+    #[test]
+    fn at_the_memory_limit_who_has_read_its_streams_may_receive_a_little() {
+        let hub = hub(50_000);
+        let (hoarder, reader) = (link(&hub), link(&hub));
+        hub.held(&hoarder, 60_000);
+        hub.held(&reader, 2);
+        assert_eq!(hub.allowance(&reader), 0);
+        hub.released(&reader, 1);
+        assert!(!hub.commanded.load(Ordering::SeqCst));
+        hub.released(&reader, 1);
+        assert!(hub.commanded.load(Ordering::SeqCst));
+        assert_eq!(hub.allowance(&reader), LEAST_READ);
+    }
+
+    #[test]
+    fn reading_goes_on_when_the_last_full_stream_has_room() {
+        let hub = hub(1 << 20);
+        let link = link(&hub);
+        let paused = |pause| {
+            link.pause_for_stream(&hub, pause);
+            link.control() & STREAM_FULL != 0
+        };
+        assert!(paused(true));
+        assert!(paused(true));
+        assert!(paused(false));
+        assert!(!paused(false));
+    }
+
+    #[test]
+    fn a_connection_waits_once_however_often_it_asks_and_no_longer_when_it_has_ended() {
+        let hub = hub(0);
+        let link = link(&hub);
+        hub.received(&link, 1);
+        assert!((0..10).all(|_| hub.allowance(&link) == 0));
+        assert_eq!(hub.starved.lock().len(), 1);
+        hub.feed(&link);
+        assert!(hub.starved.lock().is_empty());
+    }
+}
