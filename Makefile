@@ -3,8 +3,8 @@
 #   PYTHON  the interpreter that the virtual environment is made of (3.11 or newer)
 #   VENV    where that environment is; one for each interpreter: make test PYTHON=python3.13 VENV=.venv-3.13
 #   PYTHONS the interpreters that `make wheels` builds for, by version or path
-#   ARGS    arguments for `make run`, `make test-python`, `make coverage`, `make bench`, `make bench-rust`, `make reliability`
-#           and `make soak`
+#   ARGS    arguments for `make run`, `make test-python`, `make coverage`, `make sanitize`, `make bench`, `make bench-rust`,
+#           `make reliability` and `make soak`
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -109,6 +109,10 @@ coverage: $(TOOLS) build ## runs the Python tests and reports lines and branches
 .PHONY: coverage-rust
 coverage-rust: $(TOOLS) build ## shows how much of src/ the Rust and the Python tests run
 	@$(CARGO_ENV); tools/coverage_rust.sh "$(PY)"
+
+.PHONY: sanitize
+sanitize: $(TOOLS) ## runs the Python tests with a module that AddressSanitizer watches (ARGS="tests/test_close.py -x")
+	tools/sanitize.sh "$(PY)" $(ARGS)
 
 .PHONY: mutants
 mutants: $(TOOLS) build ## changes the Rust sources a bit at a time; tests must notice (ARGS="--sample 300 --seed 1")
