@@ -42,7 +42,7 @@ impl Server {
         let options = Options::default();
         let socket = bind::bind_address("127.0.0.1:0".parse().unwrap(), &options).unwrap();
         let address = bind::address_of(&socket).unwrap();
-        let listener = Listener::start(&hub, hub.new_key(), socket, options, false).unwrap();
+        let listener = Listener::start(&hub, hub.new_key(), vec![socket], options, false).unwrap();
         let server = Self {
             hub,
             driver: Some(driver),

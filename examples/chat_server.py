@@ -121,8 +121,7 @@ def serve(host: str, port: int) -> None:
     server = tcp_server(
         host, port, room.on_read, room.on_event, connect_cb=room.on_connect, close_cb=room.on_close
     )
-    assert server.address is not None
-    print("listening on {}:{}".format(*server.address[:2]), flush=True)
+    print(f"listening on {server.host}:{server.port}", flush=True)
 
 
 def main() -> int:

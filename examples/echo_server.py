@@ -22,8 +22,7 @@ def echo(socket: Socket, data: bytes) -> None:
 def serve(host: str, port: int) -> None:
     """Listen, and say where."""
     server = tcp_server(host, port, echo)
-    assert server.address is not None
-    print("listening on {}:{}".format(*server.address[:2]), flush=True)
+    print(f"listening on {server.host}:{server.port}", flush=True)
 
 
 def main() -> int:

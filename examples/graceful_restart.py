@@ -109,8 +109,7 @@ def on_read(connection: Socket, data: bytes) -> None:
 def serve(options: argparse.Namespace, listener: socket.socket) -> None:
     """Serve, and say where."""
     service = Service(options, listener)
-    assert service.server.address is not None
-    print("listening on {}:{}".format(*service.server.address[:2]), f"as {os.getpid()}", flush=True)
+    print(f"listening on {service.server.host}:{service.server.port} as {os.getpid()}", flush=True)
     if options.ready is not None:
         announce(options.ready)
     add_event_loop_exit_callback(partial(print, f"{os.getpid()} has ended", flush=True))

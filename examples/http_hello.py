@@ -205,8 +205,7 @@ def serve(host: str, port: int) -> None:
     server = tcp_server(
         host, port, on_read, on_event, connect_cb=on_connect, read_timeout=PATIENCE, write_timeout=PATIENCE
     )
-    assert server.address is not None
-    print("listening on {}:{}".format(*server.address[:2]), flush=True)
+    print(f"listening on {server.host}:{server.port}", flush=True)
 
 
 def main() -> int:

@@ -83,8 +83,7 @@ class Proxy:
             print(f"cannot listen on {host}:{port}: {error.errmsg}", file=sys.stderr)
             self.status = 1
             return
-        assert server.address is not None
-        print("listening on {}:{}".format(*server.address[:2]), flush=True)
+        print(f"listening on {server.host}:{server.port}", flush=True)
 
     def on_client(self, socket: Socket) -> None:
         remote = tcp_connect(

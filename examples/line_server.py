@@ -106,8 +106,7 @@ def serve(host: str, port: int) -> None:
     """Listen, and say where."""
     store = Store()
     server = tcp_server(host, port, store.on_read, store.on_event, stream=True)
-    assert server.address is not None
-    print("listening on {}:{}".format(*server.address[:2]), flush=True)
+    print(f"listening on {server.host}:{server.port}", flush=True)
 
 
 def main() -> int:

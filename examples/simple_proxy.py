@@ -140,8 +140,7 @@ def serve(options: argparse.Namespace) -> None:
         allow_half_open=True,
     )
     interval(proxy.print_stats, STATS_EVERY)
-    assert server.address is not None
-    print("listening on {}:{}".format(*server.address[:2]), flush=True)
+    print(f"listening on {server.host}:{server.port}", flush=True)
 
 
 def main() -> int:

@@ -3,7 +3,7 @@
 use crate::args::{self, HostArg};
 use crate::core::{Core, Entry};
 use crate::io::lookup::{self, Query};
-use crate::io::resolve::Found;
+use crate::io::resolve::{Found, is_of};
 use pyo3::prelude::*;
 use std::sync::Arc;
 
@@ -36,11 +36,7 @@ pub fn dns_lookup(
 ) -> PyResult<()> {
     let family = args::family("family", family)?;
     let query = match args::host("host", host)? {
-        HostArg::Literal(address)
-            if family.is_none_or(|family| (family == libc::AF_INET) == address.is_ipv4()) =>
-        {
-            Query::Literal(address)
-        }
+        HostArg::Literal(address) if is_of(address, family) => Query::Literal(address),
         // The resolver refuses a literal of the other family with the right code.
         HostArg::Literal(address) => Query::Host(address.ip().to_string(), family),
         HostArg::Name(name) => Query::Host(name, family),

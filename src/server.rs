@@ -4,6 +4,7 @@ use crate::args::{self, HostArg};
 use crate::condition;
 use crate::core::{Core, Entry};
 use crate::io::listener::{Listener, Options};
+use crate::io::resolve::is_of;
 use crate::io::sync::Mutex;
 use crate::io::{Failure, Link, bind};
 use crate::max_line::MaxLine;
@@ -20,7 +21,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct TcpServer {
     core: Arc<Core>,
     listener: Arc<Listener>,
-    address: Option<SocketAddr>,
+    /// At least one.
+    addresses: Vec<SocketAddr>,
     closed: AtomicBool,
     /// For each connection; let go when the accept loop has ended.
     callbacks: Mutex<Callbacks>,
@@ -88,12 +90,32 @@ impl TcpServer {
         self.closed.load(Ordering::SeqCst)
     }
 
-    /// The address it listens (or listened) on, as `getsockname()` gives it.
+    /// The first address that it listens (or listened) on, as `getsockname()` gives it.
     #[getter]
-    fn address<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.address
-            .map(|address| address_tuple(py, address))
-            .transpose()
+    fn address<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        address_tuple(py, self.addresses[0])
+    }
+
+    /// All addresses that it listens (or listened) on, as `getsockname()` gives them: of a name those of both families, IPv4
+    /// first. The port is the same.
+    #[getter]
+    fn addresses<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let addresses = self.addresses.iter();
+        addresses
+            .map(|address| address_tuple(py, *address))
+            .collect()
+    }
+
+    /// The host of the first address, to connect to; kept after closing.
+    #[getter]
+    fn host(&self) -> String {
+        args::address_text(&self.addresses[0])
+    }
+
+    /// The port; kept after closing.
+    #[getter]
+    fn port(&self) -> u16 {
+        self.addresses[0].port()
     }
 
     /// Its open sockets: a list of those that are open now.
@@ -122,11 +144,10 @@ impl TcpServer {
 
     fn __repr__(&self) -> String {
         let state = if self.closed() { "closed" } else { "listening" };
-        let address = self
-            .address
-            .map_or_else(|| "?".to_owned(), |address| address.to_string());
+        let addresses: Vec<_> = self.addresses.iter().map(SocketAddr::to_string).collect();
         format!(
-            "<asynctcp.TcpServer {state} {address} connections={}>",
+            "<asynctcp.TcpServer {state} {} connections={}>",
+            addresses.join(" "),
             self.connections()
         )
     }
@@ -147,8 +168,9 @@ impl TcpServer {
 /// Listens for TCP connections.
 ///
 /// Args:
-///     bind_address: None or "": any address, IPv4 and IPv6; else an address or a host name.
-///     port: 0 to 65535; 0: any free port, see `server.address`.
+///     bind_address: None or "": any address, IPv4 and IPv6; else an address, or a host name: all of its addresses, see
+///         `server.addresses`.
+///     port: 0 to 65535; 0: any free port, see `server.port`.
 ///     read_cb: `read_cb(socket, data: bytes)`, or None.
 ///     event_cb: `event_cb(condition)` for each connection's conditions and for accept errors, or None.
 ///     connect_cb: `connect_cb(socket)` for each new connection, before its `read_cb`.
@@ -165,16 +187,17 @@ impl TcpServer {
 ///     max_line: bytes (1 or more) of a line that a stream's `readline()` returns, its newline not counted; None: no
 ///         limit.
 ///     max_connections: accepting pauses at this number of open connections; None: no limit.
+///     family: `socket.AF_INET` or `AF_INET6`: listens at addresses of that family only; `AF_UNSPEC`: both.
 ///     close_cb: `close_cb(socket, reason)` for each connection, once, after its end; see `Socket.set_callbacks`.
 ///
 /// Returns the `TcpServer`. Raises `TcpServerBindError` if it cannot listen, `EventLoopError`, `TypeError`,
 /// `ValueError`. Callbacks run in the loop's thread. cl-async: `tcp-server`.
 #[pyfunction]
 #[pyo3(signature = (bind_address, port, read_cb, event_cb=None, *, connect_cb=None, backlog=None, stream=false, dont_drain_read_buffer=None, reuse_port=false, fd=None,
-                    read_timeout=None, write_timeout=None, allow_half_open=false, max_connections=None, close_cb=None, max_line=MaxLine::Usual),
+                    read_timeout=None, write_timeout=None, allow_half_open=false, max_connections=None, close_cb=None, max_line=MaxLine::Usual, family=None),
        text_signature = "(bind_address, port, read_cb, event_cb=None, *, connect_cb=None, backlog=-1, stream=False, dont_drain_read_buffer=None, \
                          reuse_port=False, fd=None, read_timeout=-1, write_timeout=-1, allow_half_open=False, \
-                         max_connections=None, close_cb=None, max_line=65536)")]
+                         max_connections=None, close_cb=None, max_line=65536, family=0)")]
 #[allow(clippy::too_many_arguments)]
 pub fn tcp_server(
     bind_address: &Bound<'_, PyAny>,
@@ -193,6 +216,7 @@ pub fn tcp_server(
     max_connections: Option<&Bound<'_, PyAny>>,
     close_cb: Option<&Bound<'_, PyAny>>,
     max_line: MaxLine,
+    family: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Py<TcpServer>> {
     let py = port.py();
     let callbacks = Callbacks {
@@ -206,6 +230,7 @@ pub fn tcp_server(
     let options = Options {
         backlog: args::backlog("backlog", backlog)?,
         reuse_port,
+        family: args::family("family", family)?,
         max_connections: args::optional_whole("max_connections", max_connections, 1)?,
         timeouts: args::timeouts(
             ("read_timeout", read_timeout),
@@ -217,22 +242,25 @@ pub fn tcp_server(
     let core = Core::current(py)?;
     let key = core.hub.new_key();
     let started = py.detach(|| {
-        let socket = match fd {
-            Some(fd) => bind::adopt(fd)?,
+        let sockets = match fd {
+            Some(fd) => vec![bind::adopt(fd)?],
             None => listen(host, number, &options)?,
         };
-        let address = bind::address_of(&socket);
-        let listener = Listener::start(&core.hub, key, socket, options, fd.is_some())?;
-        Ok((listener, address))
+        let addresses = sockets
+            .iter()
+            .map(bind::address_of)
+            .collect::<Result<_, _>>()?;
+        let listener = Listener::start(&core.hub, key, sockets, options, fd.is_some())?;
+        Ok((listener, addresses))
     });
-    let (listener, address) = started.map_err(|failure: Failure| {
+    let (listener, addresses) = started.map_err(|failure: Failure| {
         core.hub.free_key(key);
         condition::bind_error(py, &failure, bind_address, number, fd)
     })?;
     let server = TcpServer {
         core: core.clone(),
         listener,
-        address,
+        addresses,
         closed: AtomicBool::new(false),
         callbacks: Mutex::new(callbacks),
         manners: Manners {
@@ -253,13 +281,21 @@ pub fn tcp_server(
     Ok(server)
 }
 
-fn listen(host: Option<HostArg>, port: u16, options: &Options) -> Result<socket2::Socket, Failure> {
+fn listen(
+    host: Option<HostArg>,
+    port: u16,
+    options: &Options,
+) -> Result<Vec<socket2::Socket>, Failure> {
     match host {
-        None => bind::bind(None, port, options),
-        Some(HostArg::Literal(mut address)) => {
+        None => Ok(vec![bind::bind_any(port, options)?]),
+        Some(HostArg::Literal(mut address)) if is_of(address, options.family) => {
             address.set_port(port);
-            Ok(bind::bind_address(address, options)?)
+            Ok(vec![bind::bind_address(address, options)?])
         }
-        Some(HostArg::Name(name)) => bind::bind(Some(&name), port, options),
+        // The resolver refuses a literal of the other family with the right code.
+        Some(HostArg::Literal(address)) => {
+            bind::bind_name(&address.ip().to_string(), port, options)
+        }
+        Some(HostArg::Name(name)) => bind::bind_name(&name, port, options),
     }
 }

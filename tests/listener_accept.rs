@@ -123,7 +123,7 @@ fn a_listening_socket_that_was_shut_down_elsewhere_is_told_once_and_gone() {
     let listener = Listener::start(
         &pump.hub,
         pump.hub.new_key(),
-        socket,
+        vec![socket],
         Options::default(),
         true,
     )
@@ -143,7 +143,7 @@ fn an_adopted_socket_is_not_shut_down() {
     let listener = Listener::start(
         &pump.hub,
         pump.hub.new_key(),
-        socket,
+        vec![socket],
         Options::default(),
         true,
     )
@@ -158,12 +158,12 @@ fn an_adopted_socket_is_not_shut_down() {
 #[test]
 fn any_address_takes_both_families_and_shows_ipv4_plainly() {
     let mut pump = Pump::new();
-    let socket = bind::bind(None, 0, &Options::default()).unwrap();
+    let socket = bind::bind_any(0, &Options::default()).unwrap();
     let port = bind::address_of(&socket).unwrap().port();
     let _listener = Listener::start(
         &pump.hub,
         pump.hub.new_key(),
-        socket,
+        vec![socket],
         Options::default(),
         false,
     )
@@ -180,10 +180,15 @@ fn any_address_takes_both_families_and_shows_ipv4_plainly() {
 }
 
 #[test]
-fn a_name_is_bound_at_its_ipv4_address() {
-    let socket = bind::bind(Some("localhost"), 0, &Options::default()).unwrap();
-    let address = bind::address_of(&socket).unwrap();
-    assert!(address.ip().is_loopback() && address.port() != 0);
+fn a_name_is_bound_at_its_addresses_on_one_port() {
+    let sockets = bind::bind_name("localhost", 0, &Options::default()).unwrap();
+    let addresses = sockets.iter().map(bind::address_of);
+    let addresses: Vec<_> = addresses.collect::<Result<_, _>>().unwrap();
+    let port = addresses[0].port();
+    assert_ne!(port, 0);
+    for address in addresses {
+        assert!(address.ip().is_loopback() && address.port() == port);
+    }
 }
 
 #[test]

@@ -151,3 +151,133 @@ def start():
 start_event_loop(start)
 """
     assert network(code, "ip link add ours type veth peer name theirs") == ["True"]
+
+
+# --- servers ------------------------------------------------------------------------------------------------
+
+BOTH = "::1 both\n127.0.0.1 both\n127.0.0.1 both\n"
+
+
+@pytest.mark.slow
+def test_server_of_a_name_serves_all_its_addresses_on_one_port(network):
+    code = """
+from asynctcp import *
+def accepted(s):
+    print(s.sockname[0], server.connections)
+    if server.connections == 2:
+        server.close()
+        print([s.sockname[0] for s in server.sockets], server.closed)
+        exit_event_loop()
+def start():
+    global server
+    server = tcp_server("both", 0, None, connect_cb=accepted)
+    first, second = server.addresses
+    print(first == ("127.0.0.1", server.port), second == ("::1", server.port, 0, 0))
+    print(server.address == first, server.host)
+    tcp_connect("127.0.0.1", server.port, None, connect_cb=lambda _: tcp_connect("::1", server.port, None))
+start_event_loop(start)
+"""
+    lines = network(code, hosts=BOTH, nsswitch_conf="hosts: files\n")
+    assert lines == ["True True", "True 127.0.0.1", "127.0.0.1 1", "::1 2", "['127.0.0.1', '::1'] True"]
+
+
+@pytest.mark.slow
+def test_closed_server_of_a_name_listens_nowhere(network):
+    code = """
+from asynctcp import *
+told = []
+def refused(condition):
+    print(type(condition).__name__, condition.attempts[0][0][0])
+def start():
+    server = tcp_server("both", 0, None)
+    server.close()
+    for host in ("127.0.0.1", "::1"):
+        tcp_connect(host, server.port, None, refused)
+start_event_loop(start)
+"""
+    lines = network(code, hosts=BOTH, nsswitch_conf="hosts: files\n")
+    assert sorted(lines) == ["TcpRefused 127.0.0.1", "TcpRefused ::1"]
+
+
+@pytest.mark.slow
+def test_connections_of_all_addresses_count_for_the_limit(network):
+    code = """
+import socket
+from asynctcp import *
+def accepted(s):
+    print("accepted", server.connections)
+    delay(lambda: (print("closed"), s.close()), 0.1)
+    if len(accepted.seen) == 1:
+        exit_event_loop()
+    accepted.seen.append(s)
+accepted.seen = []
+def start():
+    global server
+    server = tcp_server("both", 0, None, connect_cb=accepted, max_connections=1)
+    clients.extend(socket.create_connection(address[:2]) for address in server.addresses)
+clients = []
+start_event_loop(start)
+"""
+    lines = network(code, hosts=BOTH, nsswitch_conf="hosts: files\n")
+    assert lines == ["accepted 1", "closed", "accepted 1"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("family", "host"), [("AF_INET", "127.0.0.1"), ("AF_INET6", "::1")])
+def test_family_of_a_server_chooses_its_addresses(family, host, network):
+    code = f"""
+import socket
+from asynctcp import *
+def start():
+    with tcp_server("both", 0, None, family=socket.{family}) as server:
+        print(server.host, len(server.addresses))
+start_event_loop(start)
+"""
+    assert network(code, hosts=BOTH, nsswitch_conf="hosts: files\n") == [f"{host} 1"]
+
+
+@pytest.mark.slow
+def test_address_of_a_name_that_the_machine_has_not_is_left_out(network):
+    code = """
+from asynctcp import *
+def start():
+    with tcp_server("both", 0, None) as server:
+        print(server.addresses == [("127.0.0.1", server.port)])
+    with tcp_server("here", 0, None) as server:
+        print(server.addresses == [("127.0.0.1", server.port)])
+    try:
+        tcp_server("nowhere", 0, None)
+    except TcpServerBindError as error:
+        print(error)
+start_event_loop(start)
+"""
+    hosts = BOTH + "127.0.0.1 here\n192.0.2.1 here\n192.0.2.1 nowhere\n"
+    lines = network(
+        code, "sysctl -qw net.ipv6.conf.all.disable_ipv6=1", hosts=hosts, nsswitch_conf="hosts: files\n"
+    )
+    assert lines == ["True", "True", "[Errno 99] cannot assign requested address (address nowhere:0)"]
+
+
+@pytest.mark.slow
+def test_port_that_is_taken_at_one_address_is_not_chosen(network):
+    """Of eight ports five are free at both addresses."""
+    code = """
+import socket
+from asynctcp import *
+taken = [socket.create_server(("::1", port), family=socket.AF_INET6) for port in (40001, 40003, 40005)]
+def start():
+    servers = []
+    try:
+        while True:
+            servers.append(tcp_server("both", 0, None))
+    except TcpServerBindError as error:
+        print(error.errno, sorted(server.port for server in servers))
+        print({len(server.addresses) for server in servers})
+    exit_event_loop()
+start_event_loop(start)
+"""
+    shell = "echo 40000 40007 >/proc/sys/net/ipv4/ip_local_port_range"
+    assert network(code, shell, hosts=BOTH, nsswitch_conf="hosts: files\n") == [
+        "98 [40000, 40002, 40004, 40006, 40007]",
+        "{2}",
+    ]

@@ -53,7 +53,7 @@ SIGNATURES = {
     "tcp_server": "(bind_address, port, read_cb, event_cb=None, *, connect_cb=None, backlog=-1, "
     "stream=False, dont_drain_read_buffer=None, reuse_port=False, fd=None, read_timeout=-1, "
     "write_timeout=-1, allow_half_open=False, "
-    "max_connections=None, close_cb=None, max_line=65536)",
+    "max_connections=None, close_cb=None, max_line=65536, family=0)",
     "Socket.close": "(self, force=False)",
     "Socket.set_callbacks": "(self, *, read_cb=..., write_cb=..., event_cb=..., connect_cb=..., "
     "close_cb=...)",
@@ -86,7 +86,9 @@ ATTRIBUTES = {
         *("set_nodelay", "set_keepalive", "write_buffer_size", "set_write_buffer_limits", "bytes_read"),
         *("bytes_written", "shutdown_write", "server", "c", "stream", "close_reason", "set_callbacks"),
     },
-    "TcpServer": {"close", "closed", "address", "connections", "sockets"},
+    "TcpServer": {
+        *("close", "closed", "address", "addresses", "host", "port", "connections", "sockets"),
+    },
     "Timer": {"cancel", "cancelled", "ref", "unref"},
 }
 

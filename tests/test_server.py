@@ -293,6 +293,38 @@ def listening():
         yield raw
 
 
+def test_host_and_port_are_those_of_the_address_and_kept_after_closing():
+    def look():
+        server = tcp_server(LOOPBACK, 0, None)
+        server.close()
+        return server.host, server.port, server.address, server.addresses
+
+    host, port, address, addresses = in_loop(look)
+    assert (host, port) == address
+    assert addresses == [address]
+    assert port > 0
+
+
+@pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")])
+def test_family_of_a_server_of_any_address(family, host):
+    def look():
+        server = tcp_server(None, 0, None, family=family)
+        with socket.socket(family) as raw:
+            raw.connect((LOOPBACK if family == socket.AF_INET else "::1", server.port))
+        with socket.socket() as raw:
+            reached = raw.connect_ex((LOOPBACK, server.port)) == 0
+        server.close()
+        return server.host, reached
+
+    assert in_loop(look) == (host, family == socket.AF_INET)
+
+
+def test_family_that_is_not_the_address_s_is_a_bind_error():
+    with pytest.raises(TcpServerBindError) as caught:
+        in_loop(lambda: tcp_server(LOOPBACK, 0, None, family=socket.AF_INET6))
+    assert caught.value.errcode == socket.EAI_ADDRFAMILY
+
+
 def test_adopted_descriptor_serves(listening, peers, log):
     def start():
         serving = Serving(log, fd=listening.fileno())
@@ -453,7 +485,7 @@ def test_server_is_hashable_and_weakly_referenceable():
 
 def test_server_has_no_other_public_state():
     names = {name for name in dir(asynctcp.TcpServer) if not name.startswith("_")}
-    assert names == {"address", "close", "closed", "connections", "sockets"}
+    assert names == {"address", "addresses", "close", "closed", "connections", "host", "port", "sockets"}
 
 
 def test_sockets_are_a_snapshot_of_those_that_are_open(peers, log):

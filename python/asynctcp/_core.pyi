@@ -170,7 +170,13 @@ class TcpServer:
     @property
     def closed(self) -> bool: ...
     @property
-    def address(self) -> Address | None: ...
+    def address(self) -> Address: ...
+    @property
+    def addresses(self) -> list[Address]: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
     @property
     def connections(self) -> int: ...
     @property
@@ -403,6 +409,7 @@ def tcp_server(
     max_connections: int | None = None,
     close_cb: CloseCallback | None = None,
     max_line: int | None = 65536,
+    family: int = 0,
 ) -> TcpServer: ...
 @overload
 def tcp_server(
@@ -423,6 +430,7 @@ def tcp_server(
     max_connections: int | None = None,
     close_cb: CloseCallback | None = None,
     max_line: int | None = 65536,
+    family: int = 0,
 ) -> TcpServer: ...
 @overload
 def tcp_server(
@@ -443,6 +451,7 @@ def tcp_server(
     max_connections: int | None = None,
     close_cb: CloseCallback | None = None,
     max_line: int | None = 65536,
+    family: int = 0,
 ) -> TcpServer: ...
 @overload
 def tcp_server(
@@ -463,6 +472,7 @@ def tcp_server(
     max_connections: int | None = None,
     close_cb: CloseCallback | None = None,
     max_line: int | None = 65536,
+    family: int = 0,
 ) -> TcpServer: ...
 @overload
 def tcp_server(
@@ -483,6 +493,7 @@ def tcp_server(
     max_connections: int | None = None,
     close_cb: CloseCallback | None = None,
     max_line: int | None = 65536,
+    family: int = 0,
 ) -> TcpServer: ...
 def write_socket_data(
     socket_or_stream: Socket | AsyncIOStream,

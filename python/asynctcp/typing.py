@@ -112,5 +112,6 @@ class ServerOptions(TypedDict, total=False):
     write_timeout: Seconds
     allow_half_open: bool
     max_connections: int | None
+    family: int
     close_cb: CloseCallback | None
     max_line: int | None

@@ -6,7 +6,7 @@ use super::linger::PATIENCE;
 use super::link::{CLOSING, FORCE, Link};
 use super::outbox::Outbox;
 use super::race::Race;
-use super::resolve;
+use super::resolve::{self, is_of};
 use super::task::ConnTask;
 use super::{Event, Failure};
 use std::fmt;
@@ -174,10 +174,6 @@ async fn establish(
     let addresses = found.map_err(Failure::Lookup)?.into_iter();
     let addresses = addresses.map(|address| with_port(address, port)).collect();
     Ok(race.run(interleave(addresses)).await)
-}
-
-fn is_of(address: SocketAddr, family: Option<i32>) -> bool {
-    family.is_none_or(|family| (family == libc::AF_INET) == address.is_ipv4())
 }
 
 fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {

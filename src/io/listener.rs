@@ -36,13 +36,15 @@ pub struct Options {
     pub backlog: Option<i32>,
     /// SO_REUSEPORT.
     pub reuse_port: bool,
+    /// AF_INET or AF_INET6: the only one to listen with; None: both.
+    pub family: Option<i32>,
     /// Accepting pauses at this number of open connections.
     pub max_connections: Option<usize>,
     /// For each connection.
     pub timeouts: Timeouts,
 }
 
-/// One server as the pump and its accept task share it.
+/// One server as the pump and its accept tasks share it: one task for each address.
 #[derive(Debug)]
 pub struct Listener {
     /// Names it in events.
@@ -50,74 +52,86 @@ pub struct Listener {
     options: Options,
     /// Not ours to shut down: another process may listen on it.
     adopted: bool,
-    /// The listening socket; None once closed. Leaf lock.
-    socket: Mutex<Option<Socket>>,
+    /// The listening sockets; none once closed. Leaf lock.
+    sockets: Mutex<Vec<Socket>>,
     closed: AtomicBool,
     open: AtomicUsize,
     /// Accepted, and not yet known to Python.
     unserved: AtomicUsize,
     /// Since when there are such, or since Python last served one; as [`Hub::time`].
     unserved_since: AtomicU64,
-    /// Leaf lock.
-    task: Mutex<Option<Waker>>,
+    /// For each accept task. Leaf locks.
+    tasks: Box<[Mutex<Option<Waker>>]>,
 }
 
 impl Listener {
-    /// Leaves the accept loop to whoever drives. `adopted`: the descriptor came from outside.
+    /// Leaves the accept loops to whoever drives. `adopted`: the descriptors came from outside.
     pub fn start(
         hub: &Arc<Hub>,
         key: Key,
-        socket: Socket,
+        sockets: Vec<Socket>,
         options: Options,
         adopted: bool,
     ) -> Result<Arc<Self>, Failure> {
-        socket.set_nonblocking(true)?;
-        // Linux hands it on to accepted sockets, which saves a system call for each.
-        socket.set_tcp_nodelay(true)?;
-        let accepting = socket.try_clone()?;
+        let mut accepting = Vec::with_capacity(sockets.len());
+        for socket in &sockets {
+            socket.set_nonblocking(true)?;
+            // Linux hands it on to accepted sockets, which saves a system call for each.
+            socket.set_tcp_nodelay(true)?;
+            accepting.push(socket.try_clone()?);
+        }
         let listener = Arc::new(Self {
             key,
             options,
             adopted,
-            socket: Mutex::new(Some(socket)),
+            tasks: accepting.iter().map(|_| Mutex::new(None)).collect(),
+            sockets: Mutex::new(sockets),
             closed: AtomicBool::new(false),
             open: AtomicUsize::new(0),
             unserved: AtomicUsize::new(0),
             unserved_since: AtomicU64::new(0),
-            task: Mutex::new(None),
         });
         hub.came();
-        let alive = Alive {
+        let alive = Arc::new(Alive {
             hub: hub.clone(),
             listener: listener.clone(),
-        };
-        let task = accept_all(hub.clone(), listener.clone(), accepting, alive);
-        hub.post(Command::Spawn(Box::pin(task)));
+        });
+        for (at, socket) in accepting.into_iter().enumerate() {
+            let task = accept_all(hub.clone(), listener.clone(), at, socket, alive.clone());
+            hub.post(Command::Spawn(Box::pin(task)));
+        }
         Ok(listener)
     }
 
     /// Stops listening at once; the connections live on.
     pub fn close(&self, hub: &Hub) {
         self.closed.store(true, Ordering::SeqCst);
-        let socket = self.socket.lock().take();
-        if let Some(socket) = socket.filter(|_| !self.adopted) {
+        let sockets = std::mem::take(&mut *self.sockets.lock());
+        for socket in sockets.iter().filter(|_| !self.adopted) {
             // Closing it would not stop it: the accept loop has a duplicate until it runs.
             let _ = socket.shutdown(std::net::Shutdown::Both);
         }
+        drop(sockets);
         self.wake(hub);
     }
 
-    /// The accept loop has ended: what is left of it here would keep the runtime's descriptors open.
+    /// The accept loops have ended: what is left of them here would keep the runtime's descriptors open.
     fn let_go(&self) {
         self.closed.store(true, Ordering::SeqCst);
-        let left = (self.socket.lock().take(), self.task.lock().take());
-        drop(left);
+        let sockets = std::mem::take(&mut *self.sockets.lock());
+        drop(sockets);
+        for task in &self.tasks {
+            let waker = task.lock().take();
+            drop(waker);
+        }
     }
 
     fn wake(&self, hub: &Hub) {
-        let waker = self.task.lock().clone();
-        if let Some(waker) = waker {
-            hub.post(Command::Call(waker));
+        for task in &self.tasks {
+            let waker = task.lock().clone();
+            if let Some(waker) = waker {
+                hub.post(Command::Call(waker));
+            }
         }
     }
 
@@ -154,9 +168,11 @@ impl Listener {
     /// A connection has ended: there is room for another, and a free descriptor. On the driving thread.
     pub(crate) fn released(&self) {
         self.open.fetch_sub(1, Ordering::SeqCst);
-        let waker = self.task.lock().take();
-        if let Some(waker) = waker {
-            waker.wake();
+        for task in &self.tasks {
+            let waker = task.lock().take();
+            if let Some(waker) = waker {
+                waker.wake();
+            }
         }
     }
 
@@ -167,7 +183,7 @@ impl Listener {
     }
 }
 
-/// Says `Gone` when the accept loop ends, however it ends.
+/// Says `Gone` when the last accept loop ends, however it ends.
 struct Alive {
     hub: Arc<Hub>,
     listener: Arc<Listener>,
@@ -181,7 +197,13 @@ impl Drop for Alive {
     }
 }
 
-async fn accept_all(hub: Arc<Hub>, listener: Arc<Listener>, socket: Socket, alive: Alive) {
+async fn accept_all(
+    hub: Arc<Hub>,
+    listener: Arc<Listener>,
+    at: usize,
+    socket: Socket,
+    alive: Arc<Alive>,
+) {
     match Acceptor::new(socket) {
         Ok(socket) => {
             let key = listener.key;
@@ -190,6 +212,7 @@ async fn accept_all(hub: Arc<Hub>, listener: Arc<Listener>, socket: Socket, aliv
                 own: own.filter(|own| !own.ip().is_unspecified() && !listener.adopted),
                 hub: hub.clone(),
                 listener,
+                at,
                 socket,
                 pause: None,
                 paused: FIRST_PAUSE,
@@ -208,10 +231,12 @@ async fn accept_all(hub: Arc<Hub>, listener: Arc<Listener>, socket: Socket, aliv
     drop(alive);
 }
 
-/// The accept loop. Ends when the listener was closed, or with an error that no waiting mends.
+/// The accept loop of one address. Ends when the listener was closed, or with an error that no waiting mends.
 struct Accepting {
     hub: Arc<Hub>,
     listener: Arc<Listener>,
+    /// Which of its tasks this is.
+    at: usize,
     socket: Acceptor,
     /// The own address of each connection, unless the server listens on any.
     own: Option<SocketAddr>,
@@ -295,7 +320,8 @@ impl Accepting {
         let Some(pause) = &mut self.pause else {
             return false;
         };
-        if self.listener.task.lock().is_some() && pause.as_mut().poll(context).is_pending() {
+        let woken = self.listener.tasks[self.at].lock().is_none();
+        if !woken && pause.as_mut().poll(context).is_pending() {
             return true;
         }
         self.pause = None;
@@ -309,7 +335,7 @@ impl Future for Accepting {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let accepting = &mut *self;
         let pausing = accepting.is_pausing(context);
-        *accepting.listener.task.lock() = Some(context.waker().clone());
+        *accepting.listener.tasks[accepting.at].lock() = Some(context.waker().clone());
         if accepting.listener.closed.load(Ordering::SeqCst) {
             return Poll::Ready(Ok(()));
         }
@@ -363,18 +389,19 @@ mod tests {
             key: hub.new_key(),
             options: Options::default(),
             adopted: false,
-            socket: Mutex::new(Some(socket)),
+            sockets: Mutex::new(vec![socket]),
             closed: AtomicBool::new(false),
             open: AtomicUsize::new(0),
             unserved: AtomicUsize::new(0),
             unserved_since: AtomicU64::new(0),
-            task: Mutex::new(None),
+            tasks: Box::new([Mutex::new(None)]),
         };
         let listener = Arc::new(listener);
         Accepting {
             hub,
             listener,
             own: None,
+            at: 0,
             socket: accepting,
             pause: None,
             paused: FIRST_PAUSE,

@@ -184,6 +184,11 @@ pub async fn lookup(host: &str, family: Option<i32>) -> Result<Vec<SocketAddr>, 
     }
 }
 
+/// Whether `address` is of that family (None: any).
+pub fn is_of(address: SocketAddr, family: Option<i32>) -> bool {
+    family.is_none_or(|family| (family == libc::AF_INET) == address.is_ipv4())
+}
+
 /// The zone of an address: the index of an interface that is given by name.
 pub fn zone(name: &str) -> Option<u32> {
     super::sys::interface_index(name)

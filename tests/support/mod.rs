@@ -287,7 +287,7 @@ impl Pump {
         let socket = bind::bind_address("127.0.0.1:0".parse().unwrap(), &options).unwrap();
         let address = bind::address_of(&socket).unwrap();
         (
-            Listener::start(&self.hub, self.hub.new_key(), socket, options, false).unwrap(),
+            Listener::start(&self.hub, self.hub.new_key(), vec![socket], options, false).unwrap(),
             address,
         )
     }

@@ -216,7 +216,9 @@ def serve() -> None:
         assert_type((error.address, error.port), tuple[str | None, int])
         return
     assert_type(server, TcpServer)
-    assert_type(server.address, Address | None)
+    assert_type(server.address, Address)
+    assert_type(server.addresses, list[Address])
+    assert_type((server.host, server.port), tuple[str, int])
     assert_type(server.connections, int)
     assert_type(server.sockets, list[Socket])
     with server as same:

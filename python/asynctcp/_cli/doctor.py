@@ -72,7 +72,7 @@ def loopback() -> Finding:
             server = asynctcp.tcp_server(
                 "127.0.0.1", 0, lambda socket, data: socket.write(data), lambda _: None
             )
-            _, port = (server.address or ("", 0))[:2]
+            port = server.port
             asynctcp.tcp_connect("127.0.0.1", port, on_read, on_event, data=b"hello", read_timeout=5)
     except OSError as error:
         problems.append(error)

@@ -62,7 +62,8 @@ def run(options: argparse.Namespace) -> int:
     begun = time.monotonic()
     try:
         with asynctcp.event_loop(catch_app_errors=True):
-            name, number = (server.listen(options.host, options.port).address or ("", 0))[:2]
+            listening = server.listen(options.host, options.port)
+            name, number = listening.host, listening.port
             print(f"echoing on {name}:{number}; try it: nc {name} {number}   (Ctrl-C ends it)", flush=True)
     except KeyboardInterrupt:
         pass

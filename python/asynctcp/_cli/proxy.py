@@ -190,7 +190,8 @@ def run(options: argparse.Namespace) -> int:
     proxy = Proxy(options, live)
     try:
         with asynctcp.event_loop(catch_app_errors=True):
-            address = Address(*(proxy.listen().address or options.listen)[:2])
+            server = proxy.listen()
+            address = Address(server.host, server.port)
             print(f"listening on {address} for {options.target}   (Ctrl-C ends it)", flush=True)
             if options.every:
                 asynctcp.interval(proxy.tell, options.every)
