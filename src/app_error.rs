@@ -1,5 +1,6 @@
 //! Calls a function of the app's, and what becomes of its exception.
 
+use crate::call::{Arguments, call};
 use crate::condition;
 use crate::coroutine;
 use crate::dispatch::Dispatcher;
@@ -108,11 +109,11 @@ impl Dispatcher<'_> {
     pub fn call<'py>(
         &self,
         callback: &Bound<'py, PyAny>,
-        arguments: impl pyo3::call::PyCallArgs<'py>,
+        arguments: impl Arguments<'py>,
         which: Which,
         whose: Whose<'_, 'py>,
     ) -> PyResult<()> {
-        match callback.call1(arguments) {
+        match call(callback, arguments) {
             Ok(result) => coroutine::look(self.core, which, callback, &result),
             Err(error) => self.app_error(error, which, Some(callback), whose, callback.py()),
         }
@@ -138,7 +139,7 @@ impl Dispatcher<'_> {
         match self.catch {
             Catch::With(function) => {
                 let function = function.bind(py);
-                let result = function.call1((error.into_value(py),))?;
+                let result = call(function, (error.into_value(py),))?;
                 coroutine::look(self.core, Which::Catch, function, &result)?;
             }
             Catch::All { to_event_cb } if *to_event_cb && which.may_go_to_event_cb() => {
@@ -163,7 +164,7 @@ impl Dispatcher<'_> {
         socket: Option<&Bound<'py, Socket>>,
     ) -> PyResult<()> {
         let py = event_cb.py();
-        match event_cb.call1((told,)) {
+        match call(event_cb, (told,)) {
             Ok(result) => coroutine::look(self.core, Which::Event, event_cb, &result),
             Err(second) if ends_the_loop(py, &second) => Err(second),
             Err(second) => {
@@ -184,7 +185,7 @@ impl Dispatcher<'_> {
 /// loop must not be lost.
 pub fn run_last(py: Python<'_>, closing: &Closing) -> PyResult<()> {
     let (close_cb, socket) = (closing.close_cb.bind(py), closing.socket.bind(py));
-    match close_cb.call1((socket, closing.reason(py)?)) {
+    match call(close_cb, (socket, closing.reason(py)?)) {
         Ok(result) => coroutine::look(&socket.get().core, Which::Close, close_cb, &result),
         Err(error) if ends_the_loop(py, &error) => Err(error),
         Err(error) => {
@@ -205,5 +206,5 @@ fn ends_the_loop(py: Python<'_>, error: &PyErr) -> bool {
 /// Logs an exception of the app's with its traceback.
 fn log(told: &Bound<'_, PyAny>) -> PyResult<()> {
     let log = LOG.import(told.py(), "asynctcp._handlers", "log_app_error")?;
-    log.call1((told,)).map(drop)
+    call(log, (told,)).map(drop)
 }

@@ -7,7 +7,7 @@ use crate::coroutine;
 use crate::io::link::Timeouts;
 use crate::io::resolve;
 use crate::socket::Socket;
-use pyo3::exceptions::{PyTypeError, PyUnicodeError, PyValueError};
+use pyo3::exceptions::{PyException, PyTypeError, PyUnicodeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyByteArray, PyBytes, PyEllipsis, PyFloat, PyInt, PyString};
 use socket2::TcpKeepalive;
@@ -27,23 +27,44 @@ fn wrong_type(name: &str, wanted: &str, value: &Bound<'_, PyAny>) -> PyErr {
         .name()
         .map(|name| name.to_string())
         .unwrap_or_default();
-    PyTypeError::new_err(format!(
-        "{name} must be {wanted}, not {kind}: {}",
-        shown(value)
-    ))
+    match shown(value) {
+        Ok(text) => PyTypeError::new_err(format!("{name} must be {wanted}, not {kind}: {text}")),
+        Err(error) => error,
+    }
 }
 
 fn wrong_value(name: &str, wanted: &str, value: &Bound<'_, PyAny>) -> PyErr {
-    PyValueError::new_err(format!("{name} must be {wanted}, not {}", shown(value)))
+    match shown(value) {
+        Ok(text) => PyValueError::new_err(format!("{name} must be {wanted}, not {text}")),
+        Err(error) => error,
+    }
 }
 
-fn shown(value: &Bound<'_, PyAny>) -> String {
-    let text = value.repr().map(|repr| repr.to_string_lossy().into_owned());
-    let mut text = text.unwrap_or_else(|_| "(no repr)".to_owned());
+fn shown(value: &Bound<'_, PyAny>) -> PyResult<String> {
+    let mut text = match value.repr() {
+        Ok(repr) => repr.to_string_lossy().into_owned(),
+        Err(error) if is_exception(value.py(), &error) => "(no repr)".to_owned(),
+        Err(error) => return Err(error),
+    };
     if text.chars().count() > 80 {
         text = text.chars().take(77).chain("...".chars()).collect();
     }
-    text
+    Ok(text)
+}
+
+/// Whether an error of Python code that ran on the way may be hidden by a better one: `KeyboardInterrupt` and what else is
+/// no `Exception` may not.
+fn is_exception(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<PyException>(py)
+}
+
+/// `error`, or `other` where that may hide it.
+fn hidden(py: Python<'_>, error: PyErr, other: impl FnOnce() -> PyErr) -> PyErr {
+    if is_exception(py, &error) {
+        other()
+    } else {
+        error
+    }
 }
 
 /// A callable or None.
@@ -94,11 +115,11 @@ pub fn socket<'py>(name: &str, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py,
     if let Ok(socket) = value.cast::<Socket>() {
         return Ok(socket.clone());
     }
+    let wrong = || wrong_type(name, "a Socket or an AsyncIOStream", value);
     let below = value
         .getattr("socket")
-        .ok()
-        .and_then(|below| below.cast_into::<Socket>().ok());
-    below.ok_or_else(|| wrong_type(name, "a Socket or an AsyncIOStream", value))
+        .map_err(|error| hidden(value.py(), error, wrong))?;
+    below.cast_into::<Socket>().map_err(|_| wrong())
 }
 
 /// A callable.
@@ -169,8 +190,12 @@ fn seconds(name: &str, value: &Bound<'_, PyAny>) -> PyResult<f64> {
     if !number || value.is_instance_of::<PyBool>() {
         return Err(wrong_type(name, "a number of seconds or None", value));
     }
-    // An int beyond a float's range is as good as infinite.
-    let seconds = value.extract::<f64>().unwrap_or(f64::INFINITY);
+    let seconds = match value.extract::<f64>() {
+        Ok(seconds) => seconds,
+        // An int beyond a float's range is as good as infinite.
+        Err(error) if is_exception(value.py(), &error) => f64::INFINITY,
+        Err(error) => return Err(error),
+    };
     if seconds.is_nan() {
         Err(wrong_value(name, "a number", value))
     } else {
@@ -344,7 +369,7 @@ pub fn bind_host(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<HostAr
     let any = value.is_none()
         || value
             .cast::<PyString>()
-            .is_ok_and(|text| text.len().is_ok_and(|len| len == 0));
+            .is_ok_and(|text| text.to_str().is_ok_and(str::is_empty));
     if any {
         Ok(None)
     } else {
@@ -462,13 +487,15 @@ impl<'py> Data<'py> {
             .import("builtins")?
             .getattr("memoryview")?
             .call1((value,));
-        let Ok(view) = view else {
-            return Err(wrong_type(name, "bytes-like or str", value));
-        };
+        let view = view.map_err(|error| {
+            hidden(value.py(), error, || {
+                wrong_type(name, "bytes-like or str", value)
+            })
+        })?;
         if !view.getattr("c_contiguous")?.extract::<bool>()? {
             return Err(PyTypeError::new_err(format!(
                 "{name} must be C-contiguous, not {}",
-                shown(value)
+                shown(value)?
             )));
         }
         let bytes = view.call_method0("tobytes")?;

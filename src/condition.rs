@@ -1,5 +1,6 @@
 //! From what the I/O side tells to the condition classes of `asynctcp.conditions`: the one place that maps them.
 
+use crate::call::call;
 use crate::io::Failure;
 use crate::io::failure::Try;
 use crate::socket::{Socket, address_tuple};
@@ -27,7 +28,7 @@ fn about<'py>(
 
 /// A condition without an error, by its class's name.
 pub fn info<'py>(name: &str, socket: &Bound<'py, Socket>) -> PyResult<Bound<'py, PyAny>> {
-    about(socket, class(socket.py(), name)?.call1((socket,))?)
+    about(socket, call(&class(socket.py(), name)?, (socket,))?)
 }
 
 /// Why a connection or an attempt failed.
@@ -35,10 +36,11 @@ pub fn failure<'py>(socket: &Bound<'py, Socket>, failure: &Failure) -> PyResult<
     let py = socket.py();
     let (code, message) = (failure.code(), failure.message());
     let condition = match failure {
-        Failure::Lookup(lookup) => {
-            class(py, "DnsError")?.call1((code, message, &lookup.host, socket))?
-        }
-        _ => class(py, "condition_from_errno")?.call1((code, message, socket))?,
+        Failure::Lookup(lookup) => call(
+            &class(py, "DnsError")?,
+            (code, message, &lookup.host, socket),
+        )?,
+        _ => call(&class(py, "condition_from_errno")?, (code, message, socket))?,
     };
     if let Failure::Connect(connect) = failure {
         condition.setattr("attempts", attempts(py, &connect.tries)?)?;
@@ -61,7 +63,10 @@ pub fn lookup_failure<'py>(py: Python<'py>, failure: &Failure) -> PyResult<Bound
         Failure::Lookup(lookup) => lookup.host.as_str(),
         _ => "",
     };
-    class(py, "DnsError")?.call1((failure.code(), failure.message(), host))
+    call(
+        &class(py, "DnsError")?,
+        (failure.code(), failure.message(), host),
+    )
 }
 
 /// An accept that failed.
@@ -71,7 +76,10 @@ pub fn accept_error<'py>(
     listener: Py<PyAny>,
     server: Py<PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    class(py, "TcpAcceptError")?.call1((failure.code(), failure.message(), listener, server))
+    call(
+        &class(py, "TcpAcceptError")?,
+        (failure.code(), failure.message(), listener, server),
+    )
 }
 
 fn raised(condition: PyResult<Bound<'_, PyAny>>) -> PyErr {
@@ -83,7 +91,7 @@ pub fn socket_closed(socket: &Bound<'_, Socket>) -> PyErr {
     let message = "socket is closed";
     raised(
         class(socket.py(), "SocketClosed")
-            .and_then(|class| class.call1((libc::EBADF, message, socket)))
+            .and_then(|class| call(&class, (libc::EBADF, message, socket)))
             .and_then(|condition| about(socket, condition)),
     )
 }
@@ -93,7 +101,7 @@ pub fn write_is_shut(socket: &Bound<'_, Socket>) -> PyErr {
     let message = "the sending side was shut down";
     raised(
         class(socket.py(), "TcpBrokenPipe")
-            .and_then(|class| class.call1((libc::EPIPE, message, socket)))
+            .and_then(|class| call(&class, (libc::EPIPE, message, socket)))
             .and_then(|condition| about(socket, condition)),
     )
 }
@@ -103,7 +111,7 @@ pub fn connected_twice(socket: &Bound<'_, Socket>) -> PyErr {
     let message = "the socket is connected or connecting already";
     raised(
         class(socket.py(), "TcpError")
-            .and_then(|class| class.call1((libc::EISCONN, message, socket)))
+            .and_then(|class| call(&class, (libc::EISCONN, message, socket)))
             .and_then(|condition| about(socket, condition)),
     )
 }
@@ -117,12 +125,12 @@ pub fn bind_error(
     fd: Option<i32>,
 ) -> PyErr {
     let arguments = (failure.code(), failure.message(), address, port, fd);
-    raised(class(py, "TcpServerBindError").and_then(|class| class.call1(arguments)))
+    raised(class(py, "TcpServerBindError").and_then(|class| call(&class, arguments)))
 }
 
 /// A socket was closed because its loop ended.
 pub fn loop_ended(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    class(py, "EventLoopError")?.call1(("the event loop has ended",))
+    call(&class(py, "EventLoopError")?, ("the event loop has ended",))
 }
 
 /// What a callback of the app's raised. `socket`: whose callback it was, if of one.
@@ -133,7 +141,7 @@ pub fn app_error<'py>(
     socket: Option<&Bound<'py, Socket>>,
     py: Python<'py>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let condition = class(py, "TcpAppError")?.call1((callback, function, socket))?;
+    let condition = call(&class(py, "TcpAppError")?, (callback, function, socket))?;
     condition.setattr("__cause__", error.value(py))?;
     match socket {
         Some(socket) => about(socket, condition),
@@ -145,10 +153,10 @@ pub fn app_error<'py>(
 pub fn option_error(py: Python<'_>, error: &PyErr) -> PyErr {
     let message = format!("Invalid argument: {}", error.value(py));
     let class = OPTION_ERROR.import(py, "asynctcp._option_error", "OptionError");
-    raised(class.and_then(|class| class.call1((libc::EINVAL, message))))
+    raised(class.and_then(|class| call(class, (libc::EINVAL, message))))
 }
 
 /// A loop is needed and not there, or there and not wanted.
 pub fn loop_error(py: Python<'_>, message: &str) -> PyErr {
-    raised(class(py, "EventLoopError").and_then(|class| class.call1((message,))))
+    raised(class(py, "EventLoopError").and_then(|class| call(&class, (message,))))
 }

@@ -5,6 +5,7 @@
 //! is seen, the pump keeps the interpreter as long as there is something to do, as an asyncio loop does within a
 //! turn, and leaves it to the interpreter's own rule when the other thread is due.
 
+use crate::call::call;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use std::time::Duration;
@@ -26,7 +27,7 @@ static GIVE_WAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 /// Changes threads if another is due. Callbacks written in Python do so as well; those written in C do not.
 pub fn give_way(py: Python<'_>) -> PyResult<()> {
     let give_way = GIVE_WAY.import(py, "asynctcp._loop", "give_way")?;
-    give_way.call0().map(drop)
+    call(give_way, ()).map(drop)
 }
 
 /// One per pump.

@@ -452,6 +452,11 @@ impl Core {
         self.posted.load(Ordering::Relaxed) || self.closings.len() > 0
     }
 
+    /// Whether something is to be done that the loop's own thread left, which wakes nobody: timers aside.
+    pub fn has_own_work(&self) -> bool {
+        self.is_exiting() || self.has_posts() || self.hub.is_dirty()
+    }
+
     /// Visits what the loop owns, for Python's garbage collector: no lock is waited for.
     pub fn visit_entries(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         if let Some(posts) = self.posts.try_lock() {

@@ -1,6 +1,7 @@
 //! From a batch of events to callbacks, and what happens when a callback raises.
 
 use crate::app_error::{Catch, Which, Whose};
+use crate::call::call;
 use crate::condition;
 use crate::core::{Core, Entry};
 use crate::ending::{self, Closing, Reason};
@@ -109,10 +110,10 @@ impl Dispatcher<'_> {
         force: bool,
     ) -> PyResult<()> {
         ending::begin(socket.get(), reason);
-        end_streams(socket)?;
+        let ended = end_streams(socket);
         let told = self.tell(socket, ignorable, || ending::told(socket));
         Socket::end(socket, force);
-        told
+        ended.and(told)
     }
 
     /// A socket was closed before this turn.
@@ -140,8 +141,14 @@ impl Dispatcher<'_> {
             link.close(&self.core.hub, true);
             return Ok(());
         };
-        let socket = TcpServer::welcome(server.bind(py), link)?;
-        self.connect_cb(socket.bind(py))
+        match TcpServer::welcome(server.bind(py), link.clone()) {
+            Ok(socket) => self.connect_cb(socket.bind(py)),
+            Err(error) => {
+                // Nobody knows of the connection, and a foreign loop goes on.
+                link.close(&self.core.hub, true);
+                Err(error)
+            }
+        }
     }
 
     /// An outgoing connection is established.
@@ -251,7 +258,7 @@ impl Dispatcher<'_> {
         let py = socket.py();
         let streams = streams::live(socket);
         for stream in &streams {
-            stream.call_method1(intern!(py, "_feed"), (data,))?;
+            call(&stream.getattr(intern!(py, "_feed"))?, (data,))?;
         }
         match streams.into_iter().next() {
             Some(first) => {
@@ -314,8 +321,9 @@ impl Dispatcher<'_> {
         me.step(Step::PeerEnds);
         let half_open = me.state.lock().half_open;
         if half_open {
-            end_streams(socket)?;
-            self.tell(socket, true, || condition::info("TcpEof", socket))
+            let ended = end_streams(socket);
+            let told = self.tell(socket, true, || condition::info("TcpEof", socket));
+            ended.and(told)
         } else {
             self.end(socket, Reason::Eof, true, false)
         }
@@ -495,9 +503,12 @@ fn is_held_back(socket: &Bound<'_, Socket>, held: impl FnOnce() -> Held) -> bool
 /// Nothing more comes: what the streams hold is all there will be.
 fn end_streams(socket: &Bound<'_, Socket>) -> PyResult<()> {
     let end = intern!(socket.py(), "_end");
-    streams::live(socket)
+    let streams = streams::live(socket);
+    let ended = streams
         .iter()
-        .try_for_each(|stream| stream.call_method0(end).map(drop))
+        .map(|stream| call(&stream.getattr(end)?, ()).map(drop));
+    // Each, whatever the one before raised.
+    ended.fold(Ok(()), PyResult::and)
 }
 
 /// One of the socket's callbacks.

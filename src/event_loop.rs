@@ -383,7 +383,15 @@ impl LoopCore {
             return Err(condition::loop_error(py, message));
         };
         if patience != Some(Duration::ZERO) {
-            foreign.wait(py, patience.map(|patience| Instant::now() + patience))?;
+            let deadline = patience.map(|patience| Instant::now() + patience);
+            if let Err(error) = foreign.wait(py, &self.core, deadline) {
+                if !self.core.is_forked() {
+                    // What a signal's handler left before one raised.
+                    let left = running.pump.is_behind() || self.core.has_own_work();
+                    foreign.listen(&self.core, left);
+                }
+                return Err(error);
+            }
         }
         // A signal's handler may have forked, and this be the child: the bell is the parent's too.
         self.core.check_process(py)?;

@@ -37,9 +37,15 @@ impl Foreign {
         }
     }
 
-    /// Waits until a turn is wanted or `deadline` (None: for ever) has come. A signal's handler may raise here.
-    pub fn wait(&self, py: Python<'_>, deadline: Option<Instant>) -> PyResult<()> {
+    /// Waits until a turn is wanted or `deadline` (None: for ever) has come. A signal's handler may raise here, or fork.
+    pub fn wait(&self, py: Python<'_>, core: &Core, deadline: Option<Instant>) -> PyResult<()> {
         loop {
+            core.check_process(py)?;
+            // What a signal's handler leaves in this thread, which is the loop's, does not ring.
+            if core.has_own_work() {
+                return Ok(());
+            }
+            let deadline = deadline.into_iter().chain(core.timers.next()).min();
             let rest = deadline.map_or(LONGEST_POLL, |at| {
                 at.saturating_duration_since(Instant::now())
                     .min(LONGEST_POLL)

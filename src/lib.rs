@@ -6,6 +6,7 @@
 
 mod app_error;
 mod args;
+mod call;
 mod condition;
 mod contention;
 mod core;
@@ -17,6 +18,7 @@ mod foreign;
 mod functions;
 #[cfg(feature = "fault-injection")]
 mod injection;
+mod interpreter;
 pub mod io;
 mod lender;
 mod life;
@@ -34,35 +36,46 @@ mod streams;
 mod timer;
 mod wakeup;
 
+use pyo3::prelude::*;
+
 /// The native module. Public for `benches/dispatch.rs`, which puts it into an interpreter of its own.
 #[doc(hidden)]
 #[pyo3::pymodule(gil_used = true)]
-pub mod _core {
-    #[pymodule_export]
-    use crate::args::_check_callback;
-    #[pymodule_export]
-    use crate::event_loop::{_forked, LoopCore, set_default_event_handler};
-    #[pymodule_export]
-    use crate::functions::{
-        close_socket, close_tcp_server, connect_tcp_socket, disable_socket, enable_socket,
-        init_tcp_socket, remove_interval, set_socket_timeouts, socket_c, socket_closed_p,
-        socket_data, tcp_connect, write_socket_data,
-    };
+pub fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    interpreter::check_main()?;
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<event_loop::LoopCore>()?;
+    module.add_class::<reservation::Reservation>()?;
+    module.add_class::<server::TcpServer>()?;
+    module.add_class::<socket::Socket>()?;
+    module.add_class::<timer::Timer>()?;
+    macro_rules! functions {
+        ($($path:path),* $(,)?) => { $(module.add_function(pyo3::wrap_pyfunction!($path, module)?)?;)* };
+    }
+    functions![
+        args::_check_callback,
+        event_loop::_forked,
+        event_loop::set_default_event_handler,
+        functions::close_socket,
+        functions::close_tcp_server,
+        functions::connect_tcp_socket,
+        functions::disable_socket,
+        functions::enable_socket,
+        functions::init_tcp_socket,
+        functions::remove_interval,
+        functions::set_socket_timeouts,
+        functions::socket_c,
+        functions::socket_closed_p,
+        functions::socket_data,
+        functions::tcp_connect,
+        functions::write_socket_data,
+        lookup::dns_lookup,
+        lookup::reverse_dns_lookup,
+        server::tcp_server,
+        timer::delay,
+        timer::interval,
+    ];
     #[cfg(feature = "fault-injection")]
-    #[pymodule_export]
-    use crate::injection::_inject;
-    #[pymodule_export]
-    use crate::lookup::{dns_lookup, reverse_dns_lookup};
-    #[pymodule_export]
-    use crate::reservation::Reservation;
-    #[pymodule_export]
-    use crate::server::{TcpServer, tcp_server};
-    #[pymodule_export]
-    use crate::socket::Socket;
-    #[pymodule_export]
-    use crate::timer::{Timer, delay, interval};
-
-    #[pymodule_export]
-    #[allow(non_upper_case_globals)]
-    const __version__: &str = env!("CARGO_PKG_VERSION");
+    functions![injection::_inject];
+    Ok(())
 }

@@ -8,6 +8,8 @@ use socket2::{SockRef, TcpKeepalive};
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
 
 static OS_SOCKET: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+/// The class under Python's `socket.socket`.
+static NATIVE_SOCKET: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// What the app wants of the OS socket.
 #[derive(Debug, Clone)]
@@ -89,7 +91,7 @@ pub fn os_socket(slf: &Bound<'_, Socket>) -> PyResult<Option<Py<PyAny>>> {
             return Ok(Some(ours));
         }
     }
-    ours.call_method0(py, "_end")?;
+    end(ours.bind(py))?;
     Ok(made(socket, py))
 }
 
@@ -104,7 +106,15 @@ pub fn close_os_socket(socket: &Socket, py: Python<'_>) {
     let Some(ours) = made(socket, py) else {
         return;
     };
-    if let Err(error) = ours.call_method0(py, "_end") {
+    if let Err(error) = end(ours.bind(py)) {
         error.write_unraisable(py, Some(ours.bind(py)));
     }
+}
+
+/// `OSSocket.close()`, also where files were made of it. Without a line of Python, so that no signal's handler runs and
+/// what it raises is not lost.
+fn end(ours: &Bound<'_, PyAny>) -> PyResult<()> {
+    ours.setattr("_closed", true)?;
+    let close = NATIVE_SOCKET.import(ours.py(), "_socket", "socket")?;
+    close.call_method1("close", (ours,)).map(drop)
 }

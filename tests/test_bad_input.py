@@ -410,3 +410,30 @@ def test_very_long_value_is_cut_in_the_message():
     with pytest.raises(ValueError, match="host") as caught:
         tcp_connect("h" * 100_000, 9, None)
     assert len(str(caught.value)) < 300
+
+
+class Interrupts:
+    """Has code that is interrupted wherever it is looked at."""
+
+    def __getattr__(self, name):
+        raise KeyboardInterrupt
+
+    def __repr__(self):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        asynctcp.delay,
+        lambda bad: asynctcp.delay(print, bad),
+        asynctcp.close_socket,
+        lambda bad: asynctcp.tcp_connect(bad, 80, None),
+    ],
+)
+def test_interrupt_while_an_argument_is_looked_at_comes_out(use):
+    def start():
+        with pytest.raises(KeyboardInterrupt):
+            use(Interrupts())
+
+    asynctcp.start_event_loop(start)

@@ -641,3 +641,83 @@ def test_blackholed_raw_listener_is_no_busy_loop(loop, peers):
     setup(loop, lambda: asynctcp.tcp_connect(*peers.black_hole(), None))
     drain(loop)
     assert not is_readable(loop, 0.05)
+
+
+# --- what a signal's handler leaves while pump() waits ------------------------------------------------------
+
+
+@pytest.fixture
+def signal_later(spawn):
+    """``signal_later(handler)`` runs it in this thread, in a signal's handler, a little later."""
+    before = signal.getsignal(signal.SIGUSR1)
+    main = threading.main_thread().ident
+
+    def later(handler):
+        signal.signal(signal.SIGUSR1, lambda *_: handler())
+        spawn(lambda: (time.sleep(0.02), signal.pthread_kill(main, signal.SIGUSR1)))
+
+    yield later
+    signal.signal(signal.SIGUSR1, before)
+
+
+def test_call_posted_by_a_signals_handler_ends_the_wait(loop, signal_later):
+    drain(loop)
+    told = []
+    signal_later(lambda: loop.call_soon_threadsafe(told.append, 1))
+    while not told:
+        loop.pump(None)
+    assert told == [1]
+
+
+def test_exit_by_a_signals_handler_ends_the_wait(signal_later):
+    loop = EventLoop()
+    drain(loop)
+    signal_later(loop.exit)
+    loop.pump(None)
+    with pytest.raises(EventLoopError, match="ended"):
+        loop.pump()
+
+
+def test_write_by_a_signals_handler_is_sent_while_pump_waits(loop, peers, signal_later):
+    sockets = []
+    server = setup(loop, lambda: tcp_server(LOOPBACK, 0, None, connect_cb=sockets.append))
+    raw = peers.connect(server)
+    pump_until(loop, lambda: sockets)
+    drain(loop)
+    signal_later(lambda: sockets[0].write(b"x"))
+    loop.pump(DEADLINE)
+    assert raw.recv(1) == b"x"
+
+
+def test_timer_made_by_a_signals_handler_ends_the_wait(loop, signal_later):
+    drain(loop)
+    told = []
+    signal_later(lambda: asynctcp.delay(lambda: told.append(1), 0.01))
+    while not told:
+        loop.pump(None)
+    assert told == [1]
+
+
+def test_call_posted_before_a_signals_handler_raised_is_not_forgotten(loop, signal_later):
+    drain(loop)
+    told = []
+
+    def handler():
+        loop.call_soon_threadsafe(told.append, 1)
+        raise Oops
+
+    signal_later(handler)
+    with pytest.raises(Oops):
+        loop.pump(None)
+    pump_until(loop, lambda: told)
+
+
+def test_connection_whose_stream_cannot_be_made_is_closed(loop, peers, monkeypatch):
+    server = echo_server(loop, stream=True)
+    drain(loop)
+    monkeypatch.setattr(asynctcp.AsyncIOStream, "__init__", raise_oops)
+    raw = peers.connect(server)
+    with pytest.raises(Oops):
+        pump_until(loop, lambda: False)
+    with pytest.raises(ConnectionResetError):
+        raw.recv(1)

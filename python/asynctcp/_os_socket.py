@@ -27,11 +27,6 @@ class OSSocket(socket.socket):
         """Return a plain ``socket.socket`` over another duplicate, which is the caller's to close."""
         return socket.socket(fileno=os.dup(self.fileno()))
 
-    def _end(self) -> None:
-        self.close()
-        # Files made of it keep it open otherwise.
-        self._real_close()  # type: ignore[attr-defined]
-
     def setblocking(self, flag: object, /) -> NoReturn:
         """Raise ``ValueError``: the event loop's sockets never block."""
         raise ValueError(f"the event loop's sockets stay non-blocking: setblocking({flag!r})")
