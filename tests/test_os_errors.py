@@ -58,9 +58,11 @@ def told(error):
 # --- no descriptor left -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("count", [0, 1])
-def test_server_without_descriptors_is_a_bind_error(count):
-    error = in_loop(lambda: starved(count, lambda: tcp_server(LOOPBACK, 0, None)))
+@pytest.mark.parametrize(
+    ("host", "count"), [(LOOPBACK, 0), (LOOPBACK, 1), ("localhost", 0), ("localhost", 1)]
+)
+def test_server_without_descriptors_is_a_bind_error(host, count):
+    error = in_loop(lambda: starved(count, lambda: tcp_server(host, 0, None)))
     assert isinstance(error, TcpServerBindError)
     assert told(error) == errno.EMFILE
 

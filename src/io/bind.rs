@@ -32,7 +32,11 @@ pub fn bind_any(port: u16, options: &Options) -> io::Result<Socket> {
 /// Listens on all addresses of a name, on one port; IPv4 first, as most clients will try that in any case. Blocks while
 /// the name is looked up.
 pub fn bind_name(name: &str, port: u16, options: &Options) -> Result<Vec<Socket>, Failure> {
-    let found = resolve::look_up_now(name, options.family).map_err(Failure::Lookup)?;
+    let found =
+        resolve::look_up_now(name, options.family).map_err(|failure| match failure.errno {
+            Some(errno) => io::Error::from_raw_os_error(errno).into(),
+            None => Failure::Lookup(failure),
+        })?;
     let mut addresses = Vec::with_capacity(found.len());
     for mut address in found {
         address.set_port(port);

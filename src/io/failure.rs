@@ -35,6 +35,8 @@ pub struct LookupFailure {
     pub message: String,
     /// The name that was looked up.
     pub host: String,
+    /// With EAI_SYSTEM: the errno of what the system refused to the resolver.
+    pub errno: Option<i32>,
 }
 
 /// Why no connection came about, and what each attempt said.

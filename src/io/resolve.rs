@@ -7,10 +7,12 @@
 //! What most systems know without asking a server has a few threads of its own ([`Pools`]), or servers that do not answer
 //! would hold it up. It is asked for in the same way, so that the order of the system's configuration holds.
 
-use super::failure::{LookupFailure, words};
+use super::failure::{LookupFailure, describe, words};
 use super::hosts::Hosts;
 use dns_lookup::AddrInfoHints;
 use std::collections::{HashMap, VecDeque};
+use std::fs::File;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -221,6 +223,7 @@ fn failure(host: &str, code: i32, message: &str) -> LookupFailure {
         code,
         message: message.to_owned(),
         host: host.to_owned(),
+        errno: None,
     }
 }
 
@@ -280,10 +283,8 @@ pub fn look_up_now(host: &str, family: Option<i32>) -> Result<Vec<SocketAddr>, L
         address: family.unwrap_or(libc::AF_UNSPEC),
         ..AddrInfoHints::default()
     };
-    let found = dns_lookup::getaddrinfo(Some(host), None, Some(hints)).map_err(|error| {
-        let code = error.error_num();
-        failure(host, code, &message_of(error))
-    });
+    let found = dns_lookup::getaddrinfo(Some(host), None, Some(hints));
+    let found = found.map_err(|error| refused(host, error));
     let addresses: Vec<_> = match found {
         Ok(found) => found
             .filter_map(Result::ok)
@@ -301,10 +302,22 @@ pub fn look_up_now(host: &str, family: Option<i32>) -> Result<Vec<SocketAddr>, L
     Ok(addresses)
 }
 
-fn message_of(error: dns_lookup::LookupError) -> String {
-    let text = words(&error.into());
-    let message = text.strip_prefix("failed to lookup address information: ");
-    message.map(str::to_owned).unwrap_or(text)
+fn refused(host: &str, error: dns_lookup::LookupError) -> LookupFailure {
+    let (code, error) = (error.error_num(), io::Error::from(error));
+    // Without a descriptor the resolver reads none of its files, and may take that for a name that nobody knows.
+    let system = match File::open("/dev/null") {
+        Err(want) => want,
+        Ok(_) if code == libc::EAI_SYSTEM => error,
+        Ok(_) => {
+            let text = words(&error);
+            let message = text.strip_prefix("failed to lookup address information: ");
+            return failure(host, code, message.unwrap_or(&text));
+        }
+    };
+    LookupFailure {
+        errno: system.raw_os_error(),
+        ..failure(host, libc::EAI_SYSTEM, &describe(&system))
+    }
 }
 
 /// Blocks; an address without a name is a failure.
@@ -312,10 +325,7 @@ fn name_now(address: SocketAddr) -> Answer {
     let found = dns_lookup::getnameinfo(&address, libc::NI_NAMEREQD);
     found
         .map(|(host, service)| Found::Name(host, service))
-        .map_err(|error| {
-            let code = error.error_num();
-            failure(&address.ip().to_string(), code, &message_of(error))
-        })
+        .map_err(|error| refused(&address.ip().to_string(), error))
 }
 
 #[cfg(test)]
