@@ -56,9 +56,10 @@ def starvation():
 def starved(peers, log, starvation, then):
     """Let five connections wait at a server without descriptors; ``then(serving)`` follows the error."""
     serving = Serving(log)
-    for _ in range(5):
-        peers.connect(serving.server)
-    starvation.begin()
+    clients = [peers.keep(socket.socket()) for _ in range(5)]
+    starvation.begin()  # before they come: the helper thread might accept them at once
+    for raw in clients:
+        raw.connect(serving.server.address)
     when(lambda: log.told, lambda: then(serving))
 
 
@@ -114,8 +115,9 @@ def test_accept_goes_on_when_a_connection_gives_its_descriptor_back(peers, log, 
         when(lambda: serving.sockets, lambda: starve(serving))
 
     def starve(serving):
-        peers.connect(serving.server)
+        raw = peers.keep(socket.socket())
         starvation.begin()
+        raw.connect(serving.server.address)
         when(lambda: "TcpAcceptError" in log.told, serving.sockets[0].close)
         when(lambda: len(serving.sockets) == 2, lambda: (starvation.end(), serving.end()))
 
