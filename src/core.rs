@@ -12,6 +12,7 @@ use crate::io::sync::Mutex;
 use crate::io::{Event, Hub, Key, Limits, Link};
 use crate::lender::Lender;
 use crate::lookup::Lookup;
+use crate::notifier::Notifier;
 use crate::server::TcpServer;
 use crate::socket::Socket;
 use crate::timer::Timers;
@@ -83,10 +84,28 @@ impl Table {
     }
 }
 
+/// What a [`Call`] calls.
+pub enum Posted {
+    /// This.
+    Function(Py<PyAny>),
+    /// A notifier's callback.
+    Notifier(Py<Notifier>),
+}
+
+impl Posted {
+    /// What to call now; None: nothing any more.
+    pub fn take<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        match self {
+            Self::Function(function) => Some(function.bind(py).clone()),
+            Self::Notifier(notifier) => notifier.get().begin(py),
+        }
+    }
+}
+
 /// A function that another thread (or this one) wants to run in the loop.
 pub struct Call {
     /// The function.
-    pub function: Py<PyAny>,
+    pub function: Posted,
     /// Its arguments.
     pub arguments: Py<pyo3::types::PyTuple>,
     /// Where its exception goes.
@@ -221,7 +240,8 @@ impl Core {
         CURRENT.with_borrow(Clone::clone).ok_or_else(|| {
             condition::loop_error(
                 py,
-                "no event loop runs in this thread: see start_event_loop()",
+                "no event loop runs in this thread: call it in a function that start_event_loop() runs, and pass that itself: \
+                 start_event_loop(main), not start_event_loop(main())",
             )
         })
     }
@@ -461,12 +481,19 @@ impl Core {
     pub fn visit_entries(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         if let Some(posts) = self.posts.try_lock() {
             for call in &posts.calls {
-                visit.call(&call.function)?;
+                match &call.function {
+                    Posted::Function(function) => visit.call(function)?,
+                    Posted::Notifier(notifier) => visit.call(notifier)?,
+                }
                 visit.call(&call.arguments)?;
                 visit.call(&call.event_cb)?;
             }
+            for socket in posts.resumed.iter().chain(&posts.met) {
+                visit.call(socket)?;
+            }
         }
         self.closings.visit(visit)?;
+        self.timers.visit(visit)?;
         let Some(table) = self.table.try_lock() else {
             return Ok(());
         };

@@ -3,8 +3,10 @@
 
 use crate::app_error::{self, Catch, Which, Whose};
 use crate::args;
+use crate::call::call;
 use crate::condition;
-use crate::core::{Beat, Call, Core, Entry, Life};
+use crate::core::{Beat, Call, Core, Entry, Life, Posted};
+use crate::coroutine;
 use crate::dispatch::{self, Dispatcher};
 use crate::foreign::Foreign;
 use crate::io::Limits;
@@ -116,13 +118,19 @@ impl LoopCore {
 
     /// Runs `start_fn()` as the loop's first callback.
     fn _call(&self, py: Python<'_>, start_fn: &Bound<'_, PyAny>) -> PyResult<()> {
-        let _ = py;
         self.tick();
-        let called = self
-            .dispatcher()
-            .call(start_fn, (), Which::Start, Whose::Other(None));
+        let called = call(start_fn, ());
         self.tick();
-        called
+        match called {
+            Ok(result) => coroutine::look(&self.core, Which::Start, start_fn, &result),
+            Err(error) if matches!(self.catch, Catch::With(_)) => {
+                let whose = Whose::Other(None);
+                self.dispatcher()
+                    .app_error(error, Which::Start, Some(start_fn), whose, py)
+            }
+            // A program that could not start has not started.
+            Err(error) => Err(error),
+        }
     }
 
     /// Takes turns until nothing is left to do.
@@ -208,14 +216,13 @@ impl LoopCore {
     }
 
     /// Asks the loop to end at once. Any thread.
-    fn _exit(&self, py: Python<'_>) {
-        if self.core.is_forked() {
-            return;
-        }
+    fn _exit(&self, py: Python<'_>) -> PyResult<()> {
+        self.core.check_process(py)?;
         self.core.exit();
         if self.core.is_current() {
             drop(self.close_all(py));
         }
+        Ok(())
     }
 
     /// Runs `fn(*args)` in the loop's thread, soon and in order. Callable from any thread.
@@ -233,7 +240,7 @@ impl LoopCore {
             return Err(condition::loop_error(args.py(), "the event loop has ended"));
         }
         let call = Call {
-            function,
+            function: Posted::Function(function),
             arguments: args.clone().unbind(),
             event_cb: None,
         };
@@ -244,9 +251,9 @@ impl LoopCore {
     /// `call_soon_threadsafe` with an `event_cb`; a loop that has ended ignores it.
     #[pyo3(signature = (function, event_cb, *args))]
     fn _post(&self, function: Py<PyAny>, event_cb: Option<Py<PyAny>>, args: &Bound<'_, PyTuple>) {
-        if self.core.life() != Life::Ended {
+        if self.core.life() != Life::Ended && !self.core.is_forked() {
             let call = Call {
-                function,
+                function: Posted::Function(function),
                 arguments: args.clone().unbind(),
                 event_cb,
             };
@@ -282,6 +289,11 @@ impl LoopCore {
         self.core.is_exiting()
     }
 
+    /// Whether it has begun and not ended, and is this process's.
+    fn _is_open(&self) -> bool {
+        self.core.life() == Life::Running && !self.core.is_forked()
+    }
+
     /// Whether everything is closed.
     fn _has_ended(&self) -> bool {
         self.core.life() == Life::Ended
@@ -294,10 +306,10 @@ impl LoopCore {
     ///
     /// For programs that have a core to spare for each loop; a loop that a foreign loop pumps does not wait and so takes no
     /// notice. Raises `TypeError`, `ValueError`. Callable from any thread.
-    fn set_busy_poll(&self, seconds: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        self.core
-            .hub
-            .set_busy_poll(args::delay("seconds", seconds)?);
+    fn set_busy_poll(&self, py: Python<'_>, seconds: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let seconds = args::delay("seconds", seconds)?;
+        self.core.check_process(py)?;
+        self.core.hub.set_busy_poll(seconds);
         Ok(())
     }
 
@@ -338,11 +350,26 @@ impl LoopCore {
     }
 
     fn __clear__(&self) {
-        drop(self.core.take_posts());
+        drop((self.core.take_posts(), self.core.timers.take_all()));
+    }
+}
+
+impl Drop for LoopCore {
+    fn drop(&mut self) {
+        if self.core.is_forked() {
+            // The parent's: dropping the runtime would wait for threads that this process has not, and take locks that they
+            // may have held.
+            std::mem::forget((self.running.lock().take(), self.core.clone()));
+        }
     }
 }
 
 impl LoopCore {
+    /// What its objects share.
+    pub fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
     /// `EventLoopError` if this thread is inside a loop.
     fn check_alone(&self, py: Python<'_>) -> PyResult<()> {
         let Ok(running) = Core::current(py) else {

@@ -333,12 +333,12 @@ pub fn set_socket_timeouts(
 /// `server.close()`: stops listening at once; existing connections live on. Again: nothing. Callable from any thread.
 /// cl-async: `close-tcp-server`.
 #[pyfunction]
-pub fn close_tcp_server(server: &Bound<'_, TcpServer>) {
-    server.get().close();
+pub fn close_tcp_server(server: &Bound<'_, TcpServer>) -> PyResult<()> {
+    server.get().close(server.py())
 }
 
 /// `timer.cancel()`: the callback does not run (again). Twice does nothing. cl-async: `remove-interval`.
 #[pyfunction]
-pub fn remove_interval(timer: &Bound<'_, crate::timer::Timer>) {
-    crate::timer::Timer::cancel(timer);
+pub fn remove_interval(timer: &Bound<'_, crate::timer::Timer>) -> PyResult<()> {
+    crate::timer::Timer::cancel(timer)
 }

@@ -24,6 +24,7 @@ mod lender;
 mod life;
 mod lookup;
 mod max_line;
+mod notifier;
 mod os_error;
 mod pump;
 mod reservation;
@@ -45,6 +46,7 @@ pub fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     interpreter::check_main()?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<event_loop::LoopCore>()?;
+    module.add_class::<notifier::Notifier>()?;
     module.add_class::<reservation::Reservation>()?;
     module.add_class::<server::TcpServer>()?;
     module.add_class::<socket::Socket>()?;

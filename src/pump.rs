@@ -252,10 +252,13 @@ impl Pump {
             self.posts = dispatcher.core.take_posts();
         }
         while let Some(call) = self.posts.calls.pop_front() {
-            let (function, arguments) = (call.function.bind(py), call.arguments.bind(py));
+            let Some(function) = call.function.take(py) else {
+                continue;
+            };
+            let arguments = call.arguments.bind(py);
             self.step(py, dispatcher, |dispatcher| {
                 let whose = Whose::Other(call.event_cb.as_ref());
-                dispatcher.call(function, arguments, Which::Post, whose)
+                dispatcher.call(&function, arguments, Which::Post, whose)
             })?;
         }
         while let Some(socket) = self.posts.met.pop_front() {

@@ -67,21 +67,27 @@ impl TcpServer {
 
     /// The accept loop has ended, or the loop does.
     pub fn end(&self) {
-        self.close();
+        self.stop();
         let dropped = std::mem::take(&mut *self.callbacks.lock());
         drop(dropped);
+    }
+
+    fn stop(&self) {
+        if !self.core.is_forked() && !self.closed.swap(true, Ordering::SeqCst) {
+            self.listener.close(&self.core.hub);
+            self.core.nudge();
+        }
     }
 }
 
 #[pymethods]
 impl TcpServer {
     /// Stops listening at once; existing connections live on. Closing it again does nothing. Callable from any
-    /// thread. cl-async: `close-tcp-server`.
-    pub fn close(&self) {
-        if !self.core.is_forked() && !self.closed.swap(true, Ordering::SeqCst) {
-            self.listener.close(&self.core.hub);
-            self.core.nudge();
-        }
+    /// thread. Raises `EventLoopError` in a forked child. cl-async: `close-tcp-server`.
+    pub fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.core.check_process(py)?;
+        self.stop();
+        Ok(())
     }
 
     /// Whether it stopped listening.
@@ -133,7 +139,7 @@ impl TcpServer {
 
     #[pyo3(signature = (*_error))]
     fn __exit__(&self, _error: &Bound<'_, PyTuple>) {
-        self.close();
+        self.stop();
     }
 
     /// How many of its connections are open now.
@@ -275,7 +281,7 @@ pub fn tcp_server(
     core.insert(key, Entry::Server(server.clone_ref(py)));
     core.nudge();
     if let Err(error) = core.remember(server.bind(py)) {
-        server.get().close();
+        server.get().stop();
         return Err(error);
     }
     Ok(server)

@@ -370,8 +370,9 @@ impl Socket {
 
     /// Bytes written and not yet taken by the kernel.
     #[getter]
-    fn write_buffer_size(&self) -> usize {
-        self.link.write_buffer_size()
+    fn write_buffer_size(&self, py: Python<'_>) -> PyResult<usize> {
+        self.core.check_process(py)?;
+        Ok(self.link.write_buffer_size())
     }
 
     /// Tells when much waits to be sent.

@@ -122,6 +122,17 @@ impl Timers {
         drop(removed);
     }
 
+    /// For Python's garbage collector: no lock is waited for.
+    pub fn visit(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        match self.heap.try_lock() {
+            Some(heap) => heap
+                .due
+                .iter()
+                .try_for_each(|Reverse(due)| visit.call(&due.timer)),
+            None => Ok(()),
+        }
+    }
+
     /// Empties the heap, when the loop ends; the caller drops the timers.
     pub fn take_all(&self) -> Vec<Py<Timer>> {
         let heap = std::mem::take(&mut *self.heap.lock());
@@ -299,8 +310,9 @@ fn next_beat(when: Instant, every: Duration, now: Instant) -> Instant {
 #[pymethods]
 impl Timer {
     /// Cancels it: the callback does not run (again) and is let go. Cancelling twice does nothing.
-    pub fn cancel(slf: &Bound<'_, Self>) {
+    pub fn cancel(slf: &Bound<'_, Self>) -> PyResult<()> {
         let timer = slf.get();
+        timer.core.check_process(slf.py())?;
         let (dropped, was_armed, alive) = {
             let mut state = timer.state.lock();
             state.cancelled |= state.callback.is_some();
@@ -317,11 +329,12 @@ impl Timer {
             timer.core.timers.went_stale();
             timer.core.nudge();
         }
+        Ok(())
     }
 
     /// The same as `cancel()`: cl-async's `interval` returns a function that ends it.
-    fn __call__(slf: &Bound<'_, Self>) {
-        Self::cancel(slf);
+    fn __call__(slf: &Bound<'_, Self>) -> PyResult<()> {
+        Self::cancel(slf)
     }
 
     /// Whether it was cancelled before it ran; an interval, whether it was cancelled at all.
@@ -331,13 +344,17 @@ impl Timer {
     }
 
     /// Lets it keep the loop alive again (the default).
-    fn r#ref(&self) {
+    fn r#ref(&self, py: Python<'_>) -> PyResult<()> {
+        self.core.check_process(py)?;
         self.set_keeps_alive(true);
+        Ok(())
     }
 
     /// Lets the loop end although the timer is armed.
-    fn unref(&self) {
+    fn unref(&self, py: Python<'_>) -> PyResult<()> {
+        self.core.check_process(py)?;
         self.set_keeps_alive(false);
+        Ok(())
     }
 
     fn __repr__(&self) -> String {

@@ -77,7 +77,7 @@ def test_exception_comes_out_after_everything_was_closed(kind, peers):
     assert kept[0].closed
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*OF_SOCKETS, "delay"])
 def test_caught_exception_lets_the_loop_go_on(kind, peers, caplog):
     told = []
 
@@ -366,3 +366,35 @@ def test_exception_of_a_connect_cb_goes_to_the_servers_event_cb(peers, log):
 def test_exception_of_a_lookups_callback_goes_to_its_event_cb(lookup, log):
     run(lambda: lookup("127.0.0.1", oops, event_cb=log.event), catch_app_errors=True)
     assert log.told == ["TcpAppError"]
+
+
+@pytest.mark.parametrize("to_event_cb", [True, False])
+def test_exception_of_start_fn_comes_out_though_errors_are_caught(to_event_cb):
+    kept = []
+
+    def start():
+        kept.append(asynctcp.tcp_server("127.0.0.1", 0, None))
+        raise Oops
+
+    with pytest.raises(Oops):
+        asynctcp.start_event_loop(start, catch_app_errors=True, send_errors_to_event_cb=to_event_cb)
+    assert kept[0].closed
+
+
+def test_exception_of_start_fn_goes_to_the_function_for_errors():
+    told = []
+    asynctcp.start_event_loop(oops, catch_app_errors=told.append)
+    assert [type(error) for error in told] == [Oops]
+
+
+def test_result_of_the_start_function_in_its_place_is_named_as_the_likely_mistake():
+    async def main():
+        """Do nothing."""
+
+    coroutine = main()
+    for result in (None, coroutine):
+        with pytest.raises(TypeError, match=r"start_event_loop\(main\)"):
+            asynctcp.start_event_loop(result)
+    coroutine.close()
+    with pytest.raises(asynctcp.EventLoopError, match=r"start_event_loop\(main\)"):
+        asynctcp.start_event_loop(asynctcp.tcp_server("127.0.0.1", 0, None))

@@ -1,5 +1,6 @@
 """Section 1 of docs/contract.md: notifiers and signal handlers."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -377,3 +378,39 @@ def test_decorated_function_runs_after_its_seconds():
 
     run(start)
     assert ran == ["early", "late"]
+
+
+def test_trigger_in_a_signals_handler_waits_for_nothing_and_loses_nothing():
+    """The handler comes between any two steps of a ``trigger()`` of the same thread, and may raise there."""
+    told, signals = [], []
+
+    class Oops(Exception):
+        pass
+
+    def start():
+        notifier = asynctcp.make_notifier(lambda: told.append("ran"))
+
+        def handler(*_):
+            signals.append(1)
+            notifier.trigger()
+            if len(signals) % 3 == 0:
+                raise Oops
+
+        def work():
+            for _ in range(2000):
+                with contextlib.suppress(Oops):
+                    notifier.trigger()
+            if len(signals) >= 50:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                told.clear()
+                notifier.trigger()
+                ticker.cancel()
+                asynctcp.delay(notifier.free, 0.01)
+
+        before = signal.signal(signal.SIGALRM, handler)
+        asynctcp.add_event_loop_exit_callback(lambda: signal.signal(signal.SIGALRM, before))
+        signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+        ticker = asynctcp.interval(work, 0.001)
+
+    asynctcp.start_event_loop(start, catch_app_errors=lambda _: None)
+    assert "ran" in told

@@ -5,6 +5,7 @@ the thread that runs the loop, one at a time. Sockets are owned by Tokio tasks o
 """
 
 from asynctcp._core import (
+    Notifier,
     Socket,
     TcpServer,
     Timer,
@@ -33,7 +34,7 @@ from asynctcp._loop import (
     with_delay,
     with_interval,
 )
-from asynctcp._notifier import Notifier, make_notifier
+from asynctcp._notifier import make_notifier
 from asynctcp._signals import clear_signal_handlers, free_signal_handler, signal_handler
 from asynctcp._stream import AsyncIOStream
 from asynctcp.clasync import *  # noqa: F403

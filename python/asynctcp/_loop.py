@@ -180,7 +180,8 @@ class EventLoop(_core.LoopCore):
 
     def __del__(self) -> None:
         """Close a loop that was pumped and not ended."""
-        if getattr(self, "_is_foreign", False) and self in _open_loops:
+        # Not asked of the set: the collector empties it before it calls this.
+        if getattr(self, "_is_foreign", False) and self._is_open():
             warnings.warn(
                 f"pumped and not ended by exit(): {self!r}", ResourceWarning, source=self, stacklevel=1
             )
@@ -268,11 +269,17 @@ def start_event_loop(
         catch_app_errors: False: an exception of a callback ends the loop and comes out of this call, after
             all is closed. True: it goes to the ``event_cb`` concerned, and the loop goes on; servers set
             this. A function: it is called with the exception. ``KeyboardInterrupt`` and ``SystemExit``
-            always end it.
+            always end it, and with True so does an exception of ``start_fn``.
         send_errors_to_event_cb: False: such exceptions are logged instead.
 
     Raises ``EventLoopError`` if a loop runs in this thread already. cl-async: ``start-event-loop``.
     """
+    given: object = start_fn
+    if given is None or hasattr(given, "__await__"):
+        raise TypeError(
+            f"start_fn must be callable, not {type(given).__name__}: pass the function itself, "
+            "start_event_loop(main), not start_event_loop(main()); for coroutines use asynctcp.aio"
+        )
     _core._check_callback("start_fn", start_fn)
     EventLoop(catch_app_errors=catch_app_errors, send_errors_to_event_cb=send_errors_to_event_cb).run(
         start_fn
@@ -304,7 +311,10 @@ def current_event_loop() -> EventLoop:
     """Return the loop of this thread. Raises ``EventLoopError`` if there is none."""
     loop = getattr(_current, "loop", None)
     if loop is None:
-        raise EventLoopError("no event loop runs in this thread: see start_event_loop()")
+        raise EventLoopError(
+            "no event loop runs in this thread: call it in a function that start_event_loop() runs, and pass "
+            "that itself: start_event_loop(main), not start_event_loop(main())"
+        )
     return loop  # type: ignore[no-any-return]
 
 
