@@ -15,7 +15,21 @@ import pytest
 
 import asynctcp
 from asynctcp import delay, tcp_connect, tcp_server
-from helpers import LOOPBACK, after_quiet, fail, ignore, oops, receive_all, reset, run, wait_until, when
+from helpers import (
+    DEADLINE,
+    LOOPBACK,
+    DeadlineMissed,
+    after_quiet,
+    fail,
+    ignore,
+    is_within,
+    oops,
+    receive_all,
+    reset,
+    run,
+    wait_until,
+    when,
+)
 from peers import Program
 
 THREADS = 8
@@ -359,23 +373,31 @@ def computing(step, spawn):
 
 @pytest.mark.slow
 def test_loop_beside_a_computing_thread_does_not_give_the_interpreter_away_each_turn(spawn):
-    """So many took 38 s where each turn waited for the interpreter, and 4 to 12 s where it does not."""
-    left = [100_000]
+    """So many take 7 s where each turn waits for the interpreter, and 1 to 2 s where it does not."""
+    left = 0
 
     def answer(ours, data):
-        left[0] -= 1
-        if left[0] > 0:
+        nonlocal left
+        left -= 1
+        if left > 0:
             ours.write(data)
         else:
             asynctcp.exit_event_loop()
 
+    def seconds():
+        nonlocal left
+        left, begun = 20_000, time.monotonic()
+        with contextlib.suppress(DeadlineMissed):
+            run(
+                lambda: [tcp_connect(LOOPBACK, port, answer, ignore, data=b"x") for _ in range(50)],
+                timeout=DEADLINE,
+            )
+        return time.monotonic() - begun
+
     with Program(sys.executable, "-m", "asynctcp", "echo", "--port", "0") as server:
         port = int(server.wait_for(r"echoing on \S+:(\d+);")[1])
         with computing(ignore, spawn):
-            run(
-                lambda: [tcp_connect(LOOPBACK, port, answer, ignore, data=b"x") for _ in range(50)],
-                timeout=30,
-            )
+            assert is_within(5, seconds)
 
 
 def test_callbacks_in_c_leave_the_interpreter_to_a_computing_thread(spawn):
