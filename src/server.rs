@@ -124,7 +124,7 @@ impl TcpServer {
         self.addresses[0].port()
     }
 
-    /// Its open sockets: a list of those that are open now.
+    /// A list of its sockets that are open now.
     #[getter]
     fn sockets(slf: &Bound<'_, Self>) -> PyResult<Vec<Py<Socket>>> {
         let core = &slf.get().core;

@@ -270,7 +270,7 @@ impl Socket {
         Ok(())
     }
 
-    /// Why it is closed: None while it is open and if the app closed it, else the condition that closed it (`TcpEof`
+    /// What closed it. None while it is open and if the app closed it, else the condition that closed it (`TcpEof`
     /// included), the `TcpAppError` of an exception that a callback of it raised, or the `EventLoopError` that its loop
     /// has ended.
     #[getter]
