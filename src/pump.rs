@@ -180,6 +180,8 @@ impl Pump {
             let idle = self.flushed.is_empty() && !core.lender.has_returns();
             let wait = if idle { wait } else { Wait::No };
             self.driver.drive(&mut self.watch, wait);
+        } else {
+            core.hub.turned();
         }
         if core.timers.armed() > 0 {
             self.now = Instant::now();

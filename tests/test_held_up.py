@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -437,6 +438,32 @@ def test_accepting_goes_on_in_a_pumped_loop_that_was_late(peers):
         wait_until(lambda: (loop.pump(0.05), len(served) == 3)[1])
     finally:
         loop.exit()
+
+
+def test_accepting_goes_on_beside_connections_that_never_leave_python_idle(peers, spawn):
+    """Each callback is longer than accepting may wait for Python, and there is always a next one."""
+    stop, served = threading.Event(), []
+
+    def flood(raw):
+        with contextlib.suppress(OSError):
+            while not stop.is_set():
+                raw.sendall(bytes(1000))
+
+    def read(ours, _data):
+        wait_until(time_to_see_that(0.01))
+
+    def start():
+        server = tcp_server(LOOPBACK, 0, read, ignore, connect_cb=served.append)
+        for _ in range(8):
+            spawn(flood, peers.connect(server))
+        when(lambda: len(served) == 8, lambda: asynctcp.delay(lambda: peers.connect(server), 0.2))
+        when(lambda: len(served) == 9, end)
+
+    def end():
+        stop.set()
+        exit_event_loop()
+
+    run(start)
 
 
 # --- what is known of a connection --------------------------------------------------------------------------

@@ -1,6 +1,6 @@
-//! Whether a link is on the pump's list of links to flush.
+//! Whether a link is on the list of those to flush.
 //!
-//! Whoever stages bytes marks the link after that, and puts it on the list if it was not marked; the pump takes it off
+//! Whoever stages bytes marks the link after that, and puts it on the list if it was not marked; the pump, or the helper, takes it off
 //! the list, clears the mark and then looks what is staged. Bytes are staged, and looked for, under one lock. So whoever
 //! finds the mark still set has staged before the pump looks.
 

@@ -46,6 +46,12 @@ impl Hub {
         self.handover.leave();
     }
 
+    /// The pump is back from Python, and goes on with what the helper has queued.
+    pub fn turned(&self) {
+        self.clock.left.store(self.time().max(1), Ordering::SeqCst);
+        self.python_is_back();
+    }
+
     /// How long Python has kept the pump; zero while the pump drives, and where nobody knows.
     pub(crate) fn python_time(&self) -> Duration {
         let left = self.clock.left.load(Ordering::SeqCst);

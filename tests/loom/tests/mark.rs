@@ -1,4 +1,4 @@
-//! A writer that stages and marks against a pump that takes the list and looks what is staged.
+//! A writer that stages and marks against those who take the list and look what is staged.
 
 use asynctcp_loom::check;
 use asynctcp_loom::mark::Mark;
@@ -53,5 +53,30 @@ fn what_is_staged_is_sent_by_the_next_turn_at_the_latest() {
         model.write();
         model.flush();
         assert_eq!(*model.sent.lock(), 4, "the link is marked and on no list");
+    });
+}
+
+/// While Python keeps the pump, the helper takes the list as well.
+#[test]
+fn what_is_staged_is_sent_by_either_of_two_who_flush() {
+    check(3, || {
+        let model = Arc::new(Model::default());
+        model.write();
+        let helper = {
+            let model = model.clone();
+            thread::spawn(move || model.flush())
+        };
+        let pump = {
+            let model = model.clone();
+            thread::spawn(move || model.flush())
+        };
+        model.write();
+        helper.join().unwrap();
+        pump.join().unwrap();
+        model.flush();
+        assert_eq!(*model.sent.lock(), 2, "bytes are left behind");
+        model.write();
+        model.flush();
+        assert_eq!(*model.sent.lock(), 3, "the link is marked and on no list");
     });
 }
