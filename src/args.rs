@@ -5,11 +5,14 @@
 use crate::condition;
 use crate::coroutine;
 use crate::io::link::Timeouts;
+use crate::io::options::{SocketOption, SocketOptions};
 use crate::io::resolve;
 use crate::socket::Socket;
 use pyo3::exceptions::{PyException, PyTypeError, PyUnicodeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyByteArray, PyBytes, PyEllipsis, PyFloat, PyInt, PyString};
+use pyo3::types::{
+    PyBool, PyByteArray, PyBytes, PyEllipsis, PyFloat, PyInt, PyList, PyString, PyTuple,
+};
 use socket2::TcpKeepalive;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
@@ -178,6 +181,49 @@ pub fn optional_whole<T: TryFrom<i64>>(
         .filter(|value| !value.is_none())
         .map(|value| whole(name, value, least))
         .transpose()
+}
+
+/// What `setsockopt` takes: a list of (level, name, value); None: none.
+pub fn socket_options(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<SocketOptions> {
+    let Some(value) = value.filter(|value| !value.is_none()) else {
+        return Ok(SocketOptions::default());
+    };
+    let wrong =
+        |value: &Bound<'_, PyAny>| wrong_type(name, "a list of tuples (level, name, value)", value);
+    let all = value
+        .cast::<PyList>()
+        .map(|list| list.clone().into_any())
+        .or_else(|_| {
+            value
+                .cast::<PyTuple>()
+                .map(|tuple| tuple.clone().into_any())
+        })
+        .map_err(|_| wrong(value))?;
+    let mut options = Vec::new();
+    for one in all.try_iter()? {
+        let one = one?;
+        let parts = one.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>, Bound<'_, PyAny>)>();
+        let (level, option, value) = parts.map_err(|_| wrong(&one))?;
+        options.push(SocketOption {
+            level: whole(name, &level, 0)?,
+            name: whole(name, &option, 0)?,
+            value: option_value(name, &value)?,
+        });
+    }
+    Ok(SocketOptions::new(options))
+}
+
+fn option_value(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    if value.is_instance_of::<PyInt>() {
+        return value
+            .extract::<i32>()
+            .map(|number| number.to_ne_bytes().to_vec())
+            .map_err(|_| wrong_value(name, "ints of a C int's range", value));
+    }
+    if value.is_instance_of::<PyString>() {
+        return Err(wrong_type(name, "values that are ints or bytes", value));
+    }
+    Ok(Data::from(name, value)?.as_slice()?.to_vec())
 }
 
 /// A backlog; -1: None, the system's maximum.

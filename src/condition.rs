@@ -22,7 +22,7 @@ fn about<'py>(
     socket: &Bound<'py, Socket>,
     condition: Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    condition.setattr("peer", socket.get().peer_text())?;
+    condition.setattr("peer", socket.get().peer_text(socket.py()))?;
     Ok(condition)
 }
 

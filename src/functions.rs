@@ -1,5 +1,6 @@
 //! The functional forms of cl-async: `tcp_connect` and the calls on sockets and servers.
 
+use crate::adopt::{self, ToConnect};
 use crate::args::{self, Data, HostArg};
 use crate::condition;
 use crate::core::Core;
@@ -35,6 +36,11 @@ type Given<'a, 'py> = Option<&'a Bound<'py, PyAny>>;
 ///     local_address: (host, port) to connect from; port 0: any that is free for that peer.
 ///     family: `socket.AF_INET` or `AF_INET6`: uses addresses of that family only; `AF_UNSPEC`: both.
 ///     close_cb: `close_cb(socket, reason)`, once, after its end; see `Socket.set_callbacks`.
+///     sock: a `socket.socket` that is not connected, with whatever options it has: it is connected, and belongs to the
+///         `Socket` from then on (it is `detach()`ed), unless this call raises. Its family decides which addresses are
+///         tried, one after the other.
+///     socket_options: a list of (level, name, value), value an int or bytes, set before connecting. What the system
+///         refuses is an error of the attempt.
 ///     max_line: bytes (1 or more) of a line that `stream.readline()` returns, its newline not counted; None: no limit.
 ///
 /// Returns the `Socket`, or the stream. Raises `EventLoopError`, `TypeError`, `ValueError`; all else comes to the
@@ -43,10 +49,12 @@ type Given<'a, 'py> = Option<&'a Bound<'py, PyAny>>;
 #[pyfunction]
 #[pyo3(signature = (host, port, read_cb, event_cb=None, *, data=None, stream=false, connect_cb=None, write_cb=None,
                     read_timeout=None, write_timeout=None, dont_drain_read_buffer=None, allow_half_open=false,
-                    local_address=None, family=None, close_cb=None, max_line=MaxLine::Usual),
+                    local_address=None, family=None, close_cb=None, max_line=MaxLine::Usual,
+                    sock=None, socket_options=None),
        text_signature = "(host, port, read_cb, event_cb=None, *, data=None, stream=False, connect_cb=None, \
                          write_cb=None, read_timeout=-1, write_timeout=-1, dont_drain_read_buffer=None, \
-                         allow_half_open=False, local_address=None, family=0, close_cb=None, max_line=65536)")]
+                         allow_half_open=False, local_address=None, family=0, close_cb=None, max_line=65536, \
+                         sock=None, socket_options=None)")]
 #[allow(clippy::too_many_arguments)]
 pub fn tcp_connect(
     host: &Bound<'_, PyAny>,
@@ -65,6 +73,8 @@ pub fn tcp_connect(
     family: Given<'_, '_>,
     close_cb: Given<'_, '_>,
     max_line: MaxLine,
+    sock: Given<'_, '_>,
+    socket_options: Given<'_, '_>,
 ) -> PyResult<Py<PyAny>> {
     let target = target(host, port)?;
     let made = init_tcp_socket(
@@ -83,6 +93,8 @@ pub fn tcp_connect(
         family,
         close_cb,
         max_line,
+        sock,
+        socket_options,
     )?;
     Socket::connect(&args::socket("socket", made.bind(host.py()))?, target)?;
     Ok(made)
@@ -94,8 +106,8 @@ pub fn tcp_connect(
 ///     read_cb, event_cb, connect_cb, write_cb: callables or None.
 ///     data: bytes-like or str, sent once connected, before anything written before that.
 ///     read_timeout, write_timeout: seconds; None, 0, negative or infinite: none.
-///     stream, dont_drain_read_buffer, allow_half_open, local_address, family, close_cb, max_line: as all of these, see
-///         `tcp_connect`.
+///     stream, dont_drain_read_buffer, allow_half_open, local_address, family, close_cb, max_line, sock, socket_options: as
+///         all of these, see `tcp_connect`.
 ///
 /// What is written before is sent once connected. It does not keep the loop running until it connects.
 ///
@@ -104,10 +116,12 @@ pub fn tcp_connect(
 #[pyfunction]
 #[pyo3(signature = (read_cb, event_cb=None, *, data=None, stream=false, connect_cb=None, write_cb=None,
                     read_timeout=None, write_timeout=None, dont_drain_read_buffer=None, allow_half_open=false,
-                    local_address=None, family=None, close_cb=None, max_line=MaxLine::Usual),
+                    local_address=None, family=None, close_cb=None, max_line=MaxLine::Usual,
+                    sock=None, socket_options=None),
        text_signature = "(read_cb, event_cb=None, *, data=None, stream=False, connect_cb=None, write_cb=None, \
                          read_timeout=-1, write_timeout=-1, dont_drain_read_buffer=None, allow_half_open=False, \
-                         local_address=None, family=0, close_cb=None, max_line=65536)")]
+                         local_address=None, family=0, close_cb=None, max_line=65536, \
+                         sock=None, socket_options=None)")]
 #[allow(clippy::too_many_arguments)]
 pub fn init_tcp_socket(
     py: Python<'_>,
@@ -125,22 +139,32 @@ pub fn init_tcp_socket(
     family: Given<'_, '_>,
     close_cb: Given<'_, '_>,
     max_line: MaxLine,
+    sock: Given<'_, '_>,
+    socket_options: Given<'_, '_>,
 ) -> PyResult<Py<PyAny>> {
     let callbacks = callbacks(read_cb, event_cb, connect_cb, write_cb, close_cb)?;
     let timeouts = args::timeouts(
         ("read_timeout", read_timeout),
         ("write_timeout", write_timeout),
     )?;
+    let family = args::family("family", family)?;
+    let options = args::socket_options("socket_options", socket_options)?;
+    let given = ToConnect::from(sock)?;
     let manners = Manners {
         half_open: allow_half_open,
         stream,
         dont_drain: dont_drain_read_buffer,
         local: args::local_address("local_address", local_address)?,
-        family: args::family("family", family)?,
+        family: adopt::family_of(family, given.as_ref())?,
         max_line,
     };
     let socket = make(py, callbacks, timeouts, manners, data)?;
     let made = handle(&socket, stream)?;
+    {
+        let taken = given.map(|given| given.take()).transpose()?;
+        let mut state = socket.get().state.lock();
+        state.set_up(options, taken);
+    }
     streams::let_go(&socket);
     Ok(made)
 }
@@ -181,7 +205,8 @@ pub fn connect_tcp_socket(
     Ok(socket_or_stream.clone().unbind())
 }
 
-fn callbacks(
+/// The callbacks of a connection, checked.
+pub fn callbacks(
     read_cb: Given<'_, '_>,
     event_cb: Given<'_, '_>,
     connect_cb: Given<'_, '_>,
@@ -198,7 +223,7 @@ fn callbacks(
 }
 
 /// A socket of the current loop, with `data` as the first that it will send.
-fn make<'py>(
+pub fn make<'py>(
     py: Python<'py>,
     callbacks: Callbacks,
     timeouts: Timeouts,
@@ -220,7 +245,7 @@ fn make<'py>(
 }
 
 /// What the app gets: the socket or its stream.
-fn handle(socket: &Bound<'_, Socket>, stream: bool) -> PyResult<Py<PyAny>> {
+pub fn handle(socket: &Bound<'_, Socket>, stream: bool) -> PyResult<Py<PyAny>> {
     let stream = if stream {
         streams::first(socket)?
     } else {

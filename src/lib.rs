@@ -4,6 +4,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod adopt;
 mod app_error;
 mod args;
 mod call;
@@ -55,6 +56,7 @@ pub fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
         ($($path:path),* $(,)?) => { $(module.add_function(pyo3::wrap_pyfunction!($path, module)?)?;)* };
     }
     functions![
+        adopt::adopt_tcp_socket,
         args::_check_callback,
         event_loop::_forked,
         event_loop::set_default_event_handler,

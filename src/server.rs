@@ -194,16 +194,18 @@ impl TcpServer {
 ///         limit.
 ///     max_connections: accepting pauses at this number of open connections; None: no limit.
 ///     family: `socket.AF_INET` or `AF_INET6`: listens at addresses of that family only; `AF_UNSPEC`: both.
+///     socket_options: a list of (level, name, value), value an int or bytes: set on the listening socket, before it binds,
+///         and on each connection's (where those that only a listening socket can have are left out).
 ///     close_cb: `close_cb(socket, reason)` for each connection, once, after its end; see `Socket.set_callbacks`.
 ///
 /// Returns the `TcpServer`. Raises `TcpServerBindError` if it cannot listen, `EventLoopError`, `TypeError`,
 /// `ValueError`. Callbacks run in the loop's thread. cl-async: `tcp-server`.
 #[pyfunction]
 #[pyo3(signature = (bind_address, port, read_cb, event_cb=None, *, connect_cb=None, backlog=None, stream=false, dont_drain_read_buffer=None, reuse_port=false, fd=None,
-                    read_timeout=None, write_timeout=None, allow_half_open=false, max_connections=None, close_cb=None, max_line=MaxLine::Usual, family=None),
+                    read_timeout=None, write_timeout=None, allow_half_open=false, max_connections=None, close_cb=None, max_line=MaxLine::Usual, family=None, socket_options=None),
        text_signature = "(bind_address, port, read_cb, event_cb=None, *, connect_cb=None, backlog=-1, stream=False, dont_drain_read_buffer=None, \
                          reuse_port=False, fd=None, read_timeout=-1, write_timeout=-1, allow_half_open=False, \
-                         max_connections=None, close_cb=None, max_line=65536, family=0)")]
+                         max_connections=None, close_cb=None, max_line=65536, family=0, socket_options=None)")]
 #[allow(clippy::too_many_arguments)]
 pub fn tcp_server(
     bind_address: &Bound<'_, PyAny>,
@@ -223,6 +225,7 @@ pub fn tcp_server(
     close_cb: Option<&Bound<'_, PyAny>>,
     max_line: MaxLine,
     family: Option<&Bound<'_, PyAny>>,
+    socket_options: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Py<TcpServer>> {
     let py = port.py();
     let callbacks = Callbacks {
@@ -242,6 +245,7 @@ pub fn tcp_server(
             ("read_timeout", read_timeout),
             ("write_timeout", write_timeout),
         )?,
+        socket_options: args::socket_options("socket_options", socket_options)?,
     };
     let host = args::bind_host("bind_address", bind_address)?;
     let fd = args::optional_whole("fd", fd, 0)?;
@@ -249,7 +253,7 @@ pub fn tcp_server(
     let key = core.hub.new_key();
     let started = py.detach(|| {
         let sockets = match fd {
-            Some(fd) => vec![bind::adopt(fd)?],
+            Some(fd) => vec![bind::adopt(fd, &options)?],
             None => listen(host, number, &options)?,
         };
         let addresses = sockets

@@ -79,12 +79,22 @@ impl Socket {
     }
 
     /// Peer's address for messages: `1.2.3.4:80`, `[::1]:80`; without a connection, what was to be connected to.
-    pub fn peer_text(&self) -> Option<String> {
-        let peer = self.link.addresses().map(|(peer, _)| peer.to_string());
-        peer.or_else(|| {
-            let target = self.state.lock().target.clone();
-            target.map(|target| target.to_string())
-        })
+    pub fn peer_text(&self, py: Python<'_>) -> Option<String> {
+        if let Some((peer, _)) = self.link.addresses() {
+            return Some(peer.to_string());
+        }
+        if let Some((peer, _)) = self.names(py) {
+            return Some(peer.to_string()).filter(|peer| !peer.is_empty());
+        }
+        let target = self.state.lock().target.clone();
+        target.map(|target| target.to_string())
+    }
+
+    /// The names of both ends where they are no IP addresses.
+    fn names<'py>(&self, py: Python<'py>) -> Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        let state = self.state.lock();
+        let (peer, own) = state.extras()?.names.as_ref()?;
+        Some((peer.bind(py).clone(), own.bind(py).clone()))
     }
 
     /// `SocketClosed` if it is closed.
@@ -309,19 +319,19 @@ impl Socket {
     /// The peer's address as `getpeername()` gives it, or None before the connection is established.
     #[getter]
     fn peername<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.link
-            .addresses()
-            .map(|(peer, _)| address_tuple(py, peer))
-            .transpose()
+        match self.link.addresses() {
+            Some((peer, _)) => address_tuple(py, peer).map(Some),
+            None => Ok(self.names(py).map(|(peer, _)| peer)),
+        }
     }
 
     /// The own address as `getsockname()` gives it, or None before the connection is established.
     #[getter]
     fn sockname<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.link
-            .addresses()
-            .map(|(_, own)| address_tuple(py, own))
-            .transpose()
+        match self.link.addresses() {
+            Some((_, own)) => address_tuple(py, own).map(Some),
+            None => Ok(self.names(py).map(|(_, own)| own)),
+        }
     }
 
     /// The first `AsyncIOStream` over it, or None.
@@ -530,11 +540,11 @@ impl Socket {
         Ok(socket_options::want(slf.get(), Wish::Keepalive(on, times))?)
     }
 
-    fn __repr__(&self) -> String {
+    fn __repr__(&self, py: Python<'_>) -> String {
         let life = self.state.lock().life.name();
         match self.link.addresses() {
             Some((peer, own)) => format!("<asynctcp.Socket {life} {own} -> {peer}>"),
-            None => match self.peer_text() {
+            None => match self.peer_text(py) {
                 Some(target) => format!("<asynctcp.Socket {life} -> {target}>"),
                 None => format!("<asynctcp.Socket {life}>"),
             },

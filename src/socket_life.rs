@@ -5,6 +5,7 @@ use crate::core::{Core, Entry};
 use crate::ending::{self, Reason};
 use crate::io::Link;
 use crate::io::connect::{self, Host, Target};
+use crate::io::dial::{Given, Setup};
 use crate::io::sync::Mutex;
 use crate::life::{Life, Step};
 use crate::server::TcpServer;
@@ -13,6 +14,7 @@ use crate::socket_options;
 use crate::socket_state::{Callbacks, Manners, State};
 use crate::streams;
 use pyo3::prelude::*;
+use socket2::Socket as OwnedSocket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -60,11 +62,17 @@ impl Socket {
         let target = {
             let mut state = socket.state.lock();
             state.target = Some(Box::new(host.clone()));
-            let extras = state.extras();
+            let extras = state.extras_mut_if_any();
+            let family = extras.as_ref().and_then(|extras| extras.family);
+            let setup = extras.map_or_else(Setup::default, |extras| Setup {
+                local: extras.local,
+                options: std::mem::take(&mut extras.options),
+                given: extras.given.take().map(Given::from),
+            });
             Target {
                 host,
-                local: extras.and_then(|extras| extras.local),
-                family: extras.and_then(|extras| extras.family),
+                setup,
+                family,
             }
         };
         streams::keep_own(slf)?;
@@ -72,6 +80,17 @@ impl Socket {
             .core
             .insert(socket.link.key, Entry::Socket(slf.clone().unbind()));
         connect::start(&socket.core.hub, &socket.link, target);
+        Ok(())
+    }
+
+    /// Begins with a connection that was made elsewhere.
+    pub fn take_over(slf: &Bound<'_, Self>, connection: OwnedSocket) -> PyResult<()> {
+        let socket = slf.get();
+        socket.step(Step::Connect);
+        streams::keep_own(slf)?;
+        let core = &socket.core;
+        core.insert(socket.link.key, Entry::Socket(slf.clone().unbind()));
+        connect::take_over(&core.hub, &socket.link, connection);
         Ok(())
     }
 

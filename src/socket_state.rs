@@ -3,12 +3,14 @@
 use crate::ending::Ending;
 use crate::io::Failure;
 use crate::io::connect::Host;
+use crate::io::options::SocketOptions;
 use crate::life::Life;
 use crate::max_line::MaxLine;
 use crate::socket_options::Wish;
 use crate::streams::Streams;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use socket2::Socket as OwnedSocket;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
@@ -93,6 +95,12 @@ pub(crate) struct Extras {
     pub(crate) streams: Streams,
     /// See [`Manners`].
     pub(crate) max_line: MaxLine,
+    /// Set before connecting.
+    pub(crate) options: SocketOptions,
+    /// The app's own OS socket, to be connected.
+    pub(crate) given: Option<OwnedSocket>,
+    /// The names of both ends where they are no IP addresses: peer's, own.
+    pub(crate) names: Option<(Py<PyAny>, Py<PyAny>)>,
     /// Options to be set once connected.
     pub(crate) wishes: Vec<Wish>,
     /// `socket.c`, once it was asked for.
@@ -133,7 +141,7 @@ impl State {
         let extras = self.extras.as_mut();
         (
             std::mem::take(&mut self.held),
-            extras.and_then(|extras| extras.streams.let_go()),
+            extras.and_then(|extras| (extras.given.take(), extras.streams.let_go()).into()),
         )
     }
 
@@ -142,9 +150,29 @@ impl State {
         self.extras.as_deref()
     }
 
+    /// The same, to be changed.
+    pub(crate) fn extras_mut_if_any(&mut self) -> Option<&mut Extras> {
+        self.extras.as_deref_mut()
+    }
+
     /// To be added to.
     pub(crate) fn extras_mut(&mut self) -> &mut Extras {
         self.extras.get_or_insert_default()
+    }
+
+    /// What shall be done with the OS socket before it is connected.
+    pub(crate) fn set_up(&mut self, options: SocketOptions, given: Option<OwnedSocket>) {
+        if given.is_some() || !options.is_empty() {
+            let extras = self.extras_mut();
+            (extras.options, extras.given) = (options, given);
+        }
+    }
+
+    /// See [`Extras::names`].
+    pub(crate) fn set_names(&mut self, names: Option<(Py<PyAny>, Py<PyAny>)>) {
+        if names.is_some() {
+            self.extras_mut().names = names;
+        }
     }
 
     /// To be dropped outside of the lock.
@@ -162,6 +190,10 @@ impl State {
         match self.extras() {
             Some(extras) => {
                 extras.streams.visit(visit)?;
+                if let Some((peer, own)) = &extras.names {
+                    visit.call(peer)?;
+                    visit.call(own)?;
+                }
                 visit.call(&extras.os_socket)
             }
             None => Ok(()),

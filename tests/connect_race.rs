@@ -5,6 +5,7 @@ mod support;
 
 use asynctcp::io::Failure;
 use asynctcp::io::connect::{self, Host, Target};
+use asynctcp::io::dial::Setup;
 use asynctcp::io::driver::Wait;
 use asynctcp::io::link::{Link, Timeouts};
 use socket2::{Domain, Socket, Type};
@@ -141,7 +142,10 @@ fn the_own_address_is_the_one_asked_for() {
         &link,
         Target {
             host,
-            local: Some("127.0.0.3:0".parse().unwrap()),
+            setup: Setup {
+                local: Some("127.0.0.3:0".parse().unwrap()),
+                ..Setup::default()
+            },
             family: None,
         },
     );

@@ -38,7 +38,10 @@ SIGNATURES = {
     "current_event_loop": "()",
     "tcp_connect": "(host, port, read_cb, event_cb=None, *, data=None, stream=False, connect_cb=None, "
     "write_cb=None, read_timeout=-1, write_timeout=-1, dont_drain_read_buffer=None, allow_half_open=False, "
-    "local_address=None, family=0, close_cb=None, max_line=65536)",
+    "local_address=None, family=0, close_cb=None, max_line=65536, sock=None, socket_options=None)",
+    "adopt_tcp_socket": "(sock_or_fd, read_cb, event_cb=None, *, data=None, stream=False, connect_cb=None, "
+    "write_cb=None, read_timeout=-1, write_timeout=-1, dont_drain_read_buffer=None, allow_half_open=False, "
+    "close_cb=None, max_line=65536)",
     "connect_tcp_socket": "(socket_or_stream, host, port, *, event_cb=None)",
     "write_socket_data": "(socket_or_stream, data, *, read_cb=None, write_cb=None, event_cb=None, "
     "start=None, end=None)",
@@ -53,7 +56,7 @@ SIGNATURES = {
     "tcp_server": "(bind_address, port, read_cb, event_cb=None, *, connect_cb=None, backlog=-1, "
     "stream=False, dont_drain_read_buffer=None, reuse_port=False, fd=None, read_timeout=-1, "
     "write_timeout=-1, allow_half_open=False, "
-    "max_connections=None, close_cb=None, max_line=65536, family=0)",
+    "max_connections=None, close_cb=None, max_line=65536, family=0, socket_options=None)",
     "Socket.close": "(self, force=False)",
     "Socket.set_callbacks": "(self, *, read_cb=..., write_cb=..., event_cb=..., connect_cb=..., "
     "close_cb=...)",

@@ -22,6 +22,7 @@ from asynctcp.typing import (
     ReadCallback,
     ReverseDnsCallback,
     Seconds,
+    SocketOptions,
     StreamReadCallback,
     WriteCallback,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "__version__",
     "_check_callback",
     "_forked",
+    "adopt_tcp_socket",
     "close_socket",
     "close_tcp_server",
     "connect_tcp_socket",
@@ -228,6 +230,8 @@ def tcp_connect(
     family: int = 0,
     close_cb: CloseCallback | None = None,
     max_line: int | None = 65536,
+    sock: socket.socket | None = None,
+    socket_options: SocketOptions | None = None,
 ) -> Socket: ...
 @overload
 def tcp_connect(
@@ -248,6 +252,8 @@ def tcp_connect(
     family: int = 0,
     close_cb: CloseCallback | None = None,
     max_line: int | None = 65536,
+    sock: socket.socket | None = None,
+    socket_options: SocketOptions | None = None,
 ) -> AsyncIOStream: ...
 @overload
 def tcp_connect(
@@ -268,6 +274,8 @@ def tcp_connect(
     family: int = 0,
     close_cb: CloseCallback | None = None,
     max_line: int | None = 65536,
+    sock: socket.socket | None = None,
+    socket_options: SocketOptions | None = None,
 ) -> AsyncIOStream: ...
 @overload
 def tcp_connect(
@@ -288,6 +296,8 @@ def tcp_connect(
     family: int = 0,
     close_cb: CloseCallback | None = None,
     max_line: int | None = 65536,
+    sock: socket.socket | None = None,
+    socket_options: SocketOptions | None = None,
 ) -> Socket: ...
 @overload
 def tcp_connect(
@@ -308,6 +318,8 @@ def tcp_connect(
     family: int = 0,
     close_cb: CloseCallback | None = None,
     max_line: int | None = 65536,
+    sock: socket.socket | None = None,
+    socket_options: SocketOptions | None = None,
 ) -> Socket | AsyncIOStream: ...
 @overload
 def init_tcp_socket(
@@ -326,6 +338,8 @@ def init_tcp_socket(
     family: int = 0,
     close_cb: CloseCallback | None = None,
     max_line: int | None = 65536,
+    sock: socket.socket | None = None,
+    socket_options: SocketOptions | None = None,
 ) -> Socket: ...
 @overload
 def init_tcp_socket(
@@ -344,6 +358,8 @@ def init_tcp_socket(
     family: int = 0,
     close_cb: CloseCallback | None = None,
     max_line: int | None = 65536,
+    sock: socket.socket | None = None,
+    socket_options: SocketOptions | None = None,
 ) -> AsyncIOStream: ...
 @overload
 def init_tcp_socket(
@@ -362,6 +378,8 @@ def init_tcp_socket(
     family: int = 0,
     close_cb: CloseCallback | None = None,
     max_line: int | None = 65536,
+    sock: socket.socket | None = None,
+    socket_options: SocketOptions | None = None,
 ) -> AsyncIOStream: ...
 @overload
 def init_tcp_socket(
@@ -380,6 +398,8 @@ def init_tcp_socket(
     family: int = 0,
     close_cb: CloseCallback | None = None,
     max_line: int | None = 65536,
+    sock: socket.socket | None = None,
+    socket_options: SocketOptions | None = None,
 ) -> Socket: ...
 @overload
 def init_tcp_socket(
@@ -396,6 +416,93 @@ def init_tcp_socket(
     allow_half_open: bool = False,
     local_address: tuple[str, int] | None = None,
     family: int = 0,
+    close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
+    sock: socket.socket | None = None,
+    socket_options: SocketOptions | None = None,
+) -> Socket | AsyncIOStream: ...
+@overload
+def adopt_tcp_socket(
+    sock_or_fd: socket.socket | int,
+    read_cb: ReadCallback | None,
+    event_cb: EventCallback | None = None,
+    *,
+    data: Data | None = None,
+    stream: Literal[False] = False,
+    connect_cb: ConnectCallback | None = None,
+    write_cb: WriteCallback | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
+    dont_drain_read_buffer: Literal[False] | None = None,
+    allow_half_open: bool = False,
+    close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
+) -> Socket: ...
+@overload
+def adopt_tcp_socket(
+    sock_or_fd: socket.socket | int,
+    read_cb: StreamReadCallback | None,
+    event_cb: EventCallback | None = None,
+    *,
+    data: Data | None = None,
+    stream: Literal[True],
+    connect_cb: ConnectCallback | None = None,
+    write_cb: WriteCallback | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
+    dont_drain_read_buffer: Literal[True] | None = None,
+    allow_half_open: bool = False,
+    close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
+) -> AsyncIOStream: ...
+@overload
+def adopt_tcp_socket(
+    sock_or_fd: socket.socket | int,
+    read_cb: ReadCallback | None,
+    event_cb: EventCallback | None = None,
+    *,
+    data: Data | None = None,
+    stream: Literal[True],
+    connect_cb: ConnectCallback | None = None,
+    write_cb: WriteCallback | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
+    dont_drain_read_buffer: Literal[False],
+    allow_half_open: bool = False,
+    close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
+) -> AsyncIOStream: ...
+@overload
+def adopt_tcp_socket(
+    sock_or_fd: socket.socket | int,
+    read_cb: StreamReadCallback | None,
+    event_cb: EventCallback | None = None,
+    *,
+    data: Data | None = None,
+    stream: Literal[False] = False,
+    connect_cb: ConnectCallback | None = None,
+    write_cb: WriteCallback | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
+    dont_drain_read_buffer: Literal[True],
+    allow_half_open: bool = False,
+    close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
+) -> Socket: ...
+@overload
+def adopt_tcp_socket(
+    sock_or_fd: socket.socket | int,
+    read_cb: AnyReadCallback | None,
+    event_cb: EventCallback | None = None,
+    *,
+    data: Data | None = None,
+    stream: bool = False,
+    connect_cb: ConnectCallback | None = None,
+    write_cb: WriteCallback | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
+    dont_drain_read_buffer: bool | None = None,
+    allow_half_open: bool = False,
     close_cb: CloseCallback | None = None,
     max_line: int | None = 65536,
 ) -> Socket | AsyncIOStream: ...
@@ -422,6 +529,7 @@ def tcp_server(
     close_cb: CloseCallback | None = None,
     max_line: int | None = 65536,
     family: int = 0,
+    socket_options: SocketOptions | None = None,
 ) -> TcpServer: ...
 @overload
 def tcp_server(
@@ -443,6 +551,7 @@ def tcp_server(
     close_cb: CloseCallback | None = None,
     max_line: int | None = 65536,
     family: int = 0,
+    socket_options: SocketOptions | None = None,
 ) -> TcpServer: ...
 @overload
 def tcp_server(
@@ -464,6 +573,7 @@ def tcp_server(
     close_cb: CloseCallback | None = None,
     max_line: int | None = 65536,
     family: int = 0,
+    socket_options: SocketOptions | None = None,
 ) -> TcpServer: ...
 @overload
 def tcp_server(
@@ -485,6 +595,7 @@ def tcp_server(
     close_cb: CloseCallback | None = None,
     max_line: int | None = 65536,
     family: int = 0,
+    socket_options: SocketOptions | None = None,
 ) -> TcpServer: ...
 @overload
 def tcp_server(
@@ -506,6 +617,7 @@ def tcp_server(
     close_cb: CloseCallback | None = None,
     max_line: int | None = 65536,
     family: int = 0,
+    socket_options: SocketOptions | None = None,
 ) -> TcpServer: ...
 def write_socket_data(
     socket_or_stream: Socket | AsyncIOStream,

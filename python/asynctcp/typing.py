@@ -9,7 +9,8 @@ An app imports them where it annotates its own functions; nothing here is needed
 All callbacks run in the loop's thread, and what they return is ignored.
 """
 
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from asynctcp._core import Socket
@@ -34,6 +35,7 @@ __all__ = [
     "Seconds",
     "ServerOptions",
     "SignalCallback",
+    "SocketOptions",
     "StreamReadCallback",
     "WriteCallback",
 ]
@@ -72,6 +74,8 @@ if TYPE_CHECKING:
 else:
     # Python 3.11 has no Buffer; this much is for those who look at annotations at run time.
     Data = bytes | bytearray | memoryview | str
+#: What ``setsockopt`` takes, each as (level, name, value), in a list or tuple.
+SocketOptions: TypeAlias = Sequence[tuple[int, int, int | bytes]]
 #: A time in seconds; None stands for none.
 Seconds: TypeAlias = float | None
 #: As ``getsockname()`` gives it, host and port, for IPv6 also flow label and scope.
@@ -93,6 +97,8 @@ class ConnectOptions(TypedDict, total=False):
     allow_half_open: bool
     local_address: tuple[str, int] | None
     family: int
+    sock: socket.socket | None
+    socket_options: SocketOptions | None
     close_cb: CloseCallback | None
     max_line: int | None
 
@@ -113,5 +119,6 @@ class ServerOptions(TypedDict, total=False):
     allow_half_open: bool
     max_connections: int | None
     family: int
+    socket_options: SocketOptions | None
     close_cb: CloseCallback | None
     max_line: int | None

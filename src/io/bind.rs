@@ -112,6 +112,7 @@ fn listen(address: SocketAddr, dual_stack: bool, options: &Options) -> io::Resul
     if options.reuse_port {
         socket.set_reuse_port(true)?;
     }
+    options.socket_options.set(&socket)?;
     socket.bind(&address.into())?;
     // The kernel bounds it by net.core.somaxconn.
     socket.listen(options.backlog.unwrap_or(i32::MAX))?;
@@ -120,7 +121,13 @@ fn listen(address: SocketAddr, dual_stack: bool, options: &Options) -> io::Resul
 
 /// A duplicate of a descriptor from outside that listens for TCP connections; the caller's stays open.
 #[cfg(unix)]
-pub fn adopt(fd: std::os::fd::RawFd) -> Result<Socket, Failure> {
+pub fn adopt(fd: std::os::fd::RawFd, options: &Options) -> Result<Socket, Failure> {
+    let socket = listening(fd)?;
+    options.socket_options.set(&socket)?;
+    Ok(socket)
+}
+
+fn listening(fd: std::os::fd::RawFd) -> Result<Socket, Failure> {
     let socket = duplicate(fd)?;
     let unfit = |what: &str| {
         let message = format!("descriptor {fd} is {what}, not a listening TCP socket");

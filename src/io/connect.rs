@@ -1,14 +1,16 @@
 //! From a host and a port to a connection: lookup, Happy Eyeballs (RFC 8305), the connection's task.
 
-use super::dial::Connected;
+use super::dial::{Connected, Setup};
 use super::hub::{Command, Hub};
 use super::linger::PATIENCE;
 use super::link::{CLOSING, FORCE, Link};
 use super::outbox::Outbox;
 use super::race::Race;
 use super::resolve::{self, is_of};
+use super::stream::Stream;
 use super::task::ConnTask;
 use super::{Event, Failure};
+use socket2::Socket;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -35,12 +37,12 @@ impl fmt::Display for Host {
 }
 
 /// An attempt's arguments.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Target {
     /// Whom to connect to.
     pub host: Host,
-    /// The own address to connect from.
-    pub local: Option<SocketAddr>,
+    /// How.
+    pub setup: Setup,
     /// AF_INET or AF_INET6; None: both.
     pub family: Option<i32>,
 }
@@ -56,6 +58,24 @@ pub fn start(hub: &Arc<Hub>, link: &Arc<Link>, target: Target) {
     hub.post(Command::Spawn(Box::pin(attempt.run(target))));
 }
 
+/// Leaves a connection that was made elsewhere to whoever drives, as if it had just been established. `socket` must not
+/// block.
+pub fn take_over(hub: &Arc<Hub>, link: &Arc<Link>, socket: Socket) {
+    let ends = (socket.peer_addr(), socket.local_addr());
+    if let (Ok(peer), Ok(own)) = ends
+        && let (Some(peer), Some(own)) = (peer.as_socket(), own.as_socket())
+    {
+        link.set_ends(peer, own);
+    }
+    hub.came();
+    let attempt = Attempt {
+        hub: hub.clone(),
+        link: link.clone(),
+        established: false,
+    };
+    hub.post(Command::Spawn(Box::pin(attempt.watch(socket))));
+}
+
 /// Says `Gone` for an attempt that ends without a connection, however it ends.
 struct Attempt {
     hub: Arc<Hub>,
@@ -64,8 +84,8 @@ struct Attempt {
 }
 
 impl Attempt {
-    async fn run(mut self, target: Target) {
-        let mut race = Race::new(target.local);
+    async fn run(mut self, mut target: Target) {
+        let mut race = Race::new(std::mem::take(&mut target.setup));
         let ended = tokio::select! {
             biased;
             given_up = given_up(&self.link) => match given_up {
@@ -81,14 +101,25 @@ impl Attempt {
         match ended {
             Err(failure) => self.hub.failed(self.link.key, failure),
             Ok(Connected { stream, peer, own }) => {
-                self.established = true;
-                // Before the pump hears of it: the link must know its addresses and descriptor by then.
-                let (hub, link) = (self.hub.clone(), self.link.clone());
-                let task = ConnTask::new(hub, link, stream, (peer, own), None);
-                self.hub.queue.push(Event::Connected(self.link.key));
-                self.hub.spawn(task);
+                self.link.set_ends(peer, own);
+                self.establish(stream);
             }
         }
+    }
+
+    async fn watch(mut self, socket: Socket) {
+        match Stream::new(socket) {
+            Ok(stream) => self.establish(stream),
+            Err(error) => self.hub.failed(self.link.key, error.into()),
+        }
+    }
+
+    fn establish(&mut self, stream: Stream) {
+        self.established = true;
+        // Before the pump hears of it: the link must know its addresses and descriptor by then.
+        let task = ConnTask::new(self.hub.clone(), self.link.clone(), stream, None);
+        self.hub.queue.push(Event::Connected(self.link.key));
+        self.hub.spawn(task);
     }
 }
 

@@ -1,5 +1,6 @@
 //! One attempt at one address.
 
+use super::options::SocketOptions;
 use super::stream::Stream;
 use super::sys;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -18,6 +19,54 @@ pub struct Connected {
     pub own: SocketAddr,
 }
 
+/// What the attempts at one host have in common.
+#[derive(Debug, Default)]
+pub struct Setup {
+    /// The own address to connect from.
+    pub local: Option<SocketAddr>,
+    /// Set before connecting.
+    pub options: SocketOptions,
+    /// The app's own socket, the only one to connect; None: each attempt makes one.
+    pub given: Option<Given>,
+}
+
+/// A socket of the app's.
+#[derive(Debug)]
+pub struct Given {
+    /// None while an attempt has it.
+    socket: Option<Socket>,
+}
+
+impl From<Socket> for Given {
+    fn from(socket: Socket) -> Self {
+        Self {
+            socket: Some(socket),
+        }
+    }
+}
+
+impl Setup {
+    fn socket(&mut self, address: SocketAddr) -> io::Result<Socket> {
+        let Some(given) = &mut self.given else {
+            return Socket::new(
+                Domain::for_address(address),
+                Type::STREAM,
+                Some(Protocol::TCP),
+            );
+        };
+        let lost = || io::Error::from_raw_os_error(libc::EBADF);
+        given.socket.take().ok_or_else(lost)
+    }
+
+    /// An attempt has failed: the next one needs the app's socket again.
+    fn take_back(&mut self, socket: Socket) {
+        if let Some(given) = &mut self.given {
+            sys::forget_connection(&socket);
+            given.socket = Some(socket);
+        }
+    }
+}
+
 /// A socket that is connecting.
 #[derive(Debug)]
 pub struct Dial {
@@ -27,21 +76,19 @@ pub struct Dial {
 
 impl Dial {
     /// Asks the kernel to connect. In the runtime's context.
-    pub fn begin(address: SocketAddr, local: Option<SocketAddr>) -> io::Result<Self> {
-        let domain = Domain::for_address(address);
-        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_nonblocking(true)?;
-        socket.set_tcp_nodelay(true)?;
-        if let Some(local) = local {
-            bind(&socket, local)?;
-        }
-        match socket.connect(&address.into()) {
-            Ok(()) => {}
-            Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
-            Err(error) => return Err(error),
+    pub fn begin(address: SocketAddr, setup: &mut Setup) -> io::Result<Self> {
+        let socket = setup.socket(address)?;
+        if let Err(error) = connect(&socket, address, setup) {
+            setup.take_back(socket);
+            return Err(error);
         }
         let stream = Stream::new(socket)?;
         Ok(Self { stream, address })
+    }
+
+    /// It has failed.
+    pub fn give_up(self, setup: &mut Setup) {
+        setup.take_back(self.stream.into_socket());
     }
 
     /// Ready when the kernel has decided, as far as Tokio knows.
@@ -73,6 +120,19 @@ impl Dial {
             peer,
             own,
         })
+    }
+}
+
+fn connect(socket: &Socket, address: SocketAddr, setup: &Setup) -> io::Result<()> {
+    socket.set_nonblocking(true)?;
+    socket.set_tcp_nodelay(true)?;
+    setup.options.set(socket)?;
+    if let Some(local) = setup.local {
+        bind(socket, local)?;
+    }
+    match socket.connect(&address.into()) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+        _ => Ok(()),
     }
 }
 

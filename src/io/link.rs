@@ -6,6 +6,7 @@
 use super::Event;
 use super::add;
 use super::credit::Credit;
+use super::ends::Ends;
 use super::hub::{Command, Hub, Key};
 use super::loan::Loan;
 use super::mark::Mark;
@@ -16,7 +17,7 @@ use super::sys;
 use super::token::SendToken;
 use std::collections::TryReserveError;
 use std::io::{self, IoSlice};
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
@@ -78,30 +79,6 @@ pub enum Flush {
     Blocked,
     /// The connection is broken; the task tells it after what was received.
     Failed,
-}
-
-/// Peer's and own address.
-#[derive(Debug)]
-enum Ends {
-    V4(SocketAddrV4, SocketAddrV4),
-    /// Much longer, so that most connections need not pay for it.
-    Other(Box<(SocketAddr, SocketAddr)>),
-}
-
-impl Ends {
-    fn new(peer: SocketAddr, own: SocketAddr) -> Self {
-        match (peer, own) {
-            (SocketAddr::V4(peer), SocketAddr::V4(own)) => Self::V4(peer, own),
-            ends => Self::Other(Box::new(ends)),
-        }
-    }
-
-    fn get(&self) -> (SocketAddr, SocketAddr) {
-        match self {
-            Self::V4(peer, own) => ((*peer).into(), (*own).into()),
-            Self::Other(ends) => **ends,
-        }
-    }
 }
 
 /// See the module's page.
@@ -173,8 +150,7 @@ impl Link {
     }
 
     /// The connection exists from now on. The caller holds the token as the link's maker and gives it back here.
-    pub(crate) fn attach(&self, stream: Arc<Stream>, (peer, own): (SocketAddr, SocketAddr)) {
-        let _ = self.ends.set(Ends::new(plain(peer), plain(own)));
+    pub(crate) fn attach(&self, stream: Arc<Stream>) {
         self.with_out(|out| {
             out.stream = Some(stream);
             // What was written before goes out by the task, which is about to run: it holds the token until then.
@@ -192,6 +168,11 @@ impl Link {
     pub(crate) fn take_sending(&self) -> bool {
         self.control() & SEND_DUE != 0
             && self.control.fetch_and(!SEND_DUE, Ordering::AcqRel) & SEND_DUE != 0
+    }
+
+    /// Its addresses are known from now on: before the connection is attached, unless they are no IP addresses.
+    pub(crate) fn set_ends(&self, peer: SocketAddr, own: SocketAddr) {
+        let _ = self.ends.set(Ends::new(peer, own));
     }
 
     /// Peer and own address.
@@ -591,14 +572,5 @@ pub(crate) fn transmit(stream: &Stream, segments: &mut Segments) -> io::Result<b
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
             Err(error) => return Err(error),
         }
-    }
-}
-
-/// An IPv4 address that a dual-stack socket shows as IPv6, as itself.
-pub fn plain(address: SocketAddr) -> SocketAddr {
-    match address.ip().to_canonical() {
-        ip if ip.is_ipv4() => SocketAddr::new(ip, address.port()),
-        // Kept whole: it may carry a scope id.
-        _ => address,
     }
 }

@@ -3,6 +3,7 @@
 use super::acceptor::Acceptor;
 use super::hub::{Command, Hub, Key};
 use super::link::{Link, Timeouts};
+use super::options::SocketOptions;
 use super::stream::Stream;
 use super::sync::Mutex;
 use super::task::ConnTask;
@@ -30,7 +31,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// How a server listens.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// None: the system's maximum.
     pub backlog: Option<i32>,
@@ -42,6 +43,8 @@ pub struct Options {
     pub max_connections: Option<usize>,
     /// For each connection.
     pub timeouts: Timeouts,
+    /// For the listening socket and each connection's.
+    pub socket_options: SocketOptions,
 }
 
 /// One server as the pump and its accept tasks share it: one task for each address.
@@ -258,15 +261,16 @@ impl Accepting {
         if cfg!(not(target_os = "linux")) {
             let _ = stream.socket().set_tcp_nodelay(true);
         }
+        // Some are for sockets that listen only: the connection is none the worse for it.
+        self.listener
+            .options
+            .socket_options
+            .try_set(stream.socket());
         let own = self.own.or_else(|| stream.local_addr());
         let own = own.unwrap_or((Ipv6Addr::UNSPECIFIED, 0).into());
-        let task = ConnTask::new(
-            self.hub.clone(),
-            link.clone(),
-            stream,
-            (peer, own),
-            Some(self.listener.clone()),
-        );
+        link.set_ends(peer, own);
+        let listener = Some(self.listener.clone());
+        let task = ConnTask::new(self.hub.clone(), link.clone(), stream, listener);
         self.hub.queue.push(Event::Accepted {
             listener: self.listener.clone(),
             link,

@@ -12,8 +12,8 @@
 //! | `late.rs` | when threads of the runtime's own send what the pump is late to send |
 //! | `crew.rs` | the connections' tasks, polled by whoever drives |
 //! | `bell.rs` | the descriptor that a foreign loop watches |
-//! | `stream.rs` | a connection's socket, as Tokio watches it |
-//! | `link.rs`, `outbox.rs`, `token.rs`, `credit.rs` | one connection as seen by the pump and by its task |
+//! | `stream.rs`, `options.rs` | a connection's socket, as Tokio watches it; options that the app names by number |
+//! | `link.rs`, `outbox.rs`, `token.rs`, `credit.rs`, `ends.rs` | one connection as seen by the pump and by its task |
 //! | `loan.rs` | memory of Python's objects, lent for large messages |
 //! | `task.rs`, `deadline.rs`, `linger.rs` | the one task of a connection, its timeouts, its end |
 //! | `connect.rs`, `race.rs`, `dial.rs` | from a host to a connection: all of it, several addresses, one |
@@ -31,8 +31,9 @@ pub mod connect;
 pub mod credit;
 pub mod crew;
 mod deadline;
-mod dial;
+pub mod dial;
 pub mod driver;
+mod ends;
 pub mod failure;
 pub mod faults;
 pub mod handover;
@@ -45,6 +46,7 @@ pub mod listener;
 pub mod loan;
 pub mod lookup;
 pub mod mark;
+pub mod options;
 pub mod outbox;
 pub mod queue;
 mod race;

@@ -1,6 +1,6 @@
 //! Happy Eyeballs (RFC 8305): the addresses of one host tried beside each other, and what became of each.
 
-use super::dial::{Connected, Dial};
+use super::dial::{Connected, Dial, Setup};
 use super::failure::{ConnectFailure, Failure, Try, describe};
 use std::future::poll_fn;
 use std::io;
@@ -17,7 +17,7 @@ const NOT_IN_TIME: &str = "connection timeout: not established in time";
 /// All attempts at one host. Dropping it cancels those that go on.
 #[derive(Debug)]
 pub struct Race {
-    local: Option<SocketAddr>,
+    setup: Setup,
     tries: Vec<(SocketAddr, State)>,
     untried: std::vec::IntoIter<SocketAddr>,
 }
@@ -36,10 +36,10 @@ enum Settled {
 }
 
 impl Race {
-    /// `local`: the own address to connect from.
-    pub fn new(local: Option<SocketAddr>) -> Self {
+    /// `setup`: for all attempts.
+    pub fn new(setup: Setup) -> Self {
         Self {
-            local,
+            setup,
             tries: Vec::new(),
             untried: Vec::new().into_iter(),
         }
@@ -48,9 +48,11 @@ impl Race {
     /// The first attempt that succeeds; None if all have failed. What it did so far stays known if it is dropped.
     pub async fn run(&mut self, addresses: Vec<SocketAddr>) -> Option<Connected> {
         self.untried = addresses.into_iter();
+        // One socket of the app's can try one address at a time.
+        let beside = self.setup.given.is_none();
         let mut next = Instant::now();
         loop {
-            while !self.is_going() || next <= Instant::now() {
+            while !self.is_going() || (beside && next <= Instant::now()) {
                 match self.untried.next() {
                     Some(address) if self.begin(address) => next = Instant::now() + STAGGER,
                     Some(_) => {}
@@ -58,7 +60,7 @@ impl Race {
                     None => return None,
                 }
             }
-            let more = self.untried.len() > 0;
+            let more = beside && self.untried.len() > 0;
             tokio::select! {
                 biased;
                 settled = poll_fn(|context| self.poll_settled(context)) => match settled {
@@ -135,7 +137,7 @@ impl Race {
 
     /// False: it failed at once.
     fn begin(&mut self, address: SocketAddr) -> bool {
-        let state = match Dial::begin(address, self.local) {
+        let state = match Dial::begin(address, &mut self.setup) {
             Ok(dial) => State::Going(dial),
             Err(error) => State::Failed(error),
         };
@@ -167,10 +169,18 @@ impl Race {
         let State::Going(dial) = std::mem::replace(state, State::Won) else {
             return None;
         };
-        decided
-            .and_then(|()| dial.finish())
-            .map_err(|error| *state = State::Failed(error))
-            .ok()
+        let error = match decided {
+            Ok(()) => match dial.finish() {
+                Ok(connected) => return Some(connected),
+                Err(error) => error,
+            },
+            Err(error) => {
+                dial.give_up(&mut self.setup);
+                error
+            }
+        };
+        *state = State::Failed(error);
+        None
     }
 }
 
@@ -208,7 +218,10 @@ mod tests {
         addresses: Vec<SocketAddr>,
         local: Option<SocketAddr>,
     ) -> Result<Connected, Failure> {
-        let mut race = Race::new(local);
+        let mut race = Race::new(Setup {
+            local,
+            ..Setup::default()
+        });
         match race.run(addresses).await {
             Some(connected) => Ok(connected),
             None => Err(race.failure()),
@@ -329,6 +342,26 @@ mod tests {
         drop(room);
     }
 
+    /// One after the other, since it is one socket: also where the first does not answer at once.
+    #[test]
+    fn a_given_socket_is_tried_at_each_address_in_turn() {
+        let (live, _bound, refusing) = live_and_refusing();
+        let there = live.local_addr().unwrap();
+        let given =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        let number = std::os::fd::AsRawFd::as_raw_fd(&given);
+        let connected = in_runtime(async {
+            let mut race = Race::new(Setup {
+                given: Some(given.into()),
+                ..Setup::default()
+            });
+            race.run(vec![refusing, refusing, there]).await.unwrap()
+        });
+        assert_eq!(connected.peer, there);
+        let used = std::os::fd::AsRawFd::as_raw_fd(&connected.stream);
+        assert_eq!(used, number);
+    }
+
     #[test]
     fn when_all_fail_the_refusal_is_told_and_what_each_said() {
         let (_live, _bound, refusing) = live_and_refusing();
@@ -374,7 +407,7 @@ mod tests {
         let refused = |race: &Race| matches!(race.tries.get(1), Some((_, State::Failed(_))));
         while !refused(race) {
             let all = vec![hanging, refusing];
-            *race = Race::new(None);
+            *race = Race::new(Setup::default());
             let limit = STAGGER + Duration::from_millis(100);
             assert!(tokio::time::timeout(limit, race.run(all)).await.is_err());
         }
@@ -385,7 +418,7 @@ mod tests {
         let (_live, _bound, refusing) = live_and_refusing();
         let (_hole, _inside, dead) = black_hole();
         let failure = in_runtime(async {
-            let mut race = Race::new(None);
+            let mut race = Race::new(Setup::default());
             until_the_last_was_refused(&mut race, dead, refusing).await;
             race.late().unwrap_err()
         });
@@ -399,7 +432,7 @@ mod tests {
         let (live, _bound, _) = live_and_refusing();
         let there = live.local_addr().unwrap();
         let connected = in_runtime(async {
-            let mut race = Race::new(None);
+            let mut race = Race::new(Setup::default());
             assert!(race.begin(there));
             race.late().unwrap()
         });
@@ -410,7 +443,7 @@ mod tests {
     fn a_refusal_that_the_kernel_has_wins_over_the_timeout() {
         let (_live, _bound, refusing) = live_and_refusing();
         let failure = in_runtime(async {
-            let mut race = Race::new(None);
+            let mut race = Race::new(Setup::default());
             assert!(race.begin(refusing));
             race.late().unwrap_err()
         });

@@ -41,6 +41,11 @@ impl Stream {
         self.0.get_ref()
     }
 
+    /// The socket, which Tokio watches no more.
+    pub(crate) fn into_socket(self) -> Socket {
+        self.0.into_inner()
+    }
+
     /// The own address.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.socket().local_addr().ok()?.as_socket()

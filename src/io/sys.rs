@@ -106,6 +106,14 @@ pub fn reset(stream: &Stream) {
     let _ = rustix::net::connect_unspec(stream);
 }
 
+/// Makes a socket whose attempt has failed ready for the next.
+pub fn forget_connection(socket: &socket2::Socket) {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::net::connect_unspec(socket);
+    #[cfg(not(target_os = "linux"))]
+    let _ = socket;
+}
+
 /// A FIN, although copies of the descriptor may be open elsewhere.
 pub fn finish(stream: &Stream) {
     let _ = stream.socket().shutdown(std::net::Shutdown::Write);

@@ -18,7 +18,6 @@ use super::{Event, Failure};
 use crate::io::deadline::{Awaited, Deadlines};
 use std::cell::RefCell;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -65,17 +64,16 @@ struct Connection {
 }
 
 impl ConnTask {
-    /// For an established connection, which `link` learns here. The caller has counted it by [`Hub::came`]. `ends`: peer's
-    /// and own address.
+    /// For an established connection, which `link` learns here. The caller has counted it by [`Hub::came`] and told the link
+    /// its addresses.
     pub(crate) fn new(
         hub: Arc<Hub>,
         link: Arc<Link>,
         stream: Stream,
-        ends: (SocketAddr, SocketAddr),
         listener: Option<Arc<Listener>>,
     ) -> Self {
         let stream = Arc::new(stream);
-        link.attach(stream.clone(), ends);
+        link.attach(stream.clone());
         let fresh = listener.is_some();
         Self {
             stream: Some(stream),

@@ -300,7 +300,7 @@ impl Pump {
             &link,
             Target {
                 host,
-                local: None,
+                setup: Default::default(),
                 family: None,
             },
         );

@@ -22,6 +22,7 @@ from asynctcp.typing import (
     Seconds,
     ServerOptions,
     SignalCallback,
+    SocketOptions,
     StreamReadCallback,
     WriteCallback,
 )
@@ -153,6 +154,14 @@ def connect() -> None:
     assert_type(asynctcp.connect_tcp_socket(waiting, "127.0.0.1", 80, event_cb=on_event), Socket)
     stream = asynctcp.init_tcp_socket(on_stream, stream=True, dont_drain_read_buffer=True)
     assert_type(asynctcp.connect_tcp_socket(stream, "127.0.0.1", 80), AsyncIOStream)
+
+
+def adopt(one: sockets.socket) -> None:
+    assert_type(asynctcp.adopt_tcp_socket(one, on_read, on_event, connect_cb=on_write), Socket)
+    assert_type(asynctcp.adopt_tcp_socket(3, on_stream, stream=True, close_cb=on_close), AsyncIOStream)
+    options: SocketOptions = [(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 1), (1, 2, b"x")]
+    asynctcp.tcp_connect("127.0.0.1", 80, on_read, sock=one, socket_options=options)
+    asynctcp.tcp_server(None, 0, on_read, socket_options=options)
 
 
 def connect_by_flags(stream: bool, drain: bool) -> None:
