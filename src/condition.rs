@@ -106,6 +106,16 @@ pub fn write_is_shut(socket: &Bound<'_, Socket>) -> PyErr {
     )
 }
 
+/// An operation that needs a connection.
+pub fn not_connected(socket: &Bound<'_, Socket>) -> PyErr {
+    let message = "the socket is not connected";
+    raised(
+        class(socket.py(), "TcpError")
+            .and_then(|class| class.call1((libc::ENOTCONN, message, socket)))
+            .and_then(|condition| about(socket, condition)),
+    )
+}
+
 /// A second connect.
 pub fn connected_twice(socket: &Bound<'_, Socket>) -> PyErr {
     let message = "the socket is connected or connecting already";

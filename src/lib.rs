@@ -12,11 +12,13 @@ mod condition;
 mod contention;
 mod core;
 mod coroutine;
+mod detach;
 mod dispatch;
 mod ending;
 mod event_loop;
 mod foreign;
 mod functions;
+mod in_hand;
 #[cfg(feature = "fault-injection")]
 mod injection;
 mod interpreter;

@@ -7,6 +7,7 @@ use crate::app_error::{Catch, Which, Whose};
 use crate::contention::{self, Contention};
 use crate::core::{Core, Posts};
 use crate::dispatch::Dispatcher;
+use crate::in_hand::InHand;
 use crate::io;
 use crate::io::arena::Arena;
 use crate::io::driver::{Driver, PumpWatch, Wait};
@@ -208,11 +209,21 @@ impl Pump {
         self.batch.urgent.clear();
         let closings = core.closings.len();
         let mark = core.timers.mark();
-        self.dispatch_flushed(py, dispatcher)?;
-        self.dispatch_closings(py, dispatcher, closings)?;
-        self.dispatch_posts(py, dispatcher)?;
-        self.dispatch_events(py, dispatcher)?;
-        self.dispatch_timers(py, dispatcher, mark)
+        let (mut batch, mut dispatched) = (std::mem::take(&mut self.batch), self.dispatched);
+        let result = InHand::hold(&mut batch, &mut dispatched, |hand| {
+            self.dispatch_flushed(py, dispatcher)?;
+            self.dispatch_closings(py, dispatcher, closings)?;
+            self.dispatch_posts(py, dispatcher)?;
+            self.dispatch_events(py, dispatcher, hand)?;
+            self.dispatch_timers(py, dispatcher, mark)
+        });
+        (self.batch, self.dispatched) = (batch, dispatched);
+        if self.dispatched == self.batch.events.len() {
+            // The allocations serve the next batch.
+            self.batch.recycle();
+            self.dispatched = 0;
+        }
+        result
     }
 
     fn dispatch_flushed(&mut self, py: Python<'_>, dispatcher: &Dispatcher<'_>) -> PyResult<()> {
@@ -299,30 +310,27 @@ impl Pump {
         Ok(())
     }
 
-    fn dispatch_events(&mut self, py: Python<'_>, dispatcher: &Dispatcher<'_>) -> PyResult<()> {
-        let mut events = std::mem::take(&mut self.batch.events);
-        let mut bytes = std::mem::take(&mut self.batch.bytes);
-        if self.dispatched == 0 {
-            io::add(&dispatcher.core.totals.events, events.len());
+    fn dispatch_events(
+        &mut self,
+        py: Python<'_>,
+        dispatcher: &Dispatcher<'_>,
+        hand: &InHand,
+    ) -> PyResult<()> {
+        let count = hand.events.borrow().len();
+        if hand.dispatched.get() == 0 {
+            io::add(&dispatcher.core.totals.events, count);
         }
-        let mut result = Ok(());
-        while result.is_ok() && self.dispatched < events.len() {
-            let event = std::mem::replace(&mut events[self.dispatched], Event::Nudge);
-            self.dispatched += 1;
+        while hand.dispatched.get() < count {
+            let event = hand.next();
             if let Event::Data(_, place) = event {
-                bytes.give_back_before(place);
+                hand.bytes.borrow_mut().give_back_before(place);
             }
-            result = self.step(py, dispatcher, |dispatcher| {
+            let bytes = hand.bytes.borrow();
+            self.step(py, dispatcher, |dispatcher| {
                 handle(py, dispatcher, event, &bytes)
-            });
+            })?;
         }
-        (self.batch.events, self.batch.bytes) = (events, bytes);
-        if self.dispatched == self.batch.events.len() {
-            // The allocations serve the next batch.
-            self.batch.recycle();
-            self.dispatched = 0;
-        }
-        result
+        Ok(())
     }
 
     /// One callback, unless the loop is to end; then a look at what it wrote.

@@ -6,6 +6,7 @@
 use crate::args::{self, Change, Data};
 use crate::condition;
 use crate::core::{self, Core};
+use crate::detach;
 use crate::ending;
 use crate::io;
 use crate::io::Link;
@@ -486,6 +487,19 @@ impl Socket {
         socket.link.shutdown_write();
         socket.core.mark_dirty(&socket.link);
         Ok(())
+    }
+
+    /// Gives the connection away, to a library that wants a `socket.socket`, another process, a thread that blocks.
+    ///
+    /// Returns `(sock, unread)`: the connection as a `socket.socket`, blocking as a new one is, and the bytes that were
+    /// received and not delivered (what is in a stream was delivered). What was written is handed to the kernel first.
+    /// The `Socket` is closed without touching the connection; its `close_cb` gets None.
+    ///
+    /// Raises `BlockingIOError` if the kernel does not take all that was written (then nothing has happened: try again in a
+    /// `write_cb`), `TcpError` (`ENOTCONN`) before the connection is established or once it is broken, `SocketClosed`,
+    /// `OSError` where there is no descriptor for it, and `EventLoopError` anywhere but in a callback of the loop.
+    fn detach<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyBytes>)> {
+        detach::detach(slf)
     }
 
     /// The descriptor's number; -1 before the connection exists. Raises `SocketClosed`.

@@ -115,6 +115,18 @@ impl Socket {
         }
     }
 
+    /// Its connection belongs to somebody else from now on: closes it without touching that.
+    pub fn end_given_away(slf: &Bound<'_, Self>) {
+        let socket = slf.get();
+        if socket.closed.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        Self::let_go(slf);
+        socket_options::close_os_socket(socket, slf.py());
+        socket.link.give_away(&socket.core.hub);
+        drop(socket.core.remove(socket.link.key));
+    }
+
     /// Its `close_cb` will run, if a connection was begun; all else that it calls and would tell is let go.
     fn let_go(slf: &Bound<'_, Self>) -> Life {
         let (life, mut callbacks, others) = {

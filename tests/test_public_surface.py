@@ -60,6 +60,7 @@ SIGNATURES = {
     "Socket.close": "(self, force=False)",
     "Socket.set_callbacks": "(self, *, read_cb=..., write_cb=..., event_cb=..., connect_cb=..., "
     "close_cb=...)",
+    "Socket.detach": "(self)",
     "Socket.enable": "(self, *, read=False, write=False)",
     "Socket.disable": "(self, *, read=False, write=False)",
     "Socket.write": "(self, data, *, read_cb=None, write_cb=None, event_cb=None, start=None, end=None)",
@@ -87,7 +88,16 @@ ATTRIBUTES = {
             "fileno",
         ),
         *("set_nodelay", "set_keepalive", "write_buffer_size", "set_write_buffer_limits", "bytes_read"),
-        *("bytes_written", "shutdown_write", "server", "c", "stream", "close_reason", "set_callbacks"),
+        *(
+            "bytes_written",
+            "shutdown_write",
+            "server",
+            "c",
+            "stream",
+            "close_reason",
+            "set_callbacks",
+            "detach",
+        ),
     },
     "TcpServer": {
         *("close", "closed", "address", "addresses", "host", "port", "connections", "sockets"),

@@ -134,6 +134,11 @@ impl<T> Drop for Crew<T> {
 }
 
 impl<T: Future<Output = ()> + Unpin + Send + 'static> Crew<T> {
+    /// Whether nobody polls at this moment. Whoever begins afterwards sees what was done before this was asked.
+    pub fn is_idle(&self) -> bool {
+        self.calls.inner.lock().turn.is_some()
+    }
+
     /// Takes a task on.
     pub fn add(&self, task: T) {
         self.calls.leave(|inner| inner.new.push(task));

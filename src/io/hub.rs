@@ -249,6 +249,11 @@ impl Hub {
         }
     }
 
+    /// After [`Link::give_away`]: whether its task receives nothing more.
+    pub fn has_let_go(&self, link: &Link) -> bool {
+        link.has_ended() || (!self.threaded.load(Ordering::Relaxed) && self.crew.is_idle())
+    }
+
     /// The pump's root future: drives until something is queued.
     pub fn poll_drive(&self, context: &mut Context<'_>) -> Poll<()> {
         self.queue.rouse();

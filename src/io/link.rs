@@ -40,6 +40,11 @@ pub(crate) const READ_AFRESH: u32 = 32;
 /// The write timeout starts afresh.
 pub(crate) const WRITE_AFRESH: u32 = 64;
 
+/// The connection belongs to somebody else: the task ends without touching it.
+pub(crate) const GIVEN_AWAY: u32 = 256;
+/// The task has ended.
+const ENDED: u32 = 512;
+
 /// The task has to go on sending, or to tell of a failed send.
 const SEND_DUE: u32 = 128;
 
@@ -318,6 +323,22 @@ impl Link {
         self.set(hub, if force { FORCE } else { CLOSING }, NOT_READING);
     }
 
+    /// Leaves the connection to somebody else who has a duplicate of its descriptor; see [`Hub::has_let_go`].
+    pub fn give_away(self: &Arc<Self>, hub: &Hub) {
+        let dropped = self.with_out(|out| out.close(false));
+        drop(dropped);
+        self.set(hub, GIVEN_AWAY, NOT_READING);
+    }
+
+    pub(crate) fn set_ended(&self) {
+        self.control.fetch_or(ENDED, Ordering::AcqRel);
+    }
+
+    /// Whether its task has ended.
+    pub fn has_ended(&self) -> bool {
+        self.control() & ENDED != 0
+    }
+
     /// Replaces both timeouts.
     pub fn change_timeouts(self: &Arc<Self>, hub: &Hub, timeouts: Timeouts) {
         self.new_epoch();
@@ -441,6 +462,17 @@ impl Link {
     pub fn nothing_to_send(&self) -> bool {
         let out = self.out.lock();
         out.size() == 0 && out.fin != Fin::Wanted
+    }
+
+    /// Whether sending is over.
+    pub fn is_broken(&self) -> bool {
+        self.out.lock().dead
+    }
+
+    /// Whether another thread sends, or the task is to.
+    pub fn is_being_sent(&self) -> bool {
+        let out = self.out.lock();
+        out.in_flight > 0 || out.blocked
     }
 
     /// Whether all that was written is with the kernel, now.

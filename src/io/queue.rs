@@ -169,6 +169,13 @@ impl<E> Queue<E> {
         std::mem::swap(&mut self.inner.lock().batch, empty);
     }
 
+    /// Looks at what is queued. Under the lock: nothing of Python's, and no system call.
+    pub fn look<R>(&self, look: impl FnOnce(&mut [E], &Arena) -> R) -> R {
+        let mut inner = self.inner.lock();
+        let batch = &mut inner.batch;
+        look(&mut batch.events, &batch.bytes)
+    }
+
     /// Lets go of the sleeping pump's waker, when the loop has ended: it holds the runtime.
     pub fn forget_sleeper(&self) {
         let sleeper = self.inner.lock().sleeper.take();

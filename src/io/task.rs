@@ -7,7 +7,8 @@
 use super::hub::Hub;
 use super::linger::Linger;
 use super::link::{
-    CLOSING, FORCE, Flush, Link, NOT_READING, READ_AFRESH, TIMED, WRITE_AFRESH, transmit,
+    CLOSING, FORCE, Flush, GIVEN_AWAY, Link, NOT_READING, READ_AFRESH, TIMED, WRITE_AFRESH,
+    transmit,
 };
 use super::listener::Listener;
 use super::loan::{LARGE, Room};
@@ -102,8 +103,10 @@ impl Connection {
         context: &mut Context<'_>,
     ) -> Poll<Result<(), Failure>> {
         let control = self.link.control();
-        if control & FORCE != 0 {
-            sys::reset(stream);
+        if control & (FORCE | GIVEN_AWAY) != 0 {
+            if control & GIVEN_AWAY == 0 {
+                sys::reset(stream);
+            }
             return Poll::Ready(Ok(()));
         }
         if self.link.take_sending() {
@@ -459,6 +462,7 @@ impl Future for ConnTask {
 impl Drop for ConnTask {
     fn drop(&mut self) {
         let connection = &mut self.connection;
+        connection.link.set_ended();
         if std::thread::panicking() {
             if let Some(stream) = &self.stream {
                 sys::reset(stream);
@@ -468,7 +472,8 @@ impl Drop for ConnTask {
                 Failure::Panic("the connection's task panicked".into()),
             );
         }
-        if let (Some(stream), None) = (&self.stream, &connection.linger) {
+        let given_away = connection.link.control() & GIVEN_AWAY != 0;
+        if let (Some(stream), None, false) = (&self.stream, &connection.linger, given_away) {
             sys::finish(stream);
         }
         let left = connection.link.with_out(Outbox::end);

@@ -138,6 +138,7 @@ def use_a_socket(socket: Socket) -> None:
         asynctcp.close_socket(socket, force=True)
     socket.set_callbacks(read_cb=on_read, write_cb=on_write, event_cb=on_event, connect_cb=None)
     socket.set_callbacks(close_cb=on_close)
+    assert_type(socket.detach(), tuple[sockets.socket, bytes])
     socket.close(force=False)
     assert_type(socket.close_reason, asynctcp.TcpInfo | asynctcp.EventLoopError | None)
 
