@@ -413,7 +413,8 @@ impl Socket {
         Ok(())
     }
 
-    /// Stops reading and/or writing; nothing is lost, and the peer feels TCP's own backpressure.
+    /// Stops reading and/or writing (`read`, `write`; neither: nothing happens, as in cl-async); nothing is lost, and the
+    /// peer feels TCP's own backpressure.
     ///
     /// While reading is disabled no data and no end of stream are told and the read timeout stands still; while
     /// writing is disabled nothing is sent and the write timeout stands still. Raises `SocketClosed`. Callable from
