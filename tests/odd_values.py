@@ -25,6 +25,7 @@ class Odd(Exception):
 #: What a call may raise, and what some may raise besides.
 ALLOWED = (TypeError, ValueError, asynctcp.EventLoopError, asynctcp.TcpError, Odd)
 ALLOWED_BESIDES = {
+    "adopt_tcp_socket": OSError,  # of a number that is no connection
     "signal_handler": (OSError, OverflowError),  # as signal.signal
     "AsyncIOStream.writelines": NotImplementedError,  # what iterates over memory of two dimensions raises
     # The functional forms of attributes.

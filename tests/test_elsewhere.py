@@ -522,6 +522,7 @@ def test_socket_that_is_no_connection_is_not_adopted_and_stays_the_apps(kind, by
         (None, TypeError, None),
         (True, TypeError, None),
         (-1, ValueError, None),
+        (1 << 31, ValueError, None),
         (10**6, OSError, errno.EBADF),
     ],
 )

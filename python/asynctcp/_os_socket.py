@@ -22,6 +22,8 @@ def check_unconnected(sock: Any) -> int:
 def connected(given: Any) -> tuple[socket.socket, tuple[Any, Any] | None]:
     """Check a connection of the app's; return it, with the names of its ends if they are no IP addresses."""
     number = isinstance(given, int) and not isinstance(given, bool)
+    if number and not 0 <= given < 1 << 31:
+        raise ValueError(f"sock_or_fd must be the number of a descriptor, not {given!r}")
     # Of a number the kind is found out; it is not duplicated.
     sock: Any = socket.socket(fileno=given) if number else given
     try:
