@@ -449,7 +449,7 @@ def test_accepting_goes_on_beside_connections_that_never_leave_python_idle(peers
             while not stop.is_set():
                 raw.sendall(bytes(1000))
 
-    def read(ours, _data):
+    def read(_ours, _data):
         wait_until(time_to_see_that(0.01))
 
     def start():
