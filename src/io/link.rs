@@ -10,13 +10,14 @@ use super::ends::Ends;
 use super::hub::{Command, Hub, Key};
 use super::loan::Loan;
 use super::mark::Mark;
-use super::outbox::{Fin, Left, Marks, Outbox, Segments, VECTORS};
+use super::outbox::{Fin, Left, Marks, Outbox, Segments};
 use super::stream::Stream;
 use super::sync::Mutex;
 use super::sys;
 use super::token::SendToken;
+use super::transmit::transmit;
 use std::collections::TryReserveError;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -585,24 +586,4 @@ impl Link {
 fn end_of_stream(stream: &Stream) {
     // It fails if the connection is broken, which receiving tells.
     let _ = stream.socket().shutdown(std::net::Shutdown::Write);
-}
-
-/// One system call; false: the kernel had no room for all that was offered.
-pub(crate) fn transmit(stream: &Stream, segments: &mut Segments) -> io::Result<bool> {
-    loop {
-        let mut slices = [IoSlice::new(&[]); VECTORS];
-        let (used, offered) = segments.gather(&mut slices);
-        if used == 0 {
-            return Ok(true);
-        }
-        match sys::send(stream, &slices[..used], offered) {
-            Ok(count) => {
-                segments.advance(count);
-                return Ok(count == offered);
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-            Err(error) => return Err(error),
-        }
-    }
 }

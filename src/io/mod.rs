@@ -13,7 +13,7 @@
 //! | `crew.rs` | the connections' tasks, polled by whoever drives |
 //! | `bell.rs` | the descriptor that a foreign loop watches |
 //! | `stream.rs`, `options.rs` | a connection's socket, as Tokio watches it; options that the app names by number |
-//! | `link.rs`, `outbox.rs`, `token.rs`, `credit.rs`, `ends.rs` | one connection as seen by the pump and by its task |
+//! | `link.rs`, `outbox.rs`, `transmit.rs`, `token.rs`, `credit.rs`, `ends.rs` | one connection as seen by the pump and by its task |
 //! | `loan.rs` | memory of Python's objects, lent for large messages |
 //! | `task.rs`, `deadline.rs`, `linger.rs` | the one task of a connection, its timeouts, its end |
 //! | `connect.rs`, `race.rs`, `dial.rs` | from a host to a connection: all of it, several addresses, one |
@@ -57,6 +57,7 @@ mod sys;
 mod task;
 mod threads;
 pub mod token;
+mod transmit;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

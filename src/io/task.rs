@@ -8,13 +8,13 @@ use super::hub::Hub;
 use super::linger::Linger;
 use super::link::{
     CLOSING, FORCE, Flush, GIVEN_AWAY, Link, NOT_READING, READ_AFRESH, TIMED, WRITE_AFRESH,
-    transmit,
 };
 use super::listener::Listener;
 use super::loan::{LARGE, Room};
 use super::outbox::{Outbox, Segments};
 use super::stream::Stream;
 use super::sys;
+use super::transmit::transmit;
 use super::{Event, Failure};
 use crate::io::deadline::{Awaited, Deadlines};
 use std::cell::RefCell;
@@ -224,12 +224,10 @@ impl Connection {
         BUFFER.with_borrow_mut(|buffer| {
             let buffer = &mut buffer[..most.min(SCRATCH)];
             let size = buffer.len();
-            let receive = || sys::receive(stream, buffer);
-            let result = if fresh {
-                receive_unasked(receive)
-            } else {
-                try_receive(stream, size, receive)
-            };
+            let mut result = try_receive(stream, size, || sys::receive(stream, buffer));
+            if fresh && matches!(result, Ok(None)) {
+                result = receive_unasked(|| sys::receive(stream, buffer));
+            }
             if let Ok(Some(got @ 1..)) = result {
                 self.tell_data(&buffer[..got]);
             }
@@ -409,7 +407,7 @@ fn try_receive(
     }
 }
 
-/// [`try_receive`] whether or not Tokio knows of something: it will tell of what is left.
+/// [`try_receive`] although Tokio knows of nothing yet: it will tell of what is left.
 fn receive_unasked(receive: impl FnOnce() -> io::Result<usize>) -> io::Result<Option<usize>> {
     match receive() {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
