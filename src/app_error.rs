@@ -208,3 +208,8 @@ fn log(told: &Bound<'_, PyAny>) -> PyResult<()> {
     let log = LOG.import(told.py(), "asynctcp._handlers", "log_app_error")?;
     call(log, (told,)).map(drop)
 }
+
+/// Logs an exception of an exit callback.
+pub fn log_plain(py: Python<'_>, error: PyErr) -> PyResult<()> {
+    log(&error.into_value(py).into_bound(py).into_any())
+}

@@ -166,6 +166,15 @@ pub fn option_error(py: Python<'_>, error: &PyErr) -> PyErr {
     raised(class.and_then(|class| call(class, (libc::EINVAL, message))))
 }
 
+/// A function needs a loop and is called outside of one.
+pub fn no_loop(py: Python<'_>) -> PyErr {
+    loop_error(
+        py,
+        "no event loop runs in this thread: call it in a function that start_event_loop() runs, and pass that itself: \
+                 start_event_loop(main), not start_event_loop(main())",
+    )
+}
+
 /// A loop is needed and not there, or there and not wanted.
 pub fn loop_error(py: Python<'_>, message: &str) -> PyErr {
     raised(class(py, "EventLoopError").and_then(|class| call(&class, (message,))))

@@ -16,6 +16,7 @@ use crate::notifier::Notifier;
 use crate::server::TcpServer;
 use crate::socket::Socket;
 use crate::timer::Timers;
+use crate::wakeup::Exchanged;
 use pyo3::prelude::*;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -40,6 +41,12 @@ pub fn forked() {
 thread_local! {
     /// The loop that runs in this thread, or whose block is open in it.
     static CURRENT: RefCell<Option<Arc<Core>>> = const { RefCell::new(None) };
+}
+
+/// As `threading.get_ident()` numbers it.
+fn this_thread() -> usize {
+    // SAFETY: it cannot fail, and only looks.
+    unsafe { libc::pthread_self() as usize }
 }
 
 /// What a key of the table names.
@@ -168,6 +175,14 @@ pub struct Core {
     /// Callbacks that were told of, as they returned an awaitable.
     pub told_awaitables: coroutine::Told,
     life: AtomicU8,
+    /// Also its exit callbacks have run.
+    closed: AtomicBool,
+    /// The thread that runs it, as Python numbers it; 0: none yet.
+    thread: AtomicUsize,
+    exit_callbacks: Mutex<VecDeque<Py<PyAny>>>,
+    /// Signals that it handles, and what handled them before.
+    signals: Mutex<Vec<(i32, Py<PyAny>)>>,
+    wakeup: Mutex<Option<Exchanged>>,
     exiting: AtomicBool,
     table: Mutex<Table>,
     posts: Mutex<Posts>,
@@ -209,6 +224,11 @@ impl Core {
             closings: Closings::default(),
             told_awaitables: coroutine::Told::default(),
             life: AtomicU8::new(Life::Fresh as u8),
+            closed: AtomicBool::new(false),
+            thread: AtomicUsize::new(0),
+            exit_callbacks: Mutex::new(VecDeque::new()),
+            signals: Mutex::new(Vec::new()),
+            wakeup: Mutex::new(None),
             exiting: AtomicBool::new(false),
             table: Mutex::new(Table::default()),
             posts: Mutex::new(Posts::default()),
@@ -237,13 +257,9 @@ impl Core {
 
     /// The loop of this thread, or `EventLoopError`.
     pub fn current(py: Python<'_>) -> PyResult<Arc<Self>> {
-        CURRENT.with_borrow(Clone::clone).ok_or_else(|| {
-            condition::loop_error(
-                py,
-                "no event loop runs in this thread: call it in a function that start_event_loop() runs, and pass that itself: \
-                 start_event_loop(main), not start_event_loop(main())",
-            )
-        })
+        CURRENT
+            .with_borrow(Clone::clone)
+            .ok_or_else(|| condition::no_loop(py))
     }
 
     /// Makes this the thread's loop; returns the one before.
@@ -272,6 +288,80 @@ impl Core {
     /// Moves it on.
     pub fn set_life(&self, life: Life) {
         self.life.store(life as u8, Ordering::SeqCst);
+    }
+
+    /// This thread runs it.
+    pub fn set_thread(&self) {
+        self.thread.store(this_thread(), Ordering::Relaxed);
+    }
+
+    /// The thread that runs it; 0: none yet.
+    pub fn thread(&self) -> usize {
+        self.thread.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is this thread's to run and to end.
+    pub fn is_own_thread(&self) -> bool {
+        matches!(self.thread(), 0) || self.thread() == this_thread()
+    }
+
+    /// Its exit callbacks have run as well.
+    pub fn set_closed(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the last step of its end is done.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// To be called when the loop has ended.
+    pub fn add_exit_callback(&self, callback: Py<PyAny>) {
+        self.exit_callbacks.lock().push_back(callback);
+    }
+
+    /// The next to be called, each once.
+    pub fn next_exit_callback(&self) -> Option<Py<PyAny>> {
+        self.exit_callbacks.lock().pop_front()
+    }
+
+    /// All that were not called.
+    pub fn take_exit_callbacks(&self) -> VecDeque<Py<PyAny>> {
+        std::mem::take(&mut *self.exit_callbacks.lock())
+    }
+
+    /// Which wake-up descriptors were exchanged; returns what was there.
+    pub fn set_wakeup(&self, exchanged: Option<Exchanged>) -> Option<Exchanged> {
+        std::mem::replace(&mut *self.wakeup.lock(), exchanged)
+    }
+
+    /// `number` is handled by the loop, and was by `before`. Of a signal that it handled already: gives `before` back.
+    pub fn keep_signal(&self, number: i32, before: Py<PyAny>) -> Option<Py<PyAny>> {
+        let mut signals = self.signals.lock();
+        if signals.iter().any(|(kept, _)| *kept == number) {
+            return Some(before);
+        }
+        signals.push((number, before));
+        None
+    }
+
+    /// The signals that it handles.
+    pub fn kept_signals(&self) -> Vec<i32> {
+        self.signals.lock().iter().map(|(kept, _)| *kept).collect()
+    }
+
+    /// What handled the signal before.
+    pub fn kept_signal(&self, py: Python<'_>, number: i32) -> Option<Py<PyAny>> {
+        let signals = self.signals.lock();
+        let (_, before) = signals.iter().find(|(kept, _)| *kept == number)?;
+        Some(before.clone_ref(py))
+    }
+
+    /// The loop handles it no more; the caller drops what handled it before.
+    pub fn drop_signal(&self, number: i32) -> Option<Py<PyAny>> {
+        let mut signals = self.signals.lock();
+        let place = signals.iter().position(|(kept, _)| *kept == number)?;
+        Some(signals.swap_remove(place).1)
     }
 
     /// `exit_event_loop` was called: no further callback runs.
@@ -491,6 +581,9 @@ impl Core {
             for socket in posts.resumed.iter().chain(&posts.met) {
                 visit.call(socket)?;
             }
+        }
+        if let Some(callbacks) = self.exit_callbacks.try_lock() {
+            callbacks.iter().try_for_each(|one| visit.call(one))?;
         }
         self.closings.visit(visit)?;
         self.timers.visit(visit)?;

@@ -7,6 +7,7 @@
 mod adopt;
 mod app_error;
 mod args;
+mod block;
 mod call;
 mod condition;
 mod contention;
@@ -28,14 +29,18 @@ mod life;
 mod lookup;
 mod max_line;
 mod notifier;
+mod open_loops;
 mod os_error;
+mod outcome;
 mod pump;
 mod reservation;
 mod server;
+mod signals;
 mod socket;
 mod socket_life;
 mod socket_options;
 mod socket_state;
+mod stages;
 mod streams;
 mod timer;
 mod wakeup;
@@ -48,6 +53,7 @@ use pyo3::prelude::*;
 pub fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     interpreter::check_main()?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<block::LoopBlock>()?;
     module.add_class::<event_loop::LoopCore>()?;
     module.add_class::<notifier::Notifier>()?;
     module.add_class::<reservation::Reservation>()?;
@@ -60,7 +66,7 @@ pub fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     functions![
         adopt::adopt_tcp_socket,
         args::_check_callback,
-        event_loop::_forked,
+        event_loop::current_event_loop,
         event_loop::set_default_event_handler,
         functions::close_socket,
         functions::close_tcp_server,
@@ -77,7 +83,12 @@ pub fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
         functions::write_socket_data,
         lookup::dns_lookup,
         lookup::reverse_dns_lookup,
+        open_loops::_close_at_exit,
+        open_loops::_forked,
         server::tcp_server,
+        signals::_clear_signals,
+        signals::_free_signal,
+        signals::_handle_signal,
         timer::delay,
         timer::interval,
     ];

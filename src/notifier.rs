@@ -61,7 +61,7 @@ impl Notifier {
                 "loop must be an EventLoop, not {kind}"
             )));
         };
-        let core = core.get().core().clone();
+        let core = core.get().core.clone();
         let functions = Functions {
             callback: Some(args::required_callback("callback", callback)?),
             event_cb: args::callback("event_cb", event_cb)?,

@@ -53,26 +53,6 @@ def test_exit_ends_the_loop_though_warnings_are_errors():
     assert late == []
 
 
-def test_forked_child_ends_though_the_watchdog_held_its_lock():
-    code = """
-import asynctcp, os, threading
-loop = asynctcp.EventLoop(debug=True)
-def start():
-    lock, held, over = loop._watchdog._stop._cond, threading.Event(), threading.Event()
-    threading.Thread(target=lambda: [lock.acquire(), held.set(), over.wait(), lock.release()]).start()
-    held.wait()
-    child = os.fork()
-    if child:
-        os.waitpid(child, 0)
-        over.set()
-try:
-    loop.run(start)
-except asynctcp.EventLoopError:
-    os._exit(0)
-"""
-    assert "Error" not in python(code)
-
-
 def held_too_long(logged):
     """The messages of slow callbacks so far."""
     return [message for message in logged.messages if "holds the event loop" in message]
@@ -172,6 +152,7 @@ def test_watchdog_ends_with_its_loop():
         return [thread for thread in threading.enumerate() if thread.name == "asynctcp-watchdog"]
 
     counted = []
+    wait_until(lambda: not watchdogs())
     loop = asynctcp.EventLoop(debug=True)
     loop.run(lambda: counted.append(len(watchdogs())))
     wait_until(lambda: not watchdogs())

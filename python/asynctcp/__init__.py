@@ -13,6 +13,7 @@ from asynctcp._core import (
     adopt_tcp_socket,
     close_socket,
     connect_tcp_socket,
+    current_event_loop,
     delay,
     dns_lookup,
     init_tcp_socket,
@@ -27,7 +28,6 @@ from asynctcp._handlers import default_event_handler
 from asynctcp._loop import (
     EventLoop,
     add_event_loop_exit_callback,
-    current_event_loop,
     event_loop,
     exit_event_loop,
     start_event_loop,

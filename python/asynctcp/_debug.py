@@ -56,18 +56,14 @@ class Watchdog:
     def __init__(self, loop: "EventLoop") -> None:
         # A loop that is pumped and forgotten must be found by its finalizer.
         self._loop = weakref.ref(loop)
-        self._stop = threading.Event()
         threading.Thread(target=self._run, name="asynctcp-watchdog", daemon=True).start()
-
-    def stop(self) -> None:
-        """Let the thread end; it is not waited for."""
-        self._stop.set()
 
     def _run(self) -> None:
         seen, since, warned = 0, time.monotonic(), False
-        while not self._stop.wait(SLOW / _LOOKS):
+        while True:
+            time.sleep(SLOW / _LOOKS)
             loop = self._loop()
-            if loop is None:
+            if loop is None or loop._has_ended():
                 return
             beat, now = loop._beat(), time.monotonic()
             if beat != seen:
@@ -79,7 +75,7 @@ class Watchdog:
             del loop
 
     def _warn(self, loop: "EventLoop", seconds: float) -> None:
-        frame = sys._current_frames().get(loop._thread or 0)
+        frame = sys._current_frames().get(loop._thread)
         stack = "".join(traceback.format_stack(frame)) if frame is not None else "  (no Python code)\n"
         del frame
         logger.warning(

@@ -1,7 +1,6 @@
 """Notifiers: other threads wake the loop and have a callback run in it."""
 
-from asynctcp._core import Notifier, _check_callback
-from asynctcp._loop import current_event_loop
+from asynctcp._core import Notifier, _check_callback, current_event_loop
 from asynctcp.typing import Callback, EventCallback
 
 
