@@ -61,6 +61,7 @@ def test_dir_does_not_show_a_functional_duplicate(name):
         "AsyncIOStream",
         "LineTooLong",
         "TcpAppError",
+        "adopt_tcp_socket",
         "conditions",
     ],
 )
