@@ -80,7 +80,7 @@ fn take(socket: &Bound<'_, PyAny>) -> PyResult<OwnedSocket> {
 ///
 /// Args:
 ///     sock_or_fd: a connected stream socket (TCP or Unix), or the number of its descriptor. The connection belongs to the
-///         `Socket` afterwards (a `socket.socket` is `detach()`ed), unless this call raises.
+///         `Socket` afterwards (the `detach()` of a `socket.socket` is called), unless this call raises.
 ///     read_cb: `read_cb(socket, data: bytes)`, or None.
 ///     event_cb: `event_cb(condition)`; None: the default event handler.
 ///     data: bytes-like or str, sent before anything written later.

@@ -37,7 +37,7 @@ type Given<'a, 'py> = Option<&'a Bound<'py, PyAny>>;
 ///     family: `socket.AF_INET` or `AF_INET6`: uses addresses of that family only; `AF_UNSPEC`: both.
 ///     close_cb: `close_cb(socket, reason)`, once, after its end; see `Socket.set_callbacks`.
 ///     sock: a `socket.socket` that is not connected, with whatever options it has: it is connected, and belongs to the
-///         `Socket` from then on (it is `detach()`ed), unless this call raises. Its family decides which addresses are
+///         `Socket` from then on (its `detach()` is called), unless this call raises. Its family decides which addresses are
 ///         tried, one after the other.
 ///     socket_options: a list of (level, name, value), value an int or bytes, set before connecting. What the system
 ///         refuses is an error of the attempt.
