@@ -145,7 +145,10 @@ impl Listener {
 
     /// Python has got to know a connection of those accepted.
     pub fn served(&self, hub: &Hub) {
-        self.unserved_since.store(hub.time(), Ordering::Relaxed);
+        // The last one's time is of no concern.
+        if self.unserved.load(Ordering::SeqCst) > 1 {
+            self.unserved_since.store(hub.time(), Ordering::Relaxed);
+        }
         self.unserved.fetch_sub(1, Ordering::SeqCst);
     }
 
@@ -163,9 +166,11 @@ impl Listener {
         if hub.python_time() > PATIENCE {
             return true;
         }
-        let since = Duration::from_nanos(self.unserved_since.load(Ordering::Relaxed));
-        self.unserved.load(Ordering::SeqCst) > 0
-            && Duration::from_nanos(hub.time()).saturating_sub(since) > PATIENCE
+        if self.unserved.load(Ordering::SeqCst) == 0 {
+            return false;
+        }
+        let since = self.unserved_since.load(Ordering::Relaxed);
+        Duration::from_nanos(hub.time().saturating_sub(since)) > PATIENCE
     }
 
     /// A connection has ended: there is room for another, and a free descriptor. On the driving thread.
