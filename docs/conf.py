@@ -18,7 +18,10 @@ exclude_patterns = ["figures"]
 nitpicky = True
 # Names of the standard library, whose inventory is not at hand, and private ones.
 nitpick_ignore_regex = [
-    (r"py:.*", r"(socket\.|collections\.|typing\.|types\.|io\.|contextlib\.|asynctcp\._).*"),
+    (
+        r"py:.*",
+        r"(socket\.|collections\.|typing\.|types\.|io\.|contextlib\.|asynctcp\._).*",
+    ),
     (r"py:.*", r"(Any|Callable|Iterable|Iterator|optional)"),
 ]
 
