@@ -50,6 +50,8 @@ pub enum Which {
     ReverseLookup,
     /// The function for exceptions itself.
     Catch,
+    /// Of `add_event_loop_exit_callback`.
+    Exit,
     /// What a notifier, a signal handler or `call_soon_threadsafe` runs.
     Post,
 }
@@ -69,6 +71,7 @@ impl Which {
             Self::Lookup => "dns_lookup",
             Self::ReverseLookup => "reverse_dns_lookup",
             Self::Catch => "catch_app_errors",
+            Self::Exit => "exit callback",
             Self::Post => "callback",
         }
     }

@@ -404,14 +404,17 @@ fn call_exit_callbacks(py: Python<'_>, core: &Core) -> PyResult<()> {
         if core.is_forked() {
             break;
         }
-        if let Err(error) = call(callback.bind(py), ()) {
-            let logged = if error.is_instance_of::<PyException>(py) {
-                app_error::log_plain(py, error)
-            } else {
-                Err(error)
-            };
-            outcome.note(py, logged);
-        }
+        let callback = callback.bind(py);
+        outcome.note(
+            py,
+            match call(callback, ()) {
+                Ok(result) => coroutine::look(core, Which::Exit, callback, &result),
+                Err(error) if error.is_instance_of::<PyException>(py) => {
+                    app_error::log_plain(py, error)
+                }
+                Err(error) => Err(error),
+            },
+        );
     }
     outcome.result()
 }

@@ -245,6 +245,54 @@ def test_awaitable_of_each_callback_is_told_of(peers, caplog):
     assert told == ["event_cb", "close_cb", "close_cb"]
 
 
+def later(*_):
+    return Later()
+
+
+def notify():
+    notifier = asynctcp.make_notifier(later)
+    notifier.trigger()
+    delay(notifier.free, 0.05)
+
+
+def signalled():
+    asynctcp.signal_handler(signal.SIGUSR1, later)
+    signal.raise_signal(signal.SIGUSR1)
+    delay(lambda: asynctcp.free_signal_handler(signal.SIGUSR1), 0.05)
+
+
+#: What runs a callback without a socket, and what the log calls it.
+SOURCES = {
+    "exit callback": lambda: asynctcp.add_event_loop_exit_callback(later),
+    "delay": lambda: delay(later),
+    "interval": lambda: delay(asynctcp.interval(later, 0.001), 0.05),
+    "dns_lookup": lambda: asynctcp.dns_lookup(LOOPBACK, later),
+    "reverse_dns_lookup": lambda: asynctcp.reverse_dns_lookup(LOOPBACK, later),
+    "callback": lambda: asynctcp.current_event_loop().call_soon_threadsafe(later),
+    "callback of a notifier": notify,
+    "callback of a signal": signalled,
+    "event_cb": lambda: asynctcp.dns_lookup("host.invalid", ignore, event_cb=later),
+}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_awaitable_of_what_no_socket_runs_is_told_of(source, caplog):
+    run(SOURCES[source])
+    (record,) = caplog.records
+    name = source.split(" of a ")[0]
+    assert record.getMessage().startswith(f"{name} test_coroutines.later returned a Later")
+
+
+def test_awaitable_of_the_default_event_handler_is_told_of(caplog):
+    asynctcp.set_default_event_handler(later)
+    try:
+        run(lambda: asynctcp.dns_lookup("host.invalid", ignore))
+    finally:
+        asynctcp.set_default_event_handler(None)
+    (record,) = caplog.records
+    assert record.getMessage().startswith("event_cb test_coroutines.later returned a Later")
+
+
 def test_awaitable_of_the_function_for_app_errors_is_told_of(caplog):
     def caught(_error):
         return Later()
