@@ -11,7 +11,6 @@ use crate::max_line::MaxLine;
 use crate::socket::{Socket, address_tuple};
 use crate::socket_state::{Callbacks, Manners};
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -132,14 +131,23 @@ impl TcpServer {
         Ok(core.sockets_of(slf))
     }
 
-    /// `with tcp_server(…) as server:` closes it when the block ends.
+    /// `with tcp_server(…) as server:` closes it when the block ends. In a forked child that raises `EventLoopError`, unless
+    /// the block raised.
     fn __enter__(slf: Py<Self>) -> Py<Self> {
         slf
     }
 
-    #[pyo3(signature = (*_error))]
-    fn __exit__(&self, _error: &Bound<'_, PyTuple>) {
+    fn __exit__(
+        &self,
+        kind: &Bound<'_, PyAny>,
+        _value: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
         self.stop();
+        if kind.is_none() {
+            return self.core.check_process(kind.py());
+        }
+        Ok(())
     }
 
     /// How many of its connections are open now.

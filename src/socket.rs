@@ -347,8 +347,9 @@ impl Socket {
     }
 
     /// For what a stream will hold.
-    fn _reserve(&self) -> Reservation {
-        Reservation::new(self.core.clone(), self.link.clone())
+    fn _reserve(&self, py: Python<'_>) -> PyResult<Reservation> {
+        self.core.check_process(py)?;
+        Ok(Reservation::new(self.core.clone(), self.link.clone()))
     }
 
     /// Most bytes of a line, and whether the app has said so.

@@ -209,15 +209,16 @@ class AsyncIOStream(io.RawIOBase):
     def close(self) -> None:
         """Close the stream and its socket; what was written is still sent, what was not read is let go.
 
-        Closing again does nothing.
+        Closing again does nothing. ``EventLoopError`` in a forked child.
         """
         if self._closed:
             return
+        if not self._socket.closed:
+            # First: what raises leaves the stream as it was.
+            self._socket.close()
         super().close()
         self._closed = True
         self._buffer.clear()
-        if not self._socket.closed:
-            self._socket.close()
 
     def _check(self) -> None:
         if self._closed:
