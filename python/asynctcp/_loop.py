@@ -8,7 +8,7 @@ import atexit
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, ClassVar
 
 from asynctcp import _core
 from asynctcp._core import current_event_loop
@@ -94,7 +94,7 @@ class EventLoop(_core.LoopCore):
 
     # Closes a loop that was pumped and not ended. Native: what a signal's handler raises in a finalizer is
     # lost.
-    __del__ = _core.LoopCore._forget
+    __del__: ClassVar[Callable[[_core.LoopCore], None]] = _core.LoopCore._forget
 
 
 def start_event_loop(
