@@ -162,11 +162,15 @@ wheels: $(MATURIN) ## builds sdist and wheels into dist/ and tests each in a fre
 # --- style ------------------------------------------------------------------------------------------------------------
 
 .PHONY: lint
-lint: lint-io lint-rust lint-python lint-types lint-stub lint-complete lint-workflows ## checks formatting, lints, types and stubs
+lint: lint-io lint-errors lint-rust lint-python lint-types lint-stub lint-complete lint-workflows ## checks formatting, lints, types and stubs
 
 .PHONY: lint-io
 lint-io: ## checks that the I/O side knows no Python
 	tools/check_io_side.sh
+
+.PHONY: lint-errors
+lint-errors: $(MADE) ## checks that no error of the system becomes an exception without its errno
+	@$(CARGO_ENV); set -x; tools/check_errors.sh
 
 .PHONY: lint-rust
 lint-rust: $(MADE) ## checks format and lints of the Rust code

@@ -2,7 +2,7 @@
 //! it.
 //!
 //! PyO3 makes of an `io::Error` an `OSError` that has a text only. So what may fail in the system returns a [`Failure`],
-//! of which `?` makes the right one; `tools/check_io_side.sh` looks for others.
+//! of which `?` makes the right one; `tools/check_errors.sh` looks for others.
 
 use crate::io::Failure;
 use crate::io::failure::words;

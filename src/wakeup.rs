@@ -5,7 +5,7 @@
 
 use crate::core::Core;
 use crate::io::hub::Command;
-use crate::io::{Event, Hub};
+use crate::io::{Event, Failure, Hub};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -48,9 +48,7 @@ impl Wakeup {
     }
 
     fn pair(py: Python<'_>, core: &Arc<Core>, before: RawFd) -> PyResult<Self> {
-        let (read, write) = UnixStream::pair()?;
-        read.set_nonblocking(true)?;
-        write.set_nonblocking(true)?;
+        let (read, write) = both_ends()?;
         set(py, write.as_raw_fd())?;
         let exchanged = Exchanged {
             ours: write.as_raw_fd(),
@@ -59,7 +57,7 @@ impl Wakeup {
         };
         core.set_wakeup(Some(exchanged));
         // For a signal that came while there was none.
-        (&write).write_all(&[0])?;
+        (&write).write_all(&[0]).map_err(Failure::Os)?;
         core.hub.post(Command::Spawn(watch(core.hub.clone(), read)));
         Ok(Self(write))
     }
@@ -68,6 +66,14 @@ impl Wakeup {
     pub fn close(self, py: Python<'_>, core: &Core) -> PyResult<()> {
         put_back(py, core)
     }
+}
+
+/// The reading and the writing end. Neither blocks.
+fn both_ends() -> Result<(UnixStream, UnixStream), Failure> {
+    let (read, write) = UnixStream::pair()?;
+    read.set_nonblocking(true)?;
+    write.set_nonblocking(true)?;
+    Ok((read, write))
 }
 
 /// Puts the descriptor of before the loop back, if it is still the same file and nobody has set another since.

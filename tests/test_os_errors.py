@@ -86,7 +86,7 @@ def test_os_socket_without_descriptors_tells_its_errno(peers):
     assert told(errors[0]) == errno.EMFILE
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 3])
+@pytest.mark.parametrize("count", range(8))
 def test_loop_without_descriptors_tells_its_errno(count):
     error = starved(count, lambda: asynctcp.start_event_loop(lambda: None))
     assert error is None or told(error) == errno.EMFILE

@@ -8,9 +8,3 @@ if grep --recursive --ignore-case --line-number pyo3 src/io; then
     echo "src/io/ must not mention PyO3 (lines above): what needs Python belongs to the pump side, src/*.rs." >&2
     exit 1
 fi
-
-# An io::Error that `?` makes an exception of has no errno; a Failure has (src/os_error.rs).
-if grep --line-number --extended-regexp 'io::(Result|Error)\b' src/*.rs | grep -v '^src/os_error.rs:'; then
-    echo "On the pump side (lines above) what fails in the system is a Failure, which becomes an OSError with errno." >&2
-    exit 1
-fi
