@@ -225,7 +225,7 @@ def start():
     ours = asynctcp.init_tcp_socket(None)
     data = {kind}
     used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + (32 << 20), resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_AS, (used + (32 << 20), resource.getrlimit(resource.RLIMIT_AS)[1]))
     for call in (lambda: ours.write(data), lambda: asynctcp.init_tcp_socket(None, data=data)):
         try:
             call()
