@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from idle import untraced
+
 SUB_INTERPRETER = """
 try: import _interpreters as interpreters
 except ImportError: import _xxsubinterpreters as interpreters
@@ -36,9 +38,9 @@ ready.wait(5)
 
 
 def python(code):
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
-    )
+    """Run it where coverage does not look: its tracer cannot be imported in a second interpreter."""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=untraced())
     return done.returncode, done.stdout.split("\n"), done.stderr
 
 
