@@ -5,6 +5,7 @@
 //! Python threads; no Python object is made, called or dropped under any of them (a collection could run a `__del__`
 //! that comes back here).
 
+use crate::beat::Beat;
 use crate::condition;
 use crate::coroutine;
 use crate::ending::Closings;
@@ -194,22 +195,6 @@ pub struct Core {
     holds: AtomicUsize,
     /// Of a loop in debug mode only.
     beat: Option<Beat>,
-}
-
-/// What the watchdog of debug mode looks at: odd while a callback runs, and another number for each.
-#[derive(Default)]
-pub struct Beat(AtomicU64);
-
-impl Beat {
-    /// A callback begins, or ends.
-    pub fn tick(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// What it is now.
-    pub fn now(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
 }
 
 impl Core {

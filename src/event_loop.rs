@@ -2,8 +2,9 @@
 
 use crate::app_error::Catch;
 use crate::args;
+use crate::beat::Beat;
 use crate::condition;
-use crate::core::{Beat, Call, Core, Life, Posted};
+use crate::core::{Call, Core, Life, Posted};
 use crate::dispatch::{self, Dispatcher};
 use crate::io::Limits;
 use crate::io::bell::Bell;

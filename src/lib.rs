@@ -7,6 +7,7 @@
 mod adopt;
 mod app_error;
 mod args;
+mod beat;
 mod block;
 mod call;
 mod condition;
