@@ -56,11 +56,9 @@ def test_reply_is_sent_while_a_later_callback_of_its_batch_computes(loop, peers,
         told.append(data)
         if data == b"question":
             ours.write(b"answer")
-        elif told[0] == b"question":
+        # Only once both were told: the I/O side may receive them in any order, and in batches of their own.
+        if len(told) == 2:
             compute()
-        else:
-            # The other one was received first: then it is no batch of two, which cannot be helped.
-            asynctcp.delay(compute)
 
     def compute():
         holds_until(answered.is_set)
@@ -195,23 +193,27 @@ def test_write_cb_runs_for_what_was_sent_while_python_computed(loop, peers, spaw
 
 def test_several_writes_of_a_short_callback_are_one_segment(peers):
     """The helper sends what is left, but no callback's writes one by one."""
+    rounds, segments = 9, []
 
     def use(ours, raw):
         def send():
             before = data_segments_sent(ours.fileno())
             for _ in range(10):
                 ours.write(b"x")
+            asynctcp.delay(lambda: look(before))
 
-            def look():
-                assert raw.recv(100) == b"x" * 10
-                assert data_segments_sent(ours.fileno()) - before == 1
-                exit_event_loop()
-
-            asynctcp.delay(look)
+        def look(before):
+            left = 10
+            while left:
+                left -= len(raw.recv(left))
+            segments.append(data_segments_sent(ours.fileno()) - before)
+            asynctcp.delay(send if len(segments) < rounds else exit_event_loop)
 
         asynctcp.delay(send)
 
     run(lambda: peers.link(use))
+    # On a busy machine a callback may be kept from the processor, and then it is no short one.
+    assert sorted(segments)[rounds // 2] == 1
 
 
 # --- clocks -------------------------------------------------------------------------------------------------
