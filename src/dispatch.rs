@@ -185,12 +185,12 @@ impl Dispatcher<'_> {
     }
 
     /// Bytes came in.
-    pub fn data(&self, py: Python<'_>, key: Key, bytes: &[u8]) -> PyResult<()> {
-        self.core.hub.taken(bytes.len());
+    pub fn data<'py>(&self, py: Python<'py>, key: Key, data: Bound<'py, PyBytes>) -> PyResult<()> {
+        self.core.hub.taken(data.as_bytes().len());
         let Some(socket) = self.core.socket(py, key) else {
             return Ok(());
         };
-        self.arrived(socket.bind(py), PyBytes::new(py, bytes))
+        self.arrived(socket.bind(py), data)
     }
 
     /// Bytes came in, into a room of ours.

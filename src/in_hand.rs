@@ -3,56 +3,86 @@
 use crate::io::Event;
 use crate::io::arena::Arena;
 use crate::io::queue::Batch;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use scoped_tls::scoped_thread_local;
 use std::cell::{Cell, RefCell};
 
-thread_local! {
-    /// Of the loop that takes a turn in this thread: within a turn there is no other.
-    static IN_HAND: InHand = InHand::default();
-}
+// Of the loop that takes a turn in this thread: within a turn there is no other.
+scoped_thread_local!(static IN_HAND: InHand);
 
-/// See the module's page. Borrowed for moments in which no Python runs, but for `bytes`, which is read only then.
+/// See the module's page. Borrowed for moments in which no Python code runs.
 #[derive(Default)]
 pub struct InHand {
-    /// In their order; what was dispatched is a `Nudge`.
-    pub events: RefCell<Vec<Event>>,
-    /// The bytes that they point into.
-    pub bytes: RefCell<Arena>,
-    /// How many were dispatched.
-    pub dispatched: Cell<usize>,
+    /// What was taken from the queue; an event that was dispatched is a `Nudge`.
+    batch: RefCell<Batch<Event>>,
+    /// How many of its events were.
+    dispatched: Cell<usize>,
 }
 
 impl InHand {
-    /// Dispatches `batch`, of which `dispatched` are done, by `dispatch`.
-    pub fn hold<R>(
-        batch: &mut Batch<Event>,
-        dispatched: &mut usize,
-        dispatch: impl FnOnce(&Self) -> R,
-    ) -> R {
-        IN_HAND.with(|hand| {
-            hand.events.replace(std::mem::take(&mut batch.events));
-            hand.bytes.replace(std::mem::take(&mut batch.bytes));
-            hand.dispatched.set(*dispatched);
-            let result = dispatch(hand);
-            batch.events = hand.events.take();
-            batch.bytes = hand.bytes.take();
-            *dispatched = hand.dispatched.get();
-            result
-        })
+    /// How many events it has, dispatched or not.
+    pub fn len(&self) -> usize {
+        self.batch.borrow().events.len()
     }
 
-    /// Takes the next one out.
-    pub fn next(&self) -> Event {
+    /// Whether nothing came, not even a wake-up.
+    pub fn is_empty(&self) -> bool {
+        self.batch.borrow().is_empty()
+    }
+
+    /// Whether all was dispatched.
+    pub fn is_done(&self) -> bool {
+        self.dispatched.get() == self.len()
+    }
+
+    /// Whether nothing was dispatched yet.
+    pub fn is_fresh(&self) -> bool {
+        self.dispatched.get() == 0
+    }
+
+    /// Takes the next batch by `swap`, which leaves this one, whose events are done, in its place.
+    pub fn refill(&mut self, swap: impl FnOnce(&mut Batch<Event>)) {
+        swap(self.batch.get_mut());
+    }
+
+    /// After a turn: the allocations of what is done serve the next batch.
+    pub fn recycle(&mut self) {
+        let batch = self.batch.get_mut();
+        if self.dispatched.get() == batch.events.len() {
+            batch.recycle();
+            self.dispatched.set(0);
+        }
+    }
+
+    /// Takes the next event out, with a copy of the bytes that it brings.
+    pub fn next<'py>(&self, py: Python<'py>) -> Option<(Event, Option<Bound<'py, PyBytes>>)> {
+        let batch = &mut *self.batch.borrow_mut();
         let at = self.dispatched.get();
+        let event = std::mem::replace(batch.events.get_mut(at)?, Event::Nudge);
         self.dispatched.set(at + 1);
-        std::mem::replace(&mut self.events.borrow_mut()[at], Event::Nudge)
+        let Event::Data(_, place) = event else {
+            return Some((event, None));
+        };
+        batch.bytes.give_back_before(place);
+        let bytes = PyBytes::new(py, batch.bytes.get(place));
+        Some((event, Some(bytes)))
     }
 
-    /// Looks at what this thread has still to dispatch.
-    pub fn look<R>(look: impl FnOnce(&mut [Event], &Arena) -> R) -> R {
+    /// Has callbacks of `dispatch` find it.
+    pub fn hold<R>(&self, dispatch: impl FnOnce() -> R) -> R {
+        IN_HAND.set(self, dispatch)
+    }
+
+    /// Looks at what this thread has still to dispatch, within [`InHand::hold`].
+    pub fn look(look: impl FnOnce(&mut [Event], &Arena)) {
+        if !IN_HAND.is_set() {
+            return;
+        }
         IN_HAND.with(|hand| {
-            let mut events = hand.events.borrow_mut();
-            let from = hand.dispatched.get().min(events.len());
-            look(&mut events[from..], &hand.bytes.borrow())
-        })
+            let batch = &mut *hand.batch.borrow_mut();
+            let from = hand.dispatched.get().min(batch.events.len());
+            look(&mut batch.events[from..], &batch.bytes);
+        });
     }
 }

@@ -18,6 +18,7 @@ mod detach;
 mod dispatch;
 mod ending;
 mod event_loop;
+mod flusher;
 mod foreign;
 mod functions;
 mod in_hand;
@@ -44,6 +45,7 @@ mod socket_state;
 mod stages;
 mod streams;
 mod timer;
+mod turn;
 mod wakeup;
 
 use pyo3::prelude::*;

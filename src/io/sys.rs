@@ -8,6 +8,29 @@ use rustix::net::{RecvFlags, SendFlags};
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 
+/// The system's monotonic clock in nanoseconds: that of [`std::time::Instant`], at half its price, since it is read each
+/// turn.
+#[cfg(target_os = "linux")]
+pub fn nanoseconds() -> u64 {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the system writes one `timespec` to that address. `Instant` costs 110 instructions a turn more, and rustix's
+    // way ends the process under valgrind, where there is no vDSO.
+    let _ = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    // It counts from the machine's start: neither is negative, and the sum lasts for 500 years.
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+/// See above; from the first call.
+#[cfg(not(target_os = "linux"))]
+pub fn nanoseconds() -> u64 {
+    static FIRST: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    let first = FIRST.get_or_init(std::time::Instant::now);
+    u64::try_from(first.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Receives without waiting.
 pub fn receive(stream: &Stream, buffer: &mut [u8]) -> io::Result<usize> {
     loop {

@@ -1,6 +1,7 @@
 //! The time of a loop's turns, how long Python has kept the pump, and who waits until it is back.
 
 use super::Hub;
+use crate::io::sys;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::Duration;
@@ -9,6 +10,8 @@ use tokio::time::Instant;
 /// The time of the turn, so that a busy connection with a timeout reads no clock.
 pub(super) struct Clock {
     began: Instant,
+    /// The same by [`sys::nanoseconds`].
+    zero: u64,
     /// Nanoseconds since then.
     turn: AtomicU64,
     kept: AtomicBool,
@@ -20,6 +23,7 @@ impl Default for Clock {
     fn default() -> Self {
         Self {
             began: Instant::now(),
+            zero: sys::nanoseconds(),
             turn: AtomicU64::new(0),
             kept: AtomicBool::new(false),
             left: AtomicU64::new(0),
@@ -35,7 +39,7 @@ impl Clock {
     }
 
     fn look(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        sys::nanoseconds() - self.zero
     }
 }
 
@@ -44,12 +48,6 @@ impl Hub {
     pub(crate) fn leave(&self) {
         self.clock.left.store(self.time().max(1), Ordering::SeqCst);
         self.handover.leave();
-    }
-
-    /// The pump is back from Python, and goes on with what the helper has queued.
-    pub fn turned(&self) {
-        self.clock.left.store(self.time().max(1), Ordering::SeqCst);
-        self.python_is_back();
     }
 
     /// How long Python has kept the pump; zero while the pump drives, and where nobody knows.
@@ -68,10 +66,15 @@ impl Hub {
     }
 
     /// Python has come back from callbacks: accept loops that waited for that look again.
+    #[inline]
     pub fn python_is_back(&self) {
-        if !self.anyone_waits.load(Ordering::SeqCst) {
-            return;
+        if self.anyone_waits.load(Ordering::SeqCst) {
+            self.wake_waiting();
         }
+    }
+
+    #[cold]
+    fn wake_waiting(&self) {
         self.anyone_waits.store(false, Ordering::SeqCst);
         let waiting = std::mem::take(&mut *self.waiting.lock());
         waiting.into_iter().for_each(Waker::wake);
