@@ -17,6 +17,7 @@ type Object = *mut ffi::PyObject;
 type Vectorcall = unsafe extern "C-unwind" fn(Object, *const Object, usize, Object) -> Object;
 type Call = unsafe extern "C-unwind" fn(Object, Object, Object) -> Object;
 
+// SAFETY: as CPython's headers declare them, but for the unwinding.
 unsafe extern "C-unwind" {
     fn PyObject_Vectorcall(
         callable: Object,

@@ -1,8 +1,8 @@
 //! The events that a turn has still to dispatch, where a callback of that turn can find them.
 
 use crate::io::Event;
-use crate::io::arena::Arena;
-use crate::io::queue::Batch;
+use crate::io::arena::{Arena, Place};
+use crate::io::queue::{Batch, Queue};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use scoped_tls::scoped_thread_local;
@@ -41,9 +41,9 @@ impl InHand {
         self.dispatched.get() == 0
     }
 
-    /// Takes the next batch by `swap`, which leaves this one, whose events are done, in its place.
-    pub fn refill(&mut self, swap: impl FnOnce(&mut Batch<Event>)) {
-        swap(self.batch.get_mut());
+    /// Takes all that is queued; what it had is done.
+    pub fn refill(&mut self, queue: &Queue<Event>) {
+        queue.swap(self.batch.get_mut());
     }
 
     /// After a turn: the allocations of what is done serve the next batch.
@@ -55,18 +55,19 @@ impl InHand {
         }
     }
 
-    /// Takes the next event out, with a copy of the bytes that it brings.
-    pub fn next<'py>(&self, py: Python<'py>) -> Option<(Event, Option<Bound<'py, PyBytes>>)> {
-        let batch = &mut *self.batch.borrow_mut();
+    /// Takes the next event out.
+    pub fn next(&self) -> Option<Event> {
         let at = self.dispatched.get();
-        let event = std::mem::replace(batch.events.get_mut(at)?, Event::Nudge);
+        let event = std::mem::replace(self.batch.borrow_mut().events.get_mut(at)?, Event::Nudge);
         self.dispatched.set(at + 1);
-        let Event::Data(_, place) = event else {
-            return Some((event, None));
-        };
-        batch.bytes.give_back_before(place);
-        let bytes = PyBytes::new(py, batch.bytes.get(place));
-        Some((event, Some(bytes)))
+        Some(event)
+    }
+
+    /// The bytes at `place`, for Python. Those before it are done with.
+    pub fn bytes<'py>(&self, py: Python<'py>, place: Place) -> Bound<'py, PyBytes> {
+        let bytes = &mut self.batch.borrow_mut().bytes;
+        bytes.give_back_before(place);
+        PyBytes::new(py, bytes.get(place))
     }
 
     /// Has callbacks of `dispatch` find it.
@@ -74,7 +75,7 @@ impl InHand {
         IN_HAND.set(self, dispatch)
     }
 
-    /// Looks at what this thread has still to dispatch, within [`InHand::hold`].
+    /// Looks at what this thread has still to dispatch; outside of a turn that is nothing.
     pub fn look(look: impl FnOnce(&mut [Event], &Arena)) {
         if !IN_HAND.is_set() {
             return;

@@ -34,6 +34,7 @@ fn give_heap_back() {}
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const KEPT_HEAP: usize = 8 << 20;
 
+// SAFETY: as CPython's headers declare it.
 unsafe extern "C" {
     /// Not in PyO3: changes the size of a bytes object that nobody else has seen.
     fn _PyBytes_Resize(object: *mut *mut ffi::PyObject, size: ffi::Py_ssize_t) -> std::ffi::c_int;

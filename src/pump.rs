@@ -90,7 +90,7 @@ impl Pump {
                 self.driver.settle();
             }
             if self.hand.is_done() {
-                self.hand.refill(|batch| core.hub.queue.swap(batch));
+                self.hand.refill(&core.hub.queue);
             }
         });
         let dispatched = self.dispatch(py, core, catch);
@@ -155,7 +155,7 @@ impl Pump {
                 }
             }
         }
-        self.hand.refill(|batch| core.hub.queue.swap(batch));
+        self.hand.refill(&core.hub.queue);
     }
 
     fn dispatch(&mut self, py: Python<'_>, core: &Core, catch: &Catch) -> PyResult<()> {

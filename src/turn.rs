@@ -9,7 +9,6 @@ use crate::io;
 use crate::io::Event;
 use crate::timer::Timer;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
 use std::time::Instant;
 
 /// The part of one turn in which Python runs.
@@ -113,8 +112,8 @@ impl<'a, 'py> Turn<'a, 'py> {
         if hand.is_fresh() {
             io::add(&self.dispatcher.core.totals.events, hand.len());
         }
-        while let Some((event, bytes)) = hand.next(self.py) {
-            self.step(|py, dispatcher| handle(py, dispatcher, event, bytes))?;
+        while let Some(event) = hand.next() {
+            self.step(|py, dispatcher| handle(py, dispatcher, event, hand))?;
         }
         Ok(())
     }
@@ -169,14 +168,14 @@ impl<'a, 'py> Turn<'a, 'py> {
     }
 }
 
-fn handle<'py>(
-    py: Python<'py>,
+fn handle(
+    py: Python<'_>,
     dispatcher: &Dispatcher<'_>,
     event: Event,
-    bytes: Option<Bound<'py, PyBytes>>,
+    hand: &InHand,
 ) -> PyResult<()> {
     match event {
-        Event::Data(key, _) => bytes.map_or(Ok(()), |bytes| dispatcher.data(py, key, bytes)),
+        Event::Data(key, place) => dispatcher.data(py, key, hand.bytes(py, place)),
         Event::Filled { key, owner, count } => dispatcher.filled(py, key, owner, count as usize),
         Event::Flushed(key) => dispatcher.flushed(py, key),
         Event::Accepted { listener, link } => dispatcher.accepted(py, &listener, link),
