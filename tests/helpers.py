@@ -202,6 +202,16 @@ def receive_all(raw):
     return b"".join(iter(lambda: raw.recv(1 << 20), b""))
 
 
+def receive_exactly(raw, count):
+    """So many bytes, which must come before the end of the stream."""
+    got = bytearray()
+    while len(got) < count:
+        piece = raw.recv(min(count - len(got), 1 << 20))
+        assert piece, f"the stream ended after {len(got)} of {count} bytes"
+        got += piece
+    return bytes(got)
+
+
 def reset(raw):
     """Close ``raw`` with an RST."""
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

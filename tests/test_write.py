@@ -18,6 +18,7 @@ from helpers import (
     fail,
     ignore,
     receive_all,
+    receive_exactly,
     run,
     wait_until,
     when,
@@ -204,9 +205,7 @@ def test_bytes_written_before_go_out_while_python_is_busy(idle, peers):
 
     def take(ours, raw):
         raw.settimeout(2)
-        left = MUCH
-        while left:
-            left -= len(raw.recv(left))
+        receive_exactly(raw, MUCH)
         drained.append("all")
         ours.close()
 
@@ -391,9 +390,7 @@ def test_write_cb_of_a_write_made_in_a_read_cb_waits_for_its_own_flush(peers, lo
         # Python is away while the peer sends first and then takes all: the helper thread queues both.
         raw.sendall(b"x")
         time.sleep(0.03)
-        left = MUCH
-        while left:
-            left -= len(raw.recv(1 << 20))
+        receive_exactly(raw, MUCH)
         time.sleep(0.03)
 
     run(lambda: peers.link(use, read))
