@@ -5,11 +5,13 @@
 //! its system calls and, on few cores, its share of the CPU.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use asynctcp::io::bind;
-use asynctcp::io::driver::{Driver, PumpWatch, Wait};
-use asynctcp::io::listener::{Listener, Options};
-use asynctcp::io::queue::Batch;
-use asynctcp::io::{Event, Hub, Key, Limits, Link};
+use asynctcp::io::conn::link::Link;
+use asynctcp::io::event::Event;
+use asynctcp::io::hub::{Hub, Key, Limits};
+use asynctcp::io::inbox::queue::Batch;
+use asynctcp::io::runtime::driver::{Driver, PumpWatch, Wait};
+use asynctcp::io::setup::bind;
+use asynctcp::io::setup::listener::{Listener, Options};
 use criterion::{
     BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
 };

@@ -1,8 +1,9 @@
 //! The event queue: what an event costs until the pump has it, alone and beside a second thread.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use asynctcp::io::queue::{Batch, Queue};
-use asynctcp::io::{Event, Key};
+use asynctcp::io::event::Event;
+use asynctcp::io::hub::Key;
+use asynctcp::io::inbox::queue::{Batch, Queue};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::sync::Arc;

@@ -1,17 +1,26 @@
 //! The native half of `asynctcp.EventLoop`; its stages are in `stages.rs`.
 
-use crate::app_error::Catch;
-use crate::args;
-use crate::beat::Beat;
-use crate::condition;
-use crate::core::{Call, Core, Life, Posted};
-use crate::dispatch::{self, Dispatcher};
-use crate::io::Limits;
-use crate::io::bell::Bell;
+pub(crate) mod beat;
+pub(crate) mod block;
+pub(crate) mod open_loops;
+pub(crate) mod outcome;
+pub(crate) mod signals;
+pub(crate) mod stages;
+pub(crate) mod state;
+pub(crate) mod wakeup;
+
+use crate::boundary::args;
+use crate::boundary::condition;
+use crate::event_loop::beat::Beat;
+use crate::event_loop::stages::Running;
+use crate::event_loop::state::{Call, Core, Life, Posted};
 use crate::io::hub::LEAST_READ;
+use crate::io::hub::Limits;
+use crate::io::runtime::bell::Bell;
 use crate::io::sync::Mutex;
-use crate::open_loops;
-use crate::stages::{self, Running};
+use crate::turn::app_error::Catch;
+use crate::turn::dispatch;
+use crate::turn::dispatch::Dispatcher;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyTuple};
 use std::os::fd::{AsFd, AsRawFd};

@@ -4,49 +4,12 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
-mod adopt;
-mod app_error;
-mod args;
-mod beat;
-mod block;
-mod call;
-mod condition;
-mod contention;
-mod core;
-mod coroutine;
-mod detach;
-mod dispatch;
-mod ending;
+mod boundary;
 mod event_loop;
-mod flusher;
-mod foreign;
-mod functions;
-mod in_hand;
-#[cfg(feature = "fault-injection")]
-mod injection;
-mod interpreter;
 pub mod io;
-mod lender;
-mod life;
-mod lookup;
-mod max_line;
-mod notifier;
-mod open_loops;
-mod os_error;
-mod outcome;
-mod pump;
-mod reservation;
-mod server;
-mod signals;
+mod objects;
 mod socket;
-mod socket_life;
-mod socket_options;
-mod socket_state;
-mod stages;
-mod streams;
-mod timer;
 mod turn;
-mod wakeup;
 
 use pyo3::prelude::*;
 
@@ -54,48 +17,48 @@ use pyo3::prelude::*;
 #[doc(hidden)]
 #[pyo3::pymodule(gil_used = true)]
 pub fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    interpreter::check_main()?;
+    boundary::interpreter::check_main()?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    module.add_class::<block::LoopBlock>()?;
+    module.add_class::<event_loop::block::LoopBlock>()?;
     module.add_class::<event_loop::LoopCore>()?;
-    module.add_class::<notifier::Notifier>()?;
-    module.add_class::<reservation::Reservation>()?;
-    module.add_class::<server::TcpServer>()?;
+    module.add_class::<objects::notifier::Notifier>()?;
+    module.add_class::<socket::reservation::Reservation>()?;
+    module.add_class::<objects::server::TcpServer>()?;
     module.add_class::<socket::Socket>()?;
-    module.add_class::<timer::Timer>()?;
+    module.add_class::<objects::timer::Timer>()?;
     macro_rules! functions {
         ($($path:path),* $(,)?) => { $(module.add_function(pyo3::wrap_pyfunction!($path, module)?)?;)* };
     }
     functions![
-        adopt::adopt_tcp_socket,
-        args::_check_callback,
+        boundary::adopt::adopt_tcp_socket,
+        boundary::args::_check_callback,
         event_loop::current_event_loop,
         event_loop::set_default_event_handler,
-        functions::close_socket,
-        functions::close_tcp_server,
-        functions::connect_tcp_socket,
-        functions::disable_socket,
-        functions::enable_socket,
-        functions::init_tcp_socket,
-        functions::remove_interval,
-        functions::set_socket_timeouts,
-        functions::socket_c,
-        functions::socket_closed_p,
-        functions::socket_data,
-        functions::tcp_connect,
-        functions::write_socket_data,
-        lookup::dns_lookup,
-        lookup::reverse_dns_lookup,
-        open_loops::_close_at_exit,
-        open_loops::_forked,
-        server::tcp_server,
-        signals::_clear_signals,
-        signals::_free_signal,
-        signals::_handle_signal,
-        timer::delay,
-        timer::interval,
+        boundary::functions::close_socket,
+        boundary::functions::close_tcp_server,
+        boundary::functions::connect_tcp_socket,
+        boundary::functions::disable_socket,
+        boundary::functions::enable_socket,
+        boundary::functions::init_tcp_socket,
+        boundary::functions::remove_interval,
+        boundary::functions::set_socket_timeouts,
+        boundary::functions::socket_c,
+        boundary::functions::socket_closed_p,
+        boundary::functions::socket_data,
+        boundary::functions::tcp_connect,
+        boundary::functions::write_socket_data,
+        objects::lookup::dns_lookup,
+        objects::lookup::reverse_dns_lookup,
+        event_loop::open_loops::_close_at_exit,
+        event_loop::open_loops::_forked,
+        objects::server::tcp_server,
+        event_loop::signals::_clear_signals,
+        event_loop::signals::_free_signal,
+        event_loop::signals::_handle_signal,
+        objects::timer::delay,
+        objects::timer::interval,
     ];
     #[cfg(feature = "fault-injection")]
-    functions![injection::_inject];
+    functions![boundary::injection::_inject];
     Ok(())
 }

@@ -3,23 +3,31 @@
 //! Used with the interpreter's lock held, from any thread. What it holds of Python lives here and in the loop's
 //! table, never on the I/O side: the [`Link`] is all that the two share.
 
-use crate::args::{self, Change, Data};
-use crate::condition;
-use crate::core::{self, Core};
-use crate::detach;
-use crate::ending;
-use crate::io;
-use crate::io::Link;
-use crate::io::link::{Staged, Timeouts};
-use crate::io::loan::LARGE;
-use crate::io::outbox::Marks;
+pub(crate) mod detach;
+pub(crate) mod ending;
+pub(crate) mod lifecycle;
+pub(crate) mod max_line;
+pub(crate) mod options;
+pub(crate) mod phase;
+pub(crate) mod reservation;
+pub(crate) mod state;
+pub(crate) mod streams;
+
+use crate::boundary::args;
+use crate::boundary::args::{Change, Data};
+use crate::boundary::condition;
+use crate::event_loop::state::Core;
+use crate::io::conn::link::Link;
+use crate::io::conn::link::{Staged, Timeouts};
+use crate::io::conn::loan::LARGE;
+use crate::io::conn::outbox::Marks;
+use crate::io::counter::add;
 use crate::io::sync::Mutex;
-use crate::life::Step;
-use crate::reservation::Reservation;
-use crate::server::TcpServer;
-use crate::socket_options::{self, Wish};
-use crate::socket_state::{Callbacks, State};
-use crate::streams;
+use crate::objects::server::TcpServer;
+use crate::socket::options::Wish;
+use crate::socket::phase::Step;
+use crate::socket::reservation::Reservation;
+use crate::socket::state::{Callbacks, State};
 use pyo3::exceptions::{PyMemoryError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -55,7 +63,8 @@ impl Socket {
 
     /// Whether the app is done with it, or its loop is: one that was never connected is in no table to be closed from.
     pub fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::SeqCst) || self.core.life() == core::Life::Ended
+        self.closed.load(Ordering::SeqCst)
+            || self.core.life() == crate::event_loop::state::Life::Ended
     }
 
     /// Whether it was closed while its loop ran, or by the loop's end.
@@ -152,7 +161,7 @@ impl Socket {
             }
             Staged::Yes => {}
         }
-        io::add(&socket.core.totals.bytes_written, bytes.len());
+        add(&socket.core.totals.bytes_written, bytes.len());
         socket.core.mark_dirty(&socket.link);
         Ok(())
     }
@@ -522,14 +531,14 @@ impl Socket {
     #[getter]
     pub fn c(slf: &Bound<'_, Self>) -> PyResult<Option<Py<PyAny>>> {
         slf.get().core.check_process(slf.py())?;
-        socket_options::os_socket(slf)
+        options::os_socket(slf)
     }
 
     /// Whether small segments are sent at once: with `on` (TCP_NODELAY; the default) they are. Before the connection
     /// exists it is remembered. Raises `SocketClosed`, `OSError`. Callable from any thread.
     fn set_nodelay(slf: &Bound<'_, Self>, on: bool) -> PyResult<()> {
         Self::check_open(slf)?;
-        Ok(socket_options::want(slf.get(), Wish::NoDelay(on))?)
+        Ok(options::want(slf.get(), Wish::NoDelay(on))?)
     }
 
     /// Switches keep-alive probes of an idle connection on or off.
@@ -553,7 +562,7 @@ impl Socket {
     ) -> PyResult<()> {
         let times = args::keepalive(idle, interval, count)?;
         Self::check_open(slf)?;
-        Ok(socket_options::want(slf.get(), Wish::Keepalive(on, times))?)
+        Ok(options::want(slf.get(), Wish::Keepalive(on, times))?)
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {

@@ -3,11 +3,12 @@
 
 mod support;
 
-use asynctcp::io::Failure;
-use asynctcp::io::connect::{self, Host, Target};
-use asynctcp::io::dial::Setup;
-use asynctcp::io::driver::Wait;
-use asynctcp::io::link::{Link, Timeouts};
+use asynctcp::io::conn::link::{Link, Timeouts};
+use asynctcp::io::failure::Failure;
+use asynctcp::io::runtime::driver::Wait;
+use asynctcp::io::setup::connect;
+use asynctcp::io::setup::connect::{Host, Target};
+use asynctcp::io::setup::dial::Setup;
 use socket2::{Domain, Socket, Type};
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream};

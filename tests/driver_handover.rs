@@ -5,11 +5,11 @@
 
 mod support;
 
-use asynctcp::io::Event;
-use asynctcp::io::driver::Wait;
-use asynctcp::io::handover::Handover;
-use asynctcp::io::link::Timeouts;
-use asynctcp::io::queue::Batch;
+use asynctcp::io::conn::link::Timeouts;
+use asynctcp::io::event::Event;
+use asynctcp::io::inbox::queue::Batch;
+use asynctcp::io::runtime::driver::Wait;
+use asynctcp::io::runtime::handover::Handover;
 use std::io::{Read, Write};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -68,7 +68,7 @@ fn commands_that_come_while_the_helper_drives_are_run() {
     pump.hub.kick_helper();
     assert_eq!(peer.read(&mut [0; 8]).unwrap(), 0);
     let closed = pump.connect(
-        asynctcp::io::connect::Host::Address("127.0.0.1:1".parse().unwrap()),
+        asynctcp::io::setup::connect::Host::Address("127.0.0.1:1".parse().unwrap()),
         Timeouts::default(),
     );
     pump.hub.kick_helper();
@@ -191,7 +191,7 @@ fn another_threads_event_ends_a_drive_that_waits_for_ever() {
     let hub = pump.hub.clone();
     let nudge = thread::spawn(move || {
         thread::sleep(Duration::from_millis(20));
-        hub.queue.push_urgent(asynctcp::io::Event::Nudge);
+        hub.queue.push_urgent(asynctcp::io::event::Event::Nudge);
     });
     pump.turn(Wait::Forever);
     nudge.join().unwrap();

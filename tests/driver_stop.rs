@@ -3,8 +3,8 @@
 
 mod support;
 
-use asynctcp::io::link::Timeouts;
-use asynctcp::io::listener::Options;
+use asynctcp::io::conn::link::Timeouts;
+use asynctcp::io::setup::listener::Options;
 use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

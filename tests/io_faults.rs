@@ -5,12 +5,12 @@
 
 mod support;
 
-use asynctcp::io::Failure;
-use asynctcp::io::connect::Host;
-use asynctcp::io::driver::Wait;
-use asynctcp::io::faults::{Odds, follow};
-use asynctcp::io::link::{Link, Timeouts};
-use asynctcp::io::listener::Options;
+use asynctcp::io::conn::link::{Link, Timeouts};
+use asynctcp::io::failure::Failure;
+use asynctcp::io::runtime::driver::Wait;
+use asynctcp::io::setup::connect::Host;
+use asynctcp::io::setup::listener::Options;
+use asynctcp::io::sys::faults::{Odds, follow};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use support::{Dice, Pump, alone};

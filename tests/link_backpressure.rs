@@ -3,11 +3,12 @@
 
 mod support;
 
-use asynctcp::io::driver::Wait;
+use asynctcp::io::conn::link::{Flush, Timeouts};
+use asynctcp::io::conn::outbox::Marks;
+use asynctcp::io::failure::Failure;
 use asynctcp::io::hub::LEAST_READ;
-use asynctcp::io::link::{Flush, Timeouts};
-use asynctcp::io::outbox::Marks;
-use asynctcp::io::{Failure, Limits};
+use asynctcp::io::hub::Limits;
+use asynctcp::io::runtime::driver::Wait;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread::{self, JoinHandle};

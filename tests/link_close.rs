@@ -3,8 +3,9 @@
 
 mod support;
 
-use asynctcp::io::link::{Flush, Staged, Timeouts};
-use asynctcp::io::{Failure, Link};
+use asynctcp::io::conn::link::Link;
+use asynctcp::io::conn::link::{Flush, Staged, Timeouts};
+use asynctcp::io::failure::Failure;
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::thread;
@@ -109,7 +110,7 @@ fn a_close_flushes_4_mib_to_a_slow_reader_although_input_was_not_read() {
     let mut pump = Pump::new();
     let (link, mut peer) = pump.pair(Timeouts::default());
     link.set_reading(&pump.hub, false);
-    pump.turn(asynctcp::io::driver::Wait::No);
+    pump.turn(asynctcp::io::runtime::driver::Wait::No);
     peer.write_all(&pattern(50_000)).unwrap();
     let sent = pattern(4 << 20);
     pump.write(&link, &sent);

@@ -3,9 +3,9 @@
 
 mod support;
 
-use asynctcp::io::connect::Host;
-use asynctcp::io::link::Timeouts;
-use asynctcp::io::listener::Options;
+use asynctcp::io::conn::link::Timeouts;
+use asynctcp::io::setup::connect::Host;
+use asynctcp::io::setup::listener::Options;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
 use std::thread;
@@ -160,7 +160,7 @@ fn flushed_is_told_for_an_empty_write_and_not_without_one() {
     let (link, _peer) = pump.pair(Timeouts::default());
     link.set_wants_flushed(true);
     pump.flush(&link);
-    pump.turn(asynctcp::io::driver::Wait::No);
+    pump.turn(asynctcp::io::runtime::driver::Wait::No);
     assert!(!pump.was_told(link.key, "flushed"));
     pump.write(&link, b"");
     pump.until_told(link.key, "flushed");

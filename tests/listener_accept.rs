@@ -3,10 +3,10 @@
 
 mod support;
 
-use asynctcp::io::bind;
-use asynctcp::io::driver::Wait;
-use asynctcp::io::link::Timeouts;
-use asynctcp::io::listener::{Listener, Options};
+use asynctcp::io::conn::link::Timeouts;
+use asynctcp::io::runtime::driver::Wait;
+use asynctcp::io::setup::bind;
+use asynctcp::io::setup::listener::{Listener, Options};
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Name lookup: answers, failures, lookups joined.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use asynctcp::io::resolve::{look_up_now, lookup};
+use asynctcp::io::setup::resolve::{look_up_now, lookup};
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 

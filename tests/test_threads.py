@@ -370,7 +370,7 @@ def computing(step, spawn):
 
 @pytest.mark.slow
 def test_loop_beside_a_computing_thread_goes_on(spawn):
-    """How often it gives the interpreter away is tested in src/contention.rs: here load would decide it."""
+    """How often it gives the interpreter away: src/turn/contention.rs. Here load would decide it."""
     left = 20_000
 
     def answer(ours, data):

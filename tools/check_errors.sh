@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # No io::Error becomes an exception: the OSError that PyO3 makes of one has no errno. What fails in the system is a Failure,
-# which becomes an OSError with it (src/os_error.rs). A `?` does that without a word in the source, so this looks for the
+# which becomes an OSError with it (src/boundary/os_error.rs). A `?` does that without a word in the source, so this looks for the
 # conversion in what the compiler makes of the source (MIR).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

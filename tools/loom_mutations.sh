@@ -16,7 +16,8 @@ bad=()
 
 # mutate FILE NAME PERL: a substitution over the whole file, which must change it. The model of the same name must fail.
 mutate() {
-    local file="$1" name="$1: $2" model="${1%.rs}" perl="$3" log="$copy/log"
+    local file="$1" name="$1: $2" model perl="$3" log="$copy/log"
+    model="$(basename "$file" .rs)"
     [[ -z "$only" || "$name" == *"$only"* ]] || return 0
     tried=$((tried + 1))
     rm -rf "$copy/src/io"
@@ -41,54 +42,54 @@ mutate() {
     fi
 }
 
-mutate queue.rs "falling asleep is no longer one step with looking" \
+mutate inbox/queue.rs "falling asleep is no longer one step with looking" \
     's/let mut inner = self\.inner\.lock\(\);\s*(\/\/ Looking[^\n]*\n\s*)let empty = inner\.batch\.is_empty\(\);/let empty = self.is_empty();\n let mut inner = self.inner.lock();/'
-mutate queue.rs "a push wakes nobody" 's/inner\.sleeper\.clone\(\)/None/'
-mutate queue.rs "a push believes the pump to be up" 's/if !self\.asleep\.load\(Ordering::Relaxed\)/if true/'
-mutate queue.rs "the pump does not say that it sleeps" 's/self\.asleep\.store\(empty, Ordering::Relaxed\);/self.asleep.store(false, Ordering::Relaxed);/'
-mutate queue.rs "the pump is up after it looked" 's/(if !empty \{\s*return Poll::Ready\(\(\)\);\s*\})/$1\n self.asleep.store(false, Ordering::Relaxed);/'
-mutate queue.rs "bytes and their event are two steps" \
+mutate inbox/queue.rs "a push wakes nobody" 's/inner\.sleeper\.clone\(\)/None/'
+mutate inbox/queue.rs "a push believes the pump to be up" 's/if !self\.asleep\.load\(Ordering::Relaxed\)/if true/'
+mutate inbox/queue.rs "the pump does not say that it sleeps" 's/self\.asleep\.store\(empty, Ordering::Relaxed\);/self.asleep.store(false, Ordering::Relaxed);/'
+mutate inbox/queue.rs "the pump is up after it looked" 's/(if !empty \{\s*return Poll::Ready\(\(\)\);\s*\})/$1\n self.asleep.store(false, Ordering::Relaxed);/'
+mutate inbox/queue.rs "bytes and their event are two steps" \
     's/(let place = inner\.batch\.bytes\.push\(bytes\);)/$1\n drop(inner);\n let mut inner = self.inner.lock();/'
 
-mutate token.rs "the holder gives back after the lock" \
+mutate conn/token.rs "the holder gives back after the lock" \
     's/let taken = take\(&mut staged\);/let taken = take(\&mut staged);\n drop(staged);/'
-mutate token.rs "the holder gives back before it looks" \
+mutate conn/token.rs "the holder gives back before it looks" \
     's/let mut staged = staged\.lock\(\);\s*let taken = take\(&mut staged\);/self.held.store(false, Ordering::Release);\n let mut staged = staged.lock();\n let taken = take(\&mut staged);/'
-mutate token.rs "the holder keeps the token" 's/if taken\.is_none\(\)/if taken.is_some()/'
-mutate token.rs "giving back releases nothing" 's/store\(false, Ordering::Release\)/store(false, Ordering::Relaxed)/'
-mutate token.rs "taking acquires nothing" 's/true, Ordering::AcqRel/true, Ordering::Relaxed/'
+mutate conn/token.rs "the holder keeps the token" 's/if taken\.is_none\(\)/if taken.is_some()/'
+mutate conn/token.rs "giving back releases nothing" 's/store\(false, Ordering::Release\)/store(false, Ordering::Relaxed)/'
+mutate conn/token.rs "taking acquires nothing" 's/true, Ordering::AcqRel/true, Ordering::Relaxed/'
 
-mutate mark.rs "what is set is set again" 's/if self\.set\.load\(Ordering::Relaxed\) \{\s*return false;\s*\}/let set = self.set.load(Ordering::Relaxed);\n self.set.store(true, Ordering::Relaxed);\n if set { return false; }/'
-mutate mark.rs "it is never cleared" 's/self\.set\.store\(false, Ordering::Relaxed\);//'
+mutate conn/mark.rs "what is set is set again" 's/if self\.set\.load\(Ordering::Relaxed\) \{\s*return false;\s*\}/let set = self.set.load(Ordering::Relaxed);\n self.set.store(true, Ordering::Relaxed);\n if set { return false; }/'
+mutate conn/mark.rs "it is never cleared" 's/self\.set\.store\(false, Ordering::Relaxed\);//'
 
-mutate credit.rs "the task does not look again after it paused" \
+mutate inbox/flow_control.rs "the task does not look again after it paused" \
     's/(self\.paused\.store\(true, Ordering::SeqCst\);\s*if )self\.unread\.load\(Ordering::SeqCst\) < limit/${1}false/'
-mutate credit.rs "the task pauses after it looked" \
+mutate inbox/flow_control.rs "the task pauses after it looked" \
     's/self\.paused\.store\(true, Ordering::SeqCst\);\s*if (self\.unread\.load\(Ordering::SeqCst\) < limit) \{/let room = $1;\n self.paused.store(true, Ordering::SeqCst);\n if room {/'
-mutate credit.rs "the pump looks at the pause before it subtracts" \
+mutate inbox/flow_control.rs "the pump looks at the pause before it subtracts" \
     's/(let left = .*?;)/let paused = self.paused.load(Ordering::SeqCst);\n $1/; s/&& self\.paused\.load\(Ordering::SeqCst\)/&& paused/'
-mutate credit.rs "the pump does not look at the pause" 's/left <= limit \/ 2\s*&&/left < left \&\&/'
-mutate credit.rs "pausing is only released" 's/store\(true, Ordering::SeqCst\)/store(true, Ordering::Release)/; s/(store\(true.*?)unread\.load\(Ordering::SeqCst\)/$1unread.load(Ordering::Acquire)/s; s/fetch_sub\(bytes, Ordering::SeqCst\)/fetch_sub(bytes, Ordering::AcqRel)/; s/paused\.load\(Ordering::SeqCst\)/paused.load(Ordering::Acquire)/'
+mutate inbox/flow_control.rs "the pump does not look at the pause" 's/left <= limit \/ 2\s*&&/left < left \&\&/'
+mutate inbox/flow_control.rs "pausing is only released" 's/store\(true, Ordering::SeqCst\)/store(true, Ordering::Release)/; s/(store\(true.*?)unread\.load\(Ordering::SeqCst\)/$1unread.load(Ordering::Acquire)/s; s/fetch_sub\(bytes, Ordering::SeqCst\)/fetch_sub(bytes, Ordering::AcqRel)/; s/paused\.load\(Ordering::SeqCst\)/paused.load(Ordering::Acquire)/'
 
-mutate handover.rs "the helper does not look after it registered" \
+mutate runtime/handover.rs "the helper does not look after it registered" \
     's/if self\.helper_drives\(\) \{ Poll::Pending \} else \{ Poll::Ready\(\(\)\) \}/Poll::Pending/'
-mutate handover.rs "the helper looks before it registers" \
+mutate runtime/handover.rs "the helper looks before it registers" \
     's/(\*self\.helper\.lock\(\) = [^\n]*\n\s*)if self\.helper_drives\(\)/let drives = self.helper_drives();\n $1if drives/'
-mutate handover.rs "any wake-up is a recall" \
-    's/if self\.helper_drives\(\) \{ Poll::Pending \} else \{ Poll::Ready\(\(\)\) \}/let first = self.first.swap(false, Ordering::SeqCst);\n if first \&\& self.helper_drives() { Poll::Pending } else { self.first.store(true, Ordering::SeqCst); Poll::Ready(()) }/; s/word: AtomicU64,/word: AtomicU64,\n first: super::sync::AtomicBool,/; s/(word: AtomicU64::new\(AWAY\),)/$1 first: super::sync::AtomicBool::new(true),/'
-mutate handover.rs "the pump wakes no helper" 's/if word & WHO == HELPER \{\s*self\.wake_helper\(\);\s*\}//'
-mutate handover.rs "the pump enters without looking again" \
+mutate runtime/handover.rs "any wake-up is a recall" \
+    's/if self\.helper_drives\(\) \{ Poll::Pending \} else \{ Poll::Ready\(\(\)\) \}/let first = self.first.swap(false, Ordering::SeqCst);\n if first \&\& self.helper_drives() { Poll::Pending } else { self.first.store(true, Ordering::SeqCst); Poll::Ready(()) }/; s/word: AtomicU64,/word: AtomicU64,\n first: crate::io::sync::AtomicBool,/; s/(word: AtomicU64::new\(AWAY\),)/$1 first: crate::io::sync::AtomicBool::new(true),/'
+mutate runtime/handover.rs "the pump wakes no helper" 's/if word & WHO == HELPER \{\s*self\.wake_helper\(\);\s*\}//'
+mutate runtime/handover.rs "the pump enters without looking again" \
     's/while let Err\(now\) =\s*self\.word\.compare_exchange\(word, (word & !WHO \| INSIDE), Ordering::SeqCst, Ordering::SeqCst\)\s*\{\s*word = now;\s*\}/self.word.store($1, Ordering::SeqCst);/; s/let mut word/let word/'
-mutate handover.rs "the helper takes over while the pump is inside" \
+mutate runtime/handover.rs "the helper takes over while the pump is inside" \
     's/Self::is_away\(seen\)\s*&& //'
-mutate handover.rs "the helper takes over without looking again" \
+mutate runtime/handover.rs "the helper takes over without looking again" \
     's/&& self\.word\.compare_exchange\(seen, (seen & !WHO \| HELPER), Ordering::SeqCst, Ordering::SeqCst\)\.is_ok\(\)/\&\& { self.word.store($1, Ordering::SeqCst); true }/'
-mutate handover.rs "turns are not counted" 's/\+ TURN \+ AWAY/+ AWAY/'
+mutate runtime/handover.rs "turns are not counted" 's/\+ TURN \+ AWAY/+ AWAY/'
 
-mutate crew.rs "a call during a poll is forgotten" \
+mutate runtime/scheduler.rs "a call during a poll is forgotten" \
     's/(place\.member\.called\.swap\(false, Ordering::SeqCst\);)(.*?)(if !matches!\(polled)/$2 if let Some(place) = \&self.places[index as usize] { $1 }\n $3/s'
-mutate crew.rs "a call wakes no root" 's/(leave\(&mut inner\);\s*)inner\.root\.take\(\)/${1}None::<Waker>/'
-mutate crew.rs "a new task wakes no root" 's/self\.calls\.leave\(\|inner\| inner\.new\.push\(task\)\);/self.calls.inner.lock().new.push(task);/'
+mutate runtime/scheduler.rs "a call wakes no root" 's/(leave\(&mut inner\);\s*)inner\.root\.take\(\)/${1}None::<Waker>/'
+mutate runtime/scheduler.rs "a new task wakes no root" 's/self\.calls\.leave\(\|inner\| inner\.new\.push\(task\)\);/self.calls.inner.lock().new.push(task);/'
 
 if [ "$tried" -eq 0 ]; then
     echo "no mutation is called '$only'" >&2

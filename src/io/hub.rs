@@ -5,15 +5,16 @@ mod memory;
 
 pub use memory::LEAST_READ;
 
-use super::crew::Crew;
-use super::handover::Handover;
-use super::late::LateFlush;
-use super::link::{Flush, Link};
-use super::loan::{Returns, Rooms};
-use super::queue::Queue;
-use super::sync::Mutex;
-use super::task::ConnTask;
-use super::{Event, Failure};
+use crate::io::conn::link::{Flush, Link};
+use crate::io::conn::loan::{Returns, Rooms};
+use crate::io::conn::task::ConnTask;
+use crate::io::event::Event;
+use crate::io::failure::Failure;
+use crate::io::inbox::queue::Queue;
+use crate::io::runtime::handover::Handover;
+use crate::io::runtime::late_flush::LateFlush;
+use crate::io::runtime::scheduler::Scheduler;
+use crate::io::sync::Mutex;
 use clock::Clock;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -69,7 +70,7 @@ pub struct Hub {
     pub queue: Queue<Event>,
     /// Who drives.
     pub handover: Handover,
-    crew: Crew<ConnTask>,
+    scheduler: Scheduler<ConnTask>,
     /// The loop's limits.
     pub limits: Limits,
     /// For large messages.
@@ -116,7 +117,7 @@ impl Hub {
         Arc::new(Self {
             queue: Queue::default(),
             handover: Handover::default(),
-            crew: Crew::default(),
+            scheduler: Scheduler::default(),
             limits,
             rooms: Rooms::default(),
             returns: Arc::default(),
@@ -245,13 +246,13 @@ impl Hub {
         if self.threaded.load(Ordering::Relaxed) {
             drop(tokio::spawn(task));
         } else {
-            self.crew.add(task);
+            self.scheduler.add(task);
         }
     }
 
     /// After [`Link::give_away`]: whether its task receives nothing more.
     pub fn has_let_go(&self, link: &Link) -> bool {
-        link.has_ended() || (!self.threaded.load(Ordering::Relaxed) && self.crew.is_idle())
+        link.has_ended() || (!self.threaded.load(Ordering::Relaxed) && self.scheduler.is_idle())
     }
 
     /// The pump's root future: drives until something is queued.
@@ -260,7 +261,7 @@ impl Hub {
         self.clock.tick();
         self.python_is_back();
         self.run_commands();
-        self.crew
+        self.scheduler
             .poll(context, BATCH, || self.unread() >= BATCH_BYTES);
         self.queue.poll_ready(context)
     }
@@ -272,7 +273,7 @@ impl Hub {
         }
         self.clock.tick();
         self.run_commands();
-        self.crew.poll(context, BATCH, || false);
+        self.scheduler.poll(context, BATCH, || false);
         Poll::Pending
     }
 
@@ -291,8 +292,8 @@ impl Hub {
     }
 
     /// The loop has ended: drops the connections. In the runtime's context.
-    pub(crate) fn dismiss_crew(&self) {
-        drop(self.crew.dismiss());
+    pub(crate) fn dismiss_tasks(&self) {
+        drop(self.scheduler.dismiss());
     }
 
     /// A key that no event in the queue names.

@@ -1,4 +1,4 @@
-//! The locks and atomics of the files that loom checks: `queue.rs`, `token.rs`, `mark.rs`, `credit.rs`, `handover.rs`, `crew.rs`.
+//! The locks and atomics of the files that loom checks; `tests/loom/src/lib.rs` names them.
 //!
 //! `tests/loom/` compiles those very files with loom's types under the same names, so they use nothing else.
 

@@ -1,13 +1,17 @@
 //! The pump of the Rust tests: drives, takes what is queued, keeps what it was told. Every wait has a deadline.
 #![allow(clippy::unwrap_used, clippy::expect_used, dead_code, missing_docs)]
 
-use asynctcp::io::bind;
-use asynctcp::io::connect::{self, Host, Target};
-use asynctcp::io::driver::{Driver, PumpWatch, Wait};
-use asynctcp::io::link::{Flush, Timeouts};
-use asynctcp::io::listener::{Listener, Options};
-use asynctcp::io::queue::Batch;
-use asynctcp::io::{Event, Failure, Hub, Key, Limits, Link};
+use asynctcp::io::conn::link::Link;
+use asynctcp::io::conn::link::{Flush, Timeouts};
+use asynctcp::io::event::Event;
+use asynctcp::io::failure::Failure;
+use asynctcp::io::hub::{Hub, Key, Limits};
+use asynctcp::io::inbox::queue::Batch;
+use asynctcp::io::runtime::driver::{Driver, PumpWatch, Wait};
+use asynctcp::io::setup::bind;
+use asynctcp::io::setup::connect;
+use asynctcp::io::setup::connect::{Host, Target};
+use asynctcp::io::setup::listener::{Listener, Options};
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -130,7 +134,7 @@ impl Pump {
         self.batch = batch;
     }
 
-    fn handle(&mut self, event: Event, bytes: &asynctcp::io::arena::Arena) {
+    fn handle(&mut self, event: Event, bytes: &asynctcp::io::inbox::arena::Arena) {
         let told = match event {
             Event::Accepted { listener, link } => {
                 let key = link.key;

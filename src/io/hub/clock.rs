@@ -1,6 +1,6 @@
 //! The time of a loop's turns, how long Python has kept the pump, and who waits until it is back.
 
-use super::Hub;
+use crate::io::hub::Hub;
 use crate::io::sys;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Waker;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// The time of the turn, so that a busy connection with a timeout reads no clock.
-pub(super) struct Clock {
+pub(crate) struct Clock {
     began: Instant,
     /// The same by [`sys::nanoseconds`].
     zero: u64,
@@ -32,7 +32,7 @@ impl Default for Clock {
 }
 
 impl Clock {
-    pub(super) fn tick(&self) {
+    pub(crate) fn tick(&self) {
         if self.kept.load(Ordering::Relaxed) {
             self.turn.store(self.look(), Ordering::Relaxed);
         }

@@ -1,7 +1,7 @@
 //! How much connections may receive: the limits of each and of all, and who waits because of the latter.
 
-use super::{Command, Hub};
-use crate::io::link::Link;
+use crate::io::conn::link::Link;
+use crate::io::hub::{Command, Hub};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -16,10 +16,10 @@ impl Hub {
 
     /// How much `link` may receive now; 0: it waits, and [`Hub::delivered`] will wake it.
     pub(crate) fn allowance(&self, link: &Arc<Link>) -> usize {
-        if !link.credit.may_read(self.limits.read) {
+        if !link.flow.may_read(self.limits.read) {
             return 0;
         }
-        let own = self.limits.read - link.credit.unread().min(self.limits.read);
+        let own = self.limits.read - link.flow.unread().min(self.limits.read);
         if !self.is_full() {
             return own;
         }
@@ -56,7 +56,7 @@ impl Hub {
 
     /// `bytes` of `link` were queued.
     pub(crate) fn received(&self, link: &Link, bytes: usize) {
-        link.credit.add(bytes);
+        link.flow.add(bytes);
         self.unread.fetch_add(bytes, Ordering::Relaxed);
     }
 
@@ -96,7 +96,7 @@ impl Hub {
 
     /// Python has `bytes` of `link`: it may receive more.
     pub fn delivered(&self, link: &Arc<Link>, bytes: usize) {
-        let resumes = link.credit.delivered(bytes, self.limits.read);
+        let resumes = link.flow.delivered(bytes, self.limits.read);
         // At the memory limit each connection may read again once it has nothing left to deliver.
         let starves = self.anyone_starved.load(Ordering::SeqCst) && link.holds_nothing();
         if resumes || starves {
@@ -122,8 +122,8 @@ impl Hub {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::Limits;
-    use crate::io::link::{STREAM_FULL, Timeouts};
+    use crate::io::conn::link::{STREAM_FULL, Timeouts};
+    use crate::io::hub::Limits;
 
     fn hub(memory: usize) -> Arc<Hub> {
         Hub::new(Limits {

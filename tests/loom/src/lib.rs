@@ -2,22 +2,27 @@
 //!
 //! `tests/` holds a model for each; `tools/loom_mutations.sh` shows that each re-check in the files is needed.
 
-pub mod sync;
+#[path = "../../../src/io"]
+pub mod io {
+    #[path = "../../tests/loom/src/sync.rs"]
+    pub mod sync;
 
-#[path = "../../../src/io/arena.rs"]
-pub mod arena;
-#[path = "../../../src/io/credit.rs"]
-pub mod credit;
-#[path = "../../../src/io/crew.rs"]
-pub mod crew;
-#[path = "../../../src/io/handover.rs"]
-pub mod handover;
-#[path = "../../../src/io/mark.rs"]
-pub mod mark;
-#[path = "../../../src/io/queue.rs"]
-pub mod queue;
-#[path = "../../../src/io/token.rs"]
-pub mod token;
+    pub mod conn {
+        pub mod mark;
+        pub mod token;
+    }
+
+    pub mod inbox {
+        pub mod arena;
+        pub mod flow_control;
+        pub mod queue;
+    }
+
+    pub mod runtime {
+        pub mod handover;
+        pub mod scheduler;
+    }
+}
 
 /// Tries the interleavings of `model` with up to `preemptions` switches away from a thread that could go on.
 ///

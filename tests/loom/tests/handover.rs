@@ -2,8 +2,8 @@
 //! held while its thread blocks on a root future, and the future's waker wakes that thread.
 
 use asynctcp_loom::check;
-use asynctcp_loom::handover::Handover;
-use asynctcp_loom::sync::{AtomicU64, Mutex, Ordering};
+use asynctcp_loom::io::runtime::handover::Handover;
+use asynctcp_loom::io::sync::{AtomicU64, Mutex, Ordering};
 use loom::future::block_on;
 use loom::sync::Arc;
 use loom::thread;

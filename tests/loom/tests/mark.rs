@@ -1,8 +1,8 @@
 //! A writer that stages and marks against those who take the list and look what is staged.
 
 use asynctcp_loom::check;
-use asynctcp_loom::mark::Mark;
-use asynctcp_loom::sync::Mutex;
+use asynctcp_loom::io::conn::mark::Mark;
+use asynctcp_loom::io::sync::Mutex;
 use loom::sync::Arc;
 use loom::thread;
 

@@ -1,8 +1,8 @@
 //! Producers against a pump that sleeps on the queue.
 
-use asynctcp_loom::arena::Place;
 use asynctcp_loom::check;
-use asynctcp_loom::queue::{Batch, Queue};
+use asynctcp_loom::io::inbox::arena::Place;
+use asynctcp_loom::io::inbox::queue::{Batch, Queue};
 use loom::future::block_on;
 use loom::sync::Arc;
 use loom::thread;

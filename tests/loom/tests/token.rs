@@ -1,8 +1,8 @@
 //! Writers that stage and send against one another.
 
 use asynctcp_loom::check;
-use asynctcp_loom::sync::Mutex;
-use asynctcp_loom::token::SendToken;
+use asynctcp_loom::io::conn::token::SendToken;
+use asynctcp_loom::io::sync::Mutex;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;

@@ -1,0 +1,181 @@
+//! From what the I/O side tells to the condition classes of `asynctcp.conditions`: the one place that maps them.
+
+use crate::boundary::call::call;
+use crate::io::failure::Failure;
+use crate::io::failure::Try;
+use crate::socket::{Socket, address_tuple};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyModule, PyTuple};
+
+static OPTION_ERROR: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static CONDITIONS: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+
+fn class<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    let module =
+        CONDITIONS.get_or_try_init(py, || py.import("asynctcp.conditions").map(Bound::unbind))?;
+    module.bind(py).getattr(name)
+}
+
+/// `name` with its peer's address filled in.
+fn about<'py>(
+    socket: &Bound<'py, Socket>,
+    condition: Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    condition.setattr("peer", socket.get().peer_text(socket.py()))?;
+    Ok(condition)
+}
+
+/// A condition without an error, by its class's name.
+pub fn info<'py>(name: &str, socket: &Bound<'py, Socket>) -> PyResult<Bound<'py, PyAny>> {
+    about(socket, call(&class(socket.py(), name)?, (socket,))?)
+}
+
+/// Why a connection or an attempt failed.
+pub fn failure<'py>(socket: &Bound<'py, Socket>, failure: &Failure) -> PyResult<Bound<'py, PyAny>> {
+    let py = socket.py();
+    let (code, message) = (failure.code(), failure.message());
+    let condition = match failure {
+        Failure::Lookup(lookup) => call(
+            &class(py, "DnsError")?,
+            (code, message, &lookup.host, socket),
+        )?,
+        _ => call(&class(py, "condition_from_errno")?, (code, message, socket))?,
+    };
+    if let Failure::Connect(connect) = failure {
+        condition.setattr("attempts", attempts(py, &connect.tries)?)?;
+    }
+    about(socket, condition)
+}
+
+/// What became of each attempt at a connection: (address, errno, text).
+fn attempts<'py>(py: Python<'py>, tries: &[Try]) -> PyResult<Bound<'py, PyTuple>> {
+    let attempts = tries
+        .iter()
+        .map(|one| (address_tuple(py, one.address)?, one.code, &one.text).into_pyobject(py))
+        .collect::<PyResult<Vec<_>>>()?;
+    PyTuple::new(py, attempts)
+}
+
+/// A lookup of the app's that failed.
+pub fn lookup_failure<'py>(py: Python<'py>, failure: &Failure) -> PyResult<Bound<'py, PyAny>> {
+    let host = match failure {
+        Failure::Lookup(lookup) => lookup.host.as_str(),
+        _ => "",
+    };
+    call(
+        &class(py, "DnsError")?,
+        (failure.code(), failure.message(), host),
+    )
+}
+
+/// An accept that failed.
+pub fn accept_error<'py>(
+    py: Python<'py>,
+    failure: &Failure,
+    listener: Py<PyAny>,
+    server: Py<PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    call(
+        &class(py, "TcpAcceptError")?,
+        (failure.code(), failure.message(), listener, server),
+    )
+}
+
+fn raised(condition: PyResult<Bound<'_, PyAny>>) -> PyErr {
+    condition.map_or_else(|error| error, PyErr::from_value)
+}
+
+/// An operation on a closed socket.
+pub fn socket_closed(socket: &Bound<'_, Socket>) -> PyErr {
+    let message = "socket is closed";
+    raised(
+        class(socket.py(), "SocketClosed")
+            .and_then(|class| call(&class, (libc::EBADF, message, socket)))
+            .and_then(|condition| about(socket, condition)),
+    )
+}
+
+/// A write after the half close.
+pub fn write_is_shut(socket: &Bound<'_, Socket>) -> PyErr {
+    let message = "the sending side was shut down";
+    raised(
+        class(socket.py(), "TcpBrokenPipe")
+            .and_then(|class| call(&class, (libc::EPIPE, message, socket)))
+            .and_then(|condition| about(socket, condition)),
+    )
+}
+
+/// An operation that needs a connection.
+pub fn not_connected(socket: &Bound<'_, Socket>) -> PyErr {
+    let message = "the socket is not connected";
+    raised(
+        class(socket.py(), "TcpError")
+            .and_then(|class| class.call1((libc::ENOTCONN, message, socket)))
+            .and_then(|condition| about(socket, condition)),
+    )
+}
+
+/// A second connect.
+pub fn connected_twice(socket: &Bound<'_, Socket>) -> PyErr {
+    let message = "the socket is connected or connecting already";
+    raised(
+        class(socket.py(), "TcpError")
+            .and_then(|class| call(&class, (libc::EISCONN, message, socket)))
+            .and_then(|condition| about(socket, condition)),
+    )
+}
+
+/// A server that cannot listen, or not by the descriptor that was given.
+pub fn bind_error(
+    py: Python<'_>,
+    failure: &Failure,
+    address: &Bound<'_, PyAny>,
+    port: u16,
+    fd: Option<i32>,
+) -> PyErr {
+    let arguments = (failure.code(), failure.message(), address, port, fd);
+    raised(class(py, "TcpServerBindError").and_then(|class| call(&class, arguments)))
+}
+
+/// A socket was closed because its loop ended.
+pub fn loop_ended(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    call(&class(py, "EventLoopError")?, ("the event loop has ended",))
+}
+
+/// What a callback of the app's raised. `socket`: whose callback it was, if of one.
+pub fn app_error<'py>(
+    callback: &str,
+    function: Option<&Bound<'py, PyAny>>,
+    error: &PyErr,
+    socket: Option<&Bound<'py, Socket>>,
+    py: Python<'py>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let condition = call(&class(py, "TcpAppError")?, (callback, function, socket))?;
+    condition.setattr("__cause__", error.value(py))?;
+    match socket {
+        Some(socket) => about(socket, condition),
+        None => Ok(condition),
+    }
+}
+
+/// A value that a socket option cannot have; `error` tells which.
+pub fn option_error(py: Python<'_>, error: &PyErr) -> PyErr {
+    let message = format!("Invalid argument: {}", error.value(py));
+    let class = OPTION_ERROR.import(py, "asynctcp._option_error", "OptionError");
+    raised(class.and_then(|class| call(class, (libc::EINVAL, message))))
+}
+
+/// A function needs a loop and is called outside of one.
+pub fn no_loop(py: Python<'_>) -> PyErr {
+    loop_error(
+        py,
+        "no event loop runs in this thread: call it in a function that start_event_loop() runs, and pass that itself: \
+                 start_event_loop(main), not start_event_loop(main())",
+    )
+}
+
+/// A loop is needed and not there, or there and not wanted.
+pub fn loop_error(py: Python<'_>, message: &str) -> PyErr {
+    raised(class(py, "EventLoopError").and_then(|class| call(&class, (message,))))
+}

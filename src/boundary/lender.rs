@@ -1,0 +1,213 @@
+//! Python objects whose memory the I/O side uses: it has the address, the object stays here.
+
+use crate::event_loop::state::forks;
+use crate::io::conn::loan::{Loan, Owner, Returns, Room, Rooms};
+use crate::io::sync::Mutex;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+/// Size of a room. A 64 KiB message leaves it unfilled, which says without another system call that no more waits.
+const ROOM: usize = 128 * 1024;
+/// Rooms that wait while large messages come.
+const ROOMS: usize = 16;
+/// Up to so many objects the table of them is kept.
+const KEPT_SLOTS: usize = 256;
+
+/// So many objects, of 16 KiB at least each, are a burst whose memory the process shall not keep.
+const MANY: usize = 1024;
+
+/// glibc gives back the heap's end only, and one small block there, which another thread freed and caches, keeps all
+/// below: 49 MiB of 256 that were written, begun to be sent by the helper, and dropped.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn give_heap_back() {
+    // SAFETY: it may be called at any time; it takes the allocator's own locks only. Measured, see above.
+    unsafe { libc::malloc_trim(KEPT_HEAP) };
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn give_heap_back() {}
+
+/// As much as the allocator keeps in any case (see `io::driver`).
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const KEPT_HEAP: usize = 8 << 20;
+
+// SAFETY: as CPython's headers declare it.
+unsafe extern "C" {
+    /// Not in PyO3: changes the size of a bytes object that nobody else has seen.
+    fn _PyBytes_Resize(object: *mut *mut ffi::PyObject, size: ffi::Py_ssize_t) -> std::ffi::c_int;
+}
+
+/// Kept for its memory.
+enum Object {
+    /// Being sent.
+    Sent(#[allow(dead_code)] Py<PyBytes>),
+    /// Not initialised, not yet seen by anybody.
+    Room(Py<PyBytes>),
+}
+
+#[derive(Default)]
+struct Objects {
+    slots: Vec<Option<Object>>,
+    free: Vec<Owner>,
+}
+
+impl Objects {
+    fn insert(&mut self, object: Object) -> Owner {
+        if let Some(owner) = self.free.pop() {
+            self.slots[owner as usize] = Some(object);
+            return owner;
+        }
+        self.slots.push(Some(object));
+        // As many objects do not fit into memory.
+        (self.slots.len() - 1) as Owner
+    }
+
+    fn remove(&mut self, owner: Owner) -> Option<Object> {
+        let object = self.slots.get_mut(owner as usize)?.take()?;
+        self.free.push(owner);
+        Some(object)
+    }
+
+    /// The table that a burst made large, once nothing is in it. Kept in the middle of the heap that the burst took, it
+    /// would keep the allocator from giving that back.
+    fn take_if_unused(&mut self) -> Option<Self> {
+        let unused = self.slots.len() > KEPT_SLOTS && self.free.len() == self.slots.len();
+        unused.then(|| std::mem::take(self))
+    }
+}
+
+/// The objects of one loop. Used with the interpreter's lock held; no object is made or dropped under its own lock.
+pub struct Lender {
+    objects: Mutex<Objects>,
+    returns: Arc<Returns>,
+    /// [`forks`] when it was made.
+    forks: u32,
+}
+
+impl Lender {
+    /// What is sent comes back through `returns`.
+    pub fn new(returns: Arc<Returns>) -> Self {
+        Self {
+            objects: Mutex::new(Objects::default()),
+            returns,
+            forks: forks(),
+        }
+    }
+
+    /// Lends `part` of `object`, to be sent.
+    pub fn lend(&self, object: &Bound<'_, PyBytes>, part: &[u8]) -> Loan {
+        let kept = Object::Sent(object.clone().unbind());
+        let owner = self.objects.lock().insert(kept);
+        // SAFETY: `part` is of `object`, whose bytes never change or move, and which is kept until the owner is returned.
+        unsafe { Loan::new(part, owner, self.returns.clone()) }
+    }
+
+    /// Whether [`Lender::let_go`] has something to do.
+    pub fn has_returns(&self) -> bool {
+        !self.returns.is_empty()
+    }
+
+    /// Lets go of the objects that were sent.
+    pub fn let_go(&self) {
+        if !self.has_returns() {
+            return;
+        }
+        let owners = self.returns.take();
+        let (gone, table): (Vec<_>, _) = {
+            let mut objects = self.objects.lock();
+            let gone = owners
+                .into_iter()
+                .map(|owner| objects.remove(owner))
+                .collect();
+            (gone, objects.take_if_unused())
+        };
+        let many = gone.len() > MANY;
+        drop(gone);
+        // Last, so that all below it is free by then.
+        drop(table);
+        if many {
+            give_heap_back();
+        }
+    }
+
+    /// Lends room for the next large messages, once there were some.
+    pub fn furnish(&self, py: Python<'_>, rooms: &Rooms) -> PyResult<()> {
+        for _ in 0..rooms.missing(ROOMS) {
+            rooms.add([self.room(py)?]);
+        }
+        Ok(())
+    }
+
+    fn room(&self, py: Python<'_>) -> PyResult<Room> {
+        // SAFETY: a null pointer makes an object of this size that is not initialised; the call returns a new reference
+        // or null with an exception set.
+        let object = unsafe {
+            let made = ffi::PyBytes_FromStringAndSize(std::ptr::null(), ROOM as ffi::Py_ssize_t);
+            Bound::from_owned_ptr_or_err(py, made)?.cast_into_unchecked::<PyBytes>()
+        };
+        // SAFETY: it is a bytes object.
+        let start = unsafe { ffi::PyBytes_AsString(object.as_ptr()) };
+        let start = NonNull::new(start.cast()).ok_or_else(|| PyErr::fetch(py))?;
+        let owner = self.objects.lock().insert(Object::Room(object.unbind()));
+        // SAFETY: the object is as long and is kept, unseen by anybody, until the room comes back in an event.
+        Ok(unsafe { Room::new(start, ROOM, owner) })
+    }
+
+    /// The object of a room, with the `count` bytes that were received into it.
+    pub fn received<'py>(
+        &self,
+        py: Python<'py>,
+        owner: Owner,
+        count: usize,
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let object = self.objects.lock().remove(owner);
+        let Some(Object::Room(object)) = object else {
+            return Ok(None);
+        };
+        if count == ROOM {
+            return Ok(Some(object.into_bound(py)));
+        }
+        let mut shrunk = object.into_ptr();
+        // SAFETY: nobody else has seen the object, which resizing asks for. On failure the call lets go of it and sets
+        // the pointer to null and an exception.
+        unsafe {
+            _PyBytes_Resize(&raw mut shrunk, count as ffi::Py_ssize_t);
+            let shrunk = Bound::from_owned_ptr_or_err(py, shrunk)?;
+            Ok(Some(shrunk.cast_into_unchecked()))
+        }
+    }
+
+    /// The loop has ended. `unused`: nobody can be filling a room any more.
+    pub fn close(&self, unused: bool) {
+        self.let_go();
+        if !unused {
+            return;
+        }
+        let rooms: Vec<_> = {
+            let mut objects = self.objects.lock();
+            let slots = objects.slots.iter_mut();
+            slots
+                .filter_map(|slot| slot.take_if(|object| matches!(object, Object::Room(_))))
+                .collect()
+        };
+        drop(rooms);
+    }
+}
+
+impl Drop for Lender {
+    fn drop(&mut self) {
+        if self.forks != forks() {
+            // The parent's: a thread that this child has not may have held the locks.
+            std::mem::forget(std::mem::take(&mut self.objects));
+            return;
+        }
+        self.let_go();
+        // What is not back may still be used by a thread of the runtime that did not end in time: kept for ever.
+        for object in self.objects.lock().slots.drain(..) {
+            std::mem::forget(object);
+        }
+    }
+}

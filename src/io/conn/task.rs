@@ -1,0 +1,491 @@
+//! The one task of a connection: receives, sends what the pump could not, minds timeouts, ends the connection.
+//!
+//! It runs on whichever thread drives the runtime, owns the stream's reading half and its end, and tells everything
+//! through the queue. Its state is small on purpose (an idle connection costs its size), so what is rarely needed
+//! is boxed.
+
+use crate::io::conn::deadline::{Awaited, Deadlines};
+use crate::io::conn::linger::Linger;
+use crate::io::conn::link::{
+    CLOSING, FORCE, Flush, GIVEN_AWAY, Link, NOT_READING, READ_AFRESH, TIMED, WRITE_AFRESH,
+};
+use crate::io::conn::loan::{LARGE, Room};
+use crate::io::conn::outbox::{Outbox, Segments};
+use crate::io::conn::stream::Stream;
+use crate::io::conn::transmit::transmit;
+use crate::io::event::Event;
+use crate::io::failure::Failure;
+use crate::io::hub::Hub;
+use crate::io::setup::listener::Listener;
+use crate::io::sys;
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// One system call receives this much at most, unless it fills a room of the pump's.
+const SCRATCH: usize = 64 * 1024;
+/// Full reads of one connection before others have their turn.
+const READS: usize = 4;
+
+thread_local! {
+    /// Shared by all connections that a thread drives, so that an idle one has no buffer.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH]);
+}
+
+type ErrorWatch = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// See the module's page.
+pub(crate) struct ConnTask {
+    /// None only while it is dropped.
+    stream: Option<Arc<Stream>>,
+    /// The listener that counts this connection.
+    listener: Option<Arc<Listener>>,
+    registered: bool,
+    connection: Connection,
+}
+
+/// What happens to the stream, which each step borrows.
+struct Connection {
+    hub: Arc<Hub>,
+    link: Arc<Link>,
+    eof: bool,
+    /// Just accepted: something may be there before Tokio has looked.
+    fresh: bool,
+    /// The last read was large, so the next one may be.
+    large: bool,
+    /// A limit holds reading up: it is not the peer that is silent.
+    held_up: bool,
+    /// A failed send, told after what was received.
+    broken: Option<io::Error>,
+    /// Waits for a reset while nothing is read.
+    watch: Option<ErrorWatch>,
+    deadlines: Option<Box<Deadlines>>,
+    linger: Option<Box<Linger>>,
+}
+
+impl ConnTask {
+    /// For an established connection, which `link` learns here. The caller has counted it by [`Hub::came`] and told the link
+    /// its addresses.
+    pub(crate) fn new(
+        hub: Arc<Hub>,
+        link: Arc<Link>,
+        stream: Stream,
+        listener: Option<Arc<Listener>>,
+    ) -> Self {
+        let stream = Arc::new(stream);
+        link.attach(stream.clone());
+        let fresh = listener.is_some();
+        Self {
+            stream: Some(stream),
+            listener,
+            registered: false,
+            connection: Connection {
+                hub,
+                link,
+                eof: false,
+                fresh,
+                large: false,
+                held_up: false,
+                broken: None,
+                watch: None,
+                deadlines: None,
+                linger: None,
+            },
+        }
+    }
+}
+
+impl Connection {
+    fn step(
+        &mut self,
+        stream: &Arc<Stream>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), Failure>> {
+        let control = self.link.control();
+        if control & (FORCE | GIVEN_AWAY) != 0 {
+            if control & GIVEN_AWAY == 0 {
+                sys::reset(stream);
+            }
+            return Poll::Ready(Ok(()));
+        }
+        if self.link.take_sending() {
+            self.poll_send(stream, context);
+        }
+        if control & CLOSING != 0 {
+            return self.poll_close(stream, context).map(Ok);
+        }
+        if let Err(failure) = self.poll_receive(stream, context, control & NOT_READING != 0) {
+            return Poll::Ready(Err(failure));
+        }
+        if control & TIMED != 0 {
+            self.poll_deadlines(context);
+            return Poll::Pending;
+        }
+        self.deadlines = None;
+        Poll::Pending
+    }
+
+    /// Goes on sending if the pump left the token to this task.
+    fn poll_send(&mut self, stream: &Arc<Stream>, context: &mut Context<'_>) {
+        while self.link.with_out(|out| out.blocked) {
+            if stream.poll_write_ready(context).is_pending() {
+                self.link.leave_sending();
+                return;
+            }
+            self.link.with_out(|out| out.blocked = false);
+            let before = self.link.bytes_sent();
+            match self.link.send_staged(send_when_ready) {
+                Flush::Done => self.tell_flushed(),
+                Flush::Blocked if self.link.bytes_sent() > before => {
+                    // Others have their turn first; that it is left to this task was said.
+                    context.waker().wake_by_ref();
+                    self.progressed();
+                    return;
+                }
+                Flush::Blocked | Flush::Nothing | Flush::Failed => {}
+            }
+            self.progressed();
+        }
+        if self.broken.is_none() {
+            self.broken = self.link.take_send_error();
+        }
+    }
+
+    fn tell_flushed(&self) {
+        if self.link.wants_flushed() {
+            self.hub.queue.push(Event::Flushed(self.link.key));
+        }
+    }
+
+    fn progressed(&mut self) {
+        self.hub.tell_returns();
+        self.link.tell_level(&self.hub);
+        if let Some(deadlines) = &mut self.deadlines {
+            deadlines.sent(self.hub.now());
+        }
+    }
+
+    fn poll_receive(
+        &mut self,
+        stream: &Arc<Stream>,
+        context: &mut Context<'_>,
+        disabled: bool,
+    ) -> Result<(), Failure> {
+        if self.eof || disabled {
+            return self.poll_unread(stream, context);
+        }
+        self.watch = None;
+        for _ in 0..READS {
+            let room = self.hub.allowance(&self.link);
+            self.held_up = room == 0;
+            if self.held_up {
+                return Ok(());
+            }
+            let fresh = std::mem::take(&mut self.fresh);
+            if !fresh && stream.poll_read_ready(context).is_pending() {
+                // Tokio may not have looked since the failed send: it will, and what the kernel has goes first.
+                let alone = |_: &mut io::Error| !matches!(sys::something_waits(stream), Ok(true));
+                return self
+                    .broken
+                    .take_if(alone)
+                    .map_or(Ok(()), |error| Err(error.into()));
+            }
+            match self.receive(stream, room, fresh) {
+                Ok(true) => {}
+                Ok(false) => {
+                    // A send that met a reset took it out of the kernel, which then tells of an end only.
+                    let reset =
+                        |error: &mut io::Error| error.kind() == io::ErrorKind::ConnectionReset;
+                    if let Some(error) = self.broken.take_if(reset) {
+                        return Err(error.into());
+                    }
+                    self.eof = true;
+                    self.hub.queue.push(Event::Eof(self.link.key));
+                    return self.poll_unread(stream, context);
+                }
+                Err(error) => return Err(self.broken.take().unwrap_or(error).into()),
+            }
+        }
+        context.waker().wake_by_ref();
+        Ok(())
+    }
+
+    /// One read of at most `most` bytes; false: end of stream.
+    fn receive(&mut self, stream: &Stream, most: usize, fresh: bool) -> io::Result<bool> {
+        let room = if self.large {
+            self.hub.rooms.take()
+        } else {
+            None
+        };
+        if let Some(room) = room {
+            return self.receive_into_room(stream, room, most);
+        }
+        BUFFER.with_borrow_mut(|buffer| {
+            let buffer = &mut buffer[..most.min(SCRATCH)];
+            let size = buffer.len();
+            let mut result = try_receive(stream, size, || sys::receive(stream, buffer));
+            if fresh && matches!(result, Ok(None)) {
+                result = receive_unasked(|| sys::receive(stream, buffer));
+            }
+            if let Ok(Some(got @ 1..)) = result {
+                self.tell_data(&buffer[..got]);
+            }
+            result.map(|got| got != Some(0))
+        })
+    }
+
+    /// [`Connection::receive`] without copying what comes, if it is large again.
+    fn receive_into_room(
+        &mut self,
+        stream: &Stream,
+        mut room: Room,
+        most: usize,
+    ) -> io::Result<bool> {
+        let space = room.space(most);
+        let size = space.len();
+        let result = try_receive(stream, size, || sys::receive_into(stream, space));
+        match result {
+            Ok(Some(got)) if got >= LARGE => self.tell_filled(room, got),
+            Ok(Some(got @ 1..)) => {
+                // SAFETY: the system call has just written as many.
+                self.tell_data(unsafe { room.filled(got) });
+                self.hub.rooms.put(room);
+            }
+            _ => self.hub.rooms.put(room),
+        }
+        result.map(|got| got != Some(0))
+    }
+
+    fn tell_data(&mut self, bytes: &[u8]) {
+        let (key, len) = (self.link.key, bytes.len());
+        self.received(len);
+        self.hub
+            .queue
+            .push_bytes(bytes, |place| Event::Data(key, place));
+    }
+
+    fn tell_filled(&mut self, room: Room, count: usize) {
+        let key = self.link.key;
+        self.received(count);
+        let filled = Event::Filled {
+            key,
+            owner: room.owner(),
+            // A room is far smaller.
+            count: count as u32,
+        };
+        self.hub.queue.push_elsewhere(filled, count);
+        self.hub.rooms.told(room);
+    }
+
+    fn received(&mut self, count: usize) {
+        self.large = count >= LARGE;
+        self.link.count_received(count);
+        self.hub.received(&self.link, count);
+        if let Some(deadlines) = &mut self.deadlines {
+            deadlines.received(self.hub.now());
+        }
+    }
+
+    /// While nothing is read: a failed send is told, and so is a reset.
+    fn poll_unread(
+        &mut self,
+        stream: &Arc<Stream>,
+        context: &mut Context<'_>,
+    ) -> Result<(), Failure> {
+        match self.broken.take() {
+            Some(error) => Err(Failure::Sending(error)),
+            None => self.poll_watch(stream, context),
+        }
+    }
+
+    /// A reset is told at once if no data waits before it.
+    fn poll_watch(
+        &mut self,
+        stream: &Arc<Stream>,
+        context: &mut Context<'_>,
+    ) -> Result<(), Failure> {
+        let watch = self.watch.get_or_insert_with(|| {
+            let stream = stream.clone();
+            Box::pin(async move { stream.failed().await })
+        });
+        if watch.as_mut().poll(context).is_pending() {
+            return Ok(());
+        }
+        // Done watching: with data before it, the error comes when that is read, or when a write meets it.
+        self.watch = Some(Box::pin(std::future::pending()));
+        if self.eof {
+            // A receive would only tell of the end again.
+            let error = stream.socket().take_error().unwrap_or_else(Some);
+            return error.map_or(Ok(()), |error| Err(Failure::Sending(error)));
+        }
+        sys::something_waits(stream)
+            .map(|_| ())
+            .map_err(Failure::Os)
+    }
+
+    fn poll_deadlines(&mut self, context: &mut Context<'_>) {
+        let reading = !self.eof
+            && !self.held_up
+            && self.link.control() & NOT_READING == 0
+            && self.link.heard() != 0;
+        // Read before the deadlines are looked at: a change in between voids what is told.
+        let epoch = self.link.epoch();
+        let deadlines = self.deadlines.get_or_insert_with(|| {
+            self.hub.keep_time();
+            Box::new(Deadlines::new())
+        });
+        let afresh = self.link.take_afresh();
+        if afresh != 0 {
+            deadlines.start_afresh(afresh & READ_AFRESH != 0, afresh & WRITE_AFRESH != 0);
+        }
+        let sending = deadlines.may_mind_sending(epoch)
+            && self.link.with_out(|out| out.blocked && !out.write_off);
+        let awaited = Awaited {
+            epoch,
+            reading,
+            sending,
+        };
+        let told = deadlines.poll(context, &self.hub, &self.link, awaited);
+        if let Poll::Ready(timeout) = told {
+            let key = self.link.key;
+            self.hub.queue.push(Event::TimedOut {
+                key,
+                epoch,
+                timeout,
+            });
+        }
+    }
+
+    /// Sends what waits, then a FIN, and lets go when the peer has it all.
+    fn poll_close(&mut self, stream: &Arc<Stream>, context: &mut Context<'_>) -> Poll<()> {
+        let blocked = self.link.with_out(|out| out.blocked);
+        if !blocked && matches!(self.link.try_send(), Flush::Blocked) {
+            self.poll_send(stream, context);
+        }
+        if self.link.with_out(|out| out.dead) {
+            sys::reset(stream);
+            return Poll::Ready(());
+        }
+        if self.eof && self.link.nothing_to_send() {
+            // All was read, so closing resets nothing, and the kernel sends what it has.
+            return Poll::Ready(());
+        }
+        let limit = self.link.timeouts().write;
+        let linger = self
+            .linger
+            .get_or_insert_with(|| Box::new(Linger::new(limit)));
+        linger.poll(stream, &self.link, self.eof, context)
+    }
+}
+
+/// What one system call received, of at most `size` bytes; None: nothing is there.
+fn try_receive(
+    stream: &Stream,
+    size: usize,
+    receive: impl FnOnce() -> io::Result<usize>,
+) -> io::Result<Option<usize>> {
+    let mut count = None;
+    let result = stream.try_read(|| {
+        let got = receive()?;
+        count = Some(got);
+        // Edge-triggered: less than asked for means that nothing is left, unless it ends at TCP's urgent mark. Saying
+        // WouldBlock clears Tokio's readiness without a second system call that would only say the same.
+        if got > 0 && got < size && !stream.may_be_urgent() {
+            Err(io::ErrorKind::WouldBlock.into())
+        } else {
+            Ok(())
+        }
+    });
+    match (count, result) {
+        (None, Err(error)) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+        (None, _) => {
+            stream.not_urgent();
+            Ok(None)
+        }
+        _ => Ok(count),
+    }
+}
+
+/// [`try_receive`] although Tokio knows of nothing yet: it will tell of what is left.
+fn receive_unasked(receive: impl FnOnce() -> io::Result<usize>) -> io::Result<Option<usize>> {
+    match receive() {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        result => result.map(Some),
+    }
+}
+
+/// [`transmit`] through Tokio's readiness, so that a full kernel buffer clears it.
+fn send_when_ready(stream: &Stream, segments: &mut Segments) -> io::Result<bool> {
+    let sent = stream.try_write(|| match transmit(stream, segments) {
+        Ok(false) => Err(io::ErrorKind::WouldBlock.into()),
+        result => result,
+    });
+    match sent {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        result => result,
+    }
+}
+
+impl Future for ConnTask {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let Self {
+            stream,
+            registered,
+            connection,
+            ..
+        } = &mut *self;
+        let Some(stream) = stream else {
+            return Poll::Ready(());
+        };
+        if !*registered {
+            *registered = true;
+            connection.link.register_task(context.waker());
+        }
+        match connection.step(stream, context) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) => Poll::Ready(()),
+            Poll::Ready(Err(failure)) => {
+                // A FIN would make what the peer has look whole.
+                sys::reset(stream);
+                connection.hub.failed(connection.link.key, failure);
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+impl Drop for ConnTask {
+    fn drop(&mut self) {
+        let connection = &mut self.connection;
+        connection.link.set_ended();
+        if std::thread::panicking() {
+            if let Some(stream) = &self.stream {
+                sys::reset(stream);
+            }
+            connection.hub.failed(
+                connection.link.key,
+                Failure::Panic("the connection's task panicked".into()),
+            );
+        }
+        let given_away = connection.link.control() & GIVEN_AWAY != 0;
+        if let (Some(stream), None, false) = (&self.stream, &connection.linger, given_away) {
+            sys::finish(stream);
+        }
+        let left = connection.link.with_out(Outbox::end);
+        connection.watch = None;
+        self.stream = None;
+        drop(left);
+        connection.hub.tell_returns();
+        connection.hub.feed(&connection.link);
+        connection.link.forget_task();
+        if let Some(listener) = self.listener.take() {
+            listener.released();
+        }
+        connection.hub.went();
+        connection.hub.queue.push(Event::Gone(connection.link.key));
+    }
+}

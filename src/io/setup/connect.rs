@@ -1,0 +1,259 @@
+//! From a host and a port to a connection: lookup, Happy Eyeballs (RFC 8305), the connection's task.
+
+use crate::io::conn::linger::PATIENCE;
+use crate::io::conn::link::{CLOSING, FORCE, Link};
+use crate::io::conn::outbox::Outbox;
+use crate::io::conn::stream::Stream;
+use crate::io::conn::task::ConnTask;
+use crate::io::event::Event;
+use crate::io::failure::Failure;
+use crate::io::hub::{Command, Hub};
+use crate::io::setup::dial::{Connected, Setup};
+use crate::io::setup::race::Race;
+use crate::io::setup::resolve;
+use crate::io::setup::resolve::is_of;
+use socket2::Socket;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// Whom to connect to.
+#[derive(Debug, Clone)]
+pub enum Host {
+    /// An address: the resolver is never asked.
+    Address(SocketAddr),
+    /// A name and a port.
+    Name(String, u16),
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(formatter),
+            Self::Name(name, port) => write!(formatter, "{name}:{port}"),
+        }
+    }
+}
+
+/// An attempt's arguments.
+#[derive(Debug)]
+pub struct Target {
+    /// Whom to connect to.
+    pub host: Host,
+    /// How.
+    pub setup: Setup,
+    /// AF_INET or AF_INET6; None: both.
+    pub family: Option<i32>,
+}
+
+/// Leaves the attempt to whoever drives. What becomes of it comes as events of `link`'s key.
+pub fn start(hub: &Arc<Hub>, link: &Arc<Link>, target: Target) {
+    hub.came();
+    let attempt = Attempt {
+        hub: hub.clone(),
+        link: link.clone(),
+        established: false,
+    };
+    hub.post(Command::Spawn(Box::pin(attempt.run(target))));
+}
+
+/// Leaves a connection that was made elsewhere to whoever drives, as if it had just been established. `socket` must not
+/// block.
+pub fn take_over(hub: &Arc<Hub>, link: &Arc<Link>, socket: Socket) {
+    let ends = (socket.peer_addr(), socket.local_addr());
+    if let (Ok(peer), Ok(own)) = ends
+        && let (Some(peer), Some(own)) = (peer.as_socket(), own.as_socket())
+    {
+        link.set_ends(peer, own);
+    }
+    hub.came();
+    let attempt = Attempt {
+        hub: hub.clone(),
+        link: link.clone(),
+        established: false,
+    };
+    hub.post(Command::Spawn(Box::pin(attempt.watch(socket))));
+}
+
+/// Says `Gone` for an attempt that ends without a connection, however it ends.
+struct Attempt {
+    hub: Arc<Hub>,
+    link: Arc<Link>,
+    established: bool,
+}
+
+impl Attempt {
+    async fn run(mut self, mut target: Target) {
+        let mut race = Race::new(std::mem::take(&mut target.setup));
+        let ended = tokio::select! {
+            biased;
+            given_up = given_up(&self.link) => match given_up {
+                GivenUp::Closed => return,
+                GivenUp::Late => race.late(),
+            },
+            established = establish(&self.hub, target, &mut race) => match established {
+                Ok(Some(connected)) => Ok(connected),
+                Ok(None) => Err(race.failure()),
+                Err(failure) => Err(failure),
+            },
+        };
+        match ended {
+            Err(failure) => self.hub.failed(self.link.key, failure),
+            Ok(Connected { stream, peer, own }) => {
+                self.link.set_ends(peer, own);
+                self.establish(stream);
+            }
+        }
+    }
+
+    async fn watch(mut self, socket: Socket) {
+        match Stream::new(socket) {
+            Ok(stream) => self.establish(stream),
+            Err(error) => self.hub.failed(self.link.key, error.into()),
+        }
+    }
+
+    fn establish(&mut self, stream: Stream) {
+        self.established = true;
+        // Before the pump hears of it: the link must know its addresses and descriptor by then.
+        let task = ConnTask::new(self.hub.clone(), self.link.clone(), stream, None);
+        self.hub.queue.push(Event::Connected(self.link.key));
+        self.hub.spawn(task);
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if self.established {
+            return;
+        }
+        if std::thread::panicking() {
+            self.hub.failed(
+                self.link.key,
+                Failure::Panic("the connection attempt panicked".into()),
+            );
+        }
+        drop(self.link.with_out(Outbox::end));
+        self.link.forget_task();
+        self.hub.went();
+        self.hub.queue.push(Event::Gone(self.link.key));
+    }
+}
+
+/// Why an attempt is to end before its time.
+enum GivenUp {
+    /// The link was closed by force.
+    Closed,
+    /// A timeout has passed.
+    Late,
+}
+
+/// Ready when the attempt is to end. Either timeout bounds it, lookup included, and may change while it lasts. A close
+/// that still has something to send lets the attempt go on, for as long as a closing connection may stand still.
+async fn given_up(link: &Link) -> GivenUp {
+    let mut seen = None;
+    let mut timer = None;
+    std::future::poll_fn(|context| {
+        link.register_task(context.waker());
+        if link.control() & FORCE != 0 {
+            return Poll::Ready(GivenUp::Closed);
+        }
+        let limit = patience(link);
+        if seen != Some(limit) {
+            seen = Some(limit);
+            timer = limit.map(|limit| Box::pin(sleep(limit)));
+        }
+        let expired = timer
+            .as_mut()
+            .is_some_and(|timer| timer.as_mut().poll(context).is_ready());
+        if expired {
+            Poll::Ready(GivenUp::Late)
+        } else {
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+fn patience(link: &Link) -> Option<Duration> {
+    let timeouts = link.timeouts();
+    if link.control() & CLOSING != 0 {
+        return Some(timeouts.write.unwrap_or(PATIENCE));
+    }
+    timeouts.read.into_iter().chain(timeouts.write).min()
+}
+
+/// None: all attempts of `race` have failed. An error: it did not come to any.
+async fn establish(
+    hub: &Arc<Hub>,
+    target: Target,
+    race: &mut Race,
+) -> Result<Option<Connected>, Failure> {
+    let (name, port) = match target.host {
+        Host::Address(address) if is_of(address, target.family) => {
+            return Ok(race.run(vec![address]).await);
+        }
+        // The resolver refuses a literal of the other family with the right code.
+        Host::Address(address) => (address.ip().to_string(), address.port()),
+        Host::Name(name, port) => (name, port),
+    };
+    let found = {
+        let _counted = hub.lookup_begins();
+        resolve::lookup(&name, target.family).await
+    };
+    let addresses = found.map_err(Failure::Lookup)?.into_iter();
+    let addresses = addresses.map(|address| with_port(address, port)).collect();
+    Ok(race.run(interleave(addresses)).await)
+}
+
+fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
+    address.set_port(port);
+    address
+}
+
+/// RFC 8305, section 4: families alternate, beginning with that of the first address.
+fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let Some(first) = addresses.first().map(SocketAddr::is_ipv6) else {
+        return addresses;
+    };
+    let (ours, others): (Vec<_>, Vec<_>) = addresses
+        .into_iter()
+        .partition(|address| address.is_ipv6() == first);
+    let mut mixed = Vec::with_capacity(ours.len() + others.len());
+    let mut others = others.into_iter();
+    for address in ours {
+        mixed.push(address);
+        mixed.extend(others.next());
+    }
+    mixed.extend(others);
+    mixed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().expect("a literal")
+    }
+
+    #[test]
+    fn families_alternate_beginning_with_the_first() {
+        let given = ["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "2.2.2.2:1"]
+            .map(address)
+            .to_vec();
+        let wanted = ["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1", "[::3]:1"]
+            .map(address)
+            .to_vec();
+        assert_eq!(interleave(given), wanted);
+    }
+
+    #[test]
+    fn one_family_keeps_its_order() {
+        let given = ["1.1.1.1:1", "2.2.2.2:1"].map(address).to_vec();
+        assert_eq!(interleave(given.clone()), given);
+    }
+}

@@ -1,0 +1,183 @@
+//! `socket.detach()`: the connection is given away, with what was received and not delivered.
+
+use crate::boundary::condition;
+use crate::event_loop::state::Core;
+use crate::io::conn::link::Link;
+use crate::io::conn::loan::Owner;
+use crate::io::event::Event;
+use crate::io::failure::Failure;
+use crate::io::hub::Key;
+use crate::io::inbox::arena::Arena;
+use crate::socket::Socket;
+use crate::socket::phase::Life;
+use crate::socket::state::Held;
+use crate::turn::in_hand::InHand;
+use pyo3::exceptions::PyBlockingIOError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{IntoPyDict, PyBytes};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
+use std::time::{Duration, Instant};
+
+/// How long another thread may need for what it does with the connection at the moment.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Looks whether it is done.
+const LOOK: Duration = Duration::from_micros(50);
+
+static SOCKET: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// A piece of what was received.
+enum Piece {
+    Copied(Vec<u8>),
+    Object(Py<PyBytes>),
+    Room(Owner, usize),
+}
+
+/// The connection as a `socket.socket`, and the bytes that were received and not delivered.
+pub fn detach<'py>(slf: &Bound<'py, Socket>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyBytes>)> {
+    let (py, socket) = (slf.py(), slf.get());
+    check(slf)?;
+    let Some(stream) = socket.link.stream() else {
+        // Its failure is on the way to the event_cb.
+        return Err(condition::not_connected(slf));
+    };
+    let copy = stream.as_fd().try_clone_to_owned().map_err(Failure::Os)?;
+    drop(stream);
+    let theirs = SOCKET.import(py, "socket", "socket")?.call(
+        (),
+        Some(&[(intern!(py, "fileno"), copy.as_raw_fd())].into_py_dict(py)?),
+    )?;
+    let _ = copy.into_raw_fd();
+    if let Err(error) = hand_to_the_kernel(slf) {
+        theirs.call_method0(intern!(py, "close"))?;
+        return Err(error);
+    }
+    let held = std::mem::take(&mut socket.state.lock().held);
+    Socket::end_given_away(slf);
+    let (link, hub) = (&socket.link, &socket.core.hub);
+    py.detach(|| wait(|| hub.has_let_go(link)));
+    let unread = unread(py, &socket.core, link.key, held)?;
+    // Only now: the mode is one for both descriptors.
+    let timeout = theirs.call_method0(intern!(py, "gettimeout"))?;
+    theirs.call_method1(intern!(py, "settimeout"), (timeout,))?;
+    Ok((theirs, unread))
+}
+
+/// Whether it can be detached here.
+fn check(slf: &Bound<'_, Socket>) -> PyResult<()> {
+    Socket::check_open(slf)?;
+    let socket = slf.get();
+    if !socket.core.is_current() {
+        let message = "a socket is detached by a callback of its event loop";
+        return Err(condition::loop_error(slf.py(), message));
+    }
+    let life = socket.state.lock().life;
+    match life {
+        Life::Open | Life::HalfOpen => Ok(()),
+        Life::Idle | Life::Connecting | Life::Closed => Err(condition::not_connected(slf)),
+    }
+}
+
+/// Sends what was written. What the kernel does not take is a `BlockingIOError`.
+fn hand_to_the_kernel(slf: &Bound<'_, Socket>) -> PyResult<()> {
+    let (py, socket) = (slf.py(), slf.get());
+    let link = &socket.link;
+    let until = Instant::now() + PATIENCE;
+    loop {
+        link.flush(&socket.core.hub);
+        if link.nothing_to_send() {
+            return Ok(());
+        }
+        if link.is_broken() {
+            return Err(condition::not_connected(slf));
+        }
+        // Another thread sends at the moment, or the task was told to and has not run yet.
+        let comes = link.is_being_sent() && has_room(link);
+        if !comes || Instant::now() > until {
+            let left = link.write_buffer_size();
+            return Err(PyBlockingIOError::new_err((
+                libc::EAGAIN,
+                format!("{left} bytes that were written are not sent yet"),
+            )));
+        }
+        socket.core.hub.kick_helper();
+        py.detach(|| std::thread::sleep(LOOK));
+        Socket::check_open(slf)?;
+    }
+}
+
+/// Whether the kernel takes more.
+fn has_room(link: &Link) -> bool {
+    let Some(stream) = link.stream() else {
+        return false;
+    };
+    let mut polled = [PollFd::new(&*stream, PollFlags::OUT)];
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    matches!(poll(&mut polled, Some(&now)), Ok(1..))
+}
+
+fn wait(done: impl Fn() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !done() && Instant::now() < until {
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// What was held back, then what this turn has still to dispatch, then what is queued.
+fn unread<'py>(
+    py: Python<'py>,
+    core: &Core,
+    key: Key,
+    held: impl IntoIterator<Item = Held>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let mut pieces = Vec::new();
+    for held in held {
+        if let Held::Data(data) = held {
+            pieces.push(Piece::Object(data));
+        }
+    }
+    InHand::look(|events, bytes| take_out(events, bytes, key, &mut pieces));
+    core.hub
+        .queue
+        .look(|events, bytes| take_out(events, bytes, key, &mut pieces));
+    let mut unread = Vec::new();
+    for piece in pieces {
+        match piece {
+            Piece::Copied(bytes) => unread.extend_from_slice(&bytes),
+            Piece::Object(data) => unread.extend_from_slice(data.as_bytes(py)),
+            Piece::Room(owner, count) => {
+                core.hub.taken(count);
+                if let Some(data) = core.lender.received(py, owner, count)? {
+                    unread.extend_from_slice(data.as_bytes());
+                }
+            }
+        }
+    }
+    Ok(PyBytes::new(py, &unread))
+}
+
+/// No Python here: the queue is locked.
+fn take_out(events: &mut [Event], bytes: &Arena, key: Key, pieces: &mut Vec<Piece>) {
+    for event in events {
+        match *event {
+            // It stays, to be counted as taken when its turn comes: its socket is gone by then.
+            Event::Data(of, place) if of == key => {
+                pieces.push(Piece::Copied(bytes.get(place).to_vec()));
+            }
+            Event::Filled {
+                key: of,
+                owner,
+                count,
+            } if of == key => {
+                pieces.push(Piece::Room(owner, count as usize));
+                *event = Event::Nudge;
+            }
+            _ => {}
+        }
+    }
+}

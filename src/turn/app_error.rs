@@ -1,0 +1,219 @@
+//! Calls a function of the app's, and what becomes of its exception.
+
+use crate::boundary::call::{Arguments, call};
+use crate::boundary::condition;
+use crate::boundary::coroutine;
+use crate::socket::Socket;
+use crate::socket::ending;
+use crate::socket::ending::{Closing, Reason};
+use crate::turn::dispatch::Dispatcher;
+use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PySystemExit};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+static LOG: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// What the app said about exceptions of its callbacks.
+pub enum Catch {
+    /// They end the loop.
+    Nothing,
+    /// They go to the `event_cb` concerned (or, with false, to the log), and the loop goes on.
+    All {
+        /// `send_errors_to_event_cb`.
+        to_event_cb: bool,
+    },
+    /// They go to this function.
+    With(Py<PyAny>),
+}
+
+/// Which of the app's functions is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// `read_cb`.
+    Read,
+    /// `write_cb`.
+    Write,
+    /// `connect_cb`.
+    Connect,
+    /// `event_cb`.
+    Event,
+    /// `close_cb`.
+    Close,
+    /// Of `start_event_loop`.
+    Start,
+    /// Of a timer that runs once.
+    Delay,
+    /// Of a timer that runs again and again.
+    Interval,
+    /// Of `dns_lookup`.
+    Lookup,
+    /// Of `reverse_dns_lookup`.
+    ReverseLookup,
+    /// The function for exceptions itself.
+    Catch,
+    /// Of `add_event_loop_exit_callback`.
+    Exit,
+    /// What a notifier, a signal handler or `call_soon_threadsafe` runs.
+    Post,
+}
+
+impl Which {
+    /// `TcpAppError.callback`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read_cb",
+            Self::Write => "write_cb",
+            Self::Connect => "connect_cb",
+            Self::Event => "event_cb",
+            Self::Close => "close_cb",
+            Self::Start => "start_fn",
+            Self::Delay => "delay",
+            Self::Interval => "interval",
+            Self::Lookup => "dns_lookup",
+            Self::ReverseLookup => "reverse_dns_lookup",
+            Self::Catch => "catch_app_errors",
+            Self::Exit => "exit callback",
+            Self::Post => "callback",
+        }
+    }
+
+    /// An exception of an `event_cb` never goes to it again, and the `close_cb` is the last.
+    fn may_go_to_event_cb(self) -> bool {
+        !matches!(self, Self::Event | Self::Close)
+    }
+}
+
+/// Whose function it is.
+#[derive(Clone, Copy)]
+pub enum Whose<'a, 'py> {
+    /// A socket's, which an exception closes.
+    Socket(&'a Bound<'py, Socket>),
+    /// That of something with this `event_cb`.
+    Other(Option<&'a Py<PyAny>>),
+}
+
+impl<'a, 'py> Whose<'a, 'py> {
+    fn socket(self) -> Option<&'a Bound<'py, Socket>> {
+        match self {
+            Self::Socket(socket) => Some(socket),
+            Self::Other(_) => None,
+        }
+    }
+
+    fn event_cb(self, py: Python<'_>) -> Option<Py<PyAny>> {
+        match self {
+            Self::Socket(socket) => socket.get().event_cb(py),
+            Self::Other(event_cb) => event_cb.map(|event_cb| event_cb.clone_ref(py)),
+        }
+    }
+}
+
+impl Dispatcher<'_> {
+    /// Calls `callback` with `arguments`; its exception goes where the app wants it.
+    pub fn call<'py>(
+        &self,
+        callback: &Bound<'py, PyAny>,
+        arguments: impl Arguments<'py>,
+        which: Which,
+        whose: Whose<'_, 'py>,
+    ) -> PyResult<()> {
+        match call(callback, arguments) {
+            Ok(result) => coroutine::look(self.core, which, callback, &result),
+            Err(error) => self.app_error(error, which, Some(callback), whose, callback.py()),
+        }
+    }
+
+    /// An exception that `function` raised. An error of this one ends the loop.
+    pub fn app_error<'py>(
+        &self,
+        error: PyErr,
+        which: Which,
+        function: Option<&Bound<'py, PyAny>>,
+        whose: Whose<'_, 'py>,
+        py: Python<'py>,
+    ) -> PyResult<()> {
+        if ends_the_loop(py, &error) || matches!(self.catch, Catch::Nothing) {
+            return Err(error);
+        }
+        let socket = whose.socket();
+        let told = condition::app_error(which.name(), function, &error, socket, py)?;
+        if let Some(socket) = socket {
+            ending::begin(socket.get(), Reason::AppError(told.clone().unbind()));
+        }
+        match self.catch {
+            Catch::With(function) => {
+                let function = function.bind(py);
+                let result = call(function, (error.into_value(py),))?;
+                coroutine::look(self.core, Which::Catch, function, &result)?;
+            }
+            Catch::All { to_event_cb } if *to_event_cb && which.may_go_to_event_cb() => {
+                // Taken last: another thread may have closed the socket while the condition was made.
+                match whose.event_cb(py) {
+                    Some(event_cb) => self.hand_over(event_cb.bind(py), &told, socket)?,
+                    None => log(&told)?,
+                }
+            }
+            Catch::All { .. } | Catch::Nothing => log(&told)?,
+        }
+        if let Some(socket) = socket {
+            Socket::end(socket, false);
+        }
+        Ok(())
+    }
+
+    fn hand_over<'py>(
+        &self,
+        event_cb: &Bound<'py, PyAny>,
+        told: &Bound<'py, PyAny>,
+        socket: Option<&Bound<'py, Socket>>,
+    ) -> PyResult<()> {
+        let py = event_cb.py();
+        match call(event_cb, (told,)) {
+            Ok(result) => coroutine::look(self.core, Which::Event, event_cb, &result),
+            Err(second) if ends_the_loop(py, &second) => Err(second),
+            Err(second) => {
+                let name = Which::Event.name();
+                log(&condition::app_error(
+                    name,
+                    Some(event_cb),
+                    &second,
+                    socket,
+                    py,
+                )?)
+            }
+        }
+    }
+}
+
+/// Runs a `close_cb` where there is no loop any more. `Exception`s are logged, whatever the app said of them: what ended the
+/// loop must not be lost.
+pub fn run_last(py: Python<'_>, closing: &Closing) -> PyResult<()> {
+    let (close_cb, socket) = (closing.close_cb.bind(py), closing.socket.bind(py));
+    match call(close_cb, (socket, closing.reason(py)?)) {
+        Ok(result) => coroutine::look(&socket.get().core, Which::Close, close_cb, &result),
+        Err(error) if ends_the_loop(py, &error) => Err(error),
+        Err(error) => {
+            let name = Which::Close.name();
+            let told = condition::app_error(name, Some(close_cb), &error, Some(socket), py)?;
+            log(&told)
+        }
+    }
+}
+
+/// Whether `error` ends the loop, whatever the app said of exceptions.
+fn ends_the_loop(py: Python<'_>, error: &PyErr) -> bool {
+    !error.is_instance_of::<PyException>(py)
+        || error.is_instance_of::<PyKeyboardInterrupt>(py)
+        || error.is_instance_of::<PySystemExit>(py)
+}
+
+/// Logs an exception of the app's with its traceback.
+fn log(told: &Bound<'_, PyAny>) -> PyResult<()> {
+    let log = LOG.import(told.py(), "asynctcp._handlers", "log_app_error")?;
+    call(log, (told,)).map(drop)
+}
+
+/// Logs an exception of an exit callback.
+pub fn log_plain(py: Python<'_>, error: PyErr) -> PyResult<()> {
+    log(&error.into_value(py).into_bound(py).into_any())
+}

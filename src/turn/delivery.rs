@@ -1,0 +1,200 @@
+//! What a turn has to tell Python, in its order: complete flushes, ended sockets, posts, events, timers.
+
+use crate::event_loop::state::Posts;
+use crate::io::counter::add;
+use crate::io::event::Event;
+use crate::objects::timer::Timer;
+use crate::turn::app_error::{Which, Whose};
+use crate::turn::dispatch::Dispatcher;
+use crate::turn::flusher::Flusher;
+use crate::turn::in_hand::InHand;
+use pyo3::prelude::*;
+use std::time::Instant;
+
+/// The part of one turn in which Python runs.
+pub struct Turn<'a, 'py> {
+    py: Python<'py>,
+    dispatcher: Dispatcher<'a>,
+    flusher: &'a mut Flusher,
+    /// A flush keeps the interpreter.
+    keeps: bool,
+    steps: usize,
+}
+
+impl<'a, 'py> Turn<'a, 'py> {
+    /// A turn that has told nothing yet.
+    pub fn new(
+        py: Python<'py>,
+        dispatcher: Dispatcher<'a>,
+        flusher: &'a mut Flusher,
+        keeps: bool,
+    ) -> Self {
+        Self {
+            py,
+            dispatcher,
+            flusher,
+            keeps,
+            steps: 0,
+        }
+    }
+
+    /// Callbacks made and events handled.
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// Tells all of it. `now`: when the events were taken.
+    pub fn dispatch(&mut self, hand: &InHand, posts: &mut Posts, now: Instant) -> PyResult<()> {
+        let closings = self.dispatcher.core.closings.len();
+        let mark = self.dispatcher.core.timers.mark();
+        hand.hold(|| {
+            self.flushed()?;
+            self.closings(closings)?;
+            self.posts(posts)?;
+            self.events(hand)?;
+            self.timers(now, mark)
+        })
+    }
+
+    fn flushed(&mut self) -> PyResult<()> {
+        // A flush in the middle of the batch adds to them: those are for the next turn.
+        for _ in 0..self.flusher.untold() {
+            let Some(key) = self.flusher.next_told() else {
+                break;
+            };
+            self.step(|py, dispatcher| dispatcher.flushed(py, key))?;
+        }
+        Ok(())
+    }
+
+    /// Of the sockets that were closed before this turn.
+    fn closings(&mut self, count: usize) -> PyResult<()> {
+        for _ in 0..count {
+            // Once the loop is to end, its end runs them.
+            if self.dispatcher.core.is_exiting() {
+                break;
+            }
+            let Some(closing) = self.dispatcher.core.closings.pop() else {
+                break;
+            };
+            self.step(|py, dispatcher| dispatcher.closed(py, &closing))?;
+        }
+        Ok(())
+    }
+
+    fn posts(&mut self, posts: &mut Posts) -> PyResult<()> {
+        if posts.is_empty() {
+            if !self.dispatcher.core.has_posts() {
+                return Ok(());
+            }
+            *posts = self.dispatcher.core.take_posts();
+        }
+        while let Some(call) = posts.calls.pop_front() {
+            let Some(function) = call.function.take(self.py) else {
+                continue;
+            };
+            let arguments = call.arguments.bind(self.py);
+            self.step(|_, dispatcher| {
+                let whose = Whose::Other(call.event_cb.as_ref());
+                dispatcher.call(&function, arguments, Which::Post, whose)
+            })?;
+        }
+        while let Some(socket) = posts.met.pop_front() {
+            self.step(|py, dispatcher| dispatcher.met(socket.bind(py)))?;
+        }
+        while let Some(socket) = posts.resumed.pop_front() {
+            self.step(|py, dispatcher| dispatcher.resume(socket.bind(py)))?;
+        }
+        Ok(())
+    }
+
+    fn events(&mut self, hand: &InHand) -> PyResult<()> {
+        if hand.is_fresh() {
+            add(&self.dispatcher.core.totals.events, hand.len());
+        }
+        while let Some(event) = hand.next() {
+            self.step(|py, dispatcher| handle(py, dispatcher, event, hand))?;
+        }
+        Ok(())
+    }
+
+    /// Timers that were due when the events of this turn were taken, so that what came before a timer was due is delivered
+    /// before it. Those that this turn starts (from the number `mark` on) wait for the next.
+    fn timers(&mut self, now: Instant, mark: u64) -> PyResult<()> {
+        if self.dispatcher.core.timers.armed() == 0 {
+            return Ok(());
+        }
+        while let Some((timer, number)) = self.dispatcher.core.timers.take_due(now, mark) {
+            let Some(firing) = Timer::fire(timer.bind(self.py), number, now) else {
+                continue;
+            };
+            self.step(|py, dispatcher| {
+                let whose = Whose::Other(firing.event_cb.as_ref());
+                dispatcher.call(firing.callback.bind(py), (), firing.which, whose)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// One callback, unless the loop is to end; then a look at what it wrote.
+    fn step(
+        &mut self,
+        call: impl FnOnce(Python<'py>, &Dispatcher<'a>) -> PyResult<()>,
+    ) -> PyResult<()> {
+        let core = self.dispatcher.core;
+        if core.is_exiting() {
+            return Ok(());
+        }
+        self.steps += 1;
+        let beat = core.beat();
+        if let Some(beat) = beat {
+            beat.tick();
+        }
+        let called = call(self.py, &self.dispatcher);
+        if let Some(beat) = beat {
+            beat.tick();
+        }
+        called?;
+        // The callback may have forked, and this be the child.
+        core.check_process(self.py)?;
+        if self.flusher.called(core) {
+            if self.keeps {
+                self.flusher.flush(core);
+            } else {
+                self.py.detach(|| self.flusher.flush(core));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn handle(
+    py: Python<'_>,
+    dispatcher: &Dispatcher<'_>,
+    event: Event,
+    hand: &InHand,
+) -> PyResult<()> {
+    match event {
+        Event::Data(key, place) => dispatcher.data(py, key, hand.bytes(py, place)),
+        Event::Filled { key, owner, count } => dispatcher.filled(py, key, owner, count as usize),
+        Event::Flushed(key) => dispatcher.flushed(py, key),
+        Event::Accepted { listener, link } => dispatcher.accepted(py, &listener, link),
+        Event::Found(key, found) => dispatcher.found(py, key, *found),
+        Event::Connected(key) => dispatcher.connected(py, key),
+        Event::Eof(key) => dispatcher.eof(py, key),
+        Event::Failed(key, failure) | Event::AcceptFailed(key, failure) => {
+            dispatcher.failed(py, key, failure)
+        }
+        Event::TimedOut {
+            key,
+            epoch,
+            timeout,
+        } => dispatcher.timed_out(py, key, epoch, timeout),
+        Event::Level(key) => dispatcher.level(py, key),
+        Event::Gone(key) => {
+            dispatcher.gone(py, key);
+            Ok(())
+        }
+        Event::Signal | Event::Nudge => Ok(()),
+    }
+}
