@@ -162,11 +162,15 @@ wheels: $(MATURIN) ## builds sdist and wheels into dist/ and tests each in a fre
 # --- style ------------------------------------------------------------------------------------------------------------
 
 .PHONY: lint
-lint: lint-io lint-errors lint-rust lint-python lint-types lint-stub lint-complete lint-workflows ## checks formatting, lints, types and stubs
+lint: lint-io lint-layers lint-errors lint-rust lint-python lint-types lint-stub lint-complete lint-workflows ## checks formatting, lints, types and stubs
 
 .PHONY: lint-io
 lint-io: ## checks that the I/O side knows no Python
 	tools/check_io_side.sh
+
+.PHONY: lint-layers
+lint-layers: $(MADE) ## checks that no imports of src/ make a circle, and that no file or function there is too long
+	"$(PY)" tools/check_layers.py
 
 .PHONY: lint-errors
 lint-errors: $(MADE) ## checks that no error of the system becomes an exception without its errno
