@@ -1,4 +1,7 @@
-"""Names, signatures and docstrings are those of docs/contract.md, all sections."""
+"""Names, signatures and docstrings are those of docs/contract.md, all sections.
+
+The whole surface with its types is in ``public_surface.txt``: see ``surface.py`` for a change that is meant.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import operator
 import pytest
 
 import asynctcp
+import surface
 
 #: As docs/contract.md spells them; ``*`` begins the keyword-only ones.
 SIGNATURES = {
@@ -149,6 +153,10 @@ def test_positional_parameters_have_their_documented_names(path):
 @pytest.mark.parametrize(("owner", "names"), list(ATTRIBUTES.items()), ids=list(ATTRIBUTES))
 def test_class_has_all_documented_attributes(owner, names):
     assert names - set(dir(getattr(asynctcp, owner))) == set()
+
+
+def test_surface_is_the_one_that_was_agreed_on():
+    assert surface.render().splitlines() == surface.SNAPSHOT.read_text().splitlines()
 
 
 def test_all_names_what_is_there_once():

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Check the shape of src/: no circle of imports, and no file or function that is too long.
 
-An import is a path to another file's items, by a `use` or in the code; the tests in a file do not count, nor does
-a parent's `mod x;`. Ends with 1, and says what is wrong, if something is that is not in KNOWN.
+An import is a path to another file's items, by a `use` or in the code; the tests in a file do not count, nor
+does a parent's `mod x;`. Ends with 1, and says what is wrong, if something is that is not in KNOWN.
 """
 
 import fnmatch
