@@ -60,6 +60,14 @@ def log():
 
 
 @pytest.fixture
+def loop():
+    """A loop for a foreign one to pump; the test's end ends it."""
+    loop = asynctcp.EventLoop()
+    yield loop
+    loop.exit()
+
+
+@pytest.fixture
 def spawn():
     """``spawn(fn, *args)`` runs it in a thread; the test's end joins it and raises what it raised."""
     started = []

@@ -1,7 +1,6 @@
 """The public surface as text: every name, what it is called with, and what its type is.
 
-``.venv/bin/python tests/surface.py`` writes it into ``public_surface.txt``, for a change that is meant; what is
-promised in docs/contract.md changes with it.
+``.venv/bin/python tests/surface.py`` writes it into ``public_surface.txt``, for a change that is meant.
 """
 
 import ast
