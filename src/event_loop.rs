@@ -1,49 +1,41 @@
 //! The native half of `asynctcp.EventLoop`; its stages are in `stages.rs`.
 
-pub(crate) mod beat;
+pub(crate) mod at_exit;
 pub(crate) mod block;
+pub(crate) mod closing;
+pub(crate) mod notifier;
+pub(crate) mod object;
 pub(crate) mod open_loops;
 pub(crate) mod outcome;
+pub(crate) mod running;
 pub(crate) mod signals;
 pub(crate) mod stages;
-pub(crate) mod state;
 pub(crate) mod wakeup;
 
 use crate::boundary::args;
 use crate::boundary::condition;
-use crate::event_loop::beat::Beat;
-use crate::event_loop::stages::Running;
-use crate::event_loop::state::{Call, Core, Life, Posted};
+use crate::event_loop::object::EventLoop;
 use crate::io::hub::LEAST_READ;
 use crate::io::hub::Limits;
-use crate::io::runtime::bell::Bell;
 use crate::io::sync::Mutex;
+use crate::objects::server::TcpServer;
+use crate::shared::beat::Beat;
+use crate::shared::loop_state::{Life, LoopState};
+use crate::shared::posts::{Post, Posted};
+use crate::socket::object::Socket;
 use crate::turn::app_error::Catch;
-use crate::turn::dispatch;
-use crate::turn::dispatch::Dispatcher;
+use crate::turn::tell;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyTuple};
 use std::os::fd::{AsFd, AsRawFd};
+use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock};
 
 /// More would only get in each other's way.
 const MOST_IO_THREADS: i64 = 1024;
 
-/// See `asynctcp.EventLoop`, which derives from it.
-#[pyclass(frozen, subclass, weakref, module = "asynctcp._core")]
-pub struct LoopCore {
-    pub(crate) core: Arc<Core>,
-    pub(crate) catch: Catch,
-    pub(crate) io_threads: usize,
-    /// What a foreign loop watches; open as long as this object, which that loop may still watch after the end.
-    pub(crate) bell: OnceLock<Arc<Bell>>,
-    /// Taken out while it takes turns, so that a turn within a turn finds nothing.
-    pub(crate) running: Mutex<Option<Box<Running>>>,
-}
-
 #[pymethods]
-impl LoopCore {
+impl EventLoop {
     #[new]
     #[pyo3(signature = (*, catch_app_errors=None, send_errors_to_event_cb=true, io_threads=None, read_limit=None,
                         memory_limit=None, debug=false),
@@ -71,7 +63,7 @@ impl LoopCore {
             })?;
         let catch = catch_of(catch_app_errors, send_errors_to_event_cb)?;
         Ok(Self {
-            core: Core::new(limits, debug || debug_by_environment()),
+            state: LoopState::new(limits, debug || debug_by_environment()),
             catch,
             io_threads,
             bell: OnceLock::new(),
@@ -87,7 +79,7 @@ impl LoopCore {
     /// The descriptor that is readable when a foreign loop shall pump; the first call begins the loop.
     fn _fileno(slf: &Bound<'_, Self>) -> PyResult<std::os::fd::RawFd> {
         let (py, me) = (slf.py(), slf.get());
-        me.core.check_process(py)?;
+        me.state.check_process(py)?;
         if me.bell.get().is_none() {
             stages::begin(slf, true)?;
         }
@@ -97,7 +89,7 @@ impl LoopCore {
 
     /// See `EventLoop.pump`.
     fn _pump(slf: &Bound<'_, Self>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {
-        slf.get().core.check_process(slf.py())?;
+        slf.get().state.check_process(slf.py())?;
         stages::pump(slf, args::patience("timeout", timeout)?)
     }
 
@@ -108,14 +100,14 @@ impl LoopCore {
 
     /// It is let go of: closes a loop that was pumped and not ended, with a warning.
     fn _forget(slf: &Bound<'_, Self>) -> PyResult<()> {
-        stages::forget(slf)
+        closing::forget(slf)
     }
 
     /// `add_event_loop_exit_callback`.
     fn _add_exit_callback(&self, r#fn: &Bound<'_, PyAny>) -> PyResult<()> {
         let callback = args::required_callback("fn", r#fn)?;
-        self.core.check_process(r#fn.py())?;
-        self.core.add_exit_callback(callback);
+        self.state.check_process(r#fn.py())?;
+        self.state.add_exit_callback(callback);
         Ok(())
     }
 
@@ -129,41 +121,41 @@ impl LoopCore {
         args: &Bound<'_, PyTuple>,
     ) -> PyResult<()> {
         let function = args::required_callback("fn", r#fn)?;
-        self.core.check_process(args.py())?;
-        if self.core.life() == Life::Ended {
+        self.state.check_process(args.py())?;
+        if self.state.life() == Life::Ended {
             return Err(condition::loop_error(args.py(), "the event loop has ended"));
         }
-        let call = Call {
+        let call = Post {
             function: Posted::Function(function),
             arguments: args.clone().unbind(),
             event_cb: None,
         };
-        self.core.post(|posts| posts.calls.push_back(call));
+        self.state.post(|posts| posts.calls.push_back(call));
         Ok(())
     }
 
     /// Odd while a callback runs, another number for each; 0 without debug mode.
     fn _beat(&self) -> u64 {
-        self.core.beat().map_or(0, Beat::now)
+        self.state.beat().map_or(0, Beat::now)
     }
 
     /// The open sockets and servers.
     fn _open_objects(&self, py: Python<'_>) -> Vec<Py<PyAny>> {
-        if self.core.is_forked() {
+        if self.state.is_forked() {
             return Vec::new();
         }
-        self.core.open_objects(py)
+        open_objects(py, &self.state)
     }
 
     /// The thread that runs it, as `threading.get_ident()`; 0: none yet.
     #[getter]
     fn _thread(&self) -> usize {
-        self.core.thread()
+        self.state.thread()
     }
 
     /// Whether everything is closed.
     fn _has_ended(&self) -> bool {
-        self.core.life() == Life::Ended
+        self.state.life() == Life::Ended
     }
 
     /// Looks for events again and again for `seconds` before it sleeps: latency is paid for with CPU time.
@@ -175,23 +167,23 @@ impl LoopCore {
     /// notice. Raises `TypeError`, `ValueError`. Callable from any thread.
     fn set_busy_poll(&self, py: Python<'_>, seconds: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         let seconds = args::delay("seconds", seconds)?;
-        self.core.check_process(py)?;
-        self.core.hub.set_busy_poll(seconds);
+        self.state.check_process(py)?;
+        self.state.hub.set_busy_poll(seconds);
         Ok(())
     }
 
     /// Figures of this loop; see `asynctcp.stats`.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        self.core.check_process(py)?;
-        let (servers, incoming, outgoing) = self.core.census();
-        let (queued_events, queued_bytes) = self.core.hub.queue.sizes();
-        let totals = &self.core.totals;
+        self.state.check_process(py)?;
+        let (servers, incoming, outgoing) = closing::census(py, &self.state);
+        let (queued_events, queued_bytes) = self.state.hub.queue.sizes();
+        let totals = &self.state.totals;
         let stats = PyDict::new(py);
         stats.set_item("servers", servers)?;
         stats.set_item("incoming_tcp_connections", incoming)?;
         stats.set_item("outgoing_tcp_connections", outgoing)?;
-        stats.set_item("open_dns_queries", self.core.hub.lookups())?;
-        stats.set_item("timers", self.core.timers.armed())?;
+        stats.set_item("open_dns_queries", self.state.hub.lookups())?;
+        stats.set_item("timers", self.state.timers.armed())?;
         stats.set_item("events_dispatched", totals.events.load(Ordering::Relaxed))?;
         stats.set_item("bytes_read", totals.bytes_read.load(Ordering::Relaxed))?;
         stats.set_item(
@@ -204,7 +196,7 @@ impl LoopCore {
     }
 
     fn __repr__(&self) -> String {
-        format!("<asynctcp.EventLoop {:?}>", self.core.life())
+        format!("<asynctcp.EventLoop {:?}>", self.state.life())
             .to_lowercase()
             .replace("asynctcp.eventloop", "asynctcp.EventLoop")
     }
@@ -213,53 +205,47 @@ impl LoopCore {
         if let Catch::With(function) = &self.catch {
             visit.call(function)?;
         }
-        self.core.visit_entries(&visit)
+        self.state.visit(&visit)
     }
 
     fn __clear__(&self) {
         drop((
-            self.core.take_posts(),
-            self.core.timers.take_all(),
-            self.core.take_exit_callbacks(),
+            self.state.take_posts(),
+            self.state.timers.take_all(),
+            self.state.take_exit_callbacks(),
         ));
     }
 }
 
-impl Drop for LoopCore {
+impl Drop for EventLoop {
     fn drop(&mut self) {
-        if self.core.is_forked() {
+        if self.state.is_forked() {
             // The parent's: dropping the runtime would wait for threads that this process has not, and take locks that they
             // may have held.
-            std::mem::forget((self.running.lock().take(), self.core.clone()));
+            std::mem::forget((self.running.lock().take(), self.state.clone()));
             return;
         }
         if let Some(running) = self.running.lock().take() {
             // Its finalizer was cut off by a signal's handler.
-            self.core.set_life(Life::Ended);
+            self.state.set_life(Life::Ended);
             Python::attach(|py| {
-                drop(stages::close_all(py, &self.core));
-                open_loops::remove(py, &self.core);
+                drop(closing::close_all(py, &self.state));
+                open_loops::remove(py, &self.state);
             });
             drop(running);
         }
     }
 }
 
-impl LoopCore {
-    /// In debug mode: a callback begins, or ends.
-    pub fn tick(&self) {
-        if let Some(beat) = self.core.beat() {
-            beat.tick();
+/// The open sockets and servers.
+fn open_objects(py: Python<'_>, event_loop: &LoopState) -> Vec<Py<PyAny>> {
+    let mut objects = Vec::new();
+    event_loop.table.each(py, |object| {
+        if object.is_exact_instance_of::<Socket>() || object.is_exact_instance_of::<TcpServer>() {
+            objects.push(object.clone().unbind());
         }
-    }
-
-    /// Calls its callbacks.
-    pub fn dispatcher(&self) -> Dispatcher<'_> {
-        Dispatcher {
-            core: &self.core,
-            catch: &self.catch,
-        }
-    }
+    });
+    objects
 }
 
 /// Whether `ASYNCTCP_DEBUG` is set, to anything but 0.
@@ -281,7 +267,7 @@ fn catch_of(value: Option<&Bound<'_, PyAny>>, to_event_cb: bool) -> PyResult<Cat
 /// Returns the loop of this thread. Raises `EventLoopError` if there is none.
 #[pyfunction]
 pub fn current_event_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    let core = Core::current(py)?;
+    let core = LoopState::current(py)?;
     // It is open, and whoever runs it holds it.
     open_loops::object(py, &core).ok_or_else(|| condition::no_loop(py))
 }
@@ -291,6 +277,6 @@ pub fn current_event_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 #[pyfunction]
 #[pyo3(signature = (r#fn))]
 pub fn set_default_event_handler(r#fn: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-    dispatch::set_default_handler(args::callback("fn", r#fn)?);
+    tell::set_default_handler(args::callback("fn", r#fn)?);
     Ok(())
 }

@@ -6,8 +6,10 @@
 
 mod boundary;
 mod event_loop;
+mod functions;
 pub mod io;
 mod objects;
+mod shared;
 mod socket;
 mod turn;
 
@@ -20,38 +22,38 @@ pub fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     boundary::interpreter::check_main()?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<event_loop::block::LoopBlock>()?;
-    module.add_class::<event_loop::LoopCore>()?;
-    module.add_class::<objects::notifier::Notifier>()?;
+    module.add_class::<event_loop::object::EventLoop>()?;
+    module.add_class::<event_loop::notifier::Notifier>()?;
     module.add_class::<socket::reservation::Reservation>()?;
     module.add_class::<objects::server::TcpServer>()?;
-    module.add_class::<socket::Socket>()?;
+    module.add_class::<socket::object::Socket>()?;
     module.add_class::<objects::timer::Timer>()?;
     macro_rules! functions {
         ($($path:path),* $(,)?) => { $(module.add_function(pyo3::wrap_pyfunction!($path, module)?)?;)* };
     }
     functions![
-        boundary::adopt::adopt_tcp_socket,
-        boundary::args::_check_callback,
+        functions::adopt::adopt_tcp_socket,
+        boundary::args::callbacks::_check_callback,
         event_loop::current_event_loop,
         event_loop::set_default_event_handler,
-        boundary::functions::close_socket,
-        boundary::functions::close_tcp_server,
-        boundary::functions::connect_tcp_socket,
-        boundary::functions::disable_socket,
-        boundary::functions::enable_socket,
-        boundary::functions::init_tcp_socket,
-        boundary::functions::remove_interval,
-        boundary::functions::set_socket_timeouts,
-        boundary::functions::socket_c,
-        boundary::functions::socket_closed_p,
-        boundary::functions::socket_data,
-        boundary::functions::tcp_connect,
-        boundary::functions::write_socket_data,
+        functions::calls::close_socket,
+        functions::calls::close_tcp_server,
+        functions::connect::connect_tcp_socket,
+        functions::calls::disable_socket,
+        functions::calls::enable_socket,
+        functions::connect::init_tcp_socket,
+        functions::calls::remove_interval,
+        functions::calls::set_socket_timeouts,
+        functions::calls::socket_c,
+        functions::calls::socket_closed_p,
+        functions::calls::socket_data,
+        functions::connect::tcp_connect,
+        functions::calls::write_socket_data,
+        functions::serve::tcp_server,
         objects::lookup::dns_lookup,
         objects::lookup::reverse_dns_lookup,
-        event_loop::open_loops::_close_at_exit,
-        event_loop::open_loops::_forked,
-        objects::server::tcp_server,
+        event_loop::at_exit::_close_at_exit,
+        event_loop::at_exit::_forked,
         event_loop::signals::_clear_signals,
         event_loop::signals::_free_signal,
         event_loop::signals::_handle_signal,

@@ -1,185 +1,34 @@
-//! The `Socket` that Python sees: its callbacks and state, and the calls of the app.
+//! What Python sees of a `Socket`: the calls of the app. What it holds and does is in `socket/`.
 //!
-//! Used with the interpreter's lock held, from any thread. What it holds of Python lives here and in the loop's
-//! table, never on the I/O side: the [`Link`] is all that the two share.
+//! Used with the interpreter's lock held, from any thread. What it holds of Python lives there and in the loop's
+//! table, never on the I/O side: the [`Link`](crate::io::conn::link::Link) is all that the two share.
 
 pub(crate) mod detach;
 pub(crate) mod ending;
 pub(crate) mod lifecycle;
 pub(crate) mod max_line;
+pub(crate) mod object;
 pub(crate) mod options;
 pub(crate) mod phase;
+pub(crate) mod reason;
 pub(crate) mod reservation;
 pub(crate) mod state;
+pub(crate) mod stream_refs;
 pub(crate) mod streams;
+pub(crate) mod tcp_option;
+pub(crate) mod write;
 
-use crate::boundary::args;
-use crate::boundary::args::{Change, Data};
-use crate::boundary::condition;
-use crate::event_loop::state::Core;
-use crate::io::conn::link::Link;
-use crate::io::conn::link::{Staged, Timeouts};
-use crate::io::conn::loan::LARGE;
+use crate::boundary::address::address_tuple;
+use crate::boundary::args::{self, Change, Data};
+use crate::io::conn::link::Timeouts;
 use crate::io::conn::outbox::Marks;
-use crate::io::counter::add;
-use crate::io::sync::Mutex;
-use crate::objects::server::TcpServer;
-use crate::socket::options::Wish;
-use crate::socket::phase::Step;
+use crate::socket::object::Socket;
 use crate::socket::reservation::Reservation;
-use crate::socket::state::{Callbacks, State};
-use pyo3::exceptions::{PyMemoryError, PyValueError};
+use crate::socket::state::Callbacks;
+use crate::socket::tcp_option::TcpOption;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-/// A TCP connection: what `tcp_connect` returns and a server's callbacks get. Not made by calling its class.
-/// For annotations it is generic in its `data`: `Socket[Session]`.
-#[pyclass(frozen, generic, weakref, module = "asynctcp")]
-pub struct Socket {
-    pub(crate) core: Arc<Core>,
-    pub(crate) link: Arc<Link>,
-    /// The server it came from.
-    pub(crate) server: Option<Py<TcpServer>>,
-    pub(crate) closed: AtomicBool,
-    /// Short sections with the interpreter's lock held; nothing of Python's is called or dropped under it.
-    pub(crate) state: Mutex<State>,
-}
-
-impl Socket {
-    /// Moves the socket on; false: its state refuses.
-    pub fn step(&self, step: Step) -> bool {
-        let mut state = self.state.lock();
-        match state.life.after(step) {
-            Some(next) => {
-                state.life = next;
-                true
-            }
-            None => false,
-        }
-    }
-
-    /// Whether the app is done with it, or its loop is: one that was never connected is in no table to be closed from.
-    pub fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::SeqCst)
-            || self.core.life() == crate::event_loop::state::Life::Ended
-    }
-
-    /// Whether it was closed while its loop ran, or by the loop's end.
-    pub fn was_closed(&self) -> bool {
-        self.closed.load(Ordering::SeqCst)
-    }
-
-    /// Its `event_cb`.
-    pub fn event_cb(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        let state = self.state.lock();
-        state.callbacks.event.as_ref().map(|own| own.clone_ref(py))
-    }
-
-    /// Whether it came from `server`.
-    pub fn is_of(&self, server: &Bound<'_, TcpServer>) -> bool {
-        self.server.as_ref().is_some_and(|own| own.is(server))
-    }
-
-    /// Whether it came from a server.
-    pub fn is_accepted(&self) -> bool {
-        self.server.is_some()
-    }
-
-    /// Peer's address for messages: `1.2.3.4:80`, `[::1]:80`; without a connection, what was to be connected to.
-    pub fn peer_text(&self, py: Python<'_>) -> Option<String> {
-        if let Some((peer, _)) = self.link.addresses() {
-            return Some(peer.to_string());
-        }
-        if let Some((peer, _)) = self.names(py) {
-            return Some(peer.to_string()).filter(|peer| !peer.is_empty());
-        }
-        let target = self.state.lock().target.clone();
-        target.map(|target| target.to_string())
-    }
-
-    /// The names of both ends where they are no IP addresses.
-    fn names<'py>(&self, py: Python<'py>) -> Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
-        let state = self.state.lock();
-        let (peer, own) = state.extras()?.names.as_ref()?;
-        Some((peer.bind(py).clone(), own.bind(py).clone()))
-    }
-
-    /// `SocketClosed` if it is closed.
-    pub fn check_open(slf: &Bound<'_, Self>) -> PyResult<()> {
-        slf.get().core.check_process(slf.py())?;
-        if slf.get().is_closed() {
-            Err(condition::socket_closed(slf))
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Puts those that are given in the place of its own; returns the old ones, to be dropped.
-    pub fn replace_callbacks(&self, given: Callbacks) -> Callbacks {
-        let mut state = self.state.lock();
-        let own = &mut state.callbacks;
-        let replace = |own: &mut Option<Py<PyAny>>, given: Option<Py<PyAny>>| match given {
-            Some(given) => own.replace(given),
-            None => None,
-        };
-        Callbacks {
-            read: replace(&mut own.read, given.read),
-            write: replace(&mut own.write, given.write),
-            event: replace(&mut own.event, given.event),
-            connect: replace(&mut own.connect, given.connect),
-            close: replace(&mut own.close, given.close),
-        }
-    }
-
-    /// `write` after its arguments were checked. `bytes` are of `owner`, if that is some.
-    pub fn stage(
-        slf: &Bound<'_, Self>,
-        bytes: &[u8],
-        owner: Option<&Bound<'_, PyBytes>>,
-    ) -> PyResult<()> {
-        let socket = slf.get();
-        let staged = match owner {
-            Some(owner) if bytes.len() >= LARGE => {
-                let loan = socket.core.lender.lend(owner, bytes);
-                socket.link.stage_loan(loan)
-            }
-            _ => socket.link.stage(bytes),
-        };
-        match staged {
-            Staged::Shut => return Err(condition::write_is_shut(slf)),
-            Staged::NoMemory => return Err(PyMemoryError::new_err("no memory for the data")),
-            // Its condition is on the way to the event_cb, or waits behind held data: then this write meets it.
-            Staged::Broken => {
-                if !socket.state.lock().held.is_empty() {
-                    let met = slf.clone().unbind();
-                    socket.core.post(|posts| posts.met.push_back(met));
-                }
-                return Ok(());
-            }
-            Staged::Yes => {}
-        }
-        add(&socket.core.totals.bytes_written, bytes.len());
-        socket.core.mark_dirty(&socket.link);
-        Ok(())
-    }
-}
-
-/// `getsockname()`'s form: (host, port), and flow and scope for IPv6.
-pub fn address_tuple<'py>(py: Python<'py>, address: SocketAddr) -> PyResult<Bound<'py, PyAny>> {
-    match address {
-        SocketAddr::V4(v4) => Ok((v4.ip().to_string(), v4.port())
-            .into_pyobject(py)?
-            .into_any()),
-        SocketAddr::V6(v6) => Ok(
-            (v6.ip().to_string(), v6.port(), v6.flowinfo(), v6.scope_id())
-                .into_pyobject(py)?
-                .into_any(),
-        ),
-    }
-}
 
 #[pymethods]
 impl Socket {
@@ -237,7 +86,7 @@ impl Socket {
     /// with Python's files. Callable from any thread. cl-async: `close-socket`.
     #[pyo3(signature = (force=false))]
     pub fn close(slf: &Bound<'_, Self>, force: bool) -> PyResult<()> {
-        slf.get().core.check_process(slf.py())?;
+        slf.get().event_loop.check_process(slf.py())?;
         Self::end(slf, force);
         Ok(())
     }
@@ -322,7 +171,7 @@ impl Socket {
 
     /// The `TcpServer` it came from, or None.
     #[getter]
-    fn server(&self, py: Python<'_>) -> Option<Py<TcpServer>> {
+    fn server(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.server.as_ref().map(|server| server.clone_ref(py))
     }
 
@@ -357,8 +206,8 @@ impl Socket {
 
     /// For what a stream will hold.
     fn _reserve(&self, py: Python<'_>) -> PyResult<Reservation> {
-        self.core.check_process(py)?;
-        Ok(Reservation::new(self.core.clone(), self.link.clone()))
+        self.event_loop.check_process(py)?;
+        Ok(Reservation::new(self.event_loop.clone(), self.link.clone()))
     }
 
     /// Most bytes of a line, and whether the app has said so.
@@ -392,7 +241,7 @@ impl Socket {
     /// Bytes written and not yet taken by the kernel.
     #[getter]
     fn write_buffer_size(&self, py: Python<'_>) -> PyResult<usize> {
-        self.core.check_process(py)?;
+        self.event_loop.check_process(py)?;
         Ok(self.link.write_buffer_size())
     }
 
@@ -435,12 +284,12 @@ impl Socket {
         let socket = slf.get();
         if read {
             socket.state.lock().reading = false;
-            socket.link.set_reading(&socket.core.hub, false);
+            socket.link.set_reading(&socket.event_loop.hub, false);
         }
         if write {
-            socket.link.set_writing(&socket.core.hub, false);
+            socket.link.set_writing(&socket.event_loop.hub, false);
         }
-        socket.core.nudge();
+        socket.event_loop.nudge();
         Ok(())
     }
 
@@ -453,19 +302,21 @@ impl Socket {
         if read {
             let resume = {
                 let mut state = socket.state.lock();
-                !std::mem::replace(&mut state.reading, true) && !state.held.is_empty()
+                !std::mem::replace(&mut state.reading, true) && !state.undelivered.is_empty()
             };
-            socket.link.set_reading(&socket.core.hub, true);
+            socket.link.set_reading(&socket.event_loop.hub, true);
             if resume {
-                let resumed = slf.clone().unbind();
-                socket.core.post(|posts| posts.resumed.push_back(resumed));
+                let resumed = slf.clone().into_any().unbind();
+                socket
+                    .event_loop
+                    .post(|posts| posts.resumed.push_back(resumed));
             }
         }
         if write {
-            socket.link.set_writing(&socket.core.hub, true);
-            socket.core.mark_dirty(&socket.link);
+            socket.link.set_writing(&socket.event_loop.hub, true);
+            socket.event_loop.mark_dirty(&socket.link);
         }
-        socket.core.nudge();
+        socket.event_loop.nudge();
         Ok(())
     }
 
@@ -485,8 +336,10 @@ impl Socket {
         let timeouts: Timeouts = args::timeouts(("read_sec", read_sec), ("write_sec", write_sec))?;
         Self::check_open(slf)?;
         let socket = slf.get();
-        socket.link.change_timeouts(&socket.core.hub, timeouts);
-        socket.core.nudge();
+        socket
+            .link
+            .change_timeouts(&socket.event_loop.hub, timeouts);
+        socket.event_loop.nudge();
         Ok(())
     }
 
@@ -496,7 +349,7 @@ impl Socket {
         Self::check_open(slf)?;
         let socket = slf.get();
         socket.link.shutdown_write();
-        socket.core.mark_dirty(&socket.link);
+        socket.event_loop.mark_dirty(&socket.link);
         Ok(())
     }
 
@@ -530,7 +383,7 @@ impl Socket {
     /// this socket. Callable from any thread. cl-async: `socket-c`.
     #[getter]
     pub fn c(slf: &Bound<'_, Self>) -> PyResult<Option<Py<PyAny>>> {
-        slf.get().core.check_process(slf.py())?;
+        slf.get().event_loop.check_process(slf.py())?;
         options::os_socket(slf)
     }
 
@@ -538,7 +391,7 @@ impl Socket {
     /// exists it is remembered. Raises `SocketClosed`, `OSError`. Callable from any thread.
     fn set_nodelay(slf: &Bound<'_, Self>, on: bool) -> PyResult<()> {
         Self::check_open(slf)?;
-        Ok(options::want(slf.get(), Wish::NoDelay(on))?)
+        Ok(options::set(slf.get(), TcpOption::NoDelay(on))?)
     }
 
     /// Switches keep-alive probes of an idle connection on or off.
@@ -562,16 +415,16 @@ impl Socket {
     ) -> PyResult<()> {
         let times = args::keepalive(idle, interval, count)?;
         Self::check_open(slf)?;
-        Ok(options::want(slf.get(), Wish::Keepalive(on, times))?)
+        Ok(options::set(slf.get(), TcpOption::Keepalive(on, times))?)
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {
-        let life = self.state.lock().life.name();
+        let phase = self.state.lock().phase.name();
         match self.link.addresses() {
-            Some((peer, own)) => format!("<asynctcp.Socket {life} {own} -> {peer}>"),
+            Some((peer, own)) => format!("<asynctcp.Socket {phase} {own} -> {peer}>"),
             None => match self.peer_text(py) {
-                Some(target) => format!("<asynctcp.Socket {life} -> {target}>"),
-                None => format!("<asynctcp.Socket {life}>"),
+                Some(target) => format!("<asynctcp.Socket {phase} -> {target}>"),
+                None => format!("<asynctcp.Socket {phase}>"),
             },
         }
     }

@@ -1,12 +1,21 @@
 //! From what the I/O side tells to the condition classes of `asynctcp.conditions`: the one place that maps them.
 
+use crate::boundary::address::address_tuple;
 use crate::boundary::call::call;
 use crate::io::failure::Failure;
 use crate::io::failure::Try;
-use crate::socket::{Socket, address_tuple};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyModule, PyTuple};
+
+/// What a condition is about: a socket, later a transport.
+pub trait Subject<'py> {
+    /// The condition's `socket`.
+    fn object(&self) -> &Bound<'py, PyAny>;
+
+    /// The condition's `peer`.
+    fn peer(&self) -> Option<String>;
+}
 
 static OPTION_ERROR: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 static CONDITIONS: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
@@ -17,35 +26,36 @@ fn class<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     module.bind(py).getattr(name)
 }
 
-/// `name` with its peer's address filled in.
+/// `condition` with the peer's address filled in.
 fn about<'py>(
-    socket: &Bound<'py, Socket>,
+    subject: &impl Subject<'py>,
     condition: Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    condition.setattr("peer", socket.get().peer_text(socket.py()))?;
+    condition.setattr("peer", subject.peer())?;
     Ok(condition)
 }
 
 /// A condition without an error, by its class's name.
-pub fn info<'py>(name: &str, socket: &Bound<'py, Socket>) -> PyResult<Bound<'py, PyAny>> {
-    about(socket, call(&class(socket.py(), name)?, (socket,))?)
+pub fn info<'py>(name: &str, subject: &impl Subject<'py>) -> PyResult<Bound<'py, PyAny>> {
+    let object = subject.object();
+    about(subject, call(&class(object.py(), name)?, (object,))?)
 }
 
 /// Why a connection or an attempt failed.
-pub fn failure<'py>(socket: &Bound<'py, Socket>, failure: &Failure) -> PyResult<Bound<'py, PyAny>> {
-    let py = socket.py();
+pub fn failure<'py>(subject: &impl Subject<'py>, failure: &Failure) -> PyResult<Bound<'py, PyAny>> {
+    let (object, py) = (subject.object(), subject.object().py());
     let (code, message) = (failure.code(), failure.message());
     let condition = match failure {
         Failure::Lookup(lookup) => call(
             &class(py, "DnsError")?,
-            (code, message, &lookup.host, socket),
+            (code, message, &lookup.host, object),
         )?,
-        _ => call(&class(py, "condition_from_errno")?, (code, message, socket))?,
+        _ => call(&class(py, "condition_from_errno")?, (code, message, object))?,
     };
     if let Failure::Connect(connect) = failure {
         condition.setattr("attempts", attempts(py, &connect.tries)?)?;
     }
-    about(socket, condition)
+    about(subject, condition)
 }
 
 /// What became of each attempt at a connection: (address, errno, text).
@@ -86,43 +96,48 @@ fn raised(condition: PyResult<Bound<'_, PyAny>>) -> PyErr {
     condition.map_or_else(|error| error, PyErr::from_value)
 }
 
-/// An operation on a closed socket.
-pub fn socket_closed(socket: &Bound<'_, Socket>) -> PyErr {
-    let message = "socket is closed";
+/// What is raised by an operation of `subject`'s.
+fn refused<'py>(subject: &impl Subject<'py>, name: &str, code: i32, message: &str) -> PyErr {
+    let object = subject.object();
     raised(
-        class(socket.py(), "SocketClosed")
-            .and_then(|class| call(&class, (libc::EBADF, message, socket)))
-            .and_then(|condition| about(socket, condition)),
+        class(object.py(), name)
+            .and_then(|class| call(&class, (code, message, object)))
+            .and_then(|condition| about(subject, condition)),
     )
 }
 
+/// An operation on a closed socket.
+pub fn socket_closed<'py>(subject: &impl Subject<'py>) -> PyErr {
+    refused(subject, "SocketClosed", libc::EBADF, "socket is closed")
+}
+
 /// A write after the half close.
-pub fn write_is_shut(socket: &Bound<'_, Socket>) -> PyErr {
-    let message = "the sending side was shut down";
-    raised(
-        class(socket.py(), "TcpBrokenPipe")
-            .and_then(|class| call(&class, (libc::EPIPE, message, socket)))
-            .and_then(|condition| about(socket, condition)),
+pub fn write_is_shut<'py>(subject: &impl Subject<'py>) -> PyErr {
+    refused(
+        subject,
+        "TcpBrokenPipe",
+        libc::EPIPE,
+        "the sending side was shut down",
     )
 }
 
 /// An operation that needs a connection.
-pub fn not_connected(socket: &Bound<'_, Socket>) -> PyErr {
-    let message = "the socket is not connected";
-    raised(
-        class(socket.py(), "TcpError")
-            .and_then(|class| class.call1((libc::ENOTCONN, message, socket)))
-            .and_then(|condition| about(socket, condition)),
+pub fn not_connected<'py>(subject: &impl Subject<'py>) -> PyErr {
+    refused(
+        subject,
+        "TcpError",
+        libc::ENOTCONN,
+        "the socket is not connected",
     )
 }
 
 /// A second connect.
-pub fn connected_twice(socket: &Bound<'_, Socket>) -> PyErr {
-    let message = "the socket is connected or connecting already";
-    raised(
-        class(socket.py(), "TcpError")
-            .and_then(|class| call(&class, (libc::EISCONN, message, socket)))
-            .and_then(|condition| about(socket, condition)),
+pub fn connected_twice<'py>(subject: &impl Subject<'py>) -> PyErr {
+    refused(
+        subject,
+        "TcpError",
+        libc::EISCONN,
+        "the socket is connected or connecting already",
     )
 }
 
@@ -143,18 +158,19 @@ pub fn loop_ended(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     call(&class(py, "EventLoopError")?, ("the event loop has ended",))
 }
 
-/// What a callback of the app's raised. `socket`: whose callback it was, if of one.
+/// What a callback of the app's raised. `subject`: whose callback it was, if of one.
 pub fn app_error<'py>(
     callback: &str,
     function: Option<&Bound<'py, PyAny>>,
     error: &PyErr,
-    socket: Option<&Bound<'py, Socket>>,
+    subject: Option<&impl Subject<'py>>,
     py: Python<'py>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let condition = call(&class(py, "TcpAppError")?, (callback, function, socket))?;
+    let object = subject.map(Subject::object);
+    let condition = call(&class(py, "TcpAppError")?, (callback, function, object))?;
     condition.setattr("__cause__", error.value(py))?;
-    match socket {
-        Some(socket) => about(socket, condition),
+    match subject {
+        Some(subject) => about(subject, condition),
         None => Ok(condition),
     }
 }

@@ -1,9 +1,8 @@
 //! Coroutine functions given as callbacks: nobody would await what they return, so they are refused at the call; and what
 //! a callback returns is looked at, for those that one cannot tell by their looks.
 
-use crate::event_loop::state::Core;
+use crate::boundary::callback::Which;
 use crate::io::sync::Mutex;
-use crate::turn::app_error::Which;
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -67,7 +66,7 @@ impl Told {
 /// Looks at what `function` returned: an awaitable is told of in the log, once for each function.
 #[inline]
 pub fn look(
-    core: &Core,
+    told: &Told,
     which: Which,
     function: &Bound<'_, PyAny>,
     result: &Bound<'_, PyAny>,
@@ -75,12 +74,12 @@ pub fn look(
     if result.is_none() {
         return Ok(());
     }
-    look_closely(core, which, function, result)
+    look_closely(told, which, function, result)
 }
 
 #[cold]
 fn look_closely(
-    core: &Core,
+    told: &Told,
     which: Which,
     function: &Bound<'_, PyAny>,
     result: &Bound<'_, PyAny>,
@@ -93,7 +92,7 @@ fn look_closely(
     let library = library(py)?;
     library.call_method1(intern!(py, "drop"), (result,))?;
     let code = library.call_method1(intern!(py, "code_of"), (function,))?;
-    if core.told_awaitables.add(&code) {
+    if told.add(&code) {
         library.call_method1(intern!(py, "tell"), (which.name(), function, result))?;
     }
     Ok(())

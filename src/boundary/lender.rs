@@ -1,6 +1,6 @@
 //! Python objects whose memory the I/O side uses: it has the address, the object stays here.
 
-use crate::event_loop::state::forks;
+use crate::boundary::fork::forks;
 use crate::io::conn::loan::{Loan, Owner, Returns, Room, Rooms};
 use crate::io::sync::Mutex;
 use pyo3::ffi;

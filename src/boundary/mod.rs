@@ -1,20 +1,21 @@
-//! Between Python and Rust: arguments in, conditions out.
+//! Between Python and Rust: arguments in, conditions out. It knows no object of a loop.
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `args.rs`, `coroutine.rs` | checks at the call; coroutines where callbacks are wanted |
+//! | `args/`, `coroutine.rs` | checks at the call; coroutines where callbacks are wanted |
 //! | `condition.rs`, `os_error.rs` | from a failure to a condition class, or an `OSError` |
-//! | `functions.rs`, `adopt.rs` | the functional forms of the API |
+//! | `address.rs`, `callback.rs` | addresses as Python has them; the kinds of callbacks |
 //! | `lender.rs` | objects whose memory the I/O side uses |
-//! | `call.rs`, `interpreter.rs` | calls of Python that may never return; who may import |
+//! | `call.rs`, `interpreter.rs`, `fork.rs` | calls of Python that may never return; who may import; forked children |
 //! | `injection.rs` | faults for Python's tests |
 
-pub(crate) mod adopt;
+pub(crate) mod address;
 pub(crate) mod args;
 pub(crate) mod call;
+pub(crate) mod callback;
 pub(crate) mod condition;
 pub(crate) mod coroutine;
-pub(crate) mod functions;
+pub(crate) mod fork;
 #[cfg(feature = "fault-injection")]
 pub(crate) mod injection;
 pub(crate) mod interpreter;

@@ -1,24 +1,25 @@
 //! What `event_loop()` returns: a loop that begins and ends with a `with` block.
 
-use crate::event_loop::LoopCore;
+use crate::event_loop::closing;
+use crate::event_loop::object::EventLoop;
 use crate::event_loop::stages;
 use pyo3::prelude::*;
 
 /// The context manager of `event_loop()`.
 #[pyclass(frozen, module = "asynctcp")]
 pub struct LoopBlock {
-    event_loop: Py<LoopCore>,
+    event_loop: Py<EventLoop>,
 }
 
 #[pymethods]
 impl LoopBlock {
     #[new]
-    fn new(event_loop: Py<LoopCore>) -> Self {
+    fn new(event_loop: Py<EventLoop>) -> Self {
         Self { event_loop }
     }
 
     /// Opens the loop.
-    fn __enter__(&self, py: Python<'_>) -> PyResult<Py<LoopCore>> {
+    fn __enter__(&self, py: Python<'_>) -> PyResult<Py<EventLoop>> {
         stages::begin(self.event_loop.bind(py), false)?;
         Ok(self.event_loop.clone_ref(py))
     }
@@ -34,7 +35,7 @@ impl LoopBlock {
         if kind.is_none() {
             stages::finish(event_loop, Ok(()))
         } else {
-            stages::end(event_loop)
+            closing::end(event_loop)
         }
     }
 }
@@ -44,8 +45,8 @@ impl Drop for LoopBlock {
         Python::attach(|py| {
             let event_loop = self.event_loop.bind(py);
             // A block that was entered and is forgotten.
-            if event_loop.get().core.is_own_thread()
-                && let Err(error) = stages::end(event_loop)
+            if event_loop.get().state.is_own_thread()
+                && let Err(error) = closing::end(event_loop)
             {
                 error.write_unraisable(py, Some(event_loop));
             }

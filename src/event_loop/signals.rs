@@ -1,9 +1,10 @@
 //! Signal handlers of one loop, and what they replaced.
 
 use crate::boundary::args;
-use crate::event_loop::LoopCore;
+use crate::event_loop::object::EventLoop;
 use crate::event_loop::outcome::Outcome;
-use crate::event_loop::state::{Call, Core, Life, Posted};
+use crate::shared::loop_state::{Life, LoopState};
+use crate::shared::posts::{Post, Posted};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyInt, PyTuple};
@@ -17,7 +18,7 @@ const TRIES: usize = 100;
 /// What Python calls, between two instructions of whatever the main thread does: the loop calls the app later.
 #[pyclass(frozen, module = "asynctcp._core")]
 pub struct Arrived {
-    core: Arc<Core>,
+    state: Arc<LoopState>,
     callback: Py<PyAny>,
     event_cb: Option<Py<PyAny>>,
 }
@@ -26,10 +27,10 @@ pub struct Arrived {
 impl Arrived {
     fn __call__(&self, number: &Bound<'_, PyAny>, _frame: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = number.py();
-        if self.core.life() == Life::Ended || self.core.is_forked() {
+        if self.state.life() == Life::Ended || self.state.is_forked() {
             return Ok(());
         }
-        let call = Call {
+        let call = Post {
             function: Posted::Function(self.callback.clone_ref(py)),
             arguments: PyTuple::new(py, [number])?.unbind(),
             event_cb: self
@@ -37,7 +38,7 @@ impl Arrived {
                 .as_ref()
                 .map(|event_cb| event_cb.clone_ref(py)),
         };
-        self.core.post(|posts| posts.calls.push_back(call));
+        self.state.post(|posts| posts.calls.push_back(call));
         Ok(())
     }
 
@@ -50,49 +51,49 @@ impl Arrived {
 /// Handles the signal in the loop; an earlier handler of the loop for it is replaced. In the main thread.
 #[pyfunction]
 pub fn _handle_signal(
-    event_loop: &Bound<'_, LoopCore>,
+    event_loop: &Bound<'_, EventLoop>,
     signum: &Bound<'_, PyAny>,
     callback: &Bound<'_, PyAny>,
     event_cb: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
-    let (py, core) = (signum.py(), &event_loop.get().core);
+    let (py, state) = (signum.py(), &event_loop.get().state);
     let arrived = Arrived {
-        core: core.clone(),
+        state: state.clone(),
         callback: args::required_callback("callback", callback)?,
         event_cb: args::callback("event_cb", event_cb)?,
     };
     let before = set(py, signum, Py::new(py, arrived)?.into_bound(py).as_any())?;
     // It took the number, so it is one.
     let number = signum.extract::<i32>()?;
-    let replaced = core.keep_signal(number, before.unbind());
+    let replaced = state.replaced.keep_signal(number, before.unbind());
     if replaced.is_none() {
-        core.hold(true);
+        state.hold(true);
     }
     Ok(())
 }
 
 /// Puts the handler of before back; nothing to do if there is none of the loop's.
 #[pyfunction]
-pub fn _free_signal(event_loop: &Bound<'_, LoopCore>, signum: &Bound<'_, PyAny>) -> PyResult<()> {
-    let core = &event_loop.get().core;
+pub fn _free_signal(event_loop: &Bound<'_, EventLoop>, signum: &Bound<'_, PyAny>) -> PyResult<()> {
+    let state = &event_loop.get().state;
     match signum.extract::<i32>() {
-        Ok(number) => put_back(signum.py(), core, number),
+        Ok(number) => put_back(signum.py(), state, number),
         Err(_) => Ok(()),
     }
 }
 
 /// All of a loop's.
 #[pyfunction]
-pub fn _clear_signals(event_loop: &Bound<'_, LoopCore>) -> PyResult<()> {
-    clear(event_loop.py(), &event_loop.get().core)
+pub fn _clear_signals(event_loop: &Bound<'_, EventLoop>) -> PyResult<()> {
+    clear(event_loop.py(), &event_loop.get().state)
 }
 
 /// All of a loop's, whatever handlers raise meanwhile.
-pub fn clear(py: Python<'_>, core: &Core) -> PyResult<()> {
+pub fn clear(py: Python<'_>, state: &LoopState) -> PyResult<()> {
     let mut outcome = Outcome::default();
-    for number in core.kept_signals() {
+    for number in state.replaced.kept_signals() {
         for _ in 0..TRIES {
-            let done = put_back(py, core, number);
+            let done = put_back(py, state, number);
             let again = done.is_err();
             outcome.note(py, done);
             if !again {
@@ -103,8 +104,8 @@ pub fn clear(py: Python<'_>, core: &Core) -> PyResult<()> {
     outcome.result()
 }
 
-fn put_back(py: Python<'_>, core: &Core, number: i32) -> PyResult<()> {
-    let Some(before) = core.kept_signal(py, number) else {
+fn put_back(py: Python<'_>, state: &LoopState, number: i32) -> PyResult<()> {
+    let Some(before) = state.replaced.kept_signal(py, number) else {
         return Ok(());
     };
     let before = before.into_bound(py);
@@ -115,8 +116,8 @@ fn put_back(py: Python<'_>, core: &Core, number: i32) -> PyResult<()> {
         before
     };
     set(py, PyInt::new(py, number).as_any(), &before)?;
-    drop(core.drop_signal(number));
-    core.hold(false);
+    drop(state.replaced.drop_signal(number));
+    state.hold(false);
     Ok(())
 }
 

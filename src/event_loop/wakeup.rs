@@ -3,11 +3,12 @@
 //! The task is needed because Tokio swallows the EINTR that a signal causes. Only the wake-up crosses: which signals
 //! came, and what to do, is Python's own business when the pump looks.
 
-use crate::event_loop::state::Core;
 use crate::io::event::Event;
 use crate::io::failure::Failure;
 use crate::io::hub::Command;
 use crate::io::hub::Hub;
+use crate::shared::loop_state::LoopState;
+use crate::shared::replaced::Exchanged;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -24,32 +25,23 @@ static SET: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 /// Python's wake-up descriptor while a loop runs in the main thread.
 pub struct Wakeup(#[allow(dead_code)] UnixStream);
 
-/// Which descriptors a loop's [`Wakeup`] exchanged.
-#[derive(Debug, Clone, Copy)]
-pub struct Exchanged {
-    ours: RawFd,
-    before: RawFd,
-    /// Which file `before` was.
-    file: Option<(u64, u64)>,
-}
-
 impl Wakeup {
     /// Has Python wake the loop; None: this is not the main thread.
-    pub fn open(py: Python<'_>, core: &Arc<Core>) -> PyResult<Option<Self>> {
+    pub fn open(py: Python<'_>, state: &Arc<LoopState>) -> PyResult<Option<Self>> {
         let before = match set(py, -1) {
             Ok(before) => before,
             // Only the main thread may.
             Err(error) if error.is_instance_of::<PyValueError>(py) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let opened = Self::pair(py, core, before);
+        let opened = Self::pair(py, state, before);
         if opened.is_err() {
             let _ = set(py, before);
         }
         opened.map(Some)
     }
 
-    fn pair(py: Python<'_>, core: &Arc<Core>, before: RawFd) -> PyResult<Self> {
+    fn pair(py: Python<'_>, state: &Arc<LoopState>, before: RawFd) -> PyResult<Self> {
         let (read, write) = both_ends()?;
         set(py, write.as_raw_fd())?;
         let exchanged = Exchanged {
@@ -57,16 +49,18 @@ impl Wakeup {
             before,
             file: file_of(before),
         };
-        core.set_wakeup(Some(exchanged));
+        state.replaced.set_wakeup(Some(exchanged));
         // For a signal that came while there was none.
         (&write).write_all(&[0]).map_err(Failure::Os)?;
-        core.hub.post(Command::Spawn(watch(core.hub.clone(), read)));
+        state
+            .hub
+            .post(Command::Spawn(watch(state.hub.clone(), read)));
         Ok(Self(write))
     }
 
     /// Puts the descriptor of before back.
-    pub fn close(self, py: Python<'_>, core: &Core) -> PyResult<()> {
-        put_back(py, core)
+    pub fn close(self, py: Python<'_>, state: &LoopState) -> PyResult<()> {
+        put_back(py, state)
     }
 }
 
@@ -79,8 +73,8 @@ fn both_ends() -> Result<(UnixStream, UnixStream), Failure> {
 }
 
 /// Puts the descriptor of before the loop back, if it is still the same file and nobody has set another since.
-pub fn put_back(py: Python<'_>, core: &Core) -> PyResult<()> {
-    let Some(exchanged) = core.set_wakeup(None) else {
+pub fn put_back(py: Python<'_>, state: &LoopState) -> PyResult<()> {
+    let Some(exchanged) = state.replaced.set_wakeup(None) else {
         return Ok(());
     };
     let now = set(py, -1)?;

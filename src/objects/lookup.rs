@@ -1,20 +1,29 @@
 //! `dns_lookup` and `reverse_dns_lookup`.
 
+use crate::boundary::address::address_text;
 use crate::boundary::args;
 use crate::boundary::args::HostArg;
-use crate::event_loop::state::{Core, Entry};
 use crate::io::setup::lookup;
 use crate::io::setup::lookup::Query;
 use crate::io::setup::resolve::{Found, is_of};
+use crate::shared::loop_state::LoopState;
 use pyo3::prelude::*;
-use std::sync::Arc;
 
-/// Where an answer goes.
+/// Where an answer goes. Never seen by the app.
+#[pyclass(frozen, module = "asynctcp._core")]
 pub struct Lookup {
     /// `callback(address, family)` or `callback(host, service)`.
     pub callback: Py<PyAny>,
     /// `event_cb(condition)`.
     pub event_cb: Option<Py<PyAny>>,
+}
+
+#[pymethods]
+impl Lookup {
+    fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        visit.call(&self.callback)?;
+        visit.call(&self.event_cb)
+    }
 }
 
 /// Looks up a host's address, without blocking.
@@ -80,10 +89,12 @@ fn start(
         callback: args::required_callback("callback", callback)?,
         event_cb: args::callback("event_cb", event_cb)?,
     };
-    let core = Core::current(callback.py())?;
-    let key = core.hub.new_key();
-    core.insert(key, Entry::Lookup(Arc::new(lookup)));
-    lookup::start(&core.hub, key, query);
+    let py = callback.py();
+    let event_loop = LoopState::current(py)?;
+    let lookup = Py::new(py, lookup)?.into_any();
+    let key = event_loop.hub.new_key();
+    event_loop.table.insert(key, lookup);
+    lookup::start(&event_loop.hub, key, query);
     Ok(())
 }
 
@@ -101,7 +112,7 @@ pub fn arguments(found: Found) -> (String, Second) {
             } else {
                 libc::AF_INET6
             };
-            (args::address_text(first), Second::Family(family))
+            (address_text(first), Second::Family(family))
         }
     }
 }

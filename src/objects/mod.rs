@@ -1,6 +1,5 @@
 //! The Python objects of a loop that are no sockets.
 
 pub(crate) mod lookup;
-pub(crate) mod notifier;
 pub(crate) mod server;
 pub(crate) mod timer;

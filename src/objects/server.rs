@@ -1,18 +1,18 @@
-//! The `TcpServer` that Python sees, and `tcp_server`.
+//! The `TcpServer` that Python sees.
 
-use crate::boundary::args;
+use crate::boundary::address::{address_text, address_tuple};
 use crate::boundary::args::HostArg;
 use crate::boundary::condition;
-use crate::event_loop::state::{Core, Entry};
 use crate::io::conn::link::Link;
 use crate::io::failure::Failure;
+use crate::io::hub::Key;
 use crate::io::setup::bind;
 use crate::io::setup::listener::{Listener, Options};
 use crate::io::setup::resolve::is_of;
 use crate::io::sync::Mutex;
-use crate::socket::max_line::MaxLine;
-use crate::socket::state::{Callbacks, Manners};
-use crate::socket::{Socket, address_tuple};
+use crate::shared::loop_state::LoopState;
+use crate::socket::object::Socket;
+use crate::socket::state::{Callbacks, Settings};
 use pyo3::prelude::*;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,14 +21,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// A listening server: what `tcp_server` returns.
 #[pyclass(frozen, weakref, module = "asynctcp")]
 pub struct TcpServer {
-    core: Arc<Core>,
+    event_loop: Arc<LoopState>,
     listener: Arc<Listener>,
     /// At least one.
     addresses: Vec<SocketAddr>,
     closed: AtomicBool,
     /// For each connection; let go when the accept loop has ended.
     callbacks: Mutex<Callbacks>,
-    manners: Manners,
+    settings: Settings,
 }
 
 impl TcpServer {
@@ -36,16 +36,17 @@ impl TcpServer {
     pub fn welcome(slf: &Bound<'_, Self>, link: Arc<Link>) -> PyResult<Py<Socket>> {
         let (py, server) = (slf.py(), slf.get());
         let callbacks = server.callbacks.lock().clone_ref(py);
-        let (key, owner) = (link.key, slf.clone().unbind());
+        let (key, owner) = (link.key, slf.clone().into_any().unbind());
         let socket = Socket::make(
             py,
-            server.core.clone(),
+            server.event_loop.clone(),
             link,
             callbacks,
-            server.manners,
+            server.settings,
             Some(owner),
         )?;
-        server.core.insert(key, Entry::Socket(socket.clone_ref(py)));
+        let object = socket.clone_ref(py).into_any();
+        server.event_loop.table.insert(key, object);
         Ok(socket)
     }
 
@@ -75,10 +76,98 @@ impl TcpServer {
     }
 
     fn stop(&self) {
-        if !self.core.is_forked() && !self.closed.swap(true, Ordering::SeqCst) {
-            self.listener.close(&self.core.hub);
-            self.core.nudge();
+        if !self.event_loop.is_forked() && !self.closed.swap(true, Ordering::SeqCst) {
+            self.listener.close(&self.event_loop.hub);
+            self.event_loop.nudge();
         }
+    }
+}
+
+/// Where a server listens, and how.
+pub struct Listening {
+    /// None: any address.
+    pub host: Option<HostArg>,
+    /// 0: any free one.
+    pub port: u16,
+    /// A descriptor that listens already, in their place.
+    pub fd: Option<i32>,
+    /// Of the listening socket and its connections.
+    pub options: Options,
+}
+
+impl TcpServer {
+    /// Begins to listen. `bind_address`: what the app said, for the error.
+    pub fn listen(
+        event_loop: &Arc<LoopState>,
+        bind_address: &Bound<'_, PyAny>,
+        listening: Listening,
+        callbacks: Callbacks,
+        settings: Settings,
+    ) -> PyResult<Py<Self>> {
+        let py = bind_address.py();
+        let (port, fd) = (listening.port, listening.fd);
+        let key = event_loop.hub.new_key();
+        let started = py.detach(|| listening.start(event_loop, key));
+        let (listener, addresses) = started.map_err(|failure| {
+            event_loop.hub.free_key(key);
+            condition::bind_error(py, &failure, bind_address, port, fd)
+        })?;
+        let server = Self {
+            event_loop: event_loop.clone(),
+            listener,
+            addresses,
+            closed: AtomicBool::new(false),
+            callbacks: Mutex::new(callbacks),
+            settings,
+        };
+        let server = Py::new(py, server)?;
+        let object = server.clone_ref(py).into_any();
+        event_loop.table.insert(key, object);
+        event_loop.nudge();
+        if let Err(error) = event_loop.remember(server.bind(py)) {
+            server.get().stop();
+            return Err(error);
+        }
+        Ok(server)
+    }
+}
+
+impl Listening {
+    fn start(
+        self,
+        event_loop: &LoopState,
+        key: Key,
+    ) -> Result<(Arc<Listener>, Vec<SocketAddr>), Failure> {
+        let sockets = match self.fd {
+            Some(fd) => vec![bind::adopt(fd, &self.options)?],
+            None => bind_all(self.host, self.port, &self.options)?,
+        };
+        let addresses = sockets
+            .iter()
+            .map(bind::address_of)
+            .collect::<Result<_, _>>()?;
+        let adopted = self.fd.is_some();
+        let listener = Listener::start(&event_loop.hub, key, sockets, self.options, adopted)?;
+        Ok((listener, addresses))
+    }
+}
+
+fn bind_all(
+    host: Option<HostArg>,
+    port: u16,
+    options: &Options,
+) -> Result<Vec<socket2::Socket>, Failure> {
+    match host {
+        None => Ok(vec![bind::bind_any(port, options)?]),
+        Some(HostArg::Literal(mut address)) if is_of(address, options.family) => {
+            address.set_port(port);
+            Ok(vec![bind::bind_address(address, options)?])
+        }
+        // The resolver refuses a literal of the other family with the right code.
+        Some(HostArg::Literal(address)) => {
+            bind::bind_name(&address.ip().to_string(), port, options)
+        }
+        Some(HostArg::Name(name)) => bind::bind_name(&name, port, options),
     }
 }
 
@@ -87,7 +176,7 @@ impl TcpServer {
     /// Stops listening at once; existing connections live on. Closing it again does nothing. Callable from any
     /// thread. Raises `EventLoopError` in a forked child. cl-async: `close-tcp-server`.
     pub fn close(&self, py: Python<'_>) -> PyResult<()> {
-        self.core.check_process(py)?;
+        self.event_loop.check_process(py)?;
         self.stop();
         Ok(())
     }
@@ -117,7 +206,7 @@ impl TcpServer {
     /// The host of the first address, to connect to; kept after closing.
     #[getter]
     fn host(&self) -> String {
-        args::address_text(&self.addresses[0])
+        address_text(&self.addresses[0])
     }
 
     /// The port; kept after closing.
@@ -129,9 +218,17 @@ impl TcpServer {
     /// A list of its sockets that are open now.
     #[getter]
     fn sockets(slf: &Bound<'_, Self>) -> PyResult<Vec<Py<Socket>>> {
-        let core = &slf.get().core;
-        core.check_process(slf.py())?;
-        Ok(core.sockets_of(slf))
+        let event_loop = &slf.get().event_loop;
+        event_loop.check_process(slf.py())?;
+        let mut sockets = Vec::new();
+        event_loop.table.each(slf.py(), |object| {
+            if let Ok(socket) = object.cast::<Socket>()
+                && socket.get().is_of(slf)
+            {
+                sockets.push(socket.clone().unbind());
+            }
+        });
+        Ok(sockets)
     }
 
     /// `with tcp_server(…) as server:` closes it when the block ends. In a forked child that raises `EventLoopError`, unless
@@ -148,7 +245,7 @@ impl TcpServer {
     ) -> PyResult<()> {
         self.stop();
         if kind.is_none() {
-            return self.core.check_process(kind.py());
+            return self.event_loop.check_process(kind.py());
         }
         Ok(())
     }
@@ -179,144 +276,5 @@ impl TcpServer {
     fn __clear__(&self) {
         let dropped = std::mem::take(&mut *self.callbacks.lock());
         drop(dropped);
-    }
-}
-
-/// Listens for TCP connections.
-///
-/// Args:
-///     bind_address: None or "": any address, IPv4 and IPv6; else an address, or a host name: all of its addresses, see
-///         `server.addresses`.
-///     port: 0 to 65535; 0: any free port, see `server.port`.
-///     read_cb: `read_cb(socket, data: bytes)`, or None.
-///     event_cb: `event_cb(condition)` for each connection's conditions and for accept errors, or None.
-///     connect_cb: `connect_cb(socket)` for each new connection, before its `read_cb`.
-///     backlog: connections that may wait to be accepted; -1: the system's maximum.
-///     stream: each socket has an `AsyncIOStream`, and `read_cb(socket, stream)` is called with it.
-///     dont_drain_read_buffer: None: as `stream`. False with a stream: `read_cb(socket, data)`, and the stream is for
-///         writing. True without: `read_cb(socket, socket.stream)`.
-///     reuse_port: SO_REUSEPORT, so that several processes can listen on one port.
-///     fd: the number of a descriptor that listens already (socket activation, a parent process): the server accepts
-///         from a duplicate of it, and `bind_address`, `port` and `backlog` have no effect. The descriptor stays the
-///         caller's to close, listens on until all that have it closed it, and does not block from now on.
-///     read_timeout, write_timeout: seconds for each connection; None, 0, negative or infinite: none.
-///     allow_half_open: a connection stays open for writing after the peer's end of stream.
-///     max_line: bytes (1 or more) of a line that a stream's `readline()` returns, its newline not counted; None: no
-///         limit.
-///     max_connections: accepting pauses at this number of open connections; None: no limit.
-///     family: `socket.AF_INET` or `AF_INET6`: listens at addresses of that family only; `AF_UNSPEC`: both.
-///     socket_options: a list of (level, name, value), value an int or bytes: set on the listening socket, before it binds,
-///         and on each connection's (where those that only a listening socket can have are left out).
-///     close_cb: `close_cb(socket, reason)` for each connection, once, after its end; see `Socket.set_callbacks`.
-///
-/// Returns the `TcpServer`. Raises `TcpServerBindError` if it cannot listen, `EventLoopError`, `TypeError`,
-/// `ValueError`. Callbacks run in the loop's thread. cl-async: `tcp-server`.
-#[pyfunction]
-#[pyo3(signature = (bind_address, port, read_cb, event_cb=None, *, connect_cb=None, backlog=None, stream=false, dont_drain_read_buffer=None, reuse_port=false, fd=None,
-                    read_timeout=None, write_timeout=None, allow_half_open=false, max_connections=None, close_cb=None, max_line=MaxLine::Usual, family=None, socket_options=None),
-       text_signature = "(bind_address, port, read_cb, event_cb=None, *, connect_cb=None, backlog=-1, stream=False, dont_drain_read_buffer=None, \
-                         reuse_port=False, fd=None, read_timeout=-1, write_timeout=-1, allow_half_open=False, \
-                         max_connections=None, close_cb=None, max_line=65536, family=0, socket_options=None)")]
-#[allow(clippy::too_many_arguments)]
-pub fn tcp_server(
-    bind_address: &Bound<'_, PyAny>,
-    port: &Bound<'_, PyAny>,
-    read_cb: Option<&Bound<'_, PyAny>>,
-    event_cb: Option<&Bound<'_, PyAny>>,
-    connect_cb: Option<&Bound<'_, PyAny>>,
-    backlog: Option<&Bound<'_, PyAny>>,
-    stream: bool,
-    dont_drain_read_buffer: Option<bool>,
-    reuse_port: bool,
-    fd: Option<&Bound<'_, PyAny>>,
-    read_timeout: Option<&Bound<'_, PyAny>>,
-    write_timeout: Option<&Bound<'_, PyAny>>,
-    allow_half_open: bool,
-    max_connections: Option<&Bound<'_, PyAny>>,
-    close_cb: Option<&Bound<'_, PyAny>>,
-    max_line: MaxLine,
-    family: Option<&Bound<'_, PyAny>>,
-    socket_options: Option<&Bound<'_, PyAny>>,
-) -> PyResult<Py<TcpServer>> {
-    let py = port.py();
-    let callbacks = Callbacks {
-        read: args::callback("read_cb", read_cb)?,
-        event: args::callback("event_cb", event_cb)?,
-        connect: args::callback("connect_cb", connect_cb)?,
-        close: args::callback("close_cb", close_cb)?,
-        write: None,
-    };
-    let number = args::port("port", port, 0)?;
-    let options = Options {
-        backlog: args::backlog("backlog", backlog)?,
-        reuse_port,
-        family: args::family("family", family)?,
-        max_connections: args::optional_whole("max_connections", max_connections, 1)?,
-        timeouts: args::timeouts(
-            ("read_timeout", read_timeout),
-            ("write_timeout", write_timeout),
-        )?,
-        socket_options: args::socket_options("socket_options", socket_options)?,
-    };
-    let host = args::bind_host("bind_address", bind_address)?;
-    let fd = args::optional_whole("fd", fd, 0)?;
-    let core = Core::current(py)?;
-    let key = core.hub.new_key();
-    let started = py.detach(|| {
-        let sockets = match fd {
-            Some(fd) => vec![bind::adopt(fd, &options)?],
-            None => listen(host, number, &options)?,
-        };
-        let addresses = sockets
-            .iter()
-            .map(bind::address_of)
-            .collect::<Result<_, _>>()?;
-        let listener = Listener::start(&core.hub, key, sockets, options, fd.is_some())?;
-        Ok((listener, addresses))
-    });
-    let (listener, addresses) = started.map_err(|failure: Failure| {
-        core.hub.free_key(key);
-        condition::bind_error(py, &failure, bind_address, number, fd)
-    })?;
-    let server = TcpServer {
-        core: core.clone(),
-        listener,
-        addresses,
-        closed: AtomicBool::new(false),
-        callbacks: Mutex::new(callbacks),
-        manners: Manners {
-            half_open: allow_half_open,
-            stream,
-            dont_drain: dont_drain_read_buffer,
-            max_line,
-            ..Manners::default()
-        },
-    };
-    let server = Py::new(py, server)?;
-    core.insert(key, Entry::Server(server.clone_ref(py)));
-    core.nudge();
-    if let Err(error) = core.remember(server.bind(py)) {
-        server.get().stop();
-        return Err(error);
-    }
-    Ok(server)
-}
-
-fn listen(
-    host: Option<HostArg>,
-    port: u16,
-    options: &Options,
-) -> Result<Vec<socket2::Socket>, Failure> {
-    match host {
-        None => Ok(vec![bind::bind_any(port, options)?]),
-        Some(HostArg::Literal(mut address)) if is_of(address, options.family) => {
-            address.set_port(port);
-            Ok(vec![bind::bind_address(address, options)?])
-        }
-        // The resolver refuses a literal of the other family with the right code.
-        Some(HostArg::Literal(address)) => {
-            bind::bind_name(&address.ip().to_string(), port, options)
-        }
-        Some(HostArg::Name(name)) => bind::bind_name(&name, port, options),
     }
 }

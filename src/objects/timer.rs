@@ -1,162 +1,12 @@
-//! `delay` and `interval`: timers that the pump keeps itself, since only it can run their callbacks.
+//! `delay` and `interval`, and the `Timer` that they return.
 
 use crate::boundary::args;
-use crate::event_loop::state::Core;
+use crate::boundary::callback::Which;
 use crate::io::sync::Mutex;
-use crate::turn::app_error::Which;
+use crate::shared::loop_state::LoopState;
 use pyo3::prelude::*;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-
-/// One arming of a timer. Ordered by time, then first in, first out.
-struct Due {
-    when: Instant,
-    number: u64,
-    timer: Py<Timer>,
-}
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        self.number == other.number
-    }
-}
-
-impl Eq for Due {}
-
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.when, self.number).cmp(&(other.when, other.number))
-    }
-}
-
-#[derive(Default)]
-struct Heap {
-    due: BinaryHeap<Reverse<Due>>,
-    /// Numbers the armings.
-    next: u64,
-    /// Armings whose timer was cancelled.
-    stale: usize,
-}
-
-/// All timers of a loop.
-#[derive(Default)]
-pub struct Timers {
-    heap: Mutex<Heap>,
-    /// Armed timers that keep the loop alive.
-    alive: AtomicUsize,
-    armed: AtomicUsize,
-}
-
-impl Timers {
-    /// Whether an armed timer keeps the loop alive.
-    pub fn any_alive(&self) -> bool {
-        self.alive.load(Ordering::SeqCst) > 0
-    }
-
-    /// How many are armed.
-    pub fn armed(&self) -> usize {
-        self.armed.load(Ordering::SeqCst)
-    }
-
-    /// When the next one is due.
-    pub fn next(&self) -> Option<Instant> {
-        if self.armed() == 0 {
-            return None;
-        }
-        self.heap.lock().due.peek().map(|Reverse(due)| due.when)
-    }
-
-    /// The number that the next arming gets: those of this turn have smaller ones.
-    pub fn mark(&self) -> u64 {
-        self.heap.lock().next
-    }
-
-    /// Takes the first timer that is due now and was armed before `mark`, with its number.
-    pub fn take_due(&self, now: Instant, mark: u64) -> Option<(Py<Timer>, u64)> {
-        let mut heap = self.heap.lock();
-        let Reverse(first) = heap.due.peek()?;
-        if first.when > now || first.number >= mark {
-            return None;
-        }
-        heap.due.pop().map(|Reverse(due)| (due.timer, due.number))
-    }
-
-    fn arm(&self, when: Instant, timer: Py<Timer>) -> u64 {
-        let mut heap = self.heap.lock();
-        let number = heap.next;
-        heap.next += 1;
-        heap.due.push(Reverse(Due {
-            when,
-            number,
-            timer,
-        }));
-        number
-    }
-
-    /// A cancelled timer's arming stays in the heap until it is due or until such armings are most of the heap.
-    fn went_stale(&self) {
-        let removed = {
-            let mut heap = self.heap.lock();
-            heap.stale += 1;
-            if heap.stale < 64 || heap.stale * 2 < heap.due.len() {
-                return;
-            }
-            heap.stale = 0;
-            let due = std::mem::take(&mut heap.due);
-            let (kept, removed): (Vec<_>, Vec<_>) = due
-                .into_iter()
-                .partition(|Reverse(due)| due.timer.get().waits_for(due.number));
-            heap.due = kept.into();
-            removed
-        };
-        // Not under the lock: the timers' callbacks are Python's.
-        drop(removed);
-    }
-
-    /// For Python's garbage collector: no lock is waited for.
-    pub fn visit(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
-        match self.heap.try_lock() {
-            Some(heap) => heap
-                .due
-                .iter()
-                .try_for_each(|Reverse(due)| visit.call(&due.timer)),
-            None => Ok(()),
-        }
-    }
-
-    /// Empties the heap, when the loop ends; the caller drops the timers.
-    pub fn take_all(&self) -> Vec<Py<Timer>> {
-        let heap = std::mem::take(&mut *self.heap.lock());
-        self.alive.store(0, Ordering::SeqCst);
-        self.armed.store(0, Ordering::SeqCst);
-        heap.due.into_iter().map(|Reverse(due)| due.timer).collect()
-    }
-
-    fn count(&self, armed: bool, alive: bool, up: bool) {
-        let step = |count: &AtomicUsize| {
-            if up {
-                count.fetch_add(1, Ordering::SeqCst)
-            } else {
-                count.fetch_sub(1, Ordering::SeqCst)
-            }
-        };
-        if armed {
-            step(&self.armed);
-        }
-        if alive {
-            step(&self.alive);
-        }
-    }
-}
 
 struct State {
     callback: Option<Py<PyAny>>,
@@ -171,7 +21,7 @@ struct State {
 /// A timer of `delay` or `interval`. Its methods may be called from any thread.
 #[pyclass(frozen, weakref, module = "asynctcp")]
 pub struct Timer {
-    core: Arc<Core>,
+    event_loop: Arc<LoopState>,
     every: Option<Duration>,
     state: Mutex<State>,
 }
@@ -187,10 +37,10 @@ pub struct Firing {
 }
 
 impl Timer {
-    /// Arms a new timer of `core`.
+    /// Arms a new timer of `event_loop`.
     pub fn start(
         py: Python<'_>,
-        core: Arc<Core>,
+        event_loop: Arc<LoopState>,
         callback: Py<PyAny>,
         event_cb: Option<Py<PyAny>>,
         after: Duration,
@@ -208,20 +58,20 @@ impl Timer {
         let timer = Py::new(
             py,
             Self {
-                core: core.clone(),
+                event_loop: event_loop.clone(),
                 every,
                 state: Mutex::new(state),
             },
         )?;
         timer.get().arm(timer.clone_ref(py), when);
-        core.timers.count(true, true, true);
-        core.nudge();
+        event_loop.timers.count(true, true, true);
+        event_loop.nudge();
         Ok(timer)
     }
 
     fn arm(&self, me: Py<Self>, when: Instant) {
         // The number is known only under the heap's lock; a cancel in between cannot be: the GIL is held.
-        let number = self.core.timers.arm(when, me);
+        let number = self.event_loop.timers.arm(when, me.into_any());
         let mut state = self.state.lock();
         state.number = Some(number);
         state.when = when;
@@ -269,7 +119,7 @@ impl Timer {
 
     fn uncount(&self) {
         let alive = self.state.lock().keeps_alive;
-        self.core.timers.count(true, alive, false);
+        self.event_loop.timers.count(true, alive, false);
     }
 
     fn set_keeps_alive(&self, keeps_alive: bool) {
@@ -280,8 +130,8 @@ impl Timer {
             changed
         };
         if changed {
-            self.core.timers.count(false, true, keeps_alive);
-            self.core.nudge();
+            self.event_loop.timers.count(false, true, keeps_alive);
+            self.event_loop.nudge();
         }
     }
 
@@ -312,7 +162,7 @@ impl Timer {
     /// Cancels it: the callback does not run (again) and is let go. Cancelling twice does nothing.
     pub fn cancel(slf: &Bound<'_, Self>) -> PyResult<()> {
         let timer = slf.get();
-        timer.core.check_process(slf.py())?;
+        timer.event_loop.check_process(slf.py())?;
         let (dropped, was_armed, alive) = {
             let mut state = timer.state.lock();
             state.cancelled |= state.callback.is_some();
@@ -325,9 +175,12 @@ impl Timer {
         };
         drop(dropped);
         if was_armed {
-            timer.core.timers.count(true, alive, false);
-            timer.core.timers.went_stale();
-            timer.core.nudge();
+            timer.event_loop.timers.count(true, alive, false);
+            timer.event_loop.timers.went_stale(|other, number| {
+                let other = other.bind(slf.py()).cast::<Self>();
+                other.is_ok_and(|other| other.get().waits_for(number))
+            });
+            timer.event_loop.nudge();
         }
         Ok(())
     }
@@ -345,14 +198,14 @@ impl Timer {
 
     /// Lets it keep the loop alive again (the default).
     fn r#ref(&self, py: Python<'_>) -> PyResult<()> {
-        self.core.check_process(py)?;
+        self.event_loop.check_process(py)?;
         self.set_keeps_alive(true);
         Ok(())
     }
 
     /// Lets the loop end although the timer is armed.
     fn unref(&self, py: Python<'_>) -> PyResult<()> {
-        self.core.check_process(py)?;
+        self.event_loop.check_process(py)?;
         self.set_keeps_alive(false);
         Ok(())
     }
@@ -405,12 +258,12 @@ pub fn delay(
     event_cb: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Py<Timer>> {
     let py = callback.py();
-    let core = Core::current(py)?;
+    let event_loop = LoopState::current(py)?;
     let event_cb = args::callback("event_cb", event_cb)?;
     let after = args::delay("time", time)?;
     Timer::start(
         py,
-        core,
+        event_loop,
         args::required_callback("callback", callback)?,
         event_cb,
         after,
@@ -435,9 +288,9 @@ pub fn interval(
     event_cb: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Py<Timer>> {
     let py = callback.py();
-    let core = Core::current(py)?;
+    let event_loop = LoopState::current(py)?;
     let event_cb = args::callback("event_cb", event_cb)?;
     let every = args::period("time", time)?;
     let callback = args::required_callback("callback", callback)?;
-    Timer::start(py, core, callback, event_cb, every, Some(every))
+    Timer::start(py, event_loop, callback, event_cb, every, Some(every))
 }

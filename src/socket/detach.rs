@@ -1,17 +1,17 @@
 //! `socket.detach()`: the connection is given away, with what was received and not delivered.
 
 use crate::boundary::condition;
-use crate::event_loop::state::Core;
 use crate::io::conn::link::Link;
 use crate::io::conn::loan::Owner;
 use crate::io::event::Event;
 use crate::io::failure::Failure;
 use crate::io::hub::Key;
 use crate::io::inbox::arena::Arena;
-use crate::socket::Socket;
-use crate::socket::phase::Life;
-use crate::socket::state::Held;
-use crate::turn::in_hand::InHand;
+use crate::shared::in_hand::InHand;
+use crate::shared::loop_state::LoopState;
+use crate::socket::object::Socket;
+use crate::socket::phase::Phase;
+use crate::socket::state::Undelivered;
 use pyo3::exceptions::PyBlockingIOError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -54,11 +54,11 @@ pub fn detach<'py>(slf: &Bound<'py, Socket>) -> PyResult<(Bound<'py, PyAny>, Bou
         theirs.call_method0(intern!(py, "close"))?;
         return Err(error);
     }
-    let held = std::mem::take(&mut socket.state.lock().held);
+    let undelivered = std::mem::take(&mut socket.state.lock().undelivered);
     Socket::end_given_away(slf);
-    let (link, hub) = (&socket.link, &socket.core.hub);
+    let (link, hub) = (&socket.link, &socket.event_loop.hub);
     py.detach(|| wait(|| hub.has_let_go(link)));
-    let unread = unread(py, &socket.core, link.key, held)?;
+    let unread = unread(py, &socket.event_loop, link.key, undelivered)?;
     // Only now: the mode is one for both descriptors.
     let timeout = theirs.call_method0(intern!(py, "gettimeout"))?;
     theirs.call_method1(intern!(py, "settimeout"), (timeout,))?;
@@ -69,14 +69,14 @@ pub fn detach<'py>(slf: &Bound<'py, Socket>) -> PyResult<(Bound<'py, PyAny>, Bou
 fn check(slf: &Bound<'_, Socket>) -> PyResult<()> {
     Socket::check_open(slf)?;
     let socket = slf.get();
-    if !socket.core.is_current() {
+    if !socket.event_loop.is_current() {
         let message = "a socket is detached by a callback of its event loop";
         return Err(condition::loop_error(slf.py(), message));
     }
-    let life = socket.state.lock().life;
-    match life {
-        Life::Open | Life::HalfOpen => Ok(()),
-        Life::Idle | Life::Connecting | Life::Closed => Err(condition::not_connected(slf)),
+    let phase = socket.state.lock().phase;
+    match phase {
+        Phase::Open | Phase::HalfOpen => Ok(()),
+        Phase::Idle | Phase::Connecting | Phase::Closed => Err(condition::not_connected(slf)),
     }
 }
 
@@ -86,7 +86,7 @@ fn hand_to_the_kernel(slf: &Bound<'_, Socket>) -> PyResult<()> {
     let link = &socket.link;
     let until = Instant::now() + PATIENCE;
     loop {
-        link.flush(&socket.core.hub);
+        link.flush(&socket.event_loop.hub);
         if link.nothing_to_send() {
             return Ok(());
         }
@@ -102,7 +102,7 @@ fn hand_to_the_kernel(slf: &Bound<'_, Socket>) -> PyResult<()> {
                 format!("{left} bytes that were written are not sent yet"),
             )));
         }
-        socket.core.hub.kick_helper();
+        socket.event_loop.hub.kick_helper();
         py.detach(|| std::thread::sleep(LOOK));
         Socket::check_open(slf)?;
     }
@@ -131,18 +131,19 @@ fn wait(done: impl Fn() -> bool) {
 /// What was held back, then what this turn has still to dispatch, then what is queued.
 fn unread<'py>(
     py: Python<'py>,
-    core: &Core,
+    event_loop: &LoopState,
     key: Key,
-    held: impl IntoIterator<Item = Held>,
+    undelivered: impl IntoIterator<Item = Undelivered>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let mut pieces = Vec::new();
-    for held in held {
-        if let Held::Data(data) = held {
+    for undelivered in undelivered {
+        if let Undelivered::Data(data) = undelivered {
             pieces.push(Piece::Object(data));
         }
     }
     InHand::look(|events, bytes| take_out(events, bytes, key, &mut pieces));
-    core.hub
+    event_loop
+        .hub
         .queue
         .look(|events, bytes| take_out(events, bytes, key, &mut pieces));
     let mut unread = Vec::new();
@@ -151,8 +152,8 @@ fn unread<'py>(
             Piece::Copied(bytes) => unread.extend_from_slice(&bytes),
             Piece::Object(data) => unread.extend_from_slice(data.as_bytes(py)),
             Piece::Room(owner, count) => {
-                core.hub.taken(count);
-                if let Some(data) = core.lender.received(py, owner, count)? {
+                event_loop.hub.taken(count);
+                if let Some(data) = event_loop.lender.received(py, owner, count)? {
                     unread.extend_from_slice(data.as_bytes());
                 }
             }

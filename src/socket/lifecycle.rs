@@ -1,19 +1,18 @@
-//! A `Socket` from its making to its end. What Python calls is in `socket.rs`, the states are in `life.rs`.
+//! A `Socket` from its making to its end. What Python calls is in `socket.rs`, the states are in `phase.rs`.
 
 use crate::boundary::condition;
-use crate::event_loop::state::{Core, Entry};
 use crate::io::conn::link::Link;
 use crate::io::setup::connect;
 use crate::io::setup::connect::{Host, Target};
 use crate::io::setup::dial::{Given, Setup};
 use crate::io::sync::Mutex;
-use crate::objects::server::TcpServer;
-use crate::socket::Socket;
+use crate::shared::loop_state::LoopState;
 use crate::socket::ending;
-use crate::socket::ending::Reason;
+use crate::socket::object::Socket;
 use crate::socket::options;
-use crate::socket::phase::{Life, Step};
-use crate::socket::state::{Callbacks, Manners, State};
+use crate::socket::phase::{Phase, Step};
+use crate::socket::reason::Reason;
+use crate::socket::state::{Callbacks, Settings, State};
 use crate::socket::streams;
 use pyo3::prelude::*;
 use socket2::Socket as OwnedSocket;
@@ -21,31 +20,31 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 impl Socket {
-    /// A socket in `life`, not yet in the loop's table.
+    /// A socket in `phase`, not yet in the loop's table.
     pub fn make(
         py: Python<'_>,
-        core: Arc<Core>,
+        event_loop: Arc<LoopState>,
         link: Arc<Link>,
         callbacks: Callbacks,
-        manners: Manners,
-        server: Option<Py<TcpServer>>,
+        settings: Settings,
+        server: Option<Py<PyAny>>,
     ) -> PyResult<Py<Self>> {
-        let life = if server.is_some() {
-            Life::Open
+        let phase = if server.is_some() {
+            Phase::Open
         } else {
-            Life::Idle
+            Phase::Idle
         };
         link.set_wants_flushed(callbacks.write.is_some());
-        let state = Mutex::new(State::new(life, callbacks, manners));
+        let state = Mutex::new(State::new(phase, callbacks, settings));
         let socket = Self {
-            core,
+            event_loop,
             link,
             server,
             closed: AtomicBool::new(false),
             state,
         };
         let socket = Py::new(py, socket)?;
-        if manners.stream || manners.keeps() {
+        if settings.stream || settings.keeps() {
             streams::make_own(socket.bind(py))?;
         }
         Ok(socket)
@@ -79,9 +78,10 @@ impl Socket {
         };
         streams::keep_own(slf)?;
         socket
-            .core
-            .insert(socket.link.key, Entry::Socket(slf.clone().unbind()));
-        connect::start(&socket.core.hub, &socket.link, target);
+            .event_loop
+            .table
+            .insert(socket.link.key, slf.clone().into_any().unbind());
+        connect::start(&socket.event_loop.hub, &socket.link, target);
         Ok(())
     }
 
@@ -90,9 +90,11 @@ impl Socket {
         let socket = slf.get();
         socket.step(Step::Connect);
         streams::keep_own(slf)?;
-        let core = &socket.core;
-        core.insert(socket.link.key, Entry::Socket(slf.clone().unbind()));
-        connect::take_over(&core.hub, &socket.link, connection);
+        let event_loop = &socket.event_loop;
+        event_loop
+            .table
+            .insert(socket.link.key, slf.clone().into_any().unbind());
+        connect::take_over(&event_loop.hub, &socket.link, connection);
         Ok(())
     }
 
@@ -102,18 +104,20 @@ impl Socket {
         if socket.closed.swap(true, Ordering::SeqCst) {
             return;
         }
-        let life = Self::let_go(slf);
+        let phase = Self::let_go(slf);
         // Before the task closes its own: an abortive close takes the last descriptor.
         options::close_os_socket(socket, slf.py());
-        if life != Life::Idle {
-            let pointless = life == Life::Connecting && socket.link.is_pointless();
-            socket.link.close(&socket.core.hub, force || pointless);
-            socket.core.mark_dirty(&socket.link);
-            socket.core.nudge();
-            drop(socket.core.remove(socket.link.key));
+        if phase != Phase::Idle {
+            let pointless = phase == Phase::Connecting && socket.link.is_pointless();
+            socket
+                .link
+                .close(&socket.event_loop.hub, force || pointless);
+            socket.event_loop.mark_dirty(&socket.link);
+            socket.event_loop.nudge();
+            drop(socket.event_loop.remove(socket.link.key));
         } else {
             // Never in the table, so no `Gone` will free its key.
-            socket.core.hub.free_key(socket.link.key);
+            socket.event_loop.hub.free_key(socket.link.key);
         }
     }
 
@@ -125,22 +129,22 @@ impl Socket {
         }
         Self::let_go(slf);
         options::close_os_socket(socket, slf.py());
-        socket.link.give_away(&socket.core.hub);
-        drop(socket.core.remove(socket.link.key));
+        socket.link.give_away(&socket.event_loop.hub);
+        drop(socket.event_loop.remove(socket.link.key));
     }
 
     /// Its `close_cb` will run, if a connection was begun; all else that it calls and would tell is let go.
-    fn let_go(slf: &Bound<'_, Self>) -> Life {
-        let (life, mut callbacks, others) = {
+    fn let_go(slf: &Bound<'_, Self>) -> Phase {
+        let (phase, mut callbacks, others) = {
             let mut state = slf.get().state.lock();
-            let life = std::mem::replace(&mut state.life, Life::Closed);
-            (life, std::mem::take(&mut state.callbacks), state.let_go())
+            let phase = std::mem::replace(&mut state.phase, Phase::Closed);
+            (phase, std::mem::take(&mut state.callbacks), state.let_go())
         };
-        if let Some(close_cb) = callbacks.close.take_if(|_| life != Life::Idle) {
+        if let Some(close_cb) = callbacks.close.take_if(|_| phase != Phase::Idle) {
             ending::leave(slf, close_cb);
         }
         drop((callbacks, others));
-        life
+        phase
     }
 
     /// The loop has ended: like [`Socket::end`], while the I/O side is gone already.
@@ -157,12 +161,12 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        if self.core.is_forked() {
+        if self.event_loop.is_forked() {
             // What it holds is given back under locks that a thread of the parent may have held.
             std::mem::forget(self.link.clone());
-        } else if self.state.lock().life == Life::Idle {
+        } else if self.state.lock().phase == Phase::Idle {
             // Never in the table, so no `Gone` will free its key.
-            self.core.hub.free_key(self.link.key);
+            self.event_loop.hub.free_key(self.link.key);
         }
     }
 }

@@ -1,68 +1,50 @@
 //! Options of the OS socket, remembered until there is a connection; and that socket as Python's own class.
 
 use crate::io::failure::Failure;
-use crate::socket::Socket;
+use crate::socket::object::Socket;
+use crate::socket::tcp_option::TcpOption;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use socket2::{SockRef, TcpKeepalive};
+use socket2::SockRef;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
 
 static OS_SOCKET: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 /// The class under Python's `socket.socket`.
 static NATIVE_SOCKET: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
-/// What the app wants of the OS socket.
-#[derive(Debug, Clone)]
-pub enum Wish {
-    /// TCP_NODELAY.
-    NoDelay(bool),
-    /// SO_KEEPALIVE, with its times where given.
-    Keepalive(bool, Option<TcpKeepalive>),
-}
-
-impl Wish {
-    fn apply(&self, socket: SockRef<'_>) -> Result<(), Failure> {
-        let applied = match self {
-            Self::NoDelay(on) => socket.set_tcp_nodelay(*on),
-            Self::Keepalive(on, None) => socket.set_keepalive(*on),
-            Self::Keepalive(on, Some(times)) => {
-                // Setting the times switches it on.
-                let timed = socket.set_tcp_keepalive(times);
-                timed.and_then(|()| socket.set_keepalive(*on))
-            }
-        };
-        Ok(applied?)
-    }
-}
-
-/// Applies `wish` now, or once connected.
-pub fn want(socket: &Socket, wish: Wish) -> Result<(), Failure> {
+/// Sets `option` now, or once connected.
+pub fn set(socket: &Socket, option: TcpOption) -> Result<(), Failure> {
     match socket.link.stream() {
         Some(stream) => {
             // Those of before come first, though the loop has not heard of the connection yet.
-            grant(socket)?;
-            wish.apply(SockRef::from(&*stream))
+            apply_pending(socket)?;
+            option.apply(SockRef::from(&*stream))
         }
         None => {
-            socket.state.lock().extras_mut().wishes.push(wish);
+            socket
+                .state
+                .lock()
+                .extras_mut()
+                .pending_options
+                .push(option);
             Ok(())
         }
     }
 }
 
 /// The connection is there: applies what was wanted before, in order.
-pub fn grant(socket: &Socket) -> Result<(), Failure> {
-    let wishes = {
+pub fn apply_pending(socket: &Socket) -> Result<(), Failure> {
+    let pending = {
         let mut state = socket.state.lock();
         if state.extras().is_none() {
             return Ok(());
         }
-        std::mem::take(&mut state.extras_mut().wishes)
+        std::mem::take(&mut state.extras_mut().pending_options)
     };
     match socket.link.stream() {
-        Some(stream) => wishes
+        Some(stream) => pending
             .iter()
-            .try_for_each(|wish| wish.apply(SockRef::from(&*stream))),
+            .try_for_each(|option| option.apply(SockRef::from(&*stream))),
         None => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! The life of a socket as the app sees it: states, steps, and which step leads where. No I/O, no Python.
+//! The phase of a socket as the app sees it: states, steps, and which step leads where. No I/O, no Python.
 //!
 //! ```text
 //! Idle ──Connect──→ Connecting ──Establish──→ Open ──PeerEnds──→ HalfOpen
@@ -8,7 +8,7 @@
 
 /// Where a socket is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Life {
+pub enum Phase {
     /// Made, not connected.
     Idle,
     /// Being looked up or connected.
@@ -34,7 +34,7 @@ pub enum Step {
     Close,
 }
 
-impl Life {
+impl Phase {
     /// Where `step` leads; None: it is refused.
     pub fn after(self, step: Step) -> Option<Self> {
         match (self, step) {
@@ -61,11 +61,11 @@ impl Life {
 
 #[cfg(test)]
 mod tests {
-    use super::{Life, Step};
+    use super::{Phase, Step};
 
     #[test]
     fn each_pair_of_state_and_step_leads_where_the_drawing_says() {
-        use Life::{Closed, Connecting, HalfOpen, Idle, Open};
+        use Phase::{Closed, Connecting, HalfOpen, Idle, Open};
         use Step::{Close, Connect, Establish, PeerEnds};
         let allowed = [
             (Idle, Connect, Connecting),

@@ -2,8 +2,8 @@
 //!
 //! Each stream's buffer owns one and tells it what comes and goes; when the buffer is let go, all is given back.
 
-use crate::event_loop::state::{Core, Life};
 use crate::io::conn::link::Link;
+use crate::shared::loop_state::{Life, LoopState};
 use pyo3::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,35 +11,35 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 /// See the module's page. Used with the interpreter's lock held.
 #[pyclass(frozen, module = "asynctcp._core")]
 pub struct Reservation {
-    core: Arc<Core>,
+    event_loop: Arc<LoopState>,
     link: Arc<Link>,
-    held: AtomicUsize,
+    bytes: AtomicUsize,
     pauses: AtomicBool,
 }
 
 impl Reservation {
     /// Of nothing.
-    pub fn new(core: Arc<Core>, link: Arc<Link>) -> Self {
+    pub fn new(event_loop: Arc<LoopState>, link: Arc<Link>) -> Self {
         Self {
-            core,
+            event_loop,
             link,
-            held: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
             pauses: AtomicBool::new(false),
         }
     }
 
     fn release(&self, bytes: usize) {
-        if self.core.life() != Life::Ended && !self.core.is_forked() {
-            self.core.hub.released(&self.link, bytes);
-            self.core.nudge();
+        if self.event_loop.life() != Life::Ended && !self.event_loop.is_forked() {
+            self.event_loop.hub.released(&self.link, bytes);
+            self.event_loop.nudge();
         }
     }
 
     fn set_pause(&self, on: bool) {
         let changed = self.pauses.swap(on, Ordering::SeqCst) != on;
-        if changed && self.core.life() != Life::Ended && !self.core.is_forked() {
-            self.link.pause_for_stream(&self.core.hub, on);
-            self.core.nudge();
+        if changed && self.event_loop.life() != Life::Ended && !self.event_loop.is_forked() {
+            self.link.pause_for_stream(&self.event_loop.hub, on);
+            self.event_loop.nudge();
         }
     }
 }
@@ -48,13 +48,13 @@ impl Reservation {
 impl Reservation {
     /// The stream holds `count` bytes more.
     fn grow(&self, count: usize) {
-        self.held.fetch_add(count, Ordering::SeqCst);
-        self.core.hub.held(&self.link, count);
+        self.bytes.fetch_add(count, Ordering::SeqCst);
+        self.event_loop.hub.held(&self.link, count);
     }
 
     /// The app took `count` bytes.
     fn shrink(&self, count: usize) {
-        self.held.fetch_sub(count, Ordering::SeqCst);
+        self.bytes.fetch_sub(count, Ordering::SeqCst);
         self.release(count);
     }
 
@@ -72,9 +72,9 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.set_pause(false);
-        let held = self.held.swap(0, Ordering::SeqCst);
-        if held > 0 {
-            self.release(held);
+        let bytes = self.bytes.swap(0, Ordering::SeqCst);
+        if bytes > 0 {
+            self.release(bytes);
         }
     }
 }

@@ -3,11 +3,11 @@
 use crate::io::failure::Failure;
 use crate::io::setup::connect::Host;
 use crate::io::setup::options::SocketOptions;
-use crate::socket::ending::Ending;
 use crate::socket::max_line::MaxLine;
-use crate::socket::options::Wish;
-use crate::socket::phase::Life;
-use crate::socket::streams::Streams;
+use crate::socket::phase::Phase;
+use crate::socket::reason::Ending;
+use crate::socket::stream_refs::Streams;
+use crate::socket::tcp_option::TcpOption;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use socket2::Socket as OwnedSocket;
@@ -58,7 +58,7 @@ impl Callbacks {
 
 /// What arrived while the app does not read, in order.
 #[derive(Debug)]
-pub enum Held {
+pub enum Undelivered {
     /// Received bytes.
     Data(Py<PyBytes>),
     /// End of stream.
@@ -68,13 +68,13 @@ pub enum Held {
 }
 
 pub(crate) struct State {
-    pub(crate) life: Life,
+    pub(crate) phase: Phase,
     pub(crate) callbacks: Callbacks,
     pub(crate) reading: bool,
     pub(crate) half_open: bool,
     /// Whom it is to be connected to, until it is.
     pub(crate) target: Option<Box<Host>>,
-    pub(crate) held: VecDeque<Held>,
+    pub(crate) undelivered: VecDeque<Undelivered>,
     /// Received bytes go to the streams (`dont_drain_read_buffer`).
     pub(crate) keeps: bool,
     /// Anything of the app's.
@@ -93,7 +93,7 @@ pub(crate) struct Extras {
     pub(crate) family: Option<i32>,
     /// Streams over it.
     pub(crate) streams: Streams,
-    /// See [`Manners`].
+    /// See [`Settings`].
     pub(crate) max_line: MaxLine,
     /// Set before connecting.
     pub(crate) options: SocketOptions,
@@ -102,29 +102,29 @@ pub(crate) struct Extras {
     /// The names of both ends where they are no IP addresses: peer's, own.
     pub(crate) names: Option<(Py<PyAny>, Py<PyAny>)>,
     /// Options to be set once connected.
-    pub(crate) wishes: Vec<Wish>,
+    pub(crate) pending_options: Vec<TcpOption>,
     /// `socket.c`, once it was asked for.
     pub(crate) os_socket: Option<Py<PyAny>>,
 }
 
 impl State {
-    /// For a socket in `life` that reads and has nothing yet.
-    pub(crate) fn new(life: Life, callbacks: Callbacks, manners: Manners) -> Self {
+    /// For a socket in `phase` that reads and has nothing yet.
+    pub(crate) fn new(phase: Phase, callbacks: Callbacks, settings: Settings) -> Self {
         Self {
-            life,
+            phase,
             callbacks,
             reading: true,
-            half_open: manners.half_open,
+            half_open: settings.half_open,
             target: None,
-            held: VecDeque::new(),
-            keeps: manners.keeps(),
+            undelivered: VecDeque::new(),
+            keeps: settings.keeps(),
             data: None,
             ending: None,
-            extras: manners.is_particular().then(|| {
+            extras: settings.is_particular().then(|| {
                 Box::new(Extras {
-                    local: manners.local,
-                    family: manners.family,
-                    max_line: manners.max_line,
+                    local: settings.local,
+                    family: settings.family,
+                    max_line: settings.max_line,
                     ..Extras::default()
                 })
             }),
@@ -133,14 +133,14 @@ impl State {
 
     /// While the app does not read, and until it has what was held back before, what comes is held back as well.
     pub(crate) fn holds_back(&self) -> bool {
-        !self.reading || !self.held.is_empty()
+        !self.reading || !self.undelivered.is_empty()
     }
 
     /// What a closed socket has no use for but its callbacks; to be dropped outside of the lock.
     pub(crate) fn let_go(&mut self) -> impl Sized + use<> {
         let extras = self.extras.as_mut();
         (
-            std::mem::take(&mut self.held),
+            std::mem::take(&mut self.undelivered),
             extras.and_then(|extras| (extras.given.take(), extras.streams.let_go()).into()),
         )
     }
@@ -203,7 +203,7 @@ impl State {
 
 /// How a socket behaves from the start.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Manners {
+pub struct Settings {
     /// It stays open for writing after the peer's end of stream.
     pub half_open: bool,
     /// The app gets an `AsyncIOStream`.
@@ -218,7 +218,7 @@ pub struct Manners {
     pub max_line: MaxLine,
 }
 
-impl Manners {
+impl Settings {
     /// Received bytes go to a stream instead of the `read_cb`.
     pub fn keeps(self) -> bool {
         self.dont_drain.unwrap_or(self.stream)

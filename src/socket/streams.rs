@@ -4,63 +4,15 @@
 //! left afterwards: then it keeps that stream's buffer, from which the stream can be made again. Streams that the app
 //! made are the app's alone.
 
-use crate::socket::Socket;
+use crate::socket::object::Socket;
 use crate::socket::state::Extras;
+use crate::socket::stream_refs::Own;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
 
 static STREAM: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-
-/// Part of a socket's state.
-#[derive(Default)]
-pub(crate) struct Streams {
-    own: Option<Own>,
-    /// Those of the app's, in order; some may be gone.
-    others: Vec<Py<PyWeakrefReference>>,
-}
-
-/// The stream that a socket was made with.
-struct Own {
-    buffer: Py<PyAny>,
-    /// Kept alive, or else where it is if the app keeps it.
-    kept: Option<Py<PyAny>>,
-    stream: Py<PyWeakrefReference>,
-}
-
-impl Streams {
-    /// The socket's own stream is the app's alone from now on. The result is to be dropped outside of the lock.
-    pub(crate) fn let_go(&mut self) -> Option<Py<PyAny>> {
-        self.own.as_mut()?.kept.take()
-    }
-
-    /// For Python's garbage collector.
-    pub(crate) fn visit(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
-        match &self.own {
-            Some(own) => {
-                visit.call(&own.buffer)?;
-                visit.call(&own.kept)
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Those that there are, its own first.
-    fn live<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyAny>> {
-        let own = self.own.as_ref().map(|own| &own.stream);
-        let all = own.into_iter().chain(&self.others);
-        all.filter_map(|stream| stream.bind(py).upgrade()).collect()
-    }
-
-    /// Takes out the references to those that are gone.
-    fn sort_out(&mut self, py: Python<'_>) -> Vec<Py<PyWeakrefReference>> {
-        let others = std::mem::take(&mut self.others).into_iter();
-        let (live, gone) = others.partition(|stream| stream.bind(py).upgrade().is_some());
-        self.others = live;
-        gone
-    }
-}
 
 /// Makes the socket's own stream and keeps it.
 pub(crate) fn make_own(socket: &Bound<'_, Socket>) -> PyResult<()> {

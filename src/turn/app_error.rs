@@ -1,12 +1,14 @@
 //! Calls a function of the app's, and what becomes of its exception.
 
 use crate::boundary::call::{Arguments, call};
+use crate::boundary::callback::Which;
 use crate::boundary::condition;
 use crate::boundary::coroutine;
-use crate::socket::Socket;
+use crate::shared::closings::Closing;
+use crate::shared::loop_state::LoopState;
 use crate::socket::ending;
-use crate::socket::ending::{Closing, Reason};
-use crate::turn::dispatch::Dispatcher;
+use crate::socket::object::Socket;
+use crate::socket::reason::Reason;
 use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -24,63 +26,6 @@ pub enum Catch {
     },
     /// They go to this function.
     With(Py<PyAny>),
-}
-
-/// Which of the app's functions is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
-    /// `read_cb`.
-    Read,
-    /// `write_cb`.
-    Write,
-    /// `connect_cb`.
-    Connect,
-    /// `event_cb`.
-    Event,
-    /// `close_cb`.
-    Close,
-    /// Of `start_event_loop`.
-    Start,
-    /// Of a timer that runs once.
-    Delay,
-    /// Of a timer that runs again and again.
-    Interval,
-    /// Of `dns_lookup`.
-    Lookup,
-    /// Of `reverse_dns_lookup`.
-    ReverseLookup,
-    /// The function for exceptions itself.
-    Catch,
-    /// Of `add_event_loop_exit_callback`.
-    Exit,
-    /// What a notifier, a signal handler or `call_soon_threadsafe` runs.
-    Post,
-}
-
-impl Which {
-    /// `TcpAppError.callback`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Read => "read_cb",
-            Self::Write => "write_cb",
-            Self::Connect => "connect_cb",
-            Self::Event => "event_cb",
-            Self::Close => "close_cb",
-            Self::Start => "start_fn",
-            Self::Delay => "delay",
-            Self::Interval => "interval",
-            Self::Lookup => "dns_lookup",
-            Self::ReverseLookup => "reverse_dns_lookup",
-            Self::Catch => "catch_app_errors",
-            Self::Exit => "exit callback",
-            Self::Post => "callback",
-        }
-    }
-
-    /// An exception of an `event_cb` never goes to it again, and the `close_cb` is the last.
-    fn may_go_to_event_cb(self) -> bool {
-        !matches!(self, Self::Event | Self::Close)
-    }
 }
 
 /// Whose function it is.
@@ -108,6 +53,14 @@ impl<'a, 'py> Whose<'a, 'py> {
     }
 }
 
+/// Calls callbacks of one loop.
+pub struct Dispatcher<'a> {
+    /// The loop.
+    pub event_loop: &'a LoopState,
+    /// What to do with exceptions.
+    pub catch: &'a Catch,
+}
+
 impl Dispatcher<'_> {
     /// Calls `callback` with `arguments`; its exception goes where the app wants it.
     pub fn call<'py>(
@@ -118,7 +71,9 @@ impl Dispatcher<'_> {
         whose: Whose<'_, 'py>,
     ) -> PyResult<()> {
         match call(callback, arguments) {
-            Ok(result) => coroutine::look(self.core, which, callback, &result),
+            Ok(result) => {
+                coroutine::look(&self.event_loop.told_awaitables, which, callback, &result)
+            }
             Err(error) => self.app_error(error, which, Some(callback), whose, callback.py()),
         }
     }
@@ -144,7 +99,12 @@ impl Dispatcher<'_> {
             Catch::With(function) => {
                 let function = function.bind(py);
                 let result = call(function, (error.into_value(py),))?;
-                coroutine::look(self.core, Which::Catch, function, &result)?;
+                coroutine::look(
+                    &self.event_loop.told_awaitables,
+                    Which::Catch,
+                    function,
+                    &result,
+                )?;
             }
             Catch::All { to_event_cb } if *to_event_cb && which.may_go_to_event_cb() => {
                 // Taken last: another thread may have closed the socket while the condition was made.
@@ -169,7 +129,12 @@ impl Dispatcher<'_> {
     ) -> PyResult<()> {
         let py = event_cb.py();
         match call(event_cb, (told,)) {
-            Ok(result) => coroutine::look(self.core, Which::Event, event_cb, &result),
+            Ok(result) => coroutine::look(
+                &self.event_loop.told_awaitables,
+                Which::Event,
+                event_cb,
+                &result,
+            ),
             Err(second) if ends_the_loop(py, &second) => Err(second),
             Err(second) => {
                 let name = Which::Event.name();
@@ -188,9 +153,11 @@ impl Dispatcher<'_> {
 /// Runs a `close_cb` where there is no loop any more. `Exception`s are logged, whatever the app said of them: what ended the
 /// loop must not be lost.
 pub fn run_last(py: Python<'_>, closing: &Closing) -> PyResult<()> {
-    let (close_cb, socket) = (closing.close_cb.bind(py), closing.socket.bind(py));
-    match call(close_cb, (socket, closing.reason(py)?)) {
-        Ok(result) => coroutine::look(&socket.get().core, Which::Close, close_cb, &result),
+    let close_cb = closing.close_cb.bind(py);
+    let socket = closing.socket.bind(py).cast::<Socket>()?;
+    let told = &socket.get().event_loop.told_awaitables;
+    match call(close_cb, (socket, ending::reason_for(socket, closing)?)) {
+        Ok(result) => coroutine::look(told, Which::Close, close_cb, &result),
         Err(error) if ends_the_loop(py, &error) => Err(error),
         Err(error) => {
             let name = Which::Close.name();

@@ -1,13 +1,13 @@
 //! What a turn has to tell Python, in its order: complete flushes, ended sockets, posts, events, timers.
 
-use crate::event_loop::state::Posts;
+use crate::boundary::callback::Which;
 use crate::io::counter::add;
 use crate::io::event::Event;
 use crate::objects::timer::Timer;
-use crate::turn::app_error::{Which, Whose};
-use crate::turn::dispatch::Dispatcher;
+use crate::shared::in_hand::InHand;
+use crate::shared::posts::Posts;
+use crate::turn::app_error::{Dispatcher, Whose};
 use crate::turn::flusher::Flusher;
-use crate::turn::in_hand::InHand;
 use pyo3::prelude::*;
 use std::time::Instant;
 
@@ -45,8 +45,8 @@ impl<'a, 'py> Turn<'a, 'py> {
 
     /// Tells all of it. `now`: when the events were taken.
     pub fn dispatch(&mut self, hand: &InHand, posts: &mut Posts, now: Instant) -> PyResult<()> {
-        let closings = self.dispatcher.core.closings.len();
-        let mark = self.dispatcher.core.timers.mark();
+        let closings = self.dispatcher.event_loop.closings.len();
+        let mark = self.dispatcher.event_loop.timers.mark();
         hand.hold(|| {
             self.flushed()?;
             self.closings(closings)?;
@@ -71,10 +71,10 @@ impl<'a, 'py> Turn<'a, 'py> {
     fn closings(&mut self, count: usize) -> PyResult<()> {
         for _ in 0..count {
             // Once the loop is to end, its end runs them.
-            if self.dispatcher.core.is_exiting() {
+            if self.dispatcher.event_loop.is_exiting() {
                 break;
             }
-            let Some(closing) = self.dispatcher.core.closings.pop() else {
+            let Some(closing) = self.dispatcher.event_loop.closings.pop() else {
                 break;
             };
             self.step(|py, dispatcher| dispatcher.closed(py, &closing))?;
@@ -84,10 +84,10 @@ impl<'a, 'py> Turn<'a, 'py> {
 
     fn posts(&mut self, posts: &mut Posts) -> PyResult<()> {
         if posts.is_empty() {
-            if !self.dispatcher.core.has_posts() {
+            if !self.dispatcher.event_loop.has_posts() {
                 return Ok(());
             }
-            *posts = self.dispatcher.core.take_posts();
+            *posts = self.dispatcher.event_loop.take_posts();
         }
         while let Some(call) = posts.calls.pop_front() {
             let Some(function) = call.function.take(self.py) else {
@@ -99,18 +99,18 @@ impl<'a, 'py> Turn<'a, 'py> {
                 dispatcher.call(&function, arguments, Which::Post, whose)
             })?;
         }
-        while let Some(socket) = posts.met.pop_front() {
-            self.step(|py, dispatcher| dispatcher.met(socket.bind(py)))?;
+        while let Some(socket) = posts.failed_writes.pop_front() {
+            self.step(|py, dispatcher| dispatcher.write_failed(socket.bind(py).cast()?))?;
         }
         while let Some(socket) = posts.resumed.pop_front() {
-            self.step(|py, dispatcher| dispatcher.resume(socket.bind(py)))?;
+            self.step(|py, dispatcher| dispatcher.resume(socket.bind(py).cast()?))?;
         }
         Ok(())
     }
 
     fn events(&mut self, hand: &InHand) -> PyResult<()> {
         if hand.is_fresh() {
-            add(&self.dispatcher.core.totals.events, hand.len());
+            add(&self.dispatcher.event_loop.totals.events, hand.len());
         }
         while let Some(event) = hand.next() {
             self.step(|py, dispatcher| handle(py, dispatcher, event, hand))?;
@@ -121,11 +121,12 @@ impl<'a, 'py> Turn<'a, 'py> {
     /// Timers that were due when the events of this turn were taken, so that what came before a timer was due is delivered
     /// before it. Those that this turn starts (from the number `mark` on) wait for the next.
     fn timers(&mut self, now: Instant, mark: u64) -> PyResult<()> {
-        if self.dispatcher.core.timers.armed() == 0 {
+        if self.dispatcher.event_loop.timers.armed() == 0 {
             return Ok(());
         }
-        while let Some((timer, number)) = self.dispatcher.core.timers.take_due(now, mark) {
-            let Some(firing) = Timer::fire(timer.bind(self.py), number, now) else {
+        while let Some((timer, number)) = self.dispatcher.event_loop.timers.take_due(now, mark) {
+            let timer = timer.bind(self.py).cast()?;
+            let Some(firing) = Timer::fire(timer, number, now) else {
                 continue;
             };
             self.step(|py, dispatcher| {
@@ -141,12 +142,12 @@ impl<'a, 'py> Turn<'a, 'py> {
         &mut self,
         call: impl FnOnce(Python<'py>, &Dispatcher<'a>) -> PyResult<()>,
     ) -> PyResult<()> {
-        let core = self.dispatcher.core;
-        if core.is_exiting() {
+        let event_loop = self.dispatcher.event_loop;
+        if event_loop.is_exiting() {
             return Ok(());
         }
         self.steps += 1;
-        let beat = core.beat();
+        let beat = event_loop.beat();
         if let Some(beat) = beat {
             beat.tick();
         }
@@ -156,12 +157,12 @@ impl<'a, 'py> Turn<'a, 'py> {
         }
         called?;
         // The callback may have forked, and this be the child.
-        core.check_process(self.py)?;
-        if self.flusher.called(core) {
+        event_loop.check_process(self.py)?;
+        if self.flusher.called(event_loop) {
             if self.keeps {
-                self.flusher.flush(core);
+                self.flusher.flush(event_loop);
             } else {
-                self.py.detach(|| self.flusher.flush(core));
+                self.py.detach(|| self.flusher.flush(event_loop));
             }
         }
         Ok(())

@@ -1,8 +1,9 @@
 //! From a batch of events to callbacks, and what happens when a callback raises.
 
 use crate::boundary::call::call;
+use crate::boundary::callback::Which;
 use crate::boundary::condition;
-use crate::event_loop::state::{Core, Entry};
+use crate::io::conn::link::Link;
 use crate::io::conn::loan::Owner;
 use crate::io::counter::add;
 use crate::io::event::Timeout;
@@ -10,98 +11,33 @@ use crate::io::failure::Failure;
 use crate::io::hub::Key;
 use crate::io::setup::listener::Listener;
 use crate::io::setup::resolve::Found;
-use crate::io::sync::Mutex;
 use crate::objects::lookup;
+use crate::objects::lookup::Lookup;
 use crate::objects::server::TcpServer;
-use crate::socket::Socket;
+use crate::shared::closings::Closing;
 use crate::socket::ending;
-use crate::socket::ending::{Closing, Reason};
+use crate::socket::object::Socket;
 use crate::socket::options;
-use crate::socket::phase::{Life, Step};
-use crate::socket::state::{Callbacks, Held, State};
+use crate::socket::phase::Step;
+use crate::socket::reason::Reason;
+use crate::socket::state::{Callbacks, State, Undelivered};
 use crate::socket::streams;
-use crate::turn::app_error::{Catch, Which, Whose};
+use crate::turn::app_error::{Dispatcher, Whose};
+use crate::turn::sink::Sink;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
-use std::collections::VecDeque;
-
-/// Replaces the default event handler; None: the library's own, which ignores what is no error.
-static DEFAULT_HANDLER: Mutex<Option<Py<PyAny>>> = Mutex::new(None);
-static LIBRARY_HANDLER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-
-/// Sets what is called where an `event_cb` is None; None: the library's own handler again.
-pub fn set_default_handler(handler: Option<Py<PyAny>>) {
-    let old = std::mem::replace(&mut *DEFAULT_HANDLER.lock(), handler);
-    drop(old);
-}
-
-/// What stands for an `event_cb` of None. None: the library's handler, which ignores `ignorable` conditions.
-fn default_handler(py: Python<'_>, ignorable: bool) -> PyResult<Option<Bound<'_, PyAny>>> {
-    let custom = DEFAULT_HANDLER
-        .lock()
-        .as_ref()
-        .map(|handler| handler.clone_ref(py));
-    if let Some(custom) = custom {
-        return Ok(Some(custom.into_bound(py)));
-    }
-    if ignorable {
-        return Ok(None);
-    }
-    let library = LIBRARY_HANDLER.import(py, "asynctcp._handlers", "default_event_handler")?;
-    Ok(Some(library.clone()))
-}
-
-/// Calls callbacks of one loop; see `app_error.rs` for their exceptions.
-pub struct Dispatcher<'a> {
-    /// The loop.
-    pub core: &'a Core,
-    /// What to do with exceptions.
-    pub catch: &'a Catch,
-}
+use std::sync::Arc;
 
 impl Dispatcher<'_> {
-    /// `event_cb(condition)` of `socket`. `ignorable`: the library's own handler does nothing with it.
-    fn tell<'py>(
-        &self,
-        socket: &Bound<'py, Socket>,
-        ignorable: bool,
-        condition: impl FnOnce() -> PyResult<Bound<'py, PyAny>>,
-    ) -> PyResult<()> {
-        let py = socket.py();
-        let default = default_handler(py, ignorable)?;
-        let nobody = default.is_none() && socket.get().event_cb(py).is_none();
-        if nobody || socket.get().is_closed() {
-            return Ok(());
-        }
-        let condition = condition()?;
-        // Last of all: while Python made the condition, another thread may have closed the socket.
-        if socket.get().is_closed() {
-            return Ok(());
-        }
-        let own = socket.get().event_cb(py);
-        match own.map(|own| own.into_bound(py)).or(default) {
-            Some(handler) => self.call(&handler, (condition,), Which::Event, Whose::Socket(socket)),
-            None => Ok(()),
-        }
+    /// What consumes the events of `key`.
+    fn sink<'py>(&self, py: Python<'py>, key: Key) -> Option<Sink<'py>> {
+        Sink::of(self.event_loop.table.get(py, key)?)
     }
 
-    /// `event_cb(condition)` of a server or a lookup.
-    fn tell_other<'py>(
-        &self,
-        event_cb: Option<Py<PyAny>>,
-        condition: &Bound<'py, PyAny>,
-    ) -> PyResult<()> {
-        let py = condition.py();
-        let handler = match event_cb {
-            Some(event_cb) => Some(event_cb.into_bound(py)),
-            None => default_handler(py, false)?,
-        };
-        match handler {
-            Some(handler) => self.call(&handler, (condition,), Which::Event, Whose::Other(None)),
-            None => Ok(()),
-        }
+    /// The socket of `key`, for events that nothing else has.
+    fn socket<'py>(&self, py: Python<'py>, key: Key) -> Option<Bound<'py, Socket>> {
+        self.event_loop.table.get(py, key)?.cast_into().ok()
     }
 
     /// The socket's closing condition, then its end.
@@ -121,8 +57,8 @@ impl Dispatcher<'_> {
 
     /// A socket was closed before this turn.
     pub fn closed(&self, py: Python<'_>, closing: &Closing) -> PyResult<()> {
-        let reason = closing.reason(py)?;
-        let socket = closing.socket.bind(py);
+        let socket = closing.socket.bind(py).cast::<Socket>()?;
+        let reason = ending::reason_for(socket, closing)?;
         self.call(
             closing.close_cb.bind(py),
             (socket, reason),
@@ -132,23 +68,18 @@ impl Dispatcher<'_> {
     }
 
     /// A new connection.
-    pub fn accepted(
-        &self,
-        py: Python<'_>,
-        listener: &Listener,
-        link: std::sync::Arc<crate::io::conn::link::Link>,
-    ) -> PyResult<()> {
-        listener.served(&self.core.hub);
-        let Some(Entry::Server(server)) = self.core.entry(py, listener.key) else {
+    pub fn accepted(&self, py: Python<'_>, listener: &Listener, link: Arc<Link>) -> PyResult<()> {
+        listener.served(&self.event_loop.hub);
+        let Some(Sink::Server(server)) = self.sink(py, listener.key) else {
             // The server's end was seen before; nobody can serve this connection.
-            link.close(&self.core.hub, true);
+            link.close(&self.event_loop.hub, true);
             return Ok(());
         };
-        match TcpServer::welcome(server.bind(py), link.clone()) {
+        match TcpServer::welcome(&server, link.clone()) {
             Ok(socket) => self.connect_cb(socket.bind(py)),
             Err(error) => {
                 // Nobody knows of the connection, and a foreign loop goes on.
-                link.close(&self.core.hub, true);
+                link.close(&self.event_loop.hub, true);
                 Err(error)
             }
         }
@@ -156,15 +87,15 @@ impl Dispatcher<'_> {
 
     /// An outgoing connection is established.
     pub fn connected(&self, py: Python<'_>, key: Key) -> PyResult<()> {
-        let Some(socket) = self.core.socket(py, key) else {
+        let Some(socket) = self.socket(py, key) else {
             return Ok(());
         };
-        let socket = socket.bind(py);
+        let socket = &socket;
         socket.get().step(Step::Establish);
         // From here on the connection itself knows its peer.
         let target = socket.get().state.lock().target.take();
         drop(target);
-        match options::grant(socket.get()) {
+        match options::apply_pending(socket.get()) {
             Ok(()) => self.connect_cb(socket),
             // The app set it long before, and cannot be told by an exception any more.
             Err(failure) => self.deliver_failure(socket, Box::new(failure)),
@@ -183,27 +114,27 @@ impl Dispatcher<'_> {
                 Whose::Socket(socket),
             )
         });
-        socket.get().link.hear(&self.core.hub);
+        socket.get().link.hear(&self.event_loop.hub);
         called
     }
 
     /// Bytes came in.
     pub fn data<'py>(&self, py: Python<'py>, key: Key, data: Bound<'py, PyBytes>) -> PyResult<()> {
-        self.core.hub.taken(data.as_bytes().len());
-        let Some(socket) = self.core.socket(py, key) else {
+        self.event_loop.hub.taken(data.as_bytes().len());
+        let Some(socket) = self.socket(py, key) else {
             return Ok(());
         };
-        self.arrived(socket.bind(py), data)
+        self.arrived(&socket, data)
     }
 
     /// Bytes came in, into a room of ours.
     pub fn filled(&self, py: Python<'_>, key: Key, owner: Owner, count: usize) -> PyResult<()> {
-        self.core.hub.taken(count);
-        let Some(data) = self.core.lender.received(py, owner, count)? else {
+        self.event_loop.hub.taken(count);
+        let Some(data) = self.event_loop.lender.received(py, owner, count)? else {
             return Ok(());
         };
-        match self.core.socket(py, key) {
-            Some(socket) => self.arrived(socket.bind(py), data),
+        match self.socket(py, key) {
+            Some(socket) => self.arrived(&socket, data),
             None => Ok(()),
         }
     }
@@ -212,7 +143,9 @@ impl Dispatcher<'_> {
         let way = {
             let mut state = socket.get().state.lock();
             if state.holds_back() {
-                state.held.push_back(Held::Data(data.unbind()));
+                state
+                    .undelivered
+                    .push_back(Undelivered::Data(data.unbind()));
                 return Ok(());
             }
             Way::of(socket.py(), &state)
@@ -221,7 +154,7 @@ impl Dispatcher<'_> {
     }
 
     /// `read_cb(socket, data)`.
-    fn deliver<'py>(
+    pub(crate) fn deliver<'py>(
         &self,
         socket: &Bound<'py, Socket>,
         data: Bound<'py, PyBytes>,
@@ -229,13 +162,13 @@ impl Dispatcher<'_> {
     ) -> PyResult<()> {
         let me = socket.get();
         let count = data.as_bytes().len();
-        self.core.hub.delivered(&me.link, count);
-        add(&self.core.totals.bytes_read, count);
+        self.event_loop.hub.delivered(&me.link, count);
+        add(&self.event_loop.totals.bytes_read, count);
         let called = match way {
             Way::Streams => self.feed(socket, &data),
             Way::Callback(callback) => self.read_cb(socket, callback, data.into_any()),
         };
-        me.link.hear(&self.core.hub);
+        me.link.hear(&self.event_loop.hub);
         called
     }
 
@@ -274,10 +207,10 @@ impl Dispatcher<'_> {
 
     /// All that was written is with the kernel.
     pub fn flushed(&self, py: Python<'_>, key: Key) -> PyResult<()> {
-        let Some(socket) = self.core.socket(py, key) else {
+        let Some(socket) = self.socket(py, key) else {
             return Ok(());
         };
-        let socket = socket.bind(py);
+        let socket = &socket;
         if !socket.get().link.is_flushed() {
             // More was written since; the flush of that will be told.
             return Ok(());
@@ -295,10 +228,10 @@ impl Dispatcher<'_> {
 
     /// `TcpBufferFull` and `TcpBufferDrained`, by turns.
     pub fn level(&self, py: Python<'_>, key: Key) -> PyResult<()> {
-        let Some(socket) = self.core.socket(py, key) else {
+        let Some(socket) = self.socket(py, key) else {
             return Ok(());
         };
-        let socket = socket.bind(py);
+        let socket = &socket;
         let class = if socket.get().link.next_level_is_full() {
             "TcpBufferFull"
         } else {
@@ -309,17 +242,18 @@ impl Dispatcher<'_> {
 
     /// End of stream.
     pub fn eof(&self, py: Python<'_>, key: Key) -> PyResult<()> {
-        let Some(socket) = self.core.socket(py, key) else {
+        let Some(socket) = self.socket(py, key) else {
             return Ok(());
         };
-        let socket = socket.bind(py);
-        if is_held_back(socket, || Held::Eof) {
+        let socket = &socket;
+        if is_held_back(socket, || Undelivered::Eof) {
             return Ok(());
         }
         self.deliver_eof(socket)
     }
 
-    fn deliver_eof(&self, socket: &Bound<'_, Socket>) -> PyResult<()> {
+    /// The app learns of the end of stream.
+    pub fn deliver_eof(&self, socket: &Bound<'_, Socket>) -> PyResult<()> {
         let me = socket.get();
         me.step(Step::PeerEnds);
         let half_open = me.state.lock().half_open;
@@ -334,29 +268,29 @@ impl Dispatcher<'_> {
 
     /// The connection or the attempt failed.
     pub fn failed(&self, py: Python<'_>, key: Key, failure: Box<Failure>) -> PyResult<()> {
-        let socket = match self.core.entry(py, key) {
-            Some(Entry::Socket(socket)) => socket,
-            Some(Entry::Server(server)) => return self.accept_failed(server.bind(py), &failure),
-            Some(Entry::Lookup(lookup)) => {
-                let condition = condition::lookup_failure(py, &failure)?;
-                let event_cb = lookup.event_cb.as_ref();
-                return self.tell_other(event_cb.map(|own| own.clone_ref(py)), &condition);
-            }
+        let socket = match self.sink(py, key) {
+            Some(Sink::Socket(socket)) => socket,
+            Some(Sink::Server(server)) => return self.accept_failed(&server, &failure),
+            Some(Sink::Lookup(lookup)) => return self.lookup_failed(&lookup, &failure),
             None => return Ok(()),
         };
-        let socket = socket.bind(py);
         {
             let mut state = socket.get().state.lock();
             let at_once = matches!(*failure, Failure::Sending(_)) && !state.reading;
-            if !state.held.is_empty() && !at_once {
-                state.held.push_back(Held::Failed(failure));
+            if !state.undelivered.is_empty() && !at_once {
+                state.undelivered.push_back(Undelivered::Failed(failure));
                 return Ok(());
             }
         }
-        self.deliver_failure(socket, failure)
+        self.deliver_failure(&socket, failure)
     }
 
-    fn deliver_failure(&self, socket: &Bound<'_, Socket>, failure: Box<Failure>) -> PyResult<()> {
+    /// The app learns why the connection ended.
+    pub fn deliver_failure(
+        &self,
+        socket: &Bound<'_, Socket>,
+        failure: Box<Failure>,
+    ) -> PyResult<()> {
         self.end(socket, Reason::Failed(failure.into()), false, true)
     }
 
@@ -366,21 +300,28 @@ impl Dispatcher<'_> {
         self.tell_other(server.get().event_cb(server.py()), &condition)
     }
 
+    fn lookup_failed(&self, lookup: &Bound<'_, Lookup>, failure: &Failure) -> PyResult<()> {
+        let py = lookup.py();
+        let condition = condition::lookup_failure(py, failure)?;
+        let event_cb = lookup.get().event_cb.as_ref();
+        self.tell_other(event_cb.map(|own| own.clone_ref(py)), &condition)
+    }
+
     /// A task ended.
     pub fn gone(&self, py: Python<'_>, key: Key) {
-        self.core.gone(key);
-        match self.core.entry(py, key) {
-            Some(Entry::Server(server)) => server.get().end(),
-            Some(Entry::Lookup(_)) => {}
+        self.event_loop.task_ended(key);
+        match self.sink(py, key) {
+            Some(Sink::Server(server)) => server.get().end(),
+            Some(Sink::Lookup(_)) => {}
             // A socket stays until its end was delivered.
-            Some(Entry::Socket(_)) | None => return,
+            Some(Sink::Socket(_)) | None => return,
         }
-        drop(self.core.remove(key));
+        drop(self.event_loop.remove(key));
     }
 
     /// A lookup has its answer.
     pub fn found(&self, py: Python<'_>, key: Key, found: Found) -> PyResult<()> {
-        let Some(Entry::Lookup(lookup)) = self.core.entry(py, key) else {
+        let Some(Sink::Lookup(lookup)) = self.sink(py, key) else {
             return Ok(());
         };
         let which = match found {
@@ -388,10 +329,10 @@ impl Dispatcher<'_> {
             Found::Name(..) => Which::ReverseLookup,
         };
         self.call(
-            lookup.callback.bind(py),
+            lookup.get().callback.bind(py),
             lookup::arguments(found),
             which,
-            Whose::Other(lookup.event_cb.as_ref()),
+            Whose::Other(lookup.get().event_cb.as_ref()),
         )
     }
 
@@ -403,80 +344,27 @@ impl Dispatcher<'_> {
         epoch: u32,
         timeout: Timeout,
     ) -> PyResult<()> {
-        let Some(socket) = self.core.socket(py, key) else {
+        let Some(socket) = self.socket(py, key) else {
             return Ok(());
         };
-        let socket = socket.bind(py);
+        let socket = &socket;
         let link = &socket.get().link;
         if link.epoch() != epoch {
             return Ok(());
         }
         if !timeout.holds(link) {
             // It came while Python was held up; it is delivered next.
-            link.retime(&self.core.hub);
+            link.retime(&self.event_loop.hub);
             return Ok(());
         }
         let failure = timeout.failure();
         let force = matches!(failure, Failure::Stalled(_));
         self.end(socket, Reason::Failed(failure.into()), false, force)
     }
-
-    /// A write met a failure that waits behind held data: it is told at once.
-    pub fn met(&self, socket: &Bound<'_, Socket>) -> PyResult<()> {
-        let failure = {
-            let mut state = socket.get().state.lock();
-            let held = std::mem::take(&mut state.held);
-            let (failed, others) = held
-                .into_iter()
-                .partition(|held| matches!(held, Held::Failed(_)));
-            let failed: VecDeque<Held> = failed;
-            state.held = others;
-            failed.into_iter().next()
-        };
-        match failure {
-            Some(Held::Failed(failure)) => self.deliver_failure(socket, failure),
-            _ => Ok(()),
-        }
-    }
-
-    /// The app reads again: what was held is delivered in order, until it stops reading or is done.
-    pub fn resume(&self, socket: &Bound<'_, Socket>) -> PyResult<()> {
-        let delivered = self.deliver_held(socket);
-        if delivered.is_err() {
-            // A foreign loop goes on after an exception, and then with the rest.
-            let rest = socket.clone().unbind();
-            self.core.post(|posts| posts.resumed.push_back(rest));
-        }
-        delivered
-    }
-
-    fn deliver_held(&self, socket: &Bound<'_, Socket>) -> PyResult<()> {
-        loop {
-            let held = {
-                let mut state = socket.get().state.lock();
-                if !state.reading || state.life == Life::Closed {
-                    return Ok(());
-                }
-                state.held.pop_front()
-            };
-            if self.core.is_exiting() {
-                return Ok(());
-            }
-            match held {
-                None => return Ok(()),
-                Some(Held::Data(data)) => {
-                    let way = Way::of(socket.py(), &socket.get().state.lock());
-                    self.deliver(socket, data.into_bound(socket.py()), way)?;
-                }
-                Some(Held::Eof) => self.deliver_eof(socket)?,
-                Some(Held::Failed(failure)) => self.deliver_failure(socket, failure)?,
-            }
-        }
-    }
 }
 
 /// Where received bytes go.
-enum Way {
+pub(crate) enum Way {
     /// To the socket's streams.
     Streams,
     /// To its `read_cb`.
@@ -484,7 +372,8 @@ enum Way {
 }
 
 impl Way {
-    fn of(py: Python<'_>, state: &State) -> Self {
+    /// As the socket's state says.
+    pub(crate) fn of(py: Python<'_>, state: &State) -> Self {
         if state.keeps {
             return Self::Streams;
         }
@@ -494,11 +383,11 @@ impl Way {
 }
 
 /// Holds back what comes, where that is to be.
-fn is_held_back(socket: &Bound<'_, Socket>, held: impl FnOnce() -> Held) -> bool {
+fn is_held_back(socket: &Bound<'_, Socket>, undelivered: impl FnOnce() -> Undelivered) -> bool {
     let mut state = socket.get().state.lock();
     let holds = state.holds_back();
     if holds {
-        state.held.push_back(held());
+        state.undelivered.push_back(undelivered());
     }
     holds
 }

@@ -1,8 +1,8 @@
 //! When what callbacks wrote is sent: at the end of a batch, and in a long one at times.
 
-use crate::event_loop::state::Core;
 use crate::io::conn::link::Link;
 use crate::io::hub::Key;
+use crate::shared::loop_state::LoopState;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,11 +38,12 @@ impl Default for Flusher {
 
 impl Flusher {
     /// Sends what was written.
-    pub fn flush(&mut self, core: &Core) {
+    pub fn flush(&mut self, event_loop: &LoopState) {
         let flushed = &mut self.flushed;
-        core.hub
+        event_loop
+            .hub
             .flush(&mut self.flushing, |link| flushed.push_back(link.key));
-        core.hub.kick_helper();
+        event_loop.hub.kick_helper();
         self.calls = 0;
     }
 
@@ -55,14 +56,14 @@ impl Flusher {
     }
 
     /// A callback was called. Whether it is time for a flush in the middle of the batch.
-    pub fn called(&mut self, core: &Core) -> bool {
+    pub fn called(&mut self, event_loop: &LoopState) -> bool {
         self.calls += 1;
-        self.calls.is_multiple_of(CALLS_A_LOOK) && self.is_due(core)
+        self.calls.is_multiple_of(CALLS_A_LOOK) && self.is_due(event_loop)
     }
 
-    fn is_due(&mut self, core: &Core) -> bool {
+    fn is_due(&mut self, event_loop: &LoopState) -> bool {
         let due = self.calls >= CALLS_A_FLUSH || self.since.elapsed() >= TIME_A_FLUSH;
-        if !due || !core.hub.is_dirty() {
+        if !due || !event_loop.hub.is_dirty() {
             return false;
         }
         self.since = Instant::now();

@@ -3,12 +3,12 @@
 //! The I/O runs on threads of its own. When a turn is over the bell waits in the place of the sleeping pump: whatever is
 //! queued next rings it.
 
-use crate::event_loop::state::Core;
 use crate::io::event::Event;
 use crate::io::failure::Failure;
 use crate::io::hub::Command;
 use crate::io::hub::Hub;
 use crate::io::runtime::bell::Bell;
+use crate::shared::loop_state::LoopState;
 use pyo3::prelude::*;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -39,15 +39,25 @@ impl Foreign {
         }
     }
 
+    /// What the foreign loop watches.
+    pub fn bell(&self) -> &Arc<Bell> {
+        &self.bell
+    }
+
     /// Waits until a turn is wanted or `deadline` (None: for ever) has come. A signal's handler may raise here, or fork.
-    pub fn wait(&self, py: Python<'_>, core: &Core, deadline: Option<Instant>) -> PyResult<()> {
+    pub fn wait(
+        &self,
+        py: Python<'_>,
+        event_loop: &LoopState,
+        deadline: Option<Instant>,
+    ) -> PyResult<()> {
         loop {
-            core.check_process(py)?;
+            event_loop.check_process(py)?;
             // What a signal's handler leaves in this thread, which is the loop's, does not ring.
-            if core.has_own_work() {
+            if event_loop.has_own_work() {
                 return Ok(());
             }
-            let deadline = deadline.into_iter().chain(core.timers.next()).min();
+            let deadline = deadline.into_iter().chain(event_loop.timers.next()).min();
             let rest = deadline.map_or(LONGEST_POLL, |at| {
                 at.saturating_duration_since(Instant::now())
                     .min(LONGEST_POLL)
@@ -74,28 +84,28 @@ impl Foreign {
     }
 
     /// A turn is over: the bell rings for the next event and the next timer, or at once if something is left.
-    pub fn listen(&mut self, core: &Core, left: bool) {
-        let queued = core
+    pub fn listen(&mut self, event_loop: &LoopState, left: bool) {
+        let queued = event_loop
             .hub
             .queue
             .poll_ready(&mut Context::from_waker(&self.waker))
             .is_ready();
-        if left || queued || core.has_posts() {
+        if left || queued || event_loop.has_posts() {
             self.bell.ring();
         }
-        if let Some(due) = core.timers.next() {
-            self.set_alarm(core, due);
+        if let Some(due) = event_loop.timers.next() {
+            self.set_alarm(event_loop, due);
         }
     }
 
     /// An earlier alarm stays set; it rings for nothing once.
-    fn set_alarm(&mut self, core: &Core, due: Instant) {
+    fn set_alarm(&mut self, event_loop: &LoopState, due: Instant) {
         match &self.alarm {
             None => {
                 let (alarm, times) = watch::channel(due);
                 self.alarm = Some(alarm);
-                let ringing = Box::pin(nudge_at(core.hub.clone(), times));
-                core.hub.post(Command::Spawn(ringing));
+                let ringing = Box::pin(nudge_at(event_loop.hub.clone(), times));
+                event_loop.hub.post(Command::Spawn(ringing));
             }
             Some(alarm) => {
                 let now = Instant::now();

@@ -3,8 +3,9 @@
 //! | file | what it is |
 //! |---|---|
 //! | `pump.rs` | the turn as a whole |
-//! | `delivery.rs`, `in_hand.rs` | what it tells Python, in which order; the events that it has still to tell |
-//! | `dispatch.rs`, `app_error.rs` | from an event to a callback; what that raises |
+//! | `delivery.rs` | what it tells Python, in which order |
+//! | `dispatch.rs`, `sink.rs`, `app_error.rs` | from an event to a callback; what consumes it; what that raises |
+//! | `tell.rs`, `undelivered.rs` | conditions for an `event_cb`; what waits until the app reads again |
 //! | `flusher.rs` | when it sends what callbacks wrote |
 //! | `contention.rs` | whether another thread computes in Python |
 //! | `foreign.rs` | a turn for a foreign loop |
@@ -15,5 +16,7 @@ pub(crate) mod delivery;
 pub(crate) mod dispatch;
 pub(crate) mod flusher;
 pub(crate) mod foreign;
-pub(crate) mod in_hand;
 pub(crate) mod pump;
+pub(crate) mod sink;
+pub(crate) mod tell;
+pub(crate) mod undelivered;

@@ -1,80 +1,15 @@
-//! Sockets made elsewhere: a `socket.socket` to connect, and connections to take over.
+//! `adopt_tcp_socket`: a connection that was made elsewhere.
 
 use crate::boundary::args;
-use crate::boundary::functions::{callbacks, handle, make};
-use crate::socket::Socket;
+use crate::functions::given::{library, take};
+use crate::functions::make::{callbacks, handle, make};
 use crate::socket::max_line::MaxLine;
-use crate::socket::state::Manners;
+use crate::socket::object::Socket;
+use crate::socket::state::Settings;
 use crate::socket::streams;
-use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use socket2::{Domain, Socket as OwnedSocket};
-use std::os::fd::FromRawFd;
-
-static LIBRARY: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
-
-fn library(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
-    let load = || {
-        py.import("asynctcp._os_socket")
-            .map(|module| module.unbind())
-    };
-    Ok(LIBRARY.get_or_try_init(py, load)?.bind(py))
-}
-
-/// A `socket.socket` of the app's that is to be connected, checked and not yet taken; with its family.
-pub struct ToConnect<'py> {
-    socket: Bound<'py, PyAny>,
-    /// AF_INET or AF_INET6.
-    pub family: i32,
-}
-
-impl<'py> ToConnect<'py> {
-    /// Checks `sock`; None: none was given.
-    pub fn from(sock: Option<&Bound<'py, PyAny>>) -> PyResult<Option<Self>> {
-        let Some(socket) = sock.filter(|sock| !sock.is_none()) else {
-            return Ok(None);
-        };
-        let py = socket.py();
-        let family = library(py)?
-            .call_method1(intern!(py, "check_unconnected"), (socket,))?
-            .extract()?;
-        Ok(Some(Self {
-            socket: socket.clone(),
-            family,
-        }))
-    }
-
-    /// Takes its descriptor.
-    pub fn take(&self) -> PyResult<OwnedSocket> {
-        take(&self.socket)
-    }
-}
-
-/// The family to connect with: that of the app's socket, if it gave one.
-pub fn family_of(family: Option<i32>, given: Option<&ToConnect<'_>>) -> PyResult<Option<i32>> {
-    match (family, given) {
-        (Some(family), Some(given)) if family != given.family => {
-            let message = format!(
-                "family must be that of sock, {}, not {family}",
-                given.family
-            );
-            Err(PyValueError::new_err(message))
-        }
-        (_, Some(given)) => Ok(Some(given.family)),
-        (family, None) => Ok(family),
-    }
-}
-
-/// Takes the descriptor of a `socket.socket`, which is closed for the app from now on.
-fn take(socket: &Bound<'_, PyAny>) -> PyResult<OwnedSocket> {
-    let py = socket.py();
-    socket.call_method1(intern!(py, "setblocking"), (false,))?;
-    let fd: i32 = socket.call_method0(intern!(py, "detach"))?.extract()?;
-    // SAFETY: `detach` gave it up: nobody else owns it. `setblocking` has just seen that it is open.
-    Ok(unsafe { OwnedSocket::from_raw_fd(fd) })
-}
+use socket2::Domain;
 
 /// Takes over a connection that was made elsewhere: by inetd, by systemd with `Accept=yes`, as one of a pair.
 ///
@@ -119,17 +54,17 @@ pub fn adopt_tcp_socket(
         ("read_timeout", read_timeout),
         ("write_timeout", write_timeout),
     )?;
-    let manners = Manners {
+    let settings = Settings {
         half_open: allow_half_open,
         stream,
         dont_drain: dont_drain_read_buffer,
         max_line,
-        ..Manners::default()
+        ..Settings::default()
     };
     let (theirs, names) = library(py)?
         .call_method1(intern!(py, "connected"), (sock_or_fd,))?
         .extract::<(Bound<'_, PyAny>, Option<(Py<PyAny>, Py<PyAny>)>)>()?;
-    let taken = make(py, callbacks, timeouts, manners, data).and_then(|socket| {
+    let taken = make(py, callbacks, timeouts, settings, data).and_then(|socket| {
         let taken = take(&theirs)?;
         Ok((socket, taken))
     });

@@ -1,9 +1,10 @@
 //! `Notifier`: runs a callback in the loop's thread when any thread, or a signal's handler, triggers it.
 
 use crate::boundary::args;
-use crate::event_loop::LoopCore;
-use crate::event_loop::state::{Call, Core, Life, Posted};
-use crate::io::sync::Mutex;
+use crate::event_loop::object::EventLoop;
+use crate::shared::loop_state::{Life, LoopState};
+use crate::shared::posts::{Post, Posted};
+use crate::shared::trigger::{Functions, Trigger};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -15,33 +16,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// It keeps the loop alive until it is freed or unref'd. In a forked child all its methods raise `EventLoopError`.
 #[pyclass(frozen, weakref, module = "asynctcp")]
 pub struct Notifier {
-    core: Arc<Core>,
-    /// A trigger is on its way: those until it runs are one with it.
-    pending: AtomicBool,
+    event_loop: Arc<LoopState>,
+    trigger: Arc<Trigger>,
     /// It keeps the loop alive.
     held: AtomicBool,
-    /// Taken with the interpreter's lock held, and nothing of Python's runs under it: a signal's handler finds it free.
-    functions: Mutex<Functions>,
-}
-
-struct Functions {
-    /// None: freed.
-    callback: Option<Py<PyAny>>,
-    event_cb: Option<Py<PyAny>>,
 }
 
 impl Notifier {
-    /// Its trigger is due: what to call, unless it was freed since. Triggers from now on are another.
-    pub fn begin<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.pending.store(false, Ordering::SeqCst);
-        let functions = self.functions.lock();
-        let callback = functions.callback.as_ref();
-        callback.map(|callback| callback.bind(py).clone())
-    }
-
     fn hold(&self, on: bool) {
         if self.held.swap(on, Ordering::SeqCst) != on {
-            self.core.hold(on);
+            self.event_loop.hold(on);
         }
     }
 }
@@ -55,24 +39,23 @@ impl Notifier {
         callback: &Bound<'_, PyAny>,
         event_cb: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let Ok(core) = r#loop.cast::<LoopCore>() else {
+        let Ok(given) = r#loop.cast::<EventLoop>() else {
             let kind = r#loop.get_type().name()?;
             return Err(PyTypeError::new_err(format!(
                 "loop must be an EventLoop, not {kind}"
             )));
         };
-        let core = core.get().core.clone();
+        let event_loop = given.get().state.clone();
         let functions = Functions {
             callback: Some(args::required_callback("callback", callback)?),
             event_cb: args::callback("event_cb", event_cb)?,
         };
-        core.check_process(callback.py())?;
-        core.hold(true);
+        event_loop.check_process(callback.py())?;
+        event_loop.hold(true);
         Ok(Self {
-            core,
-            pending: AtomicBool::new(false),
+            event_loop,
             held: AtomicBool::new(true),
-            functions: Mutex::new(functions),
+            trigger: Arc::new(Trigger::new(functions)),
         })
     }
 
@@ -83,37 +66,26 @@ impl Notifier {
     /// `trigger-notifier`.
     fn trigger(slf: &Bound<'_, Self>) -> PyResult<bool> {
         let (py, me) = (slf.py(), slf.get());
-        me.core.check_process(py)?;
-        let event_cb = {
-            let functions = me.functions.lock();
-            if functions.callback.is_none() || me.core.life() == Life::Ended {
-                return Ok(false);
-            }
-            let event_cb = functions.event_cb.as_ref();
-            event_cb.map(|event_cb| event_cb.clone_ref(py))
-        };
-        if me.pending.swap(true, Ordering::SeqCst) {
-            drop(event_cb);
-            return Ok(true);
+        me.event_loop.check_process(py)?;
+        if me.trigger.is_freed() || me.event_loop.life() == Life::Ended {
+            return Ok(false);
         }
-        let call = Call {
-            function: Posted::Notifier(slf.clone().unbind()),
-            arguments: PyTuple::empty(py).unbind(),
-            event_cb,
-        };
-        me.core.post(|posts| posts.calls.push_back(call));
+        if me.trigger.pull() {
+            let call = Post {
+                function: Posted::Trigger(me.trigger.clone(), slf.clone().into_any().unbind()),
+                arguments: PyTuple::empty(py).unbind(),
+                event_cb: me.trigger.event_cb(py),
+            };
+            me.event_loop.post(|posts| posts.calls.push_back(call));
+        }
         Ok(true)
     }
 
     /// Lets go of the callback: no trigger has an effect any more. Twice does nothing. Any thread. Raises
     /// `EventLoopError` in a forked child. cl-async: `free-notifier`.
     fn free(&self, py: Python<'_>) -> PyResult<()> {
-        self.core.check_process(py)?;
-        let dropped = {
-            let mut functions = self.functions.lock();
-            (functions.callback.take(), functions.event_cb.take())
-        };
-        drop(dropped);
+        self.event_loop.check_process(py)?;
+        drop(self.trigger.free());
         self.hold(false);
         Ok(())
     }
@@ -121,19 +93,19 @@ impl Notifier {
     /// Whether it was freed.
     #[getter]
     fn freed(&self) -> bool {
-        self.functions.lock().callback.is_none()
+        self.trigger.is_freed()
     }
 
     /// Keeps the loop alive again (the default). Raises `EventLoopError` in a forked child.
     fn r#ref(&self, py: Python<'_>) -> PyResult<()> {
-        self.core.check_process(py)?;
+        self.event_loop.check_process(py)?;
         self.hold(true);
         Ok(())
     }
 
     /// Lets the loop end although the notifier is not freed. Raises `EventLoopError` in a forked child.
     fn unref(&self, py: Python<'_>) -> PyResult<()> {
-        self.core.check_process(py)?;
+        self.event_loop.check_process(py)?;
         self.hold(false);
         Ok(())
     }
@@ -147,18 +119,10 @@ impl Notifier {
     }
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
-        if let Some(functions) = self.functions.try_lock() {
-            visit.call(&functions.callback)?;
-            visit.call(&functions.event_cb)?;
-        }
-        Ok(())
+        self.trigger.visit(&visit)
     }
 
     fn __clear__(&self) {
-        let dropped = {
-            let mut functions = self.functions.lock();
-            (functions.callback.take(), functions.event_cb.take())
-        };
-        drop(dropped);
+        drop(self.trigger.free());
     }
 }

@@ -1,22 +1,17 @@
-//! The functional forms of cl-async: `tcp_connect` and the calls on sockets and servers.
+//! `tcp_connect`, and its two halves `init_tcp_socket` and `connect_tcp_socket`.
 
-use crate::boundary::adopt;
-use crate::boundary::adopt::ToConnect;
 use crate::boundary::args;
-use crate::boundary::args::{Data, HostArg};
+use crate::boundary::args::HostArg;
 use crate::boundary::condition;
-use crate::event_loop::state::Core;
-use crate::io::conn::link::Link;
-use crate::io::conn::link::Timeouts;
+use crate::functions::given::{ToConnect, family_of};
+use crate::functions::make::{Given, callbacks, handle, make, socket};
 use crate::io::setup::connect::Host;
-use crate::objects::server::TcpServer;
-use crate::socket::Socket;
+use crate::shared::loop_state::LoopState;
 use crate::socket::max_line::MaxLine;
-use crate::socket::state::{Callbacks, Manners};
+use crate::socket::object::Socket;
+use crate::socket::state::{Callbacks, Settings};
 use crate::socket::streams;
 use pyo3::prelude::*;
-
-type Given<'a, 'py> = Option<&'a Bound<'py, PyAny>>;
 
 /// Opens a TCP connection.
 ///
@@ -98,7 +93,7 @@ pub fn tcp_connect(
         sock,
         socket_options,
     )?;
-    Socket::connect(&args::socket("socket", made.bind(host.py()))?, target)?;
+    Socket::connect(&socket("socket", made.bind(host.py()))?, target)?;
     Ok(made)
 }
 
@@ -152,15 +147,15 @@ pub fn init_tcp_socket(
     let family = args::family("family", family)?;
     let options = args::socket_options("socket_options", socket_options)?;
     let given = ToConnect::from(sock)?;
-    let manners = Manners {
+    let settings = Settings {
         half_open: allow_half_open,
         stream,
         dont_drain: dont_drain_read_buffer,
         local: args::local_address("local_address", local_address)?,
-        family: adopt::family_of(family, given.as_ref())?,
+        family: family_of(family, given.as_ref())?,
         max_line,
     };
-    let socket = make(py, callbacks, timeouts, manners, data)?;
+    let socket = make(py, callbacks, timeouts, settings, data)?;
     let made = handle(&socket, stream)?;
     {
         let taken = given.map(|given| given.take()).transpose()?;
@@ -189,11 +184,11 @@ pub fn connect_tcp_socket(
     port: &Bound<'_, PyAny>,
     event_cb: Given<'_, '_>,
 ) -> PyResult<Py<PyAny>> {
-    let socket = args::socket("socket_or_stream", socket_or_stream)?;
+    let socket = socket("socket_or_stream", socket_or_stream)?;
     let target = target(host, port)?;
     let event = args::callback("event_cb", event_cb)?;
-    let core = Core::current(host.py())?;
-    if !std::ptr::eq(&raw const *core, &raw const *socket.get().core) {
+    let event_loop = LoopState::current(host.py())?;
+    if !std::ptr::eq(&raw const *event_loop, &raw const *socket.get().event_loop) {
         return Err(condition::loop_error(
             host.py(),
             "the socket belongs to another event loop",
@@ -207,56 +202,6 @@ pub fn connect_tcp_socket(
     Ok(socket_or_stream.clone().unbind())
 }
 
-/// The callbacks of a connection, checked.
-pub fn callbacks(
-    read_cb: Given<'_, '_>,
-    event_cb: Given<'_, '_>,
-    connect_cb: Given<'_, '_>,
-    write_cb: Given<'_, '_>,
-    close_cb: Given<'_, '_>,
-) -> PyResult<Callbacks> {
-    Ok(Callbacks {
-        read: args::callback("read_cb", read_cb)?,
-        write: args::callback("write_cb", write_cb)?,
-        event: args::callback("event_cb", event_cb)?,
-        connect: args::callback("connect_cb", connect_cb)?,
-        close: args::callback("close_cb", close_cb)?,
-    })
-}
-
-/// A socket of the current loop, with `data` as the first that it will send.
-pub fn make<'py>(
-    py: Python<'py>,
-    callbacks: Callbacks,
-    timeouts: Timeouts,
-    manners: Manners,
-    data: Given<'_, 'py>,
-) -> PyResult<Bound<'py, Socket>> {
-    let data = data
-        .filter(|data| !data.is_none())
-        .map(|data| Data::from("data", data))
-        .transpose()?;
-    let core = Core::current(py)?;
-    let link = Link::connecting(core.hub.new_key(), timeouts);
-    let socket = Socket::make(py, core, link, callbacks, manners, None)?.into_bound(py);
-    socket.get().core.remember(&socket)?;
-    if let Some(data) = data {
-        Socket::stage(&socket, data.as_slice()?, data.owner())?;
-    }
-    Ok(socket)
-}
-
-/// What the app gets: the socket or its stream.
-pub fn handle(socket: &Bound<'_, Socket>, stream: bool) -> PyResult<Py<PyAny>> {
-    let stream = if stream {
-        streams::first(socket)?
-    } else {
-        None
-    };
-    let made = stream.unwrap_or_else(|| socket.clone().into_any());
-    Ok(made.unbind())
-}
-
 fn target(host: &Bound<'_, PyAny>, port: &Bound<'_, PyAny>) -> PyResult<Host> {
     let number = args::port("port", port, 1)?;
     Ok(match args::host("host", host)? {
@@ -266,106 +211,4 @@ fn target(host: &Bound<'_, PyAny>, port: &Bound<'_, PyAny>) -> PyResult<Host> {
         }
         HostArg::Name(name) => Host::Name(name, number),
     })
-}
-
-/// `socket.write(data, …)`: buffers `data` and sends it at the latest when the current batch of callbacks ends.
-///
-/// Args:
-///     socket_or_stream: a `Socket` or an `AsyncIOStream`.
-///     data: bytes-like (C-contiguous; a mutable one is copied now) or str (sent as UTF-8).
-///     read_cb, write_cb, event_cb: replace the socket's from now on, where given.
-///     start, end: send `data[start:end]` (counted in bytes, within the data).
-///
-/// Raises `SocketClosed`, `TcpBrokenPipe` after `shutdown_write()`, `TypeError`, `ValueError`. Callable from any
-/// thread; callbacks run in the loop's. cl-async: `write-socket-data`.
-#[pyfunction]
-#[pyo3(signature = (socket_or_stream, data, *, read_cb=None, write_cb=None, event_cb=None, start=None, end=None))]
-#[allow(clippy::too_many_arguments)]
-pub fn write_socket_data(
-    socket_or_stream: &Bound<'_, PyAny>,
-    data: &Bound<'_, PyAny>,
-    read_cb: Option<&Bound<'_, PyAny>>,
-    write_cb: Option<&Bound<'_, PyAny>>,
-    event_cb: Option<&Bound<'_, PyAny>>,
-    start: Option<&Bound<'_, PyAny>>,
-    end: Option<&Bound<'_, PyAny>>,
-) -> PyResult<()> {
-    Socket::write(
-        &args::socket("socket_or_stream", socket_or_stream)?,
-        data,
-        read_cb,
-        write_cb,
-        event_cb,
-        start,
-        end,
-    )
-}
-
-/// `socket.close(force)`: no further callback runs; what was written is still sent, unless `force`. Raises
-/// `SocketClosed` if it is closed already. Callable from any thread. cl-async: `close-socket`.
-#[pyfunction]
-#[pyo3(signature = (socket, *, force=false))]
-pub fn close_socket(socket: &Bound<'_, PyAny>, force: bool) -> PyResult<()> {
-    let socket = args::socket("socket", socket)?;
-    Socket::check_open(&socket)?;
-    Socket::close(&socket, force)
-}
-
-/// `socket.closed`: whether the socket was closed, by the app or with its condition. cl-async: `socket-closed-p`.
-#[pyfunction]
-pub fn socket_closed_p(socket: &Bound<'_, PyAny>) -> PyResult<bool> {
-    Ok(args::socket("socket", socket)?.get().is_closed())
-}
-
-/// `socket.c`: the OS socket as a `socket.socket` over the same connection, None before there is one. Raises
-/// `TypeError`. Callable from any thread. cl-async: `socket-c`.
-#[pyfunction]
-pub fn socket_c(socket: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
-    Socket::c(&args::socket("socket", socket)?)
-}
-
-/// `socket.data`: what the app keeps there. cl-async: `socket-data`.
-#[pyfunction]
-pub fn socket_data(socket: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
-    Ok(args::socket("socket", socket)?.get().data(socket.py()))
-}
-
-/// `socket.enable(read=…, write=…)`: reads and/or writes again; timeouts start afresh. Neither: nothing happens.
-/// Raises `SocketClosed`. Callable from any thread. cl-async: `enable-socket`.
-#[pyfunction]
-#[pyo3(signature = (socket, *, read=false, write=false))]
-pub fn enable_socket(socket: &Bound<'_, PyAny>, read: bool, write: bool) -> PyResult<()> {
-    Socket::enable(&args::socket("socket", socket)?, read, write)
-}
-
-/// `socket.disable(read=…, write=…)`: stops reading and/or writing, losing nothing. Neither: nothing happens. Raises
-/// `SocketClosed`. Callable from any thread. cl-async: `disable-socket`.
-#[pyfunction]
-#[pyo3(signature = (socket, *, read=false, write=false))]
-pub fn disable_socket(socket: &Bound<'_, PyAny>, read: bool, write: bool) -> PyResult<()> {
-    Socket::disable(&args::socket("socket", socket)?, read, write)
-}
-
-/// `socket.set_timeouts(read_sec, write_sec)`: replaces both timeouts (seconds; None, 0, negative or infinite: none).
-/// Raises `SocketClosed`, `TypeError`, `ValueError`. Callable from any thread. cl-async: `set-socket-timeouts`.
-#[pyfunction]
-pub fn set_socket_timeouts(
-    socket: &Bound<'_, PyAny>,
-    read_sec: Option<&Bound<'_, PyAny>>,
-    write_sec: Option<&Bound<'_, PyAny>>,
-) -> PyResult<()> {
-    Socket::set_timeouts(&args::socket("socket", socket)?, read_sec, write_sec)
-}
-
-/// `server.close()`: stops listening at once; existing connections live on. Again: nothing. Callable from any thread.
-/// cl-async: `close-tcp-server`.
-#[pyfunction]
-pub fn close_tcp_server(server: &Bound<'_, TcpServer>) -> PyResult<()> {
-    server.get().close(server.py())
-}
-
-/// `timer.cancel()`: the callback does not run (again). Twice does nothing. cl-async: `remove-interval`.
-#[pyfunction]
-pub fn remove_interval(timer: &Bound<'_, crate::objects::timer::Timer>) -> PyResult<()> {
-    crate::objects::timer::Timer::cancel(timer)
 }

@@ -1,0 +1,22 @@
+//! Checks arguments at the call, before anything is opened, and turns them into plain Rust values.
+//!
+//! | file | what it checks |
+//! |---|---|
+//! | `callbacks.rs`, `numbers.rs`, `times.rs` | callables, whole numbers, seconds |
+//! | `hosts.rs`, `options.rs`, `data.rs` | hosts and addresses, socket options, what is to be sent |
+//! | `refusal.rs` | how it refuses: every message names the argument and its value |
+
+pub(crate) mod callbacks;
+pub(crate) mod data;
+pub(crate) mod hosts;
+pub(crate) mod numbers;
+pub(crate) mod options;
+pub(crate) mod refusal;
+pub(crate) mod times;
+
+pub(crate) use callbacks::{Change, callback, required_callback};
+pub(crate) use data::{Data, slice};
+pub(crate) use hosts::{HostArg, bind_host, family, host, literal_host, local_address};
+pub(crate) use numbers::{backlog, optional_whole, port, whole, within};
+pub(crate) use options::{keepalive, socket_options};
+pub(crate) use times::{delay, patience, period, timeouts};

@@ -1,0 +1,72 @@
+//! What runs a loop between its begin and its end.
+
+use crate::event_loop::wakeup::Wakeup;
+use crate::io::runtime::bell::Bell;
+use crate::shared::loop_state::LoopState;
+use crate::turn::foreign::Foreign;
+use crate::turn::pump::Pump;
+use pyo3::prelude::*;
+use std::sync::Arc;
+
+/// What a begun loop has until its end. Taken out of the loop's object while it takes turns.
+pub struct Running {
+    state: Arc<LoopState>,
+    /// None: stopped.
+    pub(crate) pump: Option<Pump>,
+    /// Of a loop that runs in the main thread by itself.
+    pub(crate) wakeup: Option<Wakeup>,
+    /// Of a loop that a foreign loop drives.
+    pub(crate) foreign: Option<Foreign>,
+}
+
+impl Running {
+    /// Starts what runs it.
+    pub fn start(
+        py: Python<'_>,
+        state: &Arc<LoopState>,
+        io_threads: usize,
+        foreign: bool,
+    ) -> PyResult<Self> {
+        let mut running = Self {
+            state: state.clone(),
+            pump: None,
+            wakeup: None,
+            foreign: None,
+        };
+        if foreign {
+            let bell = Arc::new(Bell::new()?);
+            // The foreign loop may be anywhere when a socket becomes ready.
+            running.pump = Some(Pump::start(state, io_threads.max(1))?);
+            running.foreign = Some(Foreign::new(bell));
+        } else {
+            running.pump = Some(Pump::start(state, io_threads)?);
+            running.wakeup = Wakeup::open(py, state)?;
+        }
+        Ok(running)
+    }
+
+    /// Ends it.
+    pub fn stop(&mut self, py: Python<'_>) {
+        let Some(pump) = self.pump.take() else {
+            return;
+        };
+        if self.state.is_forked() {
+            // The parent's: its threads are not in this process, which shares its epoll.
+            std::mem::forget((pump, self.foreign.take(), self.state.clone()));
+            return;
+        }
+        py.detach(|| pump.stop());
+        self.state.lender.close(self.state.hub.rooms.close());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        Python::attach(|py| {
+            if let Some(wakeup) = self.wakeup.take() {
+                drop(wakeup.close(py, &self.state));
+            }
+            self.stop(py);
+        });
+    }
+}

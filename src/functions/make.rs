@@ -1,0 +1,76 @@
+//! What the functional forms have in common: a socket from checked arguments, or of what the app gave.
+
+use crate::boundary::args;
+use crate::boundary::args::Data;
+use crate::boundary::args::refusal::{hidden, wrong_type};
+use crate::io::conn::link::{Link, Timeouts};
+use crate::shared::loop_state::LoopState;
+use crate::socket::object::Socket;
+use crate::socket::state::{Callbacks, Settings};
+use crate::socket::streams;
+use pyo3::prelude::*;
+
+/// An argument that may be left out.
+pub type Given<'a, 'py> = Option<&'a Bound<'py, PyAny>>;
+
+/// The callbacks of a connection, checked.
+pub fn callbacks(
+    read_cb: Given<'_, '_>,
+    event_cb: Given<'_, '_>,
+    connect_cb: Given<'_, '_>,
+    write_cb: Given<'_, '_>,
+    close_cb: Given<'_, '_>,
+) -> PyResult<Callbacks> {
+    Ok(Callbacks {
+        read: args::callback("read_cb", read_cb)?,
+        write: args::callback("write_cb", write_cb)?,
+        event: args::callback("event_cb", event_cb)?,
+        connect: args::callback("connect_cb", connect_cb)?,
+        close: args::callback("close_cb", close_cb)?,
+    })
+}
+
+/// A socket of the current loop, with `data` as the first that it will send.
+pub fn make<'py>(
+    py: Python<'py>,
+    callbacks: Callbacks,
+    timeouts: Timeouts,
+    settings: Settings,
+    data: Given<'_, 'py>,
+) -> PyResult<Bound<'py, Socket>> {
+    let data = data
+        .filter(|data| !data.is_none())
+        .map(|data| Data::from("data", data))
+        .transpose()?;
+    let event_loop = LoopState::current(py)?;
+    let link = Link::connecting(event_loop.hub.new_key(), timeouts);
+    let socket = Socket::make(py, event_loop, link, callbacks, settings, None)?.into_bound(py);
+    socket.get().event_loop.remember(&socket)?;
+    if let Some(data) = data {
+        Socket::stage(&socket, data.as_slice()?, data.owner())?;
+    }
+    Ok(socket)
+}
+
+/// What the app gets: the socket or its stream.
+pub fn handle(socket: &Bound<'_, Socket>, stream: bool) -> PyResult<Py<PyAny>> {
+    let stream = if stream {
+        streams::first(socket)?
+    } else {
+        None
+    };
+    let made = stream.unwrap_or_else(|| socket.clone().into_any());
+    Ok(made.unbind())
+}
+
+/// A socket, or the socket of a stream.
+pub fn socket<'py>(name: &str, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Socket>> {
+    if let Ok(socket) = value.cast::<Socket>() {
+        return Ok(socket.clone());
+    }
+    let wrong = || wrong_type(name, "a Socket or an AsyncIOStream", value);
+    let below = value
+        .getattr("socket")
+        .map_err(|error| hidden(value.py(), error, wrong))?;
+    below.cast_into::<Socket>().map_err(|_| wrong())
+}

@@ -1,0 +1,104 @@
+//! `tcp_server`.
+
+use crate::boundary::args;
+use crate::io::setup::listener::Options;
+use crate::objects::server::{Listening, TcpServer};
+use crate::shared::loop_state::LoopState;
+use crate::socket::max_line::MaxLine;
+use crate::socket::state::{Callbacks, Settings};
+use pyo3::prelude::*;
+
+/// Listens for TCP connections.
+///
+/// Args:
+///     bind_address: None or "": any address, IPv4 and IPv6; else an address, or a host name: all of its addresses, see
+///         `server.addresses`.
+///     port: 0 to 65535; 0: any free port, see `server.port`.
+///     read_cb: `read_cb(socket, data: bytes)`, or None.
+///     event_cb: `event_cb(condition)` for each connection's conditions and for accept errors, or None.
+///     connect_cb: `connect_cb(socket)` for each new connection, before its `read_cb`.
+///     backlog: connections that may wait to be accepted; -1: the system's maximum.
+///     stream: each socket has an `AsyncIOStream`, and `read_cb(socket, stream)` is called with it.
+///     dont_drain_read_buffer: None: as `stream`. False with a stream: `read_cb(socket, data)`, and the stream is for
+///         writing. True without: `read_cb(socket, socket.stream)`.
+///     reuse_port: SO_REUSEPORT, so that several processes can listen on one port.
+///     fd: the number of a descriptor that listens already (socket activation, a parent process): the server accepts
+///         from a duplicate of it, and `bind_address`, `port` and `backlog` have no effect. The descriptor stays the
+///         caller's to close, listens on until all that have it closed it, and does not block from now on.
+///     read_timeout, write_timeout: seconds for each connection; None, 0, negative or infinite: none.
+///     allow_half_open: a connection stays open for writing after the peer's end of stream.
+///     max_line: bytes (1 or more) of a line that a stream's `readline()` returns, its newline not counted; None: no
+///         limit.
+///     max_connections: accepting pauses at this number of open connections; None: no limit.
+///     family: `socket.AF_INET` or `AF_INET6`: listens at addresses of that family only; `AF_UNSPEC`: both.
+///     socket_options: a list of (level, name, value), value an int or bytes: set on the listening socket, before it binds,
+///         and on each connection's (where those that only a listening socket can have are left out).
+///     close_cb: `close_cb(socket, reason)` for each connection, once, after its end; see `Socket.set_callbacks`.
+///
+/// Returns the `TcpServer`. Raises `TcpServerBindError` if it cannot listen, `EventLoopError`, `TypeError`,
+/// `ValueError`. Callbacks run in the loop's thread. cl-async: `tcp-server`.
+#[pyfunction]
+#[pyo3(signature = (bind_address, port, read_cb, event_cb=None, *, connect_cb=None, backlog=None, stream=false, dont_drain_read_buffer=None, reuse_port=false, fd=None,
+                    read_timeout=None, write_timeout=None, allow_half_open=false, max_connections=None, close_cb=None, max_line=MaxLine::Usual, family=None, socket_options=None),
+       text_signature = "(bind_address, port, read_cb, event_cb=None, *, connect_cb=None, backlog=-1, stream=False, dont_drain_read_buffer=None, \
+                         reuse_port=False, fd=None, read_timeout=-1, write_timeout=-1, allow_half_open=False, \
+                         max_connections=None, close_cb=None, max_line=65536, family=0, socket_options=None)")]
+#[allow(clippy::too_many_arguments)]
+pub fn tcp_server(
+    bind_address: &Bound<'_, PyAny>,
+    port: &Bound<'_, PyAny>,
+    read_cb: Option<&Bound<'_, PyAny>>,
+    event_cb: Option<&Bound<'_, PyAny>>,
+    connect_cb: Option<&Bound<'_, PyAny>>,
+    backlog: Option<&Bound<'_, PyAny>>,
+    stream: bool,
+    dont_drain_read_buffer: Option<bool>,
+    reuse_port: bool,
+    fd: Option<&Bound<'_, PyAny>>,
+    read_timeout: Option<&Bound<'_, PyAny>>,
+    write_timeout: Option<&Bound<'_, PyAny>>,
+    allow_half_open: bool,
+    max_connections: Option<&Bound<'_, PyAny>>,
+    close_cb: Option<&Bound<'_, PyAny>>,
+    max_line: MaxLine,
+    family: Option<&Bound<'_, PyAny>>,
+    socket_options: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Py<TcpServer>> {
+    let py = port.py();
+    let callbacks = Callbacks {
+        read: args::callback("read_cb", read_cb)?,
+        event: args::callback("event_cb", event_cb)?,
+        connect: args::callback("connect_cb", connect_cb)?,
+        close: args::callback("close_cb", close_cb)?,
+        write: None,
+    };
+    let number = args::port("port", port, 0)?;
+    let options = Options {
+        backlog: args::backlog("backlog", backlog)?,
+        reuse_port,
+        family: args::family("family", family)?,
+        max_connections: args::optional_whole("max_connections", max_connections, 1)?,
+        timeouts: args::timeouts(
+            ("read_timeout", read_timeout),
+            ("write_timeout", write_timeout),
+        )?,
+        socket_options: args::socket_options("socket_options", socket_options)?,
+    };
+    let host = args::bind_host("bind_address", bind_address)?;
+    let fd = args::optional_whole("fd", fd, 0)?;
+    let listening = Listening {
+        host,
+        port: number,
+        fd,
+        options,
+    };
+    let settings = Settings {
+        half_open: allow_half_open,
+        stream,
+        dont_drain: dont_drain_read_buffer,
+        max_line,
+        ..Settings::default()
+    };
+    let event_loop = LoopState::current(py)?;
+    TcpServer::listen(&event_loop, bind_address, listening, callbacks, settings)
+}

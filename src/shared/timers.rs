@@ -1,0 +1,158 @@
+//! When the timers of a loop are due. They are the pump's own, since only it can run their callbacks.
+
+use crate::io::sync::Mutex;
+use pyo3::prelude::*;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+/// One arming of a timer. Ordered by time, then first in, first out.
+struct Due {
+    when: Instant,
+    number: u64,
+    timer: Py<PyAny>,
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+}
+
+impl Eq for Due {}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.when, self.number).cmp(&(other.when, other.number))
+    }
+}
+
+#[derive(Default)]
+struct Heap {
+    due: BinaryHeap<Reverse<Due>>,
+    /// Numbers the armings.
+    next: u64,
+    /// Armings whose timer was cancelled.
+    stale: usize,
+}
+
+/// All timers of a loop.
+#[derive(Default)]
+pub struct Timers {
+    heap: Mutex<Heap>,
+    /// Armed timers that keep the loop alive.
+    alive: AtomicUsize,
+    armed: AtomicUsize,
+}
+
+impl Timers {
+    /// Whether an armed timer keeps the loop alive.
+    pub fn any_alive(&self) -> bool {
+        self.alive.load(Ordering::SeqCst) > 0
+    }
+
+    /// How many are armed.
+    pub fn armed(&self) -> usize {
+        self.armed.load(Ordering::SeqCst)
+    }
+
+    /// When the next one is due.
+    pub fn next(&self) -> Option<Instant> {
+        if self.armed() == 0 {
+            return None;
+        }
+        self.heap.lock().due.peek().map(|Reverse(due)| due.when)
+    }
+
+    /// The number that the next arming gets: those of this turn have smaller ones.
+    pub fn mark(&self) -> u64 {
+        self.heap.lock().next
+    }
+
+    /// Takes the first timer that is due now and was armed before `mark`, with its number.
+    pub fn take_due(&self, now: Instant, mark: u64) -> Option<(Py<PyAny>, u64)> {
+        let mut heap = self.heap.lock();
+        let Reverse(first) = heap.due.peek()?;
+        if first.when > now || first.number >= mark {
+            return None;
+        }
+        heap.due.pop().map(|Reverse(due)| (due.timer, due.number))
+    }
+
+    /// Puts a timer in: the number of this arming.
+    pub fn arm(&self, when: Instant, timer: Py<PyAny>) -> u64 {
+        let mut heap = self.heap.lock();
+        let number = heap.next;
+        heap.next += 1;
+        heap.due.push(Reverse(Due {
+            when,
+            number,
+            timer,
+        }));
+        number
+    }
+
+    /// A cancelled timer's arming stays in the heap until it is due or until such armings are most of the heap. `waits`:
+    /// whether a timer still waits for the arming of a number; called under the lock.
+    pub fn went_stale(&self, waits: impl Fn(&Py<PyAny>, u64) -> bool) {
+        let removed = {
+            let mut heap = self.heap.lock();
+            heap.stale += 1;
+            if heap.stale < 64 || heap.stale * 2 < heap.due.len() {
+                return;
+            }
+            heap.stale = 0;
+            let due = std::mem::take(&mut heap.due);
+            let (kept, removed): (Vec<_>, Vec<_>) = due
+                .into_iter()
+                .partition(|Reverse(due)| waits(&due.timer, due.number));
+            heap.due = kept.into();
+            removed
+        };
+        // Not under the lock: the timers' callbacks are Python's.
+        drop(removed);
+    }
+
+    /// For Python's garbage collector: no lock is waited for.
+    pub fn visit(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        match self.heap.try_lock() {
+            Some(heap) => heap
+                .due
+                .iter()
+                .try_for_each(|Reverse(due)| visit.call(&due.timer)),
+            None => Ok(()),
+        }
+    }
+
+    /// Empties the heap, when the loop ends; the caller drops the timers.
+    pub fn take_all(&self) -> Vec<Py<PyAny>> {
+        let heap = std::mem::take(&mut *self.heap.lock());
+        self.alive.store(0, Ordering::SeqCst);
+        self.armed.store(0, Ordering::SeqCst);
+        heap.due.into_iter().map(|Reverse(due)| due.timer).collect()
+    }
+
+    /// An armed timer more or less, one that keeps the loop alive more or less.
+    pub fn count(&self, armed: bool, alive: bool, up: bool) {
+        let step = |count: &AtomicUsize| {
+            if up {
+                count.fetch_add(1, Ordering::SeqCst)
+            } else {
+                count.fetch_sub(1, Ordering::SeqCst)
+            }
+        };
+        if armed {
+            step(&self.armed);
+        }
+        if alive {
+            step(&self.alive);
+        }
+    }
+}

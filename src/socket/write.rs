@@ -1,0 +1,46 @@
+//! From Python's bytes to what waits to be sent.
+
+use crate::boundary::condition;
+use crate::io::conn::link::Staged;
+use crate::io::conn::loan::LARGE;
+use crate::io::counter::add;
+use crate::socket::object::Socket;
+use pyo3::exceptions::PyMemoryError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+impl Socket {
+    /// `write` after its arguments were checked. `bytes` are of `owner`, if that is some.
+    pub fn stage(
+        slf: &Bound<'_, Self>,
+        bytes: &[u8],
+        owner: Option<&Bound<'_, PyBytes>>,
+    ) -> PyResult<()> {
+        let socket = slf.get();
+        let staged = match owner {
+            Some(owner) if bytes.len() >= LARGE => {
+                let loan = socket.event_loop.lender.lend(owner, bytes);
+                socket.link.stage_loan(loan)
+            }
+            _ => socket.link.stage(bytes),
+        };
+        match staged {
+            Staged::Shut => return Err(condition::write_is_shut(slf)),
+            Staged::NoMemory => return Err(PyMemoryError::new_err("no memory for the data")),
+            // Its condition is on the way to the event_cb, or waits behind held data: then this write meets it.
+            Staged::Broken => {
+                if !socket.state.lock().undelivered.is_empty() {
+                    let failed = slf.clone().into_any().unbind();
+                    socket
+                        .event_loop
+                        .post(|posts| posts.failed_writes.push_back(failed));
+                }
+                return Ok(());
+            }
+            Staged::Yes => {}
+        }
+        add(&socket.event_loop.totals.bytes_written, bytes.len());
+        socket.event_loop.mark_dirty(&socket.link);
+        Ok(())
+    }
+}

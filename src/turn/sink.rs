@@ -1,0 +1,29 @@
+//! What consumes the events of a key.
+
+use crate::objects::lookup::Lookup;
+use crate::objects::server::TcpServer;
+use crate::socket::object::Socket;
+use pyo3::prelude::*;
+
+/// The object of a key, by its kind; found once an event.
+pub enum Sink<'py> {
+    /// A socket with callbacks, which connects or is connected.
+    Socket(Bound<'py, Socket>),
+    /// An open server.
+    Server(Bound<'py, TcpServer>),
+    /// A lookup of the app's.
+    Lookup(Bound<'py, Lookup>),
+}
+
+impl<'py> Sink<'py> {
+    /// The kind of `object`; None: none that has events.
+    pub fn of(object: Bound<'py, PyAny>) -> Option<Self> {
+        // Most are sockets.
+        object
+            .cast_into::<Socket>()
+            .map(Self::Socket)
+            .or_else(|other| other.into_inner().cast_into().map(Self::Server))
+            .or_else(|other| other.into_inner().cast_into().map(Self::Lookup))
+            .ok()
+    }
+}
