@@ -7,8 +7,9 @@
 
 use asynctcp::io::conn::link::Link;
 use asynctcp::io::event::Event;
-use asynctcp::io::hub::{Hub, Key, Limits};
+use asynctcp::io::hub::{Hub, Limits};
 use asynctcp::io::inbox::queue::Batch;
+use asynctcp::io::keys::Key;
 use asynctcp::io::runtime::driver::{Driver, PumpWatch, Wait};
 use asynctcp::io::setup::bind;
 use asynctcp::io::setup::listener::{Listener, Options};

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use asynctcp::io::event::Event;
-use asynctcp::io::hub::Key;
 use asynctcp::io::inbox::queue::{Batch, Queue};
+use asynctcp::io::keys::Key;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::sync::Arc;

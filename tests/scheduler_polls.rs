@@ -70,7 +70,7 @@ impl Seen {
     }
 }
 
-fn poll(scheduler: &Scheduler<Task>, most: usize) -> bool {
+fn poll(scheduler: &Scheduler, most: usize) -> bool {
     struct Root(AtomicBool);
     impl Wake for Root {
         fn wake(self: Arc<Self>) {

@@ -87,9 +87,9 @@ mutate runtime/handover.rs "the helper takes over without looking again" \
 mutate runtime/handover.rs "turns are not counted" 's/\+ TURN \+ AWAY/+ AWAY/'
 
 mutate runtime/scheduler.rs "a call during a poll is forgotten" \
-    's/(place\.member\.called\.swap\(false, Ordering::SeqCst\);)(.*?)(if !matches!\(polled)/$2 if let Some(place) = \&self.places[index as usize] { $1 }\n $3/s'
-mutate runtime/scheduler.rs "a call wakes no root" 's/(leave\(&mut inner\);\s*)inner\.root\.take\(\)/${1}None::<Waker>/'
-mutate runtime/scheduler.rs "a new task wakes no root" 's/self\.calls\.leave\(\|inner\| inner\.new\.push\(task\)\);/self.calls.inner.lock().new.push(task);/'
+    's/(task\.woken_by\.woken\.swap\(false, Ordering::SeqCst\);)(.*?)(if !matches!\(polled)/$2 if let Some(task) = slot { $1 }\n $3/s'
+mutate runtime/scheduler.rs "a call wakes no root" 's/(put\(&mut inner\);\s*)inner\.root\.take\(\)/${1}None::<Waker>/'
+mutate runtime/scheduler.rs "a new task wakes no root" 's/self\.queue\.put\(\|inner\| inner\.new\.push\(task\)\);/self.queue.inner.lock().new.push(task);/'
 
 if [ "$tried" -eq 0 ]; then
     echo "no mutation is called '$only'" >&2

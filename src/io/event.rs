@@ -3,8 +3,8 @@
 use crate::io::conn::link::Link;
 use crate::io::conn::loan;
 use crate::io::failure::Failure;
-use crate::io::hub::Key;
 use crate::io::inbox::arena;
+use crate::io::keys::Key;
 use crate::io::setup::listener;
 use crate::io::setup::resolve;
 use std::sync::Arc;

@@ -7,10 +7,10 @@ pub use memory::LEAST_READ;
 
 use crate::io::conn::link::{Flush, Link};
 use crate::io::conn::loan::{Returns, Rooms};
-use crate::io::conn::task::ConnTask;
 use crate::io::event::Event;
 use crate::io::failure::Failure;
 use crate::io::inbox::queue::Queue;
+use crate::io::keys::Key;
 use crate::io::runtime::handover::Handover;
 use crate::io::runtime::late_flush::LateFlush;
 use crate::io::runtime::scheduler::Scheduler;
@@ -21,16 +21,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-
-/// Names a connection, an attempt or a listener: an index into the pump's table and a generation, so that an event
-/// of one that is gone never reaches the next in its place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Key {
-    /// Place in the pump's table.
-    pub index: u32,
-    /// Grows each time the place is given away.
-    pub generation: u32,
-}
 
 /// Bounds on received bytes that wait for Python.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +60,7 @@ pub struct Hub {
     pub queue: Queue<Event>,
     /// Who drives.
     pub handover: Handover,
-    scheduler: Scheduler<ConnTask>,
+    scheduler: Scheduler,
     /// The loop's limits.
     pub limits: Limits,
     /// For large messages.
@@ -242,7 +232,7 @@ impl Hub {
     }
 
     /// Starts a connection's task. It ends by its link's flags, or with the runtime.
-    pub(crate) fn spawn(&self, task: ConnTask) {
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + Unpin + 'static) {
         if self.threaded.load(Ordering::Relaxed) {
             drop(tokio::spawn(task));
         } else {

@@ -13,6 +13,7 @@
 //! | `setup/` | from a name or an address to a connection or a listener |
 //! | `sys/` | system calls, and the faults that tests inject into them |
 //! | `hub.rs`, `hub/` | what all tasks of one loop share |
+//! | `keys.rs` | the names of what is open |
 //! | `sync.rs`, `counter.rs` | locks and atomics as loom replaces them; counters |
 
 pub mod conn;
@@ -21,6 +22,7 @@ pub mod event;
 pub mod failure;
 pub mod hub;
 pub mod inbox;
+pub mod keys;
 pub mod runtime;
 pub mod setup;
 pub mod sync;

@@ -5,7 +5,7 @@ use crate::boundary::args::HostArg;
 use crate::boundary::condition;
 use crate::io::conn::link::Link;
 use crate::io::failure::Failure;
-use crate::io::hub::Key;
+use crate::io::keys::Key;
 use crate::io::setup::bind;
 use crate::io::setup::listener::{Listener, Options};
 use crate::io::setup::resolve::is_of;

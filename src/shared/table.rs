@@ -1,6 +1,6 @@
 //! What each key of a loop names: the Python object that the events of that key are for.
 
-use crate::io::hub::Key;
+use crate::io::keys::Key;
 use crate::io::sync::Mutex;
 use pyo3::prelude::*;
 

@@ -8,7 +8,7 @@ use crate::io::conn::loan::Owner;
 use crate::io::counter::add;
 use crate::io::event::Timeout;
 use crate::io::failure::Failure;
-use crate::io::hub::Key;
+use crate::io::keys::Key;
 use crate::io::setup::listener::Listener;
 use crate::io::setup::resolve::Found;
 use crate::objects::lookup;

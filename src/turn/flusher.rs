@@ -1,7 +1,7 @@
 //! When what callbacks wrote is sent: at the end of a batch, and in a long one at times.
 
 use crate::io::conn::link::Link;
-use crate::io::hub::Key;
+use crate::io::keys::Key;
 use crate::shared::loop_state::LoopState;
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -11,9 +11,8 @@ use crate::io::conn::stream::Stream;
 use crate::io::conn::token::SendToken;
 use crate::io::conn::transmit::transmit;
 use crate::io::counter::add;
-use crate::io::event::Event;
-use crate::io::hub::{Command, Hub, Key};
 use crate::io::inbox::flow_control::FlowControl;
+use crate::io::keys::Key;
 use crate::io::sync::Mutex;
 use crate::io::sys;
 use std::collections::TryReserveError;
@@ -213,7 +212,7 @@ impl Link {
         drop(waker);
     }
 
-    /// Polls the task again; cheap only on the driving thread, hence [`Command::Wake`].
+    /// Polls the task again; cheap only on the driving thread, hence `Command::Wake`.
     pub(crate) fn wake_task(&self) {
         let waker = self.task.lock().clone();
         if let Some(waker) = waker {
@@ -221,13 +220,12 @@ impl Link {
         }
     }
 
-    fn set(self: &Arc<Self>, hub: &Hub, set: u32, clear: u32) {
+    pub(crate) fn change_control(&self, set: u32, clear: u32) {
         let _ = self
             .control
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| {
                 Some(now & !clear | set)
             });
-        hub.post(Command::Wake(self.clone()));
     }
 
     /// Timeouts that were told under another number are void: the app changed what they depend on.
@@ -235,33 +233,24 @@ impl Link {
         self.epoch.load(Ordering::SeqCst)
     }
 
-    /// When Python last had something of this connection, for [`Hub::instant`]; 0: it does not know of it yet.
+    /// When Python last had something of this connection, for `Hub::instant`; 0: it does not know of it yet.
     pub(crate) fn heard(&self) -> u64 {
         self.heard.load(Ordering::Relaxed)
     }
 
-    /// Python's callback has had what came: the peer's time to answer begins. The first time it is the connection itself.
-    pub fn hear(self: &Arc<Self>, hub: &Hub) {
+    /// Python has had what came, at `now`; true: for the first time, and a timeout waits for that.
+    pub(crate) fn hear_at(&self, now: impl FnOnce() -> u64) -> bool {
         if !self.is_timed() {
             if self.heard() == 0 {
                 self.heard.store(1, Ordering::Relaxed);
             }
-            return;
+            return false;
         }
-        let first = self.heard.swap(hub.time().max(1), Ordering::Relaxed) == 0;
-        if first {
-            hub.post(Command::Wake(self.clone()));
-        }
+        self.heard.swap(now().max(1), Ordering::Relaxed) == 0
     }
 
     fn is_timed(&self) -> bool {
         self.control() & TIMED != 0
-    }
-
-    /// A timeout that was told, and since when `progress` was made or is to be had, was none: both start afresh.
-    pub fn retime(self: &Arc<Self>, hub: &Hub) {
-        self.new_epoch();
-        self.set(hub, READ_AFRESH | WRITE_AFRESH, 0);
     }
 
     /// Whether nothing has come in since `received` bytes had, as far as the kernel knows now.
@@ -280,55 +269,22 @@ impl Link {
             .saturating_sub(waiting.unwrap_or(0) as u64)
     }
 
-    fn new_epoch(&self) {
+    pub(crate) fn new_epoch(&self) {
         self.epoch.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Reading on or off.
-    pub fn set_reading(self: &Arc<Self>, hub: &Hub, on: bool) {
-        self.new_epoch();
-        if on {
-            self.set(hub, READ_AFRESH, READ_OFF)
+    /// One more stream holds enough, or one less; how many others do.
+    pub(crate) fn count_full_stream(&self, more: bool) -> u32 {
+        if more {
+            self.full_streams.fetch_add(1, Ordering::SeqCst)
         } else {
-            self.set(hub, READ_OFF, 0)
-        }
-    }
-
-    /// One more stream of the app's holds enough, or one less. Called with the interpreter's lock held, which keeps count
-    /// and flag in step.
-    pub fn pause_for_stream(self: &Arc<Self>, hub: &Hub, pause: bool) {
-        if pause {
-            self.full_streams.fetch_add(1, Ordering::SeqCst);
-            self.set(hub, STREAM_FULL, 0);
-        } else if self.full_streams.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.set(hub, 0, STREAM_FULL);
+            self.full_streams.fetch_sub(1, Ordering::SeqCst) - 1
         }
     }
 
     /// Whether Python has all that was received, and has read it from its streams.
     pub(crate) fn holds_nothing(&self) -> bool {
         self.flow.unread() == 0 && self.in_streams.load(Ordering::SeqCst) == 0
-    }
-
-    /// Writing on or off. The caller flushes afterwards.
-    pub fn set_writing(self: &Arc<Self>, hub: &Hub, on: bool) {
-        self.new_epoch();
-        self.out.lock().write_off = !on;
-        self.set(hub, WRITE_AFRESH, 0);
-    }
-
-    /// Ends the connection: after what was written, or at once with a reset.
-    pub fn close(self: &Arc<Self>, hub: &Hub, force: bool) {
-        let dropped = self.with_out(|out| out.close(force));
-        drop(dropped);
-        self.set(hub, if force { FORCE } else { CLOSING }, NOT_READING);
-    }
-
-    /// Leaves the connection to somebody else who has a duplicate of its descriptor; see [`Hub::has_let_go`].
-    pub fn give_away(self: &Arc<Self>, hub: &Hub) {
-        let dropped = self.with_out(|out| out.close(false));
-        drop(dropped);
-        self.set(hub, GIVEN_AWAY, NOT_READING);
     }
 
     pub(crate) fn set_ended(&self) {
@@ -340,14 +296,7 @@ impl Link {
         self.control() & ENDED != 0
     }
 
-    /// Replaces both timeouts.
-    pub fn change_timeouts(self: &Arc<Self>, hub: &Hub, timeouts: Timeouts) {
-        self.new_epoch();
-        self.set_timeouts(timeouts);
-        self.set(hub, READ_AFRESH | WRITE_AFRESH, 0);
-    }
-
-    fn set_timeouts(&self, timeouts: Timeouts) {
+    pub(crate) fn set_timeouts(&self, timeouts: Timeouts) {
         let timed = timeouts.read.is_some() || timeouts.write.is_some();
         *self.timeouts.lock() = timed.then(|| Box::new(timeouts));
         if timed {
@@ -411,14 +360,12 @@ impl Link {
         self.marked.store(true, Ordering::Relaxed);
     }
 
-    /// After each attempt to send, whoever made it: tells the pump when what waits has crossed a mark.
-    pub(crate) fn tell_level(&self, hub: &Hub) {
-        if self.marked.load(Ordering::Relaxed) && self.with_out(Outbox::crossed) {
-            hub.queue.push(Event::Level(self.key));
-        }
+    /// See [`Outbox::crossed`].
+    pub(crate) fn has_crossed_mark(&self) -> bool {
+        self.marked.load(Ordering::Relaxed) && self.with_out(Outbox::crossed)
     }
 
-    /// For each [`Event::Level`]: whether it was the high mark. They are crossed by turns, so the order in which two threads
+    /// For each [`crate::io::event::Event::Level`]: whether it was the high mark. They are crossed by turns, so the order in which two threads
     /// queued them is of no concern.
     pub fn next_level_is_full(&self) -> bool {
         !self.told_full.fetch_xor(true, Ordering::Relaxed)
@@ -503,16 +450,6 @@ impl Link {
 
     pub(crate) fn take_send_error(&self) -> Option<io::Error> {
         self.send_error.lock().take()
-    }
-
-    /// [`Link::try_send`] of who is not the task; wakes that if it has to go on.
-    pub fn flush(self: &Arc<Self>, hub: &Hub) -> Flush {
-        let flush = self.try_send();
-        self.tell_level(hub);
-        if matches!(flush, Flush::Blocked | Flush::Failed) || self.control() & CLOSING != 0 {
-            hub.post(Command::Wake(self.clone()));
-        }
-        flush
     }
 
     /// Sends what is staged, if nobody else is sending.

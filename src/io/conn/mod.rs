@@ -3,11 +3,13 @@
 //! | file | what it is |
 //! |---|---|
 //! | `link.rs` | what both sides see of it: flags, counters, timeouts |
+//! | `control.rs` | what the pump asks of it, which calls its task |
 //! | `outbox.rs`, `token.rs`, `mark.rs`, `transmit.rs` | what waits to be sent; who may send; who is to be flushed; one call that sends |
 //! | `task.rs`, `deadline.rs`, `linger.rs` | its task, that task's timeouts, its end |
 //! | `stream.rs`, `ends.rs` | its socket, as Tokio watches it; the addresses of both ends |
 //! | `loan.rs` | memory of Python's objects, lent for large messages |
 
+pub(crate) mod control;
 pub(crate) mod deadline;
 pub(crate) mod ends;
 pub(crate) mod linger;

@@ -42,7 +42,6 @@ pub(crate) struct ConnTask {
     stream: Option<Arc<Stream>>,
     /// The listener that counts this connection.
     listener: Option<Arc<Listener>>,
-    registered: bool,
     connection: Connection,
 }
 
@@ -50,6 +49,8 @@ pub(crate) struct ConnTask {
 struct Connection {
     hub: Arc<Hub>,
     link: Arc<Link>,
+    /// The link knows the task's waker.
+    registered: bool,
     eof: bool,
     /// Just accepted: something may be there before Tokio has looked.
     fresh: bool,
@@ -80,10 +81,10 @@ impl ConnTask {
         Self {
             stream: Some(stream),
             listener,
-            registered: false,
             connection: Connection {
                 hub,
                 link,
+                registered: false,
                 eof: false,
                 fresh,
                 large: false,
@@ -433,16 +434,13 @@ impl Future for ConnTask {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let Self {
-            stream,
-            registered,
-            connection,
-            ..
+            stream, connection, ..
         } = &mut *self;
         let Some(stream) = stream else {
             return Poll::Ready(());
         };
-        if !*registered {
-            *registered = true;
+        if !connection.registered {
+            connection.registered = true;
             connection.link.register_task(context.waker());
         }
         match connection.step(stream, context) {

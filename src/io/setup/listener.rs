@@ -1,35 +1,12 @@
-//! One server: what the pump and its accept loop share, and that loop.
+//! One server: what the pump and its accept loops share.
 
-use crate::io::conn::link::{Link, Timeouts};
-use crate::io::conn::stream::Stream;
-use crate::io::conn::task::ConnTask;
-use crate::io::event::Event;
-use crate::io::failure::Failure;
-use crate::io::hub::{Command, Hub, Key};
-use crate::io::setup::acceptor::Acceptor;
+use crate::io::conn::link::Timeouts;
+use crate::io::keys::Key;
 use crate::io::setup::options::SocketOptions;
 use crate::io::sync::Mutex;
 use socket2::Socket;
-use std::io;
-use std::net::{Ipv6Addr, SocketAddr};
-use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
-use tokio::time::{Instant, Sleep, sleep};
-
-/// Connections accepted before others have their turn.
-const ACCEPTS: usize = 64;
-/// So many accepts that fail one after the other, each for a reason of its connection, are no coincidence.
-const SKIPS: usize = 1024;
-/// How long accepted connections may wait for Python before no more are accepted.
-const PATIENCE: Duration = Duration::from_millis(20);
-/// Out of descriptors or memory: wait this long, then ever longer.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_millis(100);
-/// The same error is told once in this time.
-const TELL_EVERY: Duration = Duration::from_secs(1);
+use std::task::Waker;
 
 /// How a server listens.
 #[derive(Debug, Clone, Default)]
@@ -53,62 +30,39 @@ pub struct Options {
 pub struct Listener {
     /// Names it in events.
     pub key: Key,
-    options: Options,
+    pub(crate) options: Options,
     /// Not ours to shut down: another process may listen on it.
-    adopted: bool,
+    pub(crate) adopted: bool,
     /// The listening sockets; none once closed. Leaf lock.
     sockets: Mutex<Vec<Socket>>,
     closed: AtomicBool,
     open: AtomicUsize,
     /// Accepted, and not yet known to Python.
     unserved: AtomicUsize,
-    /// Since when there are such, or since Python last served one; as [`Hub::time`].
+    /// Since when there are such, or since Python last served one; as `Hub::time`.
     unserved_since: AtomicU64,
     /// For each accept task. Leaf locks.
     tasks: Box<[Mutex<Option<Waker>>]>,
 }
 
 impl Listener {
-    /// Leaves the accept loops to whoever drives. `adopted`: the descriptors came from outside.
-    pub fn start(
-        hub: &Arc<Hub>,
-        key: Key,
-        sockets: Vec<Socket>,
-        options: Options,
-        adopted: bool,
-    ) -> Result<Arc<Self>, Failure> {
-        let mut accepting = Vec::with_capacity(sockets.len());
-        for socket in &sockets {
-            socket.set_nonblocking(true)?;
-            // Linux hands it on to accepted sockets, which saves a system call for each.
-            socket.set_tcp_nodelay(true)?;
-            accepting.push(socket.try_clone()?);
-        }
-        let listener = Arc::new(Self {
+    /// For these listening sockets, which have an accept task each.
+    pub(crate) fn new(key: Key, sockets: Vec<Socket>, options: Options, adopted: bool) -> Self {
+        Self {
             key,
             options,
             adopted,
-            tasks: accepting.iter().map(|_| Mutex::new(None)).collect(),
+            tasks: sockets.iter().map(|_| Mutex::new(None)).collect(),
             sockets: Mutex::new(sockets),
             closed: AtomicBool::new(false),
             open: AtomicUsize::new(0),
             unserved: AtomicUsize::new(0),
             unserved_since: AtomicU64::new(0),
-        });
-        hub.came();
-        let alive = Arc::new(Alive {
-            hub: hub.clone(),
-            listener: listener.clone(),
-        });
-        for (at, socket) in accepting.into_iter().enumerate() {
-            let task = accept_all(hub.clone(), listener.clone(), at, socket, alive.clone());
-            hub.post(Command::Spawn(Box::pin(task)));
         }
-        Ok(listener)
     }
 
-    /// Stops listening at once; the connections live on.
-    pub fn close(&self, hub: &Hub) {
+    /// Nothing is accepted any more. The accept tasks are to be woken.
+    pub(crate) fn shut(&self) {
         self.closed.store(true, Ordering::SeqCst);
         let sockets = std::mem::take(&mut *self.sockets.lock());
         for socket in sockets.iter().filter(|_| !self.adopted) {
@@ -116,11 +70,30 @@ impl Listener {
             let _ = socket.shutdown(std::net::Shutdown::Both);
         }
         drop(sockets);
-        self.wake(hub);
+    }
+
+    /// Whether that was said.
+    pub(crate) fn is_shut(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// The accept tasks that wait.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = Waker> {
+        self.tasks.iter().filter_map(|task| task.lock().clone())
+    }
+
+    /// The accept task of this number waits.
+    pub(crate) fn register(&self, at: usize, waker: &Waker) {
+        *self.tasks[at].lock() = Some(waker.clone());
+    }
+
+    /// Whether a connection that ended has called it since.
+    pub(crate) fn was_called(&self, at: usize) -> bool {
+        self.tasks[at].lock().is_none()
     }
 
     /// The accept loops have ended: what is left of them here would keep the runtime's descriptors open.
-    fn let_go(&self) {
+    pub(crate) fn let_go(&self) {
         self.closed.store(true, Ordering::SeqCst);
         let sockets = std::mem::take(&mut *self.sockets.lock());
         drop(sockets);
@@ -130,48 +103,33 @@ impl Listener {
         }
     }
 
-    fn wake(&self, hub: &Hub) {
-        for task in &self.tasks {
-            let waker = task.lock().clone();
-            if let Some(waker) = waker {
-                hub.post(Command::Call(waker));
-            }
-        }
-    }
-
     /// Connections that are open now.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::SeqCst)
     }
 
-    /// Python has got to know a connection of those accepted.
-    pub fn served(&self, hub: &Hub) {
-        // The last one's time is of no concern.
-        if self.unserved.load(Ordering::SeqCst) > 1 {
-            self.unserved_since.store(hub.time(), Ordering::Relaxed);
-        }
-        self.unserved.fetch_sub(1, Ordering::SeqCst);
-    }
-
-    /// One more that Python does not know of.
-    fn unserved(&self, hub: &Hub) {
+    /// A connection was accepted, of which Python does not know.
+    pub(crate) fn accepted(&self, now: impl FnOnce() -> u64) {
+        self.open.fetch_add(1, Ordering::SeqCst);
         if self.unserved.load(Ordering::SeqCst) == 0 {
-            self.unserved_since.store(hub.time(), Ordering::Relaxed);
+            self.unserved_since.store(now(), Ordering::Relaxed);
         }
         self.unserved.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Whether connections would only wait here, where another process may have time for them: Python is held up, or has not
-    /// served what was accepted before.
-    fn is_idle_to_accept(&self, hub: &Hub) -> bool {
-        if hub.python_time() > PATIENCE {
-            return true;
+    /// Python has got to know a connection of those accepted.
+    pub(crate) fn served_at(&self, now: impl FnOnce() -> u64) {
+        // The last one's time is of no concern.
+        if self.unserved.load(Ordering::SeqCst) > 1 {
+            self.unserved_since.store(now(), Ordering::Relaxed);
         }
-        if self.unserved.load(Ordering::SeqCst) == 0 {
-            return false;
-        }
-        let since = self.unserved_since.load(Ordering::Relaxed);
-        Duration::from_nanos(hub.time().saturating_sub(since)) > PATIENCE
+        self.unserved.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Since when accepted ones wait for Python, if any does.
+    pub(crate) fn unserved_since(&self) -> Option<u64> {
+        (self.unserved.load(Ordering::SeqCst) > 0)
+            .then(|| self.unserved_since.load(Ordering::Relaxed))
     }
 
     /// A connection has ended: there is room for another, and a free descriptor. On the driving thread.
@@ -185,330 +143,9 @@ impl Listener {
         }
     }
 
-    fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.options
             .max_connections
             .is_some_and(|most| self.open() >= most)
-    }
-}
-
-/// Says `Gone` when the last accept loop ends, however it ends.
-struct Alive {
-    hub: Arc<Hub>,
-    listener: Arc<Listener>,
-}
-
-impl Drop for Alive {
-    fn drop(&mut self) {
-        self.listener.let_go();
-        self.hub.went();
-        self.hub.queue.push(Event::Gone(self.listener.key));
-    }
-}
-
-async fn accept_all(
-    hub: Arc<Hub>,
-    listener: Arc<Listener>,
-    at: usize,
-    socket: Socket,
-    alive: Arc<Alive>,
-) {
-    match Acceptor::new(socket) {
-        Ok(socket) => {
-            let key = listener.key;
-            let own = socket.local_addr();
-            let accepting = Accepting {
-                own: own.filter(|own| !own.ip().is_unspecified() && !listener.adopted),
-                hub: hub.clone(),
-                listener,
-                at,
-                socket,
-                pause: None,
-                paused: FIRST_PAUSE,
-                skipped: 0,
-                told: None,
-            };
-            if let Err(error) = accepting.await {
-                hub.queue
-                    .push(Event::AcceptFailed(key, Box::new(error.into())));
-            }
-        }
-        Err(error) => hub
-            .queue
-            .push(Event::AcceptFailed(listener.key, Box::new(error.into()))),
-    }
-    drop(alive);
-}
-
-/// The accept loop of one address. Ends when the listener was closed, or with an error that no waiting mends.
-struct Accepting {
-    hub: Arc<Hub>,
-    listener: Arc<Listener>,
-    /// Which of its tasks this is.
-    at: usize,
-    socket: Acceptor,
-    /// The own address of each connection, unless the server listens on any.
-    own: Option<SocketAddr>,
-    /// Waiting for descriptors or memory.
-    pause: Option<Pin<Box<Sleep>>>,
-    paused: Duration,
-    /// Errors of single connections since the last success.
-    skipped: usize,
-    /// The error that was told last, and when.
-    told: Option<(i32, Instant)>,
-}
-
-impl Accepting {
-    fn welcome(&self, stream: Stream, peer: SocketAddr) {
-        let link = Link::connecting(self.hub.new_key(), self.listener.options.timeouts);
-        self.hub.came();
-        self.listener.open.fetch_add(1, Ordering::SeqCst);
-        self.listener.unserved(&self.hub);
-        if cfg!(not(target_os = "linux")) {
-            let _ = stream.socket().set_tcp_nodelay(true);
-        }
-        // Some are for sockets that listen only: the connection is none the worse for it.
-        self.listener
-            .options
-            .socket_options
-            .try_set(stream.socket());
-        let own = self.own.or_else(|| stream.local_addr());
-        let own = own.unwrap_or((Ipv6Addr::UNSPECIFIED, 0).into());
-        link.set_ends(peer, own);
-        let listener = Some(self.listener.clone());
-        let task = ConnTask::new(self.hub.clone(), link.clone(), stream, listener);
-        self.hub.queue.push(Event::Accepted {
-            listener: self.listener.clone(),
-            link,
-        });
-        self.hub.spawn(task);
-    }
-
-    /// True: go on at once. False: wait. An error: accepting is over.
-    fn failed(&mut self, error: io::Error) -> io::Result<bool> {
-        let code = error.raw_os_error().unwrap_or(0);
-        match code {
-            // The listening socket itself is gone.
-            libc::EBADF | libc::EINVAL | libc::ENOTSOCK => return Err(error),
-            libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM => {}
-            // A connection that ended before it was accepted, or a network error of its own (accept(2)). One after the other
-            // and nothing else, it is the listening socket's own, and no accept will ever succeed.
-            _ => {
-                self.skipped += 1;
-                if self.skipped < SKIPS {
-                    return Ok(true);
-                }
-            }
-        }
-        let again = self
-            .told
-            .is_some_and(|(last, when)| last == code && when.elapsed() < TELL_EVERY);
-        if !again {
-            self.told = Some((code, Instant::now()));
-            self.hub.queue.push(Event::AcceptFailed(
-                self.listener.key,
-                Box::new(error.into()),
-            ));
-        }
-        self.pause = Some(Box::pin(sleep(self.paused)));
-        self.paused = (self.paused * 2).min(LONGEST_PAUSE);
-        Ok(false)
-    }
-
-    /// Whether to wait until Python is back.
-    fn waits_for_python(&self, context: &Context<'_>) -> bool {
-        if !self.listener.is_idle_to_accept(&self.hub) {
-            return false;
-        }
-        self.hub.wait_for_python(context.waker());
-        // It may have come back just before, and then nobody would wake us.
-        self.listener.is_idle_to_accept(&self.hub)
-    }
-
-    /// Whether to wait for descriptors. A connection that ended frees one, and its wake-up ends the pause.
-    fn is_pausing(&mut self, context: &mut Context<'_>) -> bool {
-        let Some(pause) = &mut self.pause else {
-            return false;
-        };
-        let woken = self.listener.tasks[self.at].lock().is_none();
-        if !woken && pause.as_mut().poll(context).is_pending() {
-            return true;
-        }
-        self.pause = None;
-        false
-    }
-}
-
-impl Future for Accepting {
-    type Output = io::Result<()>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let accepting = &mut *self;
-        let pausing = accepting.is_pausing(context);
-        *accepting.listener.tasks[accepting.at].lock() = Some(context.waker().clone());
-        if accepting.listener.closed.load(Ordering::SeqCst) {
-            return Poll::Ready(Ok(()));
-        }
-        if pausing {
-            return Poll::Pending;
-        }
-        for _ in 0..ACCEPTS {
-            if accepting.listener.is_full() || accepting.waits_for_python(context) {
-                return Poll::Pending;
-            }
-            let Poll::Ready(accepted) = accepting.socket.poll_accept(context) else {
-                accepting.skipped = 0;
-                return Poll::Pending;
-            };
-            match accepted {
-                Ok((stream, peer)) => {
-                    accepting.paused = FIRST_PAUSE;
-                    accepting.skipped = 0;
-                    accepting.welcome(stream, peer);
-                }
-                Err(_) if accepting.listener.closed.load(Ordering::SeqCst) => {
-                    return Poll::Ready(Ok(()));
-                }
-                Err(error) => match accepting.failed(error) {
-                    Ok(true) => {}
-                    Ok(false) => break,
-                    Err(error) => return Poll::Ready(Err(error)),
-                },
-            }
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::io::hub::Limits;
-    use crate::io::inbox::queue::Batch;
-    use crate::io::setup::bind;
-    use std::net::Ipv4Addr;
-
-    /// An accept loop that nobody polls, so that errors can be given to it.
-    fn idle() -> Accepting {
-        let hub = Hub::new(Limits { read: 1, memory: 1 });
-        let any_port = (Ipv4Addr::LOCALHOST, 0).into();
-        let socket = bind::bind_address(any_port, &Options::default()).unwrap();
-        socket.set_nonblocking(true).unwrap();
-        let accepting = Acceptor::new(socket.try_clone().unwrap()).unwrap();
-        let listener = Listener {
-            key: hub.new_key(),
-            options: Options::default(),
-            adopted: false,
-            sockets: Mutex::new(vec![socket]),
-            closed: AtomicBool::new(false),
-            open: AtomicUsize::new(0),
-            unserved: AtomicUsize::new(0),
-            unserved_since: AtomicU64::new(0),
-            tasks: Box::new([Mutex::new(None)]),
-        };
-        let listener = Arc::new(listener);
-        Accepting {
-            hub,
-            listener,
-            own: None,
-            at: 0,
-            socket: accepting,
-            pause: None,
-            paused: FIRST_PAUSE,
-            skipped: 0,
-            told: None,
-        }
-    }
-
-    fn told(accepting: &Accepting) -> usize {
-        let mut batch = Batch::default();
-        accepting.hub.queue.swap(&mut batch);
-        batch.events.len()
-    }
-
-    fn in_runtime(test: impl FnOnce()) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .build()
-            .unwrap();
-        runtime.block_on(async { test() });
-    }
-
-    #[test]
-    fn an_error_of_one_connection_is_skipped_without_a_pause() {
-        in_runtime(|| {
-            let mut accepting = idle();
-            for code in [
-                libc::ECONNABORTED,
-                libc::EPERM,
-                libc::EPROTO,
-                libc::ENETDOWN,
-                libc::ENOPROTOOPT,
-                libc::EHOSTDOWN,
-                libc::EHOSTUNREACH,
-                libc::EOPNOTSUPP,
-                libc::ENETUNREACH,
-                libc::ETIMEDOUT,
-            ] {
-                assert!(
-                    accepting
-                        .failed(io::Error::from_raw_os_error(code))
-                        .unwrap(),
-                    "errno {code}"
-                );
-                assert!(
-                    accepting.pause.is_none() && told(&accepting) == 0,
-                    "errno {code}"
-                );
-            }
-        });
-    }
-
-    #[test]
-    fn an_error_of_one_connection_that_never_ends_is_told_and_paused_for() {
-        in_runtime(|| {
-            let mut accepting = idle();
-            let mut failed = || accepting.failed(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
-            for _ in 1..SKIPS {
-                assert!(failed().unwrap());
-            }
-            assert!(!failed().unwrap());
-            assert!(!failed().unwrap());
-            assert!(accepting.pause.is_some());
-            assert_eq!(told(&accepting), 1);
-        });
-    }
-
-    #[test]
-    fn an_error_of_the_listening_socket_ends_the_loop() {
-        in_runtime(|| {
-            for code in [libc::EBADF, libc::EINVAL, libc::ENOTSOCK] {
-                let error = idle()
-                    .failed(io::Error::from_raw_os_error(code))
-                    .unwrap_err();
-                assert_eq!(error.raw_os_error(), Some(code));
-            }
-        });
-    }
-
-    #[test]
-    fn want_of_descriptors_or_memory_pauses_ever_longer_and_is_told_once_a_cause() {
-        in_runtime(|| {
-            let mut accepting = idle();
-            for code in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM] {
-                for repeated in 0..6 {
-                    assert!(
-                        !accepting
-                            .failed(io::Error::from_raw_os_error(code))
-                            .unwrap()
-                    );
-                    assert!(accepting.pause.is_some());
-                    assert_eq!(told(&accepting), usize::from(repeated == 0), "errno {code}");
-                }
-            }
-            assert_eq!(accepting.paused, LONGEST_PAUSE);
-        });
     }
 }

@@ -3,7 +3,8 @@
 use crate::io::event::Event;
 use crate::io::failure::Failure;
 use crate::io::failure::LookupFailure;
-use crate::io::hub::{Command, Hub, Key, LookupGuard};
+use crate::io::hub::{Command, Hub, LookupGuard};
+use crate::io::keys::Key;
 use crate::io::setup::resolve;
 use crate::io::setup::resolve::Found;
 use std::net::SocketAddr;

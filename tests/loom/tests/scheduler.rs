@@ -58,7 +58,7 @@ impl Model {
     }
 
     /// Drives until the task has ended; loom reports a deadlock if a call is lost.
-    fn drive(&self, scheduler: &Scheduler<Task>) {
+    fn drive(&self, scheduler: &Scheduler) {
         block_on(poll_fn(|context| {
             if self.ended.load(Ordering::SeqCst) > 0 {
                 return Poll::Ready(());
@@ -107,7 +107,7 @@ fn a_call_while_the_helper_polls_reaches_the_pump() {
     check(2, || {
         let (model, scheduler) = (Model::default(), Arc::new(Scheduler::default()));
         scheduler.add(model.task(1));
-        let once = |scheduler: &Scheduler<Task>| {
+        let once = |scheduler: &Scheduler| {
             scheduler.poll(&Context::from_waker(Waker::noop()), 1, || false)
         };
         once(&scheduler);

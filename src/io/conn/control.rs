@@ -1,0 +1,95 @@
+//! What the pump asks of a connection: it changes what both sides see of it, and calls its task.
+
+use crate::io::conn::link::{
+    CLOSING, FORCE, Flush, GIVEN_AWAY, Link, NOT_READING, READ_AFRESH, READ_OFF, STREAM_FULL,
+    Timeouts, WRITE_AFRESH,
+};
+use crate::io::event::Event;
+use crate::io::hub::{Command, Hub};
+use std::sync::Arc;
+
+impl Link {
+    fn set(self: &Arc<Self>, hub: &Hub, set: u32, clear: u32) {
+        self.change_control(set, clear);
+        hub.post(Command::Wake(self.clone()));
+    }
+
+    /// Python's callback has had what came: the peer's time to answer begins. The first time it is the connection itself.
+    pub fn hear(self: &Arc<Self>, hub: &Hub) {
+        if self.hear_at(|| hub.time()) {
+            hub.post(Command::Wake(self.clone()));
+        }
+    }
+
+    /// A timeout that was told, and since when `progress` was made or is to be had, was none: both start afresh.
+    pub fn retime(self: &Arc<Self>, hub: &Hub) {
+        self.new_epoch();
+        self.set(hub, READ_AFRESH | WRITE_AFRESH, 0);
+    }
+
+    /// Reading on or off.
+    pub fn set_reading(self: &Arc<Self>, hub: &Hub, on: bool) {
+        self.new_epoch();
+        if on {
+            self.set(hub, READ_AFRESH, READ_OFF)
+        } else {
+            self.set(hub, READ_OFF, 0)
+        }
+    }
+
+    /// One more stream of the app's holds enough, or one less. Called with the interpreter's lock held, which keeps count
+    /// and flag in step.
+    pub fn pause_for_stream(self: &Arc<Self>, hub: &Hub, pause: bool) {
+        let others = self.count_full_stream(pause);
+        if pause {
+            self.set(hub, STREAM_FULL, 0);
+        } else if others == 0 {
+            self.set(hub, 0, STREAM_FULL);
+        }
+    }
+
+    /// Writing on or off. The caller flushes afterwards.
+    pub fn set_writing(self: &Arc<Self>, hub: &Hub, on: bool) {
+        self.new_epoch();
+        self.with_out(|out| out.write_off = !on);
+        self.set(hub, WRITE_AFRESH, 0);
+    }
+
+    /// Ends the connection: after what was written, or at once with a reset.
+    pub fn close(self: &Arc<Self>, hub: &Hub, force: bool) {
+        let dropped = self.with_out(|out| out.close(force));
+        drop(dropped);
+        self.set(hub, if force { FORCE } else { CLOSING }, NOT_READING);
+    }
+
+    /// Leaves the connection to somebody else who has a duplicate of its descriptor; see [`Hub::has_let_go`].
+    pub fn give_away(self: &Arc<Self>, hub: &Hub) {
+        let dropped = self.with_out(|out| out.close(false));
+        drop(dropped);
+        self.set(hub, GIVEN_AWAY, NOT_READING);
+    }
+
+    /// Replaces both timeouts.
+    pub fn change_timeouts(self: &Arc<Self>, hub: &Hub, timeouts: Timeouts) {
+        self.new_epoch();
+        self.set_timeouts(timeouts);
+        self.set(hub, READ_AFRESH | WRITE_AFRESH, 0);
+    }
+
+    /// After each attempt to send, whoever made it: tells the pump when what waits has crossed a mark.
+    pub(crate) fn tell_level(&self, hub: &Hub) {
+        if self.has_crossed_mark() {
+            hub.queue.push(Event::Level(self.key));
+        }
+    }
+
+    /// [`Link::try_send`] of who is not the task; wakes that if it has to go on.
+    pub fn flush(self: &Arc<Self>, hub: &Hub) -> Flush {
+        let flush = self.try_send();
+        self.tell_level(hub);
+        if matches!(flush, Flush::Blocked | Flush::Failed) || self.control() & CLOSING != 0 {
+            hub.post(Command::Wake(self.clone()));
+        }
+        flush
+    }
+}
