@@ -24,6 +24,7 @@ use crate::shared::loop_state::{Life, LoopState};
 use crate::shared::posts::{Post, Posted};
 use crate::socket::object::Socket;
 use crate::turn::app_error::Catch;
+use crate::turn::policy::Policy;
 use crate::turn::tell;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyTuple};
@@ -81,7 +82,7 @@ impl EventLoop {
         let (py, me) = (slf.py(), slf.get());
         me.state.check_process(py)?;
         if me.bell.get().is_none() {
-            stages::begin(slf, true)?;
+            stages::begin(slf, Policy::GUEST)?;
         }
         let bell = me.bell.get().map(|bell| bell.as_fd().as_raw_fd());
         bell.ok_or_else(|| condition::loop_error(py, "no foreign loop drives this event loop"))

@@ -3,6 +3,7 @@
 use crate::event_loop::closing;
 use crate::event_loop::object::EventLoop;
 use crate::event_loop::stages;
+use crate::turn::policy::Policy;
 use pyo3::prelude::*;
 
 /// The context manager of `event_loop()`.
@@ -20,7 +21,7 @@ impl LoopBlock {
 
     /// Opens the loop.
     fn __enter__(&self, py: Python<'_>) -> PyResult<Py<EventLoop>> {
-        stages::begin(self.event_loop.bind(py), false)?;
+        stages::begin(self.event_loop.bind(py), Policy::ALONE)?;
         Ok(self.event_loop.clone_ref(py))
     }
 

@@ -4,6 +4,7 @@ use crate::event_loop::wakeup::Wakeup;
 use crate::io::runtime::bell::Bell;
 use crate::shared::loop_state::LoopState;
 use crate::turn::foreign::Foreign;
+use crate::turn::policy::Policy;
 use crate::turn::pump::Pump;
 use pyo3::prelude::*;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ impl Running {
         py: Python<'_>,
         state: &Arc<LoopState>,
         io_threads: usize,
-        foreign: bool,
+        policy: Policy,
     ) -> PyResult<Self> {
         let mut running = Self {
             state: state.clone(),
@@ -33,13 +34,14 @@ impl Running {
             wakeup: None,
             foreign: None,
         };
-        if foreign {
-            let bell = Arc::new(Bell::new()?);
-            // The foreign loop may be anywhere when a socket becomes ready.
-            running.pump = Some(Pump::start(state, io_threads.max(1))?);
-            running.foreign = Some(Foreign::new(bell));
+        let bell = if policy.waits {
+            None
         } else {
-            running.pump = Some(Pump::start(state, io_threads)?);
+            Some(Arc::new(Bell::new()?))
+        };
+        running.pump = Some(Pump::start(state, io_threads, policy)?);
+        running.foreign = bell.map(Foreign::new);
+        if policy.owns_thread {
             running.wakeup = Wakeup::open(py, state)?;
         }
         Ok(running)

@@ -15,6 +15,7 @@ use crate::event_loop::running::Running;
 use crate::shared::loop_state::{Life, LoopState};
 use crate::turn::app_error::{Catch, Whose};
 use crate::turn::foreign::Foreign;
+use crate::turn::policy::Policy;
 use crate::turn::pump::Pump;
 use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
@@ -54,11 +55,11 @@ impl Drop for Turning<'_> {
     }
 }
 
-/// Starts the runtime, and makes it the thread's loop unless a foreign loop will drive it.
-pub fn begin(slf: &Bound<'_, EventLoop>, foreign: bool) -> PyResult<()> {
+/// Starts the runtime, and makes it the thread's loop if it is to own that.
+pub fn begin(slf: &Bound<'_, EventLoop>, policy: Policy) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
     me.state.check_process(py)?;
-    if !foreign {
+    if policy.owns_thread {
         check_alone(py, me)?;
     }
     if me.state.life() != Life::Fresh {
@@ -66,7 +67,7 @@ pub fn begin(slf: &Bound<'_, EventLoop>, foreign: bool) -> PyResult<()> {
         return Err(condition::loop_error(py, message));
     }
     open_loops::add(slf)?;
-    match Running::start(py, &me.state, me.io_threads, foreign) {
+    match Running::start(py, &me.state, me.io_threads, policy) {
         Ok(running) => {
             if let Some(foreign) = &running.foreign {
                 let _ = me.bell.set(foreign.bell().clone());
@@ -79,7 +80,7 @@ pub fn begin(slf: &Bound<'_, EventLoop>, foreign: bool) -> PyResult<()> {
         }
     }
     me.state.set_life(Life::Running);
-    if !foreign {
+    if policy.owns_thread {
         me.state.set_thread();
         LoopState::make_current(Some(me.state.clone()));
     }
@@ -103,7 +104,7 @@ fn watch(slf: &Bound<'_, EventLoop>) -> PyResult<()> {
 
 /// Begin, `start_fn`, turns until nothing is left to do, end.
 pub fn run(slf: &Bound<'_, EventLoop>, start_fn: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-    begin(slf, false)?;
+    begin(slf, Policy::ALONE)?;
     let started = start_fn.map_or(Ok(()), |start_fn| start(slf, start_fn));
     finish(slf, started)
 }
@@ -149,7 +150,7 @@ fn drain(slf: &Bound<'_, EventLoop>) -> PyResult<()> {
 pub fn pump(slf: &Bound<'_, EventLoop>, patience: Option<Duration>) -> PyResult<usize> {
     let (py, me) = (slf.py(), slf.get());
     if me.bell.get().is_none() {
-        begin(slf, true)?;
+        begin(slf, Policy::GUEST)?;
     }
     if !me.state.is_own_thread() {
         let message = "this event loop is pumped in another thread";
@@ -206,11 +207,11 @@ fn pump_once(
     // A signal's handler may have forked, and this be the child: the bell is the parent's too.
     me.state.check_process(py)?;
     foreign.silence();
-    let turned = pump.bounded_turn(py, &me.state, &me.catch);
+    let turned = pump.turn(py, &me.state, &me.catch);
     if !me.state.is_forked() {
         foreign.listen(&me.state, pump.is_behind());
     }
-    turned.map(|()| pump.steps())
+    turned.map(|_| pump.steps())
 }
 
 /// Asks the loop to end. Any thread.

@@ -43,20 +43,21 @@ impl<'a, 'py> Turn<'a, 'py> {
         self.steps
     }
 
-    /// Tells all of it. `now`: when the events were taken.
-    pub fn dispatch(&mut self, hand: &InHand, posts: &mut Posts, now: Instant) -> PyResult<()> {
+    /// Tells all of it, in the order of a callback loop. `now`: when the events were taken.
+    pub fn tell_all(&mut self, hand: &InHand, posts: &mut Posts, now: Instant) -> PyResult<()> {
         let closings = self.dispatcher.event_loop.closings.len();
         let mark = self.dispatcher.event_loop.timers.mark();
         hand.hold(|| {
             self.flushed()?;
             self.closings(closings)?;
-            self.posts(posts)?;
+            self.ready_calls(posts)?;
             self.events(hand)?;
             self.timers(now, mark)
         })
     }
 
-    fn flushed(&mut self) -> PyResult<()> {
+    /// Sockets of which all that was written is with the kernel.
+    pub fn flushed(&mut self) -> PyResult<()> {
         // A flush in the middle of the batch adds to them: those are for the next turn.
         for _ in 0..self.flusher.untold() {
             let Some(key) = self.flusher.next_told() else {
@@ -68,7 +69,7 @@ impl<'a, 'py> Turn<'a, 'py> {
     }
 
     /// Of the sockets that were closed before this turn.
-    fn closings(&mut self, count: usize) -> PyResult<()> {
+    pub fn closings(&mut self, count: usize) -> PyResult<()> {
         for _ in 0..count {
             // Once the loop is to end, its end runs them.
             if self.dispatcher.event_loop.is_exiting() {
@@ -82,7 +83,8 @@ impl<'a, 'py> Turn<'a, 'py> {
         Ok(())
     }
 
-    fn posts(&mut self, posts: &mut Posts) -> PyResult<()> {
+    /// What other threads, triggers and signals left to be called, and sockets that read again.
+    pub fn ready_calls(&mut self, posts: &mut Posts) -> PyResult<()> {
         if posts.is_empty() {
             if !self.dispatcher.event_loop.has_posts() {
                 return Ok(());
@@ -108,7 +110,8 @@ impl<'a, 'py> Turn<'a, 'py> {
         Ok(())
     }
 
-    fn events(&mut self, hand: &InHand) -> PyResult<()> {
+    /// What came from the I/O side.
+    pub fn events(&mut self, hand: &InHand) -> PyResult<()> {
         if hand.is_fresh() {
             add(&self.dispatcher.event_loop.totals.events, hand.len());
         }
@@ -120,7 +123,7 @@ impl<'a, 'py> Turn<'a, 'py> {
 
     /// Timers that were due when the events of this turn were taken, so that what came before a timer was due is delivered
     /// before it. Those that this turn starts (from the number `mark` on) wait for the next.
-    fn timers(&mut self, now: Instant, mark: u64) -> PyResult<()> {
+    pub fn timers(&mut self, now: Instant, mark: u64) -> PyResult<()> {
         if self.dispatcher.event_loop.timers.armed() == 0 {
             return Ok(());
         }

@@ -2,7 +2,8 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `pump.rs` | the turn as a whole |
+//! | `pump.rs`, `policy.rs` | the turn as a whole; what differs between kinds of loops |
+//! | `poll.rs` | its first part: what came is taken |
 //! | `delivery.rs` | what it tells Python, in which order |
 //! | `dispatch.rs`, `sink.rs`, `app_error.rs` | from an event to a callback; what consumes it; what that raises |
 //! | `tell.rs`, `undelivered.rs` | conditions for an `event_cb`; what waits until the app reads again |
@@ -16,6 +17,8 @@ pub(crate) mod delivery;
 pub(crate) mod dispatch;
 pub(crate) mod flusher;
 pub(crate) mod foreign;
+pub(crate) mod policy;
+pub(crate) mod poll;
 pub(crate) mod pump;
 pub(crate) mod sink;
 pub(crate) mod tell;

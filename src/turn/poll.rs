@@ -1,0 +1,179 @@
+//! The first part of a turn: what was written is sent, the runtime driven, and what came is taken.
+//!
+//! The interpreter's lock is released once for all of it; where other threads compute ([`Contention`]), it is kept for
+//! many turns.
+
+use crate::io::failure::Failure;
+use crate::io::runtime::driver::{Driver, PumpWatch, Wait};
+use crate::shared::in_hand::InHand;
+use crate::shared::loop_state::LoopState;
+use crate::turn::contention;
+use crate::turn::contention::Contention;
+use crate::turn::flusher::Flusher;
+use pyo3::prelude::*;
+use std::time::{Duration, Instant};
+
+/// A timer that is late by more waits until the kernel was asked what came before it.
+const LATE: Duration = Duration::from_millis(5);
+/// So often: a connection that waits to be accepted is followed by its first bytes.
+const LOOKS: u32 = 3;
+/// Turns with calls that are ready may follow one another without a look at the kernel's events: so many, and no longer
+/// than so.
+const UNPOLLED_TURNS: u32 = 4;
+const UNPOLLED_TIME: Duration = Duration::from_micros(50);
+
+/// One per pump.
+pub struct Poller {
+    driver: Driver,
+    watch: PumpWatch,
+    contention: Contention,
+    /// Turns since the runtime was driven.
+    unpolled: u32,
+    /// When the events of this turn were taken: timers that are due later wait for the next.
+    now: Instant,
+}
+
+impl Poller {
+    /// Starts the runtime.
+    pub fn start(event_loop: &LoopState, io_threads: usize) -> Result<Self, Failure> {
+        Ok(Self {
+            driver: Driver::start(event_loop.hub.clone(), io_threads)?,
+            watch: PumpWatch::default(),
+            contention: Contention::default(),
+            unpolled: 0,
+            now: Instant::now(),
+        })
+    }
+
+    /// Ends the runtime. With the interpreter's lock released.
+    pub fn stop(self) {
+        self.driver.stop();
+    }
+
+    /// When the events were taken.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Whether a flush in the middle of the turn keeps the interpreter.
+    pub fn keeps(&self) -> bool {
+        self.contention.is_seen()
+    }
+
+    /// Waits for events, as long as nothing else is to be done, and takes them.
+    pub fn wait(
+        &mut self,
+        py: Python<'_>,
+        event_loop: &LoopState,
+        flusher: &mut Flusher,
+        hand: &mut InHand,
+    ) -> PyResult<()> {
+        let wait = self.wait_of(event_loop);
+        if matches!(wait, Wait::No) && self.may_leave_out(event_loop, flusher) {
+            hand.refill(&event_loop.hub.queue);
+            return Ok(());
+        }
+        self.unpolled = 0;
+        if self.contention.keeps() && self.wait_kept(event_loop, wait, flusher, hand) {
+            return contention::give_way(py);
+        }
+        let measured = self.contention.releases();
+        let since = py.detach(|| {
+            flusher.flush(event_loop);
+            self.drive(event_loop, wait, flusher, hand);
+            measured.then(Instant::now)
+        });
+        if let Some(since) = since {
+            self.contention.waited(since.elapsed());
+        }
+        Ok(())
+    }
+
+    /// Takes what is there, for a runtime with threads of its own.
+    pub fn take(
+        &mut self,
+        py: Python<'_>,
+        event_loop: &LoopState,
+        flusher: &mut Flusher,
+        hand: &mut InHand,
+    ) {
+        py.detach(|| {
+            flusher.flush(event_loop);
+            self.now = Instant::now();
+            if self.is_late(event_loop) {
+                self.driver.settle();
+            }
+            if hand.is_done() {
+                hand.refill(&event_loop.hub.queue);
+            }
+        });
+    }
+
+    /// Whether this turn, which has calls that are ready, may do without driving the runtime: that costs system calls.
+    fn may_leave_out(&mut self, event_loop: &LoopState, flusher: &Flusher) -> bool {
+        self.unpolled += 1;
+        self.unpolled <= UNPOLLED_TURNS
+            && flusher.untold() == 0
+            && event_loop.hub.python_time() < UNPOLLED_TIME
+            && !event_loop.hub.is_dirty()
+    }
+
+    /// Flushes and takes what comes without releasing the interpreter; false: there is nothing to do.
+    fn wait_kept(
+        &mut self,
+        event_loop: &LoopState,
+        wait: Wait,
+        flusher: &mut Flusher,
+        hand: &mut InHand,
+    ) -> bool {
+        flusher.flush(event_loop);
+        let due = matches!(wait, Wait::No) || flusher.untold() > 0;
+        let wait = if due {
+            Wait::No
+        } else {
+            Wait::Spin(Instant::now() + contention::SPIN)
+        };
+        self.drive(event_loop, wait, flusher, hand);
+        due || !hand.is_empty()
+    }
+
+    /// Drives the runtime and takes what is queued.
+    fn drive(&mut self, event_loop: &LoopState, wait: Wait, flusher: &Flusher, hand: &mut InHand) {
+        // What was sent by reference is let go before a wait.
+        let idle = flusher.untold() == 0 && !event_loop.lender.has_returns();
+        let wait = if idle { wait } else { Wait::No };
+        self.driver.drive(&mut self.watch, wait);
+        if event_loop.timers.armed() > 0 {
+            self.now = Instant::now();
+            if self.is_late(event_loop) {
+                self.driver.settle();
+                for _ in 0..LOOKS {
+                    self.driver.drive(&mut self.watch, Wait::No);
+                }
+            }
+        }
+        hand.refill(&event_loop.hub.queue);
+    }
+
+    /// Whether a timer is so late that it was not for want of a turn: the process may have stood still, and the kernel have
+    /// what came before the timer was due.
+    fn is_late(&self, event_loop: &LoopState) -> bool {
+        let next = event_loop.timers.next();
+        next.is_some_and(|due| due + LATE <= self.now)
+    }
+
+    fn wait_of(&mut self, event_loop: &LoopState) -> Wait {
+        if event_loop.has_posts() {
+            return Wait::No;
+        }
+        let Some(due) = event_loop.timers.next() else {
+            return Wait::Forever;
+        };
+        self.now = Instant::now();
+        if due <= self.now {
+            Wait::No
+        } else {
+            Wait::Until(due)
+        }
+    }
+}
