@@ -19,6 +19,13 @@ pytestmark = pytest.mark.slow
 BUSY = 0.6
 #: Where 10 ms are promised; the machine that tests may have others to serve.
 SOON = 0.2
+#: And may have so many at times that one try says nothing. What waits for a callback does so in each.
+TRIES = 3
+
+
+def is_soon(wait, *arguments, **keywords):
+    """Whether `wait`, which returns seconds, was short in one of some tries."""
+    return any(wait(*arguments, **keywords) < SOON for _ in range(TRIES))
 
 
 def compute(seconds):
@@ -60,6 +67,7 @@ def pair_of_clients(peers, server):
 def busy_beside(peers, arrivals, act, *, size=1, io_threads=0):
     """Return the seconds that a peer waits where its socket acts and the next in the batch computes."""
     begun, sockets = [], []
+    arrivals.at.clear()
 
     def read(ours, data):
         if data == b"act":
@@ -90,24 +98,28 @@ def busy_beside(peers, arrivals, act, *, size=1, io_threads=0):
 
 @pytest.mark.parametrize("io_threads", [0, 1])
 def test_reply_does_not_wait_for_another_sockets_callback(io_threads, peers, arrivals):
-    assert busy_beside(peers, arrivals, lambda ours: ours.write(b"x"), io_threads=io_threads) < SOON
+    assert is_soon(busy_beside, peers, arrivals, lambda ours: ours.write(b"x"), io_threads=io_threads)
 
 
 def test_large_reply_does_not_wait_for_another_sockets_callback(peers, arrivals):
     much = 3 << 20
-    assert busy_beside(peers, arrivals, lambda ours: ours.write(bytes(much)), size=much) < SOON
+    assert is_soon(busy_beside, peers, arrivals, lambda ours: ours.write(bytes(much)), size=much)
 
 
 def test_end_does_not_wait_for_another_sockets_callback(peers, arrivals):
-    assert busy_beside(peers, arrivals, lambda ours: ours.close()) < SOON
+    assert is_soon(busy_beside, peers, arrivals, lambda ours: ours.close())
 
 
 def test_last_words_before_a_close_do_not_wait_for_another_sockets_callback(peers, arrivals):
-    assert busy_beside(peers, arrivals, lambda ours: (ours.write(b"x"), ours.close()), size=2) < SOON
+    assert is_soon(busy_beside, peers, arrivals, lambda ours: (ours.write(b"x"), ours.close()), size=2)
 
 
 def test_reset_does_not_wait_for_another_sockets_callback(peers, spawn):
     """A close by force is as urgent as a reply."""
+    assert is_soon(reset_beside, peers, spawn)
+
+
+def reset_beside(peers, spawn):
     seen = []
 
     def read_until_reset(raw):
@@ -123,11 +135,16 @@ def test_reset_does_not_wait_for_another_sockets_callback(peers, spawn):
 
     run(lambda: tcp_connect(*peers.address, None, connect_cb=connect))
     wait_until(lambda: len(seen) == 2)
-    assert max(seen) - min(seen) < SOON
+    return max(seen) - min(seen)
 
 
 def test_what_another_thread_writes_does_not_wait_for_a_callback(peers, arrivals, spawn):
+    assert is_soon(thread_beside, peers, arrivals, spawn)
+
+
+def thread_beside(peers, arrivals, spawn):
     written, busy = [], threading.Event()
+    arrivals.at.clear()
 
     def write(ours):
         busy.wait(DEADLINE)
@@ -146,7 +163,8 @@ def test_what_another_thread_writes_does_not_wait_for_a_callback(peers, arrivals
         exit_event_loop()
 
     run(lambda: peers.link(use))
-    assert arrivals.at["peer"] - written[0] < SOON
+    wait_until(lambda: "peer" in arrivals.at)
+    return arrivals.at["peer"] - written[0]
 
 
 def test_reply_is_sent_within_6_ms_in_the_median(peers, spawn):
