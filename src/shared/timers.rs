@@ -72,15 +72,15 @@ impl Timers {
     }
 
     /// The number that the next arming gets: those of this turn have smaller ones.
-    pub fn mark(&self) -> u64 {
+    pub fn next_number(&self) -> u64 {
         self.heap.lock().next
     }
 
-    /// Takes the first timer that is due now and was armed before `mark`, with its number.
-    pub fn take_due(&self, now: Instant, mark: u64) -> Option<(Py<PyAny>, u64)> {
+    /// Takes the first timer that is due now and was armed before the arming `first_new`, with its number.
+    pub fn take_due(&self, now: Instant, first_new: u64) -> Option<(Py<PyAny>, u64)> {
         let mut heap = self.heap.lock();
         let Reverse(first) = heap.due.peek()?;
-        if first.when > now || first.number >= mark {
+        if first.when > now || first.number >= first_new {
             return None;
         }
         heap.due.pop().map(|Reverse(due)| (due.timer, due.number))

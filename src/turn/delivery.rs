@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use std::time::Instant;
 
 /// The part of one turn in which Python runs.
-pub struct Turn<'a, 'py> {
+pub struct Delivery<'a, 'py> {
     py: Python<'py>,
     dispatcher: Dispatcher<'a>,
     flusher: &'a mut Flusher,
@@ -21,7 +21,7 @@ pub struct Turn<'a, 'py> {
     steps: usize,
 }
 
-impl<'a, 'py> Turn<'a, 'py> {
+impl<'a, 'py> Delivery<'a, 'py> {
     /// A turn that has told nothing yet.
     pub fn new(
         py: Python<'py>,
@@ -46,13 +46,13 @@ impl<'a, 'py> Turn<'a, 'py> {
     /// Tells all of it, in the order of a callback loop. `now`: when the events were taken.
     pub fn tell_all(&mut self, hand: &InHand, posts: &mut Posts, now: Instant) -> PyResult<()> {
         let closings = self.dispatcher.event_loop.closings.len();
-        let mark = self.dispatcher.event_loop.timers.mark();
+        let first_new = self.dispatcher.event_loop.timers.next_number();
         hand.hold(|| {
             self.flushed()?;
             self.closings(closings)?;
             self.ready_calls(posts)?;
             self.events(hand)?;
-            self.timers(now, mark)
+            self.timers(now, first_new)
         })
     }
 
@@ -122,12 +122,13 @@ impl<'a, 'py> Turn<'a, 'py> {
     }
 
     /// Timers that were due when the events of this turn were taken, so that what came before a timer was due is delivered
-    /// before it. Those that this turn starts (from the number `mark` on) wait for the next.
-    pub fn timers(&mut self, now: Instant, mark: u64) -> PyResult<()> {
+    /// before it. Those that this turn starts (from the number `first_new` on) wait for the next.
+    pub fn timers(&mut self, now: Instant, first_new: u64) -> PyResult<()> {
         if self.dispatcher.event_loop.timers.armed() == 0 {
             return Ok(());
         }
-        while let Some((timer, number)) = self.dispatcher.event_loop.timers.take_due(now, mark) {
+        while let Some((timer, number)) = self.dispatcher.event_loop.timers.take_due(now, first_new)
+        {
             let timer = timer.bind(self.py).cast()?;
             let Some(firing) = Timer::fire(timer, number, now) else {
                 continue;

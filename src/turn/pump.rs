@@ -5,7 +5,7 @@ use crate::shared::in_hand::InHand;
 use crate::shared::loop_state::LoopState;
 use crate::shared::posts::Posts;
 use crate::turn::app_error::{Catch, Dispatcher};
-use crate::turn::delivery::Turn;
+use crate::turn::delivery::Delivery;
 use crate::turn::flusher::Flusher;
 use crate::turn::policy::Policy;
 use crate::turn::poll::Poller;
@@ -97,9 +97,9 @@ impl Pump {
         event_loop.lender.furnish(py, &event_loop.hub.rooms)?;
         self.flusher.begin(self.hand.len());
         let dispatcher = Dispatcher { event_loop, catch };
-        let mut turn = Turn::new(py, dispatcher, &mut self.flusher, self.poller.keeps());
-        let result = turn.tell_all(&self.hand, &mut self.posts, self.poller.now());
-        self.steps = turn.steps();
+        let mut delivery = Delivery::new(py, dispatcher, &mut self.flusher, self.poller.keeps());
+        let result = delivery.tell_all(&self.hand, &mut self.posts, self.poller.now());
+        self.steps = delivery.steps();
         self.hand.recycle();
         result
     }
