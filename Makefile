@@ -3,6 +3,7 @@
 #   PYTHON  the interpreter that the virtual environment is made of (3.11 or newer)
 #   VENV    where that environment is; one for each interpreter: make test PYTHON=python3.13 VENV=.venv-3.13
 #   PYTHONS the interpreters that `make wheels` builds for, by version or path
+#   SAMPLE  how many mutants of Rust and of Python `make check` tries, and SEED which ones
 #   ARGS    arguments for `make run`, `make test-python`, `make coverage`, `make sanitize`, `make bench`, `make bench-rust`,
 #           `make reliability` and `make soak`
 
@@ -10,6 +11,8 @@ PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 PYTHONS ?= 3.11 3.12 3.13
+SAMPLE ?= 20
+SEED ?= 0
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -48,7 +51,7 @@ endef
 
 .PHONY: help
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 
 # --- set-up -----------------------------------------------------------------------------------------------------------
 
@@ -121,8 +124,28 @@ mutants: $(TOOLS) build ## changes the Rust sources a bit at a time; tests must 
 	"$(PY)" tools/mutants.py $(ARGS)
 
 .PHONY: mutants-python
-mutants-python: $(TOOLS) build ## does the same to the Python package, by a list (ARGS="name" for one of them)
-	"$(PY)" tools/python_mutations.py $(ARGS)
+mutants-python: $(TOOLS) build ## does the same to the Python package (ARGS="--sample 20 --seed 1", ARGS="--only _stream.py")
+	"$(PY)" tools/python_mutants.py $(ARGS)
+
+.PHONY: mutants-loom
+mutants-loom: ## takes each re-check that the loom models are about out of the sources; they must notice (ARGS=queue)
+	tools/loom_mutations.sh $(ARGS)
+
+.PHONY: acceptance
+acceptance: $(TOOLS) build ## runs the examples at full size against real peers, some minutes (ARGS="wrk redis")
+	"$(PY)" tools/acceptance.py $(ARGS)
+
+# All of them, whatever the one before came to.
+.PHONY: check
+check: $(TOOLS) build ## checks the quality: samples of mutants, loom's, acceptance, reliability; an hour (SAMPLE=60 SEED=1)
+	@failed=(); \
+	try() { echo "--- make $$*"; $(MAKE) --no-print-directory "$$@" || failed+=("$$1"); }; \
+	try mutants ARGS="--sample $(SAMPLE) --seed $(SEED)"; \
+	try mutants-python ARGS="--sample $(SAMPLE) --seed $(SEED)"; \
+	try mutants-loom ARGS=; \
+	try acceptance ARGS=; \
+	try reliability ARGS="--scale quick"; \
+	if [ "$${#failed[@]}" -gt 0 ]; then echo "not as it should be: $${failed[*]}"; exit 1; fi
 
 $(PEERS_INSTALLED): benches/peers/requirements.txt $(INSTALLED)
 	test -x "$(PEERS)/bin/python" || "$(PYTHON)" -m venv "$(PEERS)"

@@ -1,11 +1,12 @@
 """Tell whether the Python tests notice that the package was changed.
 
-What `mutants.py` and `python_mutations.py` share: a copy of the installed package that they may spoil, and
+What `mutants.py` and `python_mutants.py` share: a copy of the installed package that they may spoil, and
 the tests run against that copy, several processes at once, until the first of them fails.
 """
 
 import collections
 import os
+import random
 import re
 import resource
 import shutil
@@ -25,9 +26,12 @@ WORK = ROOT / "target" / "mutants"
 GOAL = 85.0
 #: Processes that share the tests of one mutant. Most tests wait more than they compute.
 PROCESSES = 4
-#: Seconds for a single test, and for all tests of a mutant; a mutant that needs more is noticed.
+#: Seconds for a single test, and for all tests of a mutant where they take less than half of it without any
+#: change, or else twice what they take then; a mutant that needs more is noticed.
 TEST_TIMEOUT = 20
 TIMEOUT = 90
+#: Seconds for all tests without any change.
+PATIENCE = 600
 #: Bytes of address space of a test process: a mutant that never stops to store must not take the machine.
 MEMORY = 8 << 30
 
@@ -102,10 +106,25 @@ class Suite:
         self.environment = {**os.environ, "PYTHONPATH": str(package.site), "PYTHONDONTWRITEBYTECODE": "1"}
         self.noticed = collections.Counter()
         self.files = sorted(path.name for path in TESTS.glob("test_*.py") if path.name not in LEFT_OUT)
+        self.timeout = PATIENCE
+
+    def check_unchanged(self):
+        """Tests that fail without a change would notice everything."""
+        started = time.monotonic()
+        if failure := self.failure(""):
+            sys.exit(f"without any change, this fails: {failure}")
+        seconds = time.monotonic() - started
+        self.timeout = max(TIMEOUT, 2 * seconds)
+        print(f"without any change, the Python tests pass in {seconds:.0f} s", flush=True)
 
     def order(self, source):
         """All test files, the likeliest to notice a change of ``source`` first."""
-        return sorted(self.files, key=lambda name: (-self.noticed[source, name], -self.noticed[name], name))
+        about = Path(source).stem.strip("_")
+
+        def rank(name):
+            return -self.noticed[source, name], about not in name, -self.noticed[name], name
+
+        return sorted(self.files, key=rank)
 
     def failure(self, source):
         """Name what fails, or return None if the tests pass. What fails only once has noticed the load."""
@@ -116,14 +135,14 @@ class Suite:
 
     def attempt(self, source, tests):
         """Run files, or single tests, once."""
-        deadline = time.monotonic() + TIMEOUT
+        deadline = time.monotonic() + self.timeout
         with ExitStack() as stack:
             running = [
                 self.start(stack, tests[number::PROCESSES]) for number in range(min(PROCESSES, len(tests)))
             ]
             while running:
                 if time.monotonic() > deadline:
-                    return f"timeout after {TIMEOUT} s"
+                    return f"timeout after {self.timeout:.0f} s"
                 for process, output in running.copy():
                     status = process.poll()
                     if status:
@@ -159,6 +178,15 @@ class Suite:
         if "Timeout" in text:
             return f"a test that took more than {TEST_TIMEOUT} s"
         return f"pytest ended with status {status}"
+
+
+def sample(mutants, count, seed):
+    """Take ``count`` of them, from each file in proportion."""
+    shuffled = mutants.copy()
+    random.Random(seed).shuffle(shuffled)
+    shuffled.sort(key=lambda mutant: mutant.file)
+    count = min(count, len(shuffled))
+    return [shuffled[number * len(shuffled) // count] for number in range(count)]
 
 
 class Tally:
