@@ -180,6 +180,7 @@ def test_exit_with_open_sockets_warns_of_each_with_where_it_was_made(peers, debu
 
     run(start, loop=loop)
     messages = {str(warning.message).split()[1]: str(warning.message) for warning in caught}
+    assert {type(warning.source) for warning in caught} == {asynctcp.Socket, asynctcp.TcpServer}
     assert sorted(messages) == ["<asynctcp.Socket", "<asynctcp.TcpServer"]
     assert "in make_one" in messages["<asynctcp.Socket"]
     assert "in start" in messages["<asynctcp.TcpServer"]
