@@ -7,7 +7,8 @@
 
 use asynctcp::io::conn::link::Link;
 use asynctcp::io::event::Event;
-use asynctcp::io::hub::{Hub, Limits};
+use asynctcp::io::hub::Hub;
+use asynctcp::io::inbox::memory::Limits;
 use asynctcp::io::inbox::queue::Batch;
 use asynctcp::io::keys::Key;
 use asynctcp::io::runtime::driver::{Driver, PumpWatch, Wait};
@@ -45,7 +46,8 @@ impl Server {
         let options = Options::default();
         let socket = bind::bind_address("127.0.0.1:0".parse().unwrap(), &options).unwrap();
         let address = bind::address_of(&socket).unwrap();
-        let listener = Listener::start(&hub, hub.new_key(), vec![socket], options, false).unwrap();
+        let listener =
+            Listener::start(&hub, hub.keys.new_key(), vec![socket], options, false).unwrap();
         let server = Self {
             hub,
             driver: Some(driver),
@@ -69,7 +71,7 @@ impl Server {
             Wait::Until(Instant::now() + Duration::from_secs(1)),
         );
         let mut batch = std::mem::take(&mut self.batch);
-        self.hub.queue.swap(&mut batch);
+        self.hub.inbox.queue.swap(&mut batch);
         let mut open = true;
         for event in batch.events.drain(..) {
             match event {
@@ -85,14 +87,14 @@ impl Server {
         }
         batch.recycle();
         self.batch = batch;
-        self.hub.kick_helper();
+        self.hub.reactor.kick_helper();
         open
     }
 
     fn echo(&mut self, key: Key, bytes: &[u8]) {
         let link = &self.links[&key];
-        self.hub.taken(bytes.len());
-        self.hub.delivered(link, bytes.len());
+        self.hub.inbox.memory.taken(bytes.len());
+        self.hub.inbox.memory.delivered(link, bytes.len());
         link.stage(bytes);
         if link.mark_dirty() {
             self.dirty.push(link.clone());

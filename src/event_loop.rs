@@ -15,8 +15,8 @@ pub(crate) mod wakeup;
 use crate::boundary::args;
 use crate::boundary::condition;
 use crate::event_loop::object::EventLoop;
-use crate::io::hub::LEAST_READ;
-use crate::io::hub::Limits;
+use crate::io::inbox::memory::LEAST_READ;
+use crate::io::inbox::memory::Limits;
 use crate::io::sync::Mutex;
 use crate::objects::server::TcpServer;
 use crate::shared::beat::Beat;
@@ -169,7 +169,7 @@ impl EventLoop {
     fn set_busy_poll(&self, py: Python<'_>, seconds: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         let seconds = args::delay("seconds", seconds)?;
         self.state.check_process(py)?;
-        self.state.hub.set_busy_poll(seconds);
+        self.state.hub.reactor.set_busy_poll(seconds);
         Ok(())
     }
 
@@ -177,13 +177,13 @@ impl EventLoop {
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         self.state.check_process(py)?;
         let (servers, incoming, outgoing) = closing::census(py, &self.state);
-        let (queued_events, queued_bytes) = self.state.hub.queue.sizes();
+        let (queued_events, queued_bytes) = self.state.hub.inbox.queue.sizes();
         let totals = &self.state.totals;
         let stats = PyDict::new(py);
         stats.set_item("servers", servers)?;
         stats.set_item("incoming_tcp_connections", incoming)?;
         stats.set_item("outgoing_tcp_connections", outgoing)?;
-        stats.set_item("open_dns_queries", self.state.hub.lookups())?;
+        stats.set_item("open_dns_queries", self.state.hub.keys.lookups())?;
         stats.set_item("timers", self.state.timers.armed())?;
         stats.set_item("events_dispatched", totals.events.load(Ordering::Relaxed))?;
         stats.set_item("bytes_read", totals.bytes_read.load(Ordering::Relaxed))?;

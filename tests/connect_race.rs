@@ -70,7 +70,7 @@ fn a_refused_connection_is_told_and_gone() {
         pump.failure(link.key).unwrap().message(),
         "connection refused"
     );
-    assert_eq!(pump.hub.alive(), 0);
+    assert_eq!(pump.hub.keys.alive(), 0);
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_forced_close_while_connecting_leaves_no_descriptor() {
     pump.until("the descriptors are closed", |_| {
         open_descriptors() == before
     });
-    assert_eq!(pump.hub.alive(), 0);
+    assert_eq!(pump.hub.keys.alive(), 0);
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn the_own_address_is_the_one_asked_for() {
     let _alone = alone();
     let mut pump = Pump::new();
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
-    let link = Link::connecting(pump.hub.new_key(), Timeouts::default());
+    let link = Link::connecting(pump.hub.keys.new_key(), Timeouts::default());
     pump.links.insert(link.key, link.clone());
     let host = Host::Address(server.local_addr().unwrap());
     connect::start(
@@ -169,7 +169,7 @@ fn a_name_is_looked_up_and_connected() {
     );
     pump.until_told(link.key, "connected");
     assert_eq!(link.addresses().unwrap().0, server.local_addr().unwrap());
-    assert_eq!(pump.hub.lookups(), 0);
+    assert_eq!(pump.hub.keys.lookups(), 0);
 }
 
 #[test]

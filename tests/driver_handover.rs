@@ -38,8 +38,8 @@ fn the_helper_receives_while_the_pump_is_away() {
     let (link, mut peer) = pump.pair(Timeouts::default());
     peer.write_all(&pattern(1000)).unwrap();
     // Nobody calls drive.
-    wait_for("the helper", || pump.hub.handover.helper_drives());
-    wait_for("data", || pump.hub.queue.sizes().1 == 1000);
+    wait_for("the helper", || pump.hub.reactor.handover.helper_drives());
+    wait_for("data", || pump.hub.inbox.queue.sizes().1 == 1000);
     pump.collect();
     assert_eq!(pump.received(link.key), pattern(1000));
 }
@@ -63,15 +63,15 @@ fn commands_that_come_while_the_helper_drives_are_run() {
     let _alone = alone();
     let mut pump = Pump::new();
     let (link, mut peer) = pump.pair(Timeouts::default());
-    wait_for("the helper", || pump.hub.handover.helper_drives());
+    wait_for("the helper", || pump.hub.reactor.handover.helper_drives());
     link.close(&pump.hub, false);
-    pump.hub.kick_helper();
+    pump.hub.reactor.kick_helper();
     assert_eq!(peer.read(&mut [0; 8]).unwrap(), 0);
     let closed = pump.connect(
         asynctcp::io::setup::connect::Host::Address("127.0.0.1:1".parse().unwrap()),
         Timeouts::default(),
     );
-    pump.hub.kick_helper();
+    pump.hub.reactor.kick_helper();
     wait_for("both are gone", || {
         pump.collect();
         pump.was_told(link.key, "gone") && pump.was_told(closed.key, "gone")
@@ -84,12 +84,15 @@ fn the_helper_gives_back_when_the_pump_returns() {
     let mut pump = Pump::new();
     let (link, mut peer) = pump.pair(Timeouts::default());
     for round in 1..=20 {
-        wait_for("the helper", || pump.hub.handover.helper_drives());
+        wait_for("the helper", || pump.hub.reactor.handover.helper_drives());
         let begun = Instant::now();
         peer.write_all(b"x").unwrap();
         pump.until("a byte", |pump| pump.received(link.key).len() == round);
         pump.turn(Wait::No);
-        assert!(!pump.hub.handover.helper_drives() || begun.elapsed() > Duration::from_millis(5));
+        assert!(
+            !pump.hub.reactor.handover.helper_drives()
+                || begun.elapsed() > Duration::from_millis(5)
+        );
     }
 }
 
@@ -103,7 +106,7 @@ fn the_helper_comes_again_after_any_pattern_of_turns() {
     for round in 0..150 {
         // Until the helper drives, or just about when it looks.
         if round % 3 == 0 {
-            wait_for("the helper", || pump.hub.handover.helper_drives());
+            wait_for("the helper", || pump.hub.reactor.handover.helper_drives());
         } else {
             let away = Instant::now();
             while away.elapsed() < Duration::from_micros(4_800 + 40 * dice.below(20) as u64) {
@@ -114,7 +117,7 @@ fn the_helper_comes_again_after_any_pattern_of_turns() {
             pump.turn(Wait::No);
         }
     }
-    wait_for("the helper", || pump.hub.handover.helper_drives());
+    wait_for("the helper", || pump.hub.reactor.handover.helper_drives());
 }
 
 /// A program that answers a message now and then must not pay for a thread that looks whether it is busy.
@@ -191,12 +194,12 @@ fn another_threads_event_ends_a_drive_that_waits_for_ever() {
     let hub = pump.hub.clone();
     let nudge = thread::spawn(move || {
         thread::sleep(Duration::from_millis(20));
-        hub.queue.push_urgent(asynctcp::io::event::Event::Nudge);
+        hub.inbox.push_urgent(asynctcp::io::event::Event::Nudge);
     });
     pump.turn(Wait::Forever);
     nudge.join().unwrap();
     let mut batch = Batch::default();
-    pump.hub.queue.swap(&mut batch);
+    pump.hub.inbox.queue.swap(&mut batch);
     assert!(batch.is_empty());
 }
 
@@ -226,7 +229,7 @@ fn commands_and_io_have_their_turn_although_the_queue_is_never_empty() {
                 return;
             }
             assert!(Instant::now() < end, "never: {what}");
-            pump.hub.queue.push_urgent(Event::Nudge);
+            pump.hub.inbox.push_urgent(Event::Nudge);
             pump.turn(wait);
         }
     };

@@ -20,11 +20,11 @@ fn stop_a_busy_loop(io_threads: usize, helper_drives: bool) {
     pump.write(&busy, &pattern(16 << 20));
     busy.close(&pump.hub, false);
     if helper_drives {
-        wait_for("the helper", || pump.hub.handover.helper_drives());
+        wait_for("the helper", || pump.hub.reactor.handover.helper_drives());
     }
     pump.stop();
     // Threads of a multi-thread runtime drop the tasks in the background.
-    wait_for("all tasks ended", || pump.hub.alive() == 0);
+    wait_for("all tasks ended", || pump.hub.keys.alive() == 0);
     wait_for("the threads ended", || {
         threads_named("asynctcp-io").is_empty()
     });

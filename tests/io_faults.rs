@@ -189,7 +189,7 @@ fn a_panic_in_a_connections_task_is_one_failure_and_the_others_live() {
     let (listener, address) = pump.listen(Options::default());
     let mut pairs: Vec<_> = (0..20).map(|_| pump.accept_one(address)).collect();
     let (victim, mut peer) = pairs.swap_remove(7);
-    let before = pump.hub.alive();
+    let before = pump.hub.keys.alive();
 
     let plan = follow(
         1,
@@ -204,7 +204,7 @@ fn a_panic_in_a_connections_task_is_one_failure_and_the_others_live() {
 
     assert_eq!(pump.story(victim.key), ["accepted", "failed", "gone"]);
     assert!(matches!(pump.failure(victim.key), Some(Failure::Panic(_))));
-    assert_eq!((pump.hub.alive(), listener.open()), (before - 1, 19));
+    assert_eq!((pump.hub.keys.alive(), listener.open()), (before - 1, 19));
     let end = std::io::Read::read(&mut peer, &mut [0; 16]);
     assert!(
         matches!(end, Ok(0))

@@ -6,8 +6,8 @@ mod support;
 use asynctcp::io::conn::link::{Flush, Timeouts};
 use asynctcp::io::conn::outbox::Marks;
 use asynctcp::io::failure::Failure;
-use asynctcp::io::hub::LEAST_READ;
-use asynctcp::io::hub::Limits;
+use asynctcp::io::inbox::memory::LEAST_READ;
+use asynctcp::io::inbox::memory::Limits;
 use asynctcp::io::runtime::driver::Wait;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -76,10 +76,12 @@ fn the_memory_limit_holds_for_two_links_together() {
     pump.stuck = true;
     let total = 1 << 20;
     let senders = [send(first, pattern(total)), send(second, pattern(total))];
-    pump.until("the limit", |pump| pump.hub.unread() >= limits.memory);
+    pump.until("the limit", |pump| {
+        pump.hub.inbox.memory.unread() >= limits.memory
+    });
     pump.during(LONG_ENOUGH);
     // Each looks before it reads, so one read of each may go beyond.
-    let unread = pump.hub.unread();
+    let unread = pump.hub.inbox.memory.unread();
     assert!(
         unread <= limits.memory + 2 * 64 * 1024,
         "{unread} bytes are unread"
@@ -112,7 +114,9 @@ fn a_connection_without_unread_bytes_may_read_4_kib_beyond_the_memory_limit() {
     let (modest, mut second) = pump.pair(Timeouts::default());
     pump.stuck = true;
     let sender = send(first, pattern(1 << 20));
-    pump.until("the limit", |pump| pump.hub.unread() >= limits.memory);
+    pump.until("the limit", |pump| {
+        pump.hub.inbox.memory.unread() >= limits.memory
+    });
     second.write_all(&pattern(10_000)).unwrap();
     pump.until("its share", |pump| {
         pump.received(modest.key).len() >= LEAST_READ
@@ -147,7 +151,7 @@ fn the_read_timeout_stands_still_while_reading_is_paused() {
         }
         let sender = send(peer, bytes);
         pump.until("a limit", |pump| {
-            pump.hub.unread() >= limits.memory || link.bytes_received() >= 256 * 1024
+            pump.hub.inbox.memory.unread() >= limits.memory || link.bytes_received() >= 256 * 1024
         });
         pump.during(Duration::from_millis(500));
         assert!(

@@ -133,7 +133,7 @@ fn a_close_flushes_4_mib_to_a_slow_reader_although_input_was_not_read() {
         "the peer got something else"
     );
     assert_eq!(pump.story(link.key), ["accepted", "gone"]);
-    assert_eq!(pump.hub.alive(), 1 - 1);
+    assert_eq!(pump.hub.keys.alive(), 1 - 1);
 }
 
 /// A peer that reads only after it has written all: its bytes must be taken away although nobody wants them, and the
@@ -294,7 +294,7 @@ fn an_idle_connection_meets_its_read_timeout() {
 #[test]
 fn an_abandoned_connection_that_never_was_keeps_nothing_and_takes_nothing() {
     let pump = Pump::new();
-    let link = Link::connecting(pump.hub.new_key(), Timeouts::default());
+    let link = Link::connecting(pump.hub.keys.new_key(), Timeouts::default());
     assert_eq!(link.stage(b"never sent"), Staged::Yes);
     assert_eq!(link.write_buffer_size(), 10);
     link.abandon();

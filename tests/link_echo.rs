@@ -46,7 +46,7 @@ fn echo_of_random_sizes(mut pump: Pump, seed: u64, largest: usize, total: usize)
         (link.bytes_received(), link.bytes_sent()),
         (total as u64, total as u64)
     );
-    assert_eq!(pump.hub.unread(), 0);
+    assert_eq!(pump.hub.inbox.memory.unread(), 0);
     assert_eq!(pump.story(link.key), ["accepted", "data", "eof"]);
 }
 

@@ -53,7 +53,7 @@ fn a_burst_is_accepted_whole() {
     let (listener, address) = pump.listen(Options::default());
     let peers: Vec<_> = (0..200).map(|_| peer(address)).collect();
     pump.until("all", |pump| accepted(pump) == 200);
-    assert_eq!((listener.open(), pump.hub.alive()), (200, 201));
+    assert_eq!((listener.open(), pump.hub.keys.alive()), (200, 201));
     drop(peers);
 }
 
@@ -111,7 +111,7 @@ fn a_listener_that_is_closed_before_it_ran_is_gone_too() {
     listener.close(&pump.hub);
     pump.until_told(listener.key, "gone");
     assert_eq!(pump.story(listener.key), ["gone"]);
-    assert_eq!(pump.hub.alive(), 0);
+    assert_eq!(pump.hub.keys.alive(), 0);
 }
 
 /// accept(2) says EINVAL from then on, which no waiting mends.
@@ -122,7 +122,7 @@ fn a_listening_socket_that_was_shut_down_elsewhere_is_told_once_and_gone() {
     let elsewhere = socket.try_clone().unwrap();
     let listener = Listener::start(
         &pump.hub,
-        pump.hub.new_key(),
+        pump.hub.keys.new_key(),
         vec![socket],
         Options::default(),
         true,
@@ -142,7 +142,7 @@ fn an_adopted_socket_is_not_shut_down() {
     let elsewhere = std::net::TcpListener::from(socket.try_clone().unwrap());
     let listener = Listener::start(
         &pump.hub,
-        pump.hub.new_key(),
+        pump.hub.keys.new_key(),
         vec![socket],
         Options::default(),
         true,
@@ -162,7 +162,7 @@ fn any_address_takes_both_families_and_shows_ipv4_plainly() {
     let port = bind::address_of(&socket).unwrap().port();
     let _listener = Listener::start(
         &pump.hub,
-        pump.hub.new_key(),
+        pump.hub.keys.new_key(),
         vec![socket],
         Options::default(),
         false,

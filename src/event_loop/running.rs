@@ -58,7 +58,7 @@ impl Running {
             return;
         }
         py.detach(|| pump.stop());
-        self.state.lender.close(self.state.hub.rooms.close());
+        self.state.lender.close(self.state.hub.inbox.rooms.close());
     }
 }
 

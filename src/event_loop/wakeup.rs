@@ -5,8 +5,8 @@
 
 use crate::io::event::Event;
 use crate::io::failure::Failure;
-use crate::io::hub::Command;
 use crate::io::hub::Hub;
+use crate::io::runtime::commands::Command;
 use crate::shared::loop_state::LoopState;
 use crate::shared::replaced::Exchanged;
 use pyo3::exceptions::PyValueError;
@@ -54,6 +54,7 @@ impl Wakeup {
         (&write).write_all(&[0]).map_err(Failure::Os)?;
         state
             .hub
+            .reactor
             .post(Command::Spawn(watch(state.hub.clone(), read)));
         Ok(Self(write))
     }
@@ -117,7 +118,7 @@ fn watch(hub: Arc<Hub>, read: UnixStream) -> Pin<Box<dyn Future<Output = ()> + S
         while stream.readable().await.is_ok() {
             match stream.try_read(&mut bytes) {
                 Ok(0) => return,
-                Ok(_) => hub.queue.push_urgent(Event::Signal),
+                Ok(_) => hub.inbox.push_urgent(Event::Signal),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => return,
             }

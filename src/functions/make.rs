@@ -43,7 +43,7 @@ pub fn make<'py>(
         .map(|data| Data::from("data", data))
         .transpose()?;
     let event_loop = LoopState::current(py)?;
-    let link = Link::connecting(event_loop.hub.new_key(), timeouts);
+    let link = Link::connecting(event_loop.hub.keys.new_key(), timeouts);
     let socket = Socket::make(py, event_loop, link, callbacks, settings, None)?.into_bound(py);
     socket.get().event_loop.remember(&socket)?;
     if let Some(data) = data {

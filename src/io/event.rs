@@ -90,3 +90,10 @@ pub enum Event {
     /// The pump was asked to take a turn: another thread left something to do.
     Nudge,
 }
+
+impl Event {
+    /// The task of `key` failed.
+    pub(crate) fn failed(key: Key, failure: Failure) -> Self {
+        Self::Failed(key, Box::new(failure))
+    }
+}

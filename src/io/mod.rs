@@ -2,7 +2,7 @@
 //!
 //! Nothing below this module knows Python, so nothing that Tokio polls can take the interpreter's lock, hold a
 //! Python object or wait for a callback. What happens here is told to the pump as [`event::Event`]s through one
-//! [`inbox::queue::Queue`]; what the pump wants done comes as [`hub::Command`]s and as flags on a [`conn::link::Link`].
+//! [`inbox::queue::Queue`]; what the pump wants done comes as [`runtime::commands::Command`]s and as flags on a [`conn::link::Link`].
 //!
 //! | room | what it is |
 //! |---|---|
@@ -12,7 +12,7 @@
 //! | `conn/` | one connection, as the pump and its task share it |
 //! | `setup/` | from a name or an address to a connection or a listener |
 //! | `sys/` | system calls, and the faults that tests inject into them |
-//! | `hub.rs`, `hub/` | what all tasks of one loop share |
+//! | `hub.rs` | what all tasks of one loop share |
 //! | `keys.rs` | the names of what is open |
 //! | `sync.rs`, `counter.rs` | locks and atomics as loom replaces them; counters |
 

@@ -92,7 +92,7 @@ fn start(
     let py = callback.py();
     let event_loop = LoopState::current(py)?;
     let lookup = Py::new(py, lookup)?.into_any();
-    let key = event_loop.hub.new_key();
+    let key = event_loop.hub.keys.new_key();
     event_loop.table.insert(key, lookup);
     lookup::start(&event_loop.hub, key, query);
     Ok(())

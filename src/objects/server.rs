@@ -106,10 +106,10 @@ impl TcpServer {
     ) -> PyResult<Py<Self>> {
         let py = bind_address.py();
         let (port, fd) = (listening.port, listening.fd);
-        let key = event_loop.hub.new_key();
+        let key = event_loop.hub.keys.new_key();
         let started = py.detach(|| listening.start(event_loop, key));
         let (listener, addresses) = started.map_err(|failure| {
-            event_loop.hub.free_key(key);
+            event_loop.hub.keys.free_key(key);
             condition::bind_error(py, &failure, bind_address, port, fd)
         })?;
         let server = Self {

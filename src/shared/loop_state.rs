@@ -11,7 +11,8 @@ use crate::boundary::fork::forks;
 use crate::boundary::lender::Lender;
 use crate::io::conn::link::Link;
 use crate::io::event::Event;
-use crate::io::hub::{Hub, Limits};
+use crate::io::hub::Hub;
+use crate::io::inbox::memory::Limits;
 use crate::io::keys::Key;
 use crate::io::sync::Mutex;
 use crate::shared::beat::Beat;
@@ -93,7 +94,7 @@ impl LoopState {
     pub fn new(limits: Limits, debug: bool) -> Arc<Self> {
         let hub = Hub::new(limits);
         Arc::new(Self {
-            lender: Lender::new(hub.returns.clone()),
+            lender: Lender::new(hub.inbox.returns.clone()),
             hub,
             totals: Totals::default(),
             timers: Timers::default(),
@@ -196,12 +197,12 @@ impl LoopState {
 
     /// Whether anything keeps the loop running.
     pub fn is_alive(&self) -> bool {
-        self.hub.alive() > 0
+        self.hub.keys.alive() > 0
             || !self.table.is_empty()
             || self.holds.load(Ordering::SeqCst) > 0
             || self.timers.any_alive()
             || self.has_posts()
-            || !self.hub.queue.is_empty()
+            || !self.hub.inbox.queue.is_empty()
     }
 
     /// One more thing keeps the loop alive, or one less.
@@ -218,7 +219,7 @@ impl LoopState {
     pub fn remove(&self, key: Key) -> Option<Py<PyAny>> {
         let (object, freed) = self.table.remove(key)?;
         if freed == Freed::Yes {
-            self.hub.free_key(key);
+            self.hub.keys.free_key(key);
         }
         Some(object)
     }
@@ -226,7 +227,7 @@ impl LoopState {
     /// The task of `key` has ended.
     pub fn task_ended(&self, key: Key) {
         if self.table.task_ended(key) == Freed::Yes {
-            self.hub.free_key(key);
+            self.hub.keys.free_key(key);
         }
     }
 
@@ -246,8 +247,8 @@ impl LoopState {
 
     /// `link` has something to flush. In the loop's thread that happens at the end of the batch.
     pub fn mark_dirty(&self, link: &Arc<Link>) {
-        if self.hub.mark_dirty(link) && !self.is_current() {
-            self.hub.queue.push_urgent(Event::Nudge);
+        if self.hub.reactor.mark_dirty(link) && !self.is_current() {
+            self.hub.inbox.push_urgent(Event::Nudge);
         }
     }
 
@@ -257,9 +258,9 @@ impl LoopState {
             return;
         }
         if self.is_current() {
-            self.hub.kick_helper();
+            self.hub.reactor.kick_helper();
         } else {
-            self.hub.queue.push_urgent(Event::Nudge);
+            self.hub.inbox.push_urgent(Event::Nudge);
         }
     }
 
@@ -281,7 +282,7 @@ impl LoopState {
 
     /// Whether something is to be done that the loop's own thread left, which wakes nobody: timers aside.
     pub fn has_own_work(&self) -> bool {
-        self.is_exiting() || self.has_posts() || self.hub.is_dirty()
+        self.is_exiting() || self.has_posts() || self.hub.reactor.is_dirty()
     }
 
     /// Visits what the loop owns, for Python's garbage collector: no lock is waited for.

@@ -57,7 +57,7 @@ pub fn detach<'py>(slf: &Bound<'py, Socket>) -> PyResult<(Bound<'py, PyAny>, Bou
     let undelivered = std::mem::take(&mut socket.state.lock().undelivered);
     Socket::end_given_away(slf);
     let (link, hub) = (&socket.link, &socket.event_loop.hub);
-    py.detach(|| wait(|| hub.has_let_go(link)));
+    py.detach(|| wait(|| hub.reactor.has_let_go(link)));
     let unread = unread(py, &socket.event_loop, link.key, undelivered)?;
     // Only now: the mode is one for both descriptors.
     let timeout = theirs.call_method0(intern!(py, "gettimeout"))?;
@@ -102,7 +102,7 @@ fn hand_to_the_kernel(slf: &Bound<'_, Socket>) -> PyResult<()> {
                 format!("{left} bytes that were written are not sent yet"),
             )));
         }
-        socket.event_loop.hub.kick_helper();
+        socket.event_loop.hub.reactor.kick_helper();
         py.detach(|| std::thread::sleep(LOOK));
         Socket::check_open(slf)?;
     }
@@ -144,6 +144,7 @@ fn unread<'py>(
     InHand::look(|events, bytes| take_out(events, bytes, key, &mut pieces));
     event_loop
         .hub
+        .inbox
         .queue
         .look(|events, bytes| take_out(events, bytes, key, &mut pieces));
     let mut unread = Vec::new();
@@ -152,7 +153,7 @@ fn unread<'py>(
             Piece::Copied(bytes) => unread.extend_from_slice(&bytes),
             Piece::Object(data) => unread.extend_from_slice(data.as_bytes(py)),
             Piece::Room(owner, count) => {
-                event_loop.hub.taken(count);
+                event_loop.hub.inbox.memory.taken(count);
                 if let Some(data) = event_loop.lender.received(py, owner, count)? {
                     unread.extend_from_slice(data.as_bytes());
                 }

@@ -117,7 +117,7 @@ impl Socket {
             drop(socket.event_loop.remove(socket.link.key));
         } else {
             // Never in the table, so no `Gone` will free its key.
-            socket.event_loop.hub.free_key(socket.link.key);
+            socket.event_loop.hub.keys.free_key(socket.link.key);
         }
     }
 
@@ -166,7 +166,7 @@ impl Drop for Socket {
             std::mem::forget(self.link.clone());
         } else if self.state.lock().phase == Phase::Idle {
             // Never in the table, so no `Gone` will free its key.
-            self.event_loop.hub.free_key(self.link.key);
+            self.event_loop.hub.keys.free_key(self.link.key);
         }
     }
 }

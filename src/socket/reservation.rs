@@ -30,7 +30,11 @@ impl Reservation {
 
     fn release(&self, bytes: usize) {
         if self.event_loop.life() != Life::Ended && !self.event_loop.is_forked() {
-            self.event_loop.hub.released(&self.link, bytes);
+            self.event_loop
+                .hub
+                .inbox
+                .memory
+                .left_stream(&self.link, bytes);
             self.event_loop.nudge();
         }
     }
@@ -49,7 +53,11 @@ impl Reservation {
     /// The stream holds `count` bytes more.
     fn grow(&self, count: usize) {
         self.bytes.fetch_add(count, Ordering::SeqCst);
-        self.event_loop.hub.held(&self.link, count);
+        self.event_loop
+            .hub
+            .inbox
+            .memory
+            .entered_stream(&self.link, count);
     }
 
     /// The app took `count` bytes.

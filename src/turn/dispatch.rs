@@ -120,7 +120,11 @@ impl Dispatcher<'_> {
 
     /// Bytes came in.
     pub fn data<'py>(&self, py: Python<'py>, key: Key, data: Bound<'py, PyBytes>) -> PyResult<()> {
-        self.event_loop.hub.taken(data.as_bytes().len());
+        self.event_loop
+            .hub
+            .inbox
+            .memory
+            .taken(data.as_bytes().len());
         let Some(socket) = self.socket(py, key) else {
             return Ok(());
         };
@@ -129,7 +133,7 @@ impl Dispatcher<'_> {
 
     /// Bytes came in, into a room of ours.
     pub fn filled(&self, py: Python<'_>, key: Key, owner: Owner, count: usize) -> PyResult<()> {
-        self.event_loop.hub.taken(count);
+        self.event_loop.hub.inbox.memory.taken(count);
         let Some(data) = self.event_loop.lender.received(py, owner, count)? else {
             return Ok(());
         };
@@ -162,7 +166,7 @@ impl Dispatcher<'_> {
     ) -> PyResult<()> {
         let me = socket.get();
         let count = data.as_bytes().len();
-        self.event_loop.hub.delivered(&me.link, count);
+        self.event_loop.hub.inbox.memory.delivered(&me.link, count);
         add(&self.event_loop.totals.bytes_read, count);
         let called = match way {
             Way::Streams => self.feed(socket, &data),

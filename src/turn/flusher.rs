@@ -1,5 +1,6 @@
 //! When what callbacks wrote is sent: at the end of a batch, and in a long one at times.
 
+use crate::io::conn::flush::flush;
 use crate::io::conn::link::Link;
 use crate::io::keys::Key;
 use crate::shared::loop_state::LoopState;
@@ -40,10 +41,10 @@ impl Flusher {
     /// Sends what was written.
     pub fn flush(&mut self, event_loop: &LoopState) {
         let flushed = &mut self.flushed;
-        event_loop
-            .hub
-            .flush(&mut self.flushing, |link| flushed.push_back(link.key));
-        event_loop.hub.kick_helper();
+        flush(&event_loop.hub, &mut self.flushing, |link| {
+            flushed.push_back(link.key);
+        });
+        event_loop.hub.reactor.kick_helper();
         self.calls = 0;
     }
 
@@ -63,7 +64,7 @@ impl Flusher {
 
     fn is_due(&mut self, event_loop: &LoopState) -> bool {
         let due = self.calls >= CALLS_A_FLUSH || self.since.elapsed() >= TIME_A_FLUSH;
-        if !due || !event_loop.hub.is_dirty() {
+        if !due || !event_loop.hub.reactor.is_dirty() {
             return false;
         }
         self.since = Instant::now();

@@ -5,9 +5,9 @@
 
 use crate::io::event::Event;
 use crate::io::failure::Failure;
-use crate::io::hub::Command;
 use crate::io::hub::Hub;
 use crate::io::runtime::bell::Bell;
+use crate::io::runtime::commands::Command;
 use crate::shared::loop_state::LoopState;
 use pyo3::prelude::*;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -87,6 +87,7 @@ impl Foreign {
     pub fn listen(&mut self, event_loop: &LoopState, left: bool) {
         let queued = event_loop
             .hub
+            .inbox
             .queue
             .poll_ready(&mut Context::from_waker(&self.waker))
             .is_ready();
@@ -105,7 +106,7 @@ impl Foreign {
                 let (alarm, times) = watch::channel(due);
                 self.alarm = Some(alarm);
                 let ringing = Box::pin(nudge_at(event_loop.hub.clone(), times));
-                event_loop.hub.post(Command::Spawn(ringing));
+                event_loop.hub.reactor.post(Command::Spawn(ringing));
             }
             Some(alarm) => {
                 let now = Instant::now();
@@ -127,7 +128,7 @@ async fn nudge_at(hub: Arc<Hub>, mut times: watch::Receiver<Instant>) {
         let at = *times.borrow_and_update();
         let changed = tokio::select! {
             () = tokio::time::sleep_until(at.into()) => {
-                hub.queue.push_urgent(Event::Nudge);
+                hub.inbox.push_urgent(Event::Nudge);
                 times.changed().await
             }
             changed = times.changed() => changed,

@@ -70,7 +70,7 @@ impl Poller {
     ) -> PyResult<()> {
         let wait = self.wait_of(event_loop);
         if matches!(wait, Wait::No) && self.may_leave_out(event_loop, flusher) {
-            hand.refill(&event_loop.hub.queue);
+            hand.refill(&event_loop.hub.inbox.queue);
             return Ok(());
         }
         self.unpolled = 0;
@@ -104,7 +104,7 @@ impl Poller {
                 self.driver.settle();
             }
             if hand.is_done() {
-                hand.refill(&event_loop.hub.queue);
+                hand.refill(&event_loop.hub.inbox.queue);
             }
         });
     }
@@ -114,8 +114,8 @@ impl Poller {
         self.unpolled += 1;
         self.unpolled <= UNPOLLED_TURNS
             && flusher.untold() == 0
-            && event_loop.hub.python_time() < UNPOLLED_TIME
-            && !event_loop.hub.is_dirty()
+            && event_loop.hub.reactor.python_time() < UNPOLLED_TIME
+            && !event_loop.hub.reactor.is_dirty()
     }
 
     /// Flushes and takes what comes without releasing the interpreter; false: there is nothing to do.
@@ -152,7 +152,7 @@ impl Poller {
                 }
             }
         }
-        hand.refill(&event_loop.hub.queue);
+        hand.refill(&event_loop.hub.inbox.queue);
     }
 
     /// Whether a timer is so late that it was not for want of a turn: the process may have stood still, and the kernel have

@@ -66,7 +66,7 @@ impl Pump {
             // A signal's handler may have forked, and this be the child.
             event_loop.check_process(py)?;
             self.dispatch(py, event_loop, catch)?;
-            event_loop.hub.kick_helper();
+            event_loop.hub.reactor.kick_helper();
         } else {
             self.poller
                 .take(py, event_loop, &mut self.flusher, &mut self.hand);
@@ -74,7 +74,7 @@ impl Pump {
             if !event_loop.is_forked() {
                 py.detach(|| {
                     self.flusher.flush(event_loop);
-                    event_loop.hub.python_is_back();
+                    event_loop.hub.reactor.python_is_back();
                 });
             }
             dispatched?;
@@ -94,7 +94,7 @@ impl Pump {
 
     fn dispatch(&mut self, py: Python<'_>, event_loop: &LoopState, catch: &Catch) -> PyResult<()> {
         event_loop.lender.let_go();
-        event_loop.lender.furnish(py, &event_loop.hub.rooms)?;
+        event_loop.lender.furnish(py, &event_loop.hub.inbox.rooms)?;
         self.flusher.begin(self.hand.len());
         let dispatcher = Dispatcher { event_loop, catch };
         let mut delivery = Delivery::new(py, dispatcher, &mut self.flusher, self.poller.keeps());

@@ -5,7 +5,8 @@ use asynctcp::io::conn::link::Link;
 use asynctcp::io::conn::link::{Flush, Timeouts};
 use asynctcp::io::event::Event;
 use asynctcp::io::failure::Failure;
-use asynctcp::io::hub::{Hub, Limits};
+use asynctcp::io::hub::Hub;
+use asynctcp::io::inbox::memory::Limits;
 use asynctcp::io::inbox::queue::Batch;
 use asynctcp::io::keys::Key;
 use asynctcp::io::runtime::driver::{Driver, PumpWatch, Wait};
@@ -119,7 +120,7 @@ impl Pump {
 
     /// Drives and takes what is queued.
     pub fn turn(&mut self, wait: Wait) {
-        self.hub.kick_helper();
+        self.hub.reactor.kick_helper();
         self.driver.as_ref().unwrap().drive(&mut self.watch, wait);
         self.collect();
     }
@@ -127,7 +128,7 @@ impl Pump {
     /// Takes what is queued without driving, as while the helper drives.
     pub fn collect(&mut self) {
         let mut batch = std::mem::take(&mut self.batch);
-        self.hub.queue.swap(&mut batch);
+        self.hub.inbox.queue.swap(&mut batch);
         for event in batch.urgent.drain(..).chain(batch.events.drain(..)) {
             self.handle(event, &batch.bytes);
         }
@@ -197,11 +198,11 @@ impl Pump {
             *self.held.entry(key).or_default() += bytes.len();
             return;
         }
-        self.hub.taken(bytes.len());
+        self.hub.inbox.memory.taken(bytes.len());
         if self.holding.contains(&key) {
             *self.held.entry(key).or_default() += bytes.len();
         } else if let Some(link) = self.links.get(&key) {
-            self.hub.delivered(link, bytes.len());
+            self.hub.inbox.memory.delivered(link, bytes.len());
         }
         if self.echoes {
             let link = self.links[&key].clone();
@@ -214,15 +215,18 @@ impl Pump {
         let held = self.held.entry(key).or_default();
         let bytes = bytes.min(*held);
         *held -= bytes;
-        self.hub.delivered(&self.links[&key], bytes);
+        self.hub.inbox.memory.delivered(&self.links[&key], bytes);
     }
 
     /// The pump's batch is taken at last.
     pub fn unstick(&mut self) {
         self.stuck = false;
-        self.hub.taken(std::mem::take(&mut self.stuck_bytes));
+        self.hub
+            .inbox
+            .memory
+            .taken(std::mem::take(&mut self.stuck_bytes));
         for (key, held) in std::mem::take(&mut self.held) {
-            self.hub.delivered(&self.links[&key], held);
+            self.hub.inbox.memory.delivered(&self.links[&key], held);
         }
     }
 
@@ -292,13 +296,20 @@ impl Pump {
         let socket = bind::bind_address("127.0.0.1:0".parse().unwrap(), &options).unwrap();
         let address = bind::address_of(&socket).unwrap();
         (
-            Listener::start(&self.hub, self.hub.new_key(), vec![socket], options, false).unwrap(),
+            Listener::start(
+                &self.hub,
+                self.hub.keys.new_key(),
+                vec![socket],
+                options,
+                false,
+            )
+            .unwrap(),
             address,
         )
     }
 
     pub fn connect(&mut self, host: Host, timeouts: Timeouts) -> Arc<Link> {
-        let link = Link::connecting(self.hub.new_key(), timeouts);
+        let link = Link::connecting(self.hub.keys.new_key(), timeouts);
         self.links.insert(link.key, link.clone());
         connect::start(
             &self.hub,
@@ -347,7 +358,7 @@ impl Pump {
     pub fn flush(&mut self, link: &Arc<Link>) -> Flush {
         let flush = link.flush(&self.hub);
         // What the kernel did not take is the task's: the helper may be driving it already.
-        self.hub.kick_helper();
+        self.hub.reactor.kick_helper();
         if matches!(flush, Flush::Done) && link.wants_flushed() {
             self.told.push(Told::Flushed(link.key));
         }

@@ -5,19 +5,20 @@ use crate::io::conn::link::{
     Timeouts, WRITE_AFRESH,
 };
 use crate::io::event::Event;
-use crate::io::hub::{Command, Hub};
+use crate::io::hub::Hub;
+use crate::io::runtime::commands::Command;
 use std::sync::Arc;
 
 impl Link {
     fn set(self: &Arc<Self>, hub: &Hub, set: u32, clear: u32) {
         self.change_control(set, clear);
-        hub.post(Command::Wake(self.clone()));
+        hub.reactor.post(Command::Wake(self.clone()));
     }
 
     /// Python's callback has had what came: the peer's time to answer begins. The first time it is the connection itself.
     pub fn hear(self: &Arc<Self>, hub: &Hub) {
-        if self.hear_at(|| hub.time()) {
-            hub.post(Command::Wake(self.clone()));
+        if self.hear_at(|| hub.reactor.time()) {
+            hub.reactor.post(Command::Wake(self.clone()));
         }
     }
 
@@ -62,7 +63,7 @@ impl Link {
         self.set(hub, if force { FORCE } else { CLOSING }, NOT_READING);
     }
 
-    /// Leaves the connection to somebody else who has a duplicate of its descriptor; see [`Hub::has_let_go`].
+    /// Leaves the connection to somebody else who has a duplicate of its descriptor; see `Reactor::has_let_go`.
     pub fn give_away(self: &Arc<Self>, hub: &Hub) {
         let dropped = self.with_out(|out| out.close(false));
         drop(dropped);
@@ -79,7 +80,7 @@ impl Link {
     /// After each attempt to send, whoever made it: tells the pump when what waits has crossed a mark.
     pub(crate) fn tell_level(&self, hub: &Hub) {
         if self.has_crossed_mark() {
-            hub.queue.push(Event::Level(self.key));
+            hub.inbox.push(Event::Level(self.key));
         }
     }
 
@@ -88,7 +89,7 @@ impl Link {
         let flush = self.try_send();
         self.tell_level(hub);
         if matches!(flush, Flush::Blocked | Flush::Failed) || self.control() & CLOSING != 0 {
-            hub.post(Command::Wake(self.clone()));
+            hub.reactor.post(Command::Wake(self.clone()));
         }
         flush
     }

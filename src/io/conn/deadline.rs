@@ -33,7 +33,7 @@ pub(crate) struct Awaited {
 pub(crate) struct Deadlines {
     received: Instant,
     sent: Instant,
-    /// When bytes came in and went out since, as [`Hub::now`] says it; 0: none did.
+    /// When bytes came in and went out since, as `Reactor::now` says it; 0: none did.
     receipt: u64,
     dispatch: u64,
     /// Bytes that the peer had acknowledged at the last look, and when the next is due.
@@ -150,7 +150,7 @@ impl Deadlines {
     fn note_traffic(&mut self, hub: &Hub, heard: u64) {
         let latest = |before: Instant, since: u64| match since {
             0 => before,
-            since => before.max(hub.instant(since)),
+            since => before.max(hub.reactor.instant(since)),
         };
         self.received = latest(self.received, std::mem::take(&mut self.receipt));
         self.received = latest(self.received, heard);

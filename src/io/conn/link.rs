@@ -233,7 +233,7 @@ impl Link {
         self.epoch.load(Ordering::SeqCst)
     }
 
-    /// When Python last had something of this connection, for `Hub::instant`; 0: it does not know of it yet.
+    /// When Python last had something of this connection, for `Reactor::instant`; 0: it does not know of it yet.
     pub(crate) fn heard(&self) -> u64 {
         self.heard.load(Ordering::Relaxed)
     }

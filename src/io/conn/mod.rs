@@ -3,6 +3,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `link.rs` | what both sides see of it: flags, counters, timeouts |
+//! | `flush.rs` | sends what was staged on many |
 //! | `control.rs` | what the pump asks of it, which calls its task |
 //! | `outbox.rs`, `token.rs`, `mark.rs`, `transmit.rs` | what waits to be sent; who may send; who is to be flushed; one call that sends |
 //! | `task.rs`, `deadline.rs`, `linger.rs` | its task, that task's timeouts, its end |
@@ -12,6 +13,7 @@
 pub(crate) mod control;
 pub(crate) mod deadline;
 pub(crate) mod ends;
+pub mod flush;
 pub(crate) mod linger;
 pub mod link;
 pub mod loan;

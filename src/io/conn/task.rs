@@ -67,7 +67,7 @@ struct Connection {
 }
 
 impl ConnTask {
-    /// For an established connection, which `link` learns here. The caller has counted it by [`Hub::came`] and told the link
+    /// For an established connection, which `link` learns here. The caller has counted it by `Keys::came` and told the link
     /// its addresses.
     pub(crate) fn new(
         hub: Arc<Hub>,
@@ -156,15 +156,15 @@ impl Connection {
 
     fn tell_flushed(&self) {
         if self.link.wants_flushed() {
-            self.hub.queue.push(Event::Flushed(self.link.key));
+            self.hub.inbox.push(Event::Flushed(self.link.key));
         }
     }
 
     fn progressed(&mut self) {
-        self.hub.tell_returns();
+        self.hub.inbox.tell_returns();
         self.link.tell_level(&self.hub);
         if let Some(deadlines) = &mut self.deadlines {
-            deadlines.sent(self.hub.now());
+            deadlines.sent(self.hub.reactor.now());
         }
     }
 
@@ -179,7 +179,7 @@ impl Connection {
         }
         self.watch = None;
         for _ in 0..READS {
-            let room = self.hub.allowance(&self.link);
+            let room = self.hub.inbox.memory.allowance(&self.link);
             self.held_up = room == 0;
             if self.held_up {
                 return Ok(());
@@ -203,7 +203,7 @@ impl Connection {
                         return Err(error.into());
                     }
                     self.eof = true;
-                    self.hub.queue.push(Event::Eof(self.link.key));
+                    self.hub.inbox.push(Event::Eof(self.link.key));
                     return self.poll_unread(stream, context);
                 }
                 Err(error) => return Err(self.broken.take().unwrap_or(error).into()),
@@ -216,7 +216,7 @@ impl Connection {
     /// One read of at most `most` bytes; false: end of stream.
     fn receive(&mut self, stream: &Stream, most: usize, fresh: bool) -> io::Result<bool> {
         let room = if self.large {
-            self.hub.rooms.take()
+            self.hub.inbox.rooms.take()
         } else {
             None
         };
@@ -252,40 +252,28 @@ impl Connection {
             Ok(Some(got @ 1..)) => {
                 // SAFETY: the system call has just written as many.
                 self.tell_data(unsafe { room.filled(got) });
-                self.hub.rooms.put(room);
+                self.hub.inbox.rooms.put(room);
             }
-            _ => self.hub.rooms.put(room),
+            _ => self.hub.inbox.rooms.put(room),
         }
         result.map(|got| got != Some(0))
     }
 
     fn tell_data(&mut self, bytes: &[u8]) {
-        let (key, len) = (self.link.key, bytes.len());
-        self.received(len);
-        self.hub
-            .queue
-            .push_bytes(bytes, |place| Event::Data(key, place));
+        self.received(bytes.len());
+        self.hub.inbox.push_data(&self.link, bytes);
     }
 
     fn tell_filled(&mut self, room: Room, count: usize) {
-        let key = self.link.key;
         self.received(count);
-        let filled = Event::Filled {
-            key,
-            owner: room.owner(),
-            // A room is far smaller.
-            count: count as u32,
-        };
-        self.hub.queue.push_elsewhere(filled, count);
-        self.hub.rooms.told(room);
+        self.hub.inbox.push_filled(&self.link, room, count);
     }
 
     fn received(&mut self, count: usize) {
         self.large = count >= LARGE;
         self.link.count_received(count);
-        self.hub.received(&self.link, count);
         if let Some(deadlines) = &mut self.deadlines {
-            deadlines.received(self.hub.now());
+            deadlines.received(self.hub.reactor.now());
         }
     }
 
@@ -334,7 +322,7 @@ impl Connection {
         // Read before the deadlines are looked at: a change in between voids what is told.
         let epoch = self.link.epoch();
         let deadlines = self.deadlines.get_or_insert_with(|| {
-            self.hub.keep_time();
+            self.hub.reactor.keep_time();
             Box::new(Deadlines::new())
         });
         let afresh = self.link.take_afresh();
@@ -351,7 +339,7 @@ impl Connection {
         let told = deadlines.poll(context, &self.hub, &self.link, awaited);
         if let Poll::Ready(timeout) = told {
             let key = self.link.key;
-            self.hub.queue.push(Event::TimedOut {
+            self.hub.inbox.push(Event::TimedOut {
                 key,
                 epoch,
                 timeout,
@@ -449,7 +437,10 @@ impl Future for ConnTask {
             Poll::Ready(Err(failure)) => {
                 // A FIN would make what the peer has look whole.
                 sys::reset(stream);
-                connection.hub.failed(connection.link.key, failure);
+                connection
+                    .hub
+                    .inbox
+                    .push(Event::failed(connection.link.key, failure));
                 Poll::Ready(())
             }
         }
@@ -464,10 +455,10 @@ impl Drop for ConnTask {
             if let Some(stream) = &self.stream {
                 sys::reset(stream);
             }
-            connection.hub.failed(
+            connection.hub.inbox.push(Event::failed(
                 connection.link.key,
                 Failure::Panic("the connection's task panicked".into()),
-            );
+            ));
         }
         let given_away = connection.link.control() & GIVEN_AWAY != 0;
         if let (Some(stream), None, false) = (&self.stream, &connection.linger, given_away) {
@@ -477,13 +468,13 @@ impl Drop for ConnTask {
         connection.watch = None;
         self.stream = None;
         drop(left);
-        connection.hub.tell_returns();
-        connection.hub.feed(&connection.link);
+        connection.hub.inbox.tell_returns();
+        connection.hub.inbox.memory.feed(&connection.link);
         connection.link.forget_task();
         if let Some(listener) = self.listener.take() {
             listener.released();
         }
-        connection.hub.went();
-        connection.hub.queue.push(Event::Gone(connection.link.key));
+        connection.hub.keys.went();
+        connection.hub.inbox.push(Event::Gone(connection.link.key));
     }
 }

@@ -5,6 +5,7 @@
 //! the pump sets the alarm when it leaves the runtime and clears it when it comes back (two cheap system calls that
 //! wake nobody).
 
+use crate::io::conn::flush::{flush_late, keep_flushing};
 use crate::io::failure::Failure;
 use crate::io::hub::Hub;
 use crate::io::runtime::alarm::Alarm;
@@ -13,7 +14,7 @@ use crate::io::runtime::threads;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
@@ -35,6 +36,9 @@ const CHECK_EVERY: u32 = 64;
 /// 1,024 cost more CPU for each message than this.
 const TASKS_A_TURN: u32 = 128;
 
+/// Received bytes that are taken to Python before more connections are polled, so that they are sent on while the
+/// processor's cache still has them.
+const BATCH_BYTES: usize = 128 * 1024;
 /// Drives that may end without a look for the kernel's events.
 const BLIND_TURNS: u32 = 4;
 
@@ -110,8 +114,8 @@ impl Driver {
                 builder.worker_threads(io_threads),
                 io_threads,
             )?);
-            hub.run_commands_on(runtime.handle().clone());
-            drop(runtime.spawn(hub.clone().keep_flushing()));
+            hub.reactor.is_driven_by(runtime.handle().clone());
+            drop(runtime.spawn(keep_flushing(hub.clone())));
             return Ok(Self {
                 hub,
                 runtime,
@@ -127,7 +131,7 @@ impl Driver {
         };
         let watch = Arc::new(watch);
         // As if the pump had left for Python now: what is done before its first turn may take long.
-        hub.leave();
+        hub.reactor.leave();
         watch.alarm.set(GRACE);
         let thread = {
             let (hub, runtime, watch) = (hub.clone(), runtime.clone(), watch.clone());
@@ -145,7 +149,7 @@ impl Driver {
     /// The pump's turn in the runtime. A lock of Python's may be held only if it neither waits for an event nor for a
     /// time: [`Wait::No`], [`Wait::Spin`].
     pub fn drive(&self, pump: &mut PumpWatch, wait: Wait) {
-        self.hub.handover.enter();
+        self.hub.reactor.handover.enter();
         if let Some(helper) = &self.helper {
             pump.back(&helper.watch);
         }
@@ -153,7 +157,11 @@ impl Driver {
         let mut looked = false;
         let spin_until = match wait {
             Wait::Spin(until) => Some(until),
-            _ => self.hub.busy_poll().map(|spin| Instant::now() + spin),
+            _ => self
+                .hub
+                .reactor
+                .busy_poll()
+                .map(|spin| Instant::now() + spin),
         };
         let turn = poll_fn(|context| {
             if std::mem::take(&mut look) {
@@ -162,7 +170,7 @@ impl Driver {
                 looked = true;
                 return Poll::Pending;
             }
-            let queued = self.hub.poll_drive(context);
+            let queued = poll_drive(&self.hub, context);
             looked |= queued.is_pending();
             if matches!(wait, Wait::No) {
                 return Poll::Ready(());
@@ -185,7 +193,7 @@ impl Driver {
             }
         });
         pump.drove(looked);
-        self.hub.leave();
+        self.hub.reactor.leave();
         if let Some(helper) = &self.helper {
             pump.away(&helper.watch);
         }
@@ -204,14 +212,14 @@ impl Driver {
         let threaded = self.helper.is_none();
         if let Some(helper) = self.helper {
             helper.watch.stopped.store(true, Ordering::SeqCst);
-            self.hub.handover.enter();
+            self.hub.reactor.handover.enter();
             helper.watch.alarm.set(Duration::from_nanos(1));
             // A helper that panicked has ended as well.
             let _ = helper.thread.join();
         }
         {
             let _entered = self.runtime.enter();
-            self.hub.dismiss_tasks();
+            self.hub.reactor.dismiss_tasks();
         }
         if let Some(runtime) = Arc::into_inner(self.runtime) {
             if threaded {
@@ -269,27 +277,45 @@ impl PumpWatch {
     }
 }
 
+/// The pump's root future: drives until something is queued.
+fn poll_drive(hub: &Hub, context: &mut Context<'_>) -> Poll<()> {
+    hub.inbox.queue.rouse();
+    hub.reactor.python_is_back();
+    let enough = || hub.inbox.memory.unread() >= BATCH_BYTES;
+    hub.reactor.poll_tasks(context, enough);
+    hub.inbox.queue.poll_ready(context)
+}
+
+/// The helper's root future: drives until the pump comes back.
+fn poll_help(hub: &Hub, context: &mut Context<'_>) -> Poll<()> {
+    if hub.reactor.handover.poll_recalled(context).is_ready() {
+        return Poll::Ready(());
+    }
+    hub.reactor.poll_tasks(context, || false);
+    Poll::Pending
+}
+
 /// The helper's life.
 fn help(hub: &Hub, runtime: &Runtime, watch: &Watch) {
-    let mut seen = hub.handover.observe();
+    let mut seen = hub.reactor.handover.observe();
     loop {
         watch.alarm.wait();
         if watch.stopped.load(Ordering::SeqCst) {
             return;
         }
         watch.looks.fetch_add(1, Ordering::SeqCst);
-        let now = hub.handover.observe();
+        let now = hub.reactor.handover.observe();
         // The word is read before the time: if the pump was back in between, it is another word by now.
-        if hub.python_time() >= GRACE && hub.handover.take_over(now) {
+        if hub.reactor.python_time() >= GRACE && hub.reactor.handover.take_over(now) {
             runtime.block_on(unconstrained(drive_for_pump(hub)));
         }
         let turns = Handover::turns_between(seen, now);
-        seen = hub.handover.observe();
+        seen = hub.reactor.handover.observe();
         let look = turns >= BUSY_TURNS || Handover::is_away(seen);
         watch.ticking.store(look, Ordering::SeqCst);
-        if look || Handover::is_away(hub.handover.observe()) {
+        if look || Handover::is_away(hub.reactor.handover.observe()) {
             watch.ticking.store(true, Ordering::SeqCst);
-            let rest = GRACE.saturating_sub(hub.python_time());
+            let rest = GRACE.saturating_sub(hub.reactor.python_time());
             watch.alarm.set(rest.max(SHORTEST_LOOK));
         }
     }
@@ -298,16 +324,16 @@ fn help(hub: &Hub, runtime: &Runtime, watch: &Watch) {
 /// The helper's drive, until the pump is back. It sends what Python has written, at first and then at times: a callback
 /// may go on writing for long, and what it writes is not to be sent in many small pieces.
 async fn drive_for_pump(hub: &Hub) {
-    hub.flush_late();
+    flush_late(hub);
     let mut flush = Box::pin(sleep(FLUSH_EVERY));
     poll_fn(|context| {
         while flush.as_mut().poll(context).is_ready() {
-            hub.flush_late();
+            flush_late(hub);
             flush
                 .as_mut()
                 .reset(tokio::time::Instant::now() + FLUSH_EVERY);
         }
-        hub.poll_help(context)
+        poll_help(hub, context)
     })
     .await;
 }

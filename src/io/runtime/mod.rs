@@ -3,15 +3,21 @@
 //! | file | what it is |
 //! |---|---|
 //! | `driver.rs`, `handover.rs`, `alarm.rs` | the pump or its helper; the word that says who; the helper's clock |
+//! | `reactor.rs` | what drives, as tasks and pump see it: all of this folder but the drivers |
+//! | `commands.rs`, `clock.rs`, `absence.rs` | what others ask of whoever drives; the time of turns; how long Python keeps the pump |
 //! | `scheduler.rs` | the connections' tasks, polled by whoever drives |
 //! | `threads.rs` | threads of the runtime's own |
 //! | `late_flush.rs` | when those send what the pump is late to send |
 //! | `bell.rs` | the descriptor that a foreign loop watches |
 
+pub mod absence;
 pub mod alarm;
 pub mod bell;
+pub(crate) mod clock;
+pub mod commands;
 pub mod driver;
 pub mod handover;
 pub(crate) mod late_flush;
+pub mod reactor;
 pub mod scheduler;
 pub(crate) mod threads;

@@ -1,10 +1,46 @@
 //! The runtime with threads of its own, where they may not all be had.
 
 use crate::io::failure::Failure;
+use crate::io::sync::{AtomicBool, Mutex, Ordering};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, RwLock};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
+
+/// The runtime's own threads, if it has any.
+#[derive(Default)]
+pub(crate) struct Threads {
+    any: AtomicBool,
+    /// Leaf lock.
+    runtime: Mutex<Option<Handle>>,
+}
+
+impl Threads {
+    /// `runtime` has some.
+    pub(crate) fn are_of(&self, runtime: Handle) {
+        *self.runtime.lock() = Some(runtime);
+        self.any.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether there are any.
+    pub(crate) fn any(&self) -> bool {
+        self.any.load(Ordering::Relaxed)
+    }
+
+    /// Their runtime, until the loop has ended.
+    pub(crate) fn runtime(&self) -> Option<Handle> {
+        if !self.any() {
+            return None;
+        }
+        self.runtime.lock().clone()
+    }
+
+    /// The loop has ended.
+    pub(crate) fn forget(&self) {
+        let runtime = self.runtime.lock().take();
+        drop(runtime);
+    }
+}
 
 /// Builds a runtime of `count` threads. Tokio panics where one cannot be started, and waits for ever for those that
 /// could: so it is tried first.

@@ -5,8 +5,9 @@ use crate::io::conn::stream::Stream;
 use crate::io::conn::task::ConnTask;
 use crate::io::event::Event;
 use crate::io::failure::Failure;
-use crate::io::hub::{Command, Hub};
+use crate::io::hub::Hub;
 use crate::io::keys::Key;
+use crate::io::runtime::commands::Command;
 use crate::io::setup::acceptor::Acceptor;
 use crate::io::setup::listener::{Listener, Options};
 use socket2::Socket;
@@ -47,14 +48,14 @@ impl Listener {
             accepting.push(socket.try_clone()?);
         }
         let listener = Arc::new(Self::new(key, sockets, options, adopted));
-        hub.came();
+        hub.keys.came();
         let alive = Arc::new(Alive {
             hub: hub.clone(),
             listener: listener.clone(),
         });
         for (at, socket) in accepting.into_iter().enumerate() {
             let task = accept_all(hub.clone(), listener.clone(), at, socket, alive.clone());
-            hub.post(Command::Spawn(Box::pin(task)));
+            hub.reactor.post(Command::Spawn(Box::pin(task)));
         }
         Ok(listener)
     }
@@ -63,23 +64,24 @@ impl Listener {
     pub fn close(&self, hub: &Hub) {
         self.shut();
         for waker in self.waiting() {
-            hub.post(Command::Call(waker));
+            hub.reactor.post(Command::Call(waker));
         }
     }
 
     /// Python has got to know a connection of those accepted.
     pub fn served(&self, hub: &Hub) {
-        self.served_at(|| hub.time());
+        self.served_at(|| hub.reactor.time());
     }
 
     /// Whether connections would only wait here, where another process may have time for them: Python is held up, or has not
     /// served what was accepted before.
     fn is_idle_to_accept(&self, hub: &Hub) -> bool {
-        if hub.python_time() > PATIENCE {
+        if hub.reactor.python_time() > PATIENCE {
             return true;
         }
-        self.unserved_since()
-            .is_some_and(|since| Duration::from_nanos(hub.time().saturating_sub(since)) > PATIENCE)
+        self.unserved_since().is_some_and(|since| {
+            Duration::from_nanos(hub.reactor.time().saturating_sub(since)) > PATIENCE
+        })
     }
 }
 
@@ -92,8 +94,8 @@ struct Alive {
 impl Drop for Alive {
     fn drop(&mut self) {
         self.listener.let_go();
-        self.hub.went();
-        self.hub.queue.push(Event::Gone(self.listener.key));
+        self.hub.keys.went();
+        self.hub.inbox.push(Event::Gone(self.listener.key));
     }
 }
 
@@ -120,12 +122,12 @@ async fn accept_all(
                 told: None,
             };
             if let Err(error) = accepting.await {
-                hub.queue
+                hub.inbox
                     .push(Event::AcceptFailed(key, Box::new(error.into())));
             }
         }
         Err(error) => hub
-            .queue
+            .inbox
             .push(Event::AcceptFailed(listener.key, Box::new(error.into()))),
     }
     drop(alive);
@@ -151,9 +153,9 @@ struct Accepting {
 
 impl Accepting {
     fn welcome(&self, stream: Stream, peer: SocketAddr) {
-        let link = Link::connecting(self.hub.new_key(), self.listener.options.timeouts);
-        self.hub.came();
-        self.listener.accepted(|| self.hub.time());
+        let link = Link::connecting(self.hub.keys.new_key(), self.listener.options.timeouts);
+        self.hub.keys.came();
+        self.listener.accepted(|| self.hub.reactor.time());
         if cfg!(not(target_os = "linux")) {
             let _ = stream.socket().set_tcp_nodelay(true);
         }
@@ -167,11 +169,11 @@ impl Accepting {
         link.set_ends(peer, own);
         let listener = Some(self.listener.clone());
         let task = ConnTask::new(self.hub.clone(), link.clone(), stream, listener);
-        self.hub.queue.push(Event::Accepted {
+        self.hub.inbox.push(Event::Accepted {
             listener: self.listener.clone(),
             link,
         });
-        self.hub.spawn(task);
+        self.hub.reactor.spawn(task);
     }
 
     /// True: go on at once. False: wait. An error: accepting is over.
@@ -195,7 +197,7 @@ impl Accepting {
             .is_some_and(|(last, when)| last == code && when.elapsed() < TELL_EVERY);
         if !again {
             self.told = Some((code, Instant::now()));
-            self.hub.queue.push(Event::AcceptFailed(
+            self.hub.inbox.push(Event::AcceptFailed(
                 self.listener.key,
                 Box::new(error.into()),
             ));
@@ -210,7 +212,7 @@ impl Accepting {
         if !self.listener.is_idle_to_accept(&self.hub) {
             return false;
         }
-        self.hub.wait_for_python(context.waker());
+        self.hub.reactor.wait_for_python(context.waker());
         // It may have come back just before, and then nobody would wake us.
         self.listener.is_idle_to_accept(&self.hub)
     }
@@ -274,7 +276,7 @@ impl Future for Accepting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::hub::Limits;
+    use crate::io::inbox::memory::Limits;
     use crate::io::inbox::queue::Batch;
     use crate::io::setup::bind;
     use std::net::Ipv4Addr;
@@ -286,7 +288,7 @@ mod tests {
         let socket = bind::bind_address(any_port, &Options::default()).unwrap();
         socket.set_nonblocking(true).unwrap();
         let accepting = Acceptor::new(socket.try_clone().unwrap()).unwrap();
-        let listener = Listener::new(hub.new_key(), vec![socket], Options::default(), false);
+        let listener = Listener::new(hub.keys.new_key(), vec![socket], Options::default(), false);
         let listener = Arc::new(listener);
         Accepting {
             hub,
@@ -303,7 +305,7 @@ mod tests {
 
     fn told(accepting: &Accepting) -> usize {
         let mut batch = Batch::default();
-        accepting.hub.queue.swap(&mut batch);
+        accepting.hub.inbox.queue.swap(&mut batch);
         batch.events.len()
     }
 

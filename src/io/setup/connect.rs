@@ -7,7 +7,8 @@ use crate::io::conn::stream::Stream;
 use crate::io::conn::task::ConnTask;
 use crate::io::event::Event;
 use crate::io::failure::Failure;
-use crate::io::hub::{Command, Hub};
+use crate::io::hub::Hub;
+use crate::io::runtime::commands::Command;
 use crate::io::setup::dial::{Connected, Setup};
 use crate::io::setup::race::Race;
 use crate::io::setup::resolve;
@@ -51,13 +52,14 @@ pub struct Target {
 
 /// Leaves the attempt to whoever drives. What becomes of it comes as events of `link`'s key.
 pub fn start(hub: &Arc<Hub>, link: &Arc<Link>, target: Target) {
-    hub.came();
+    hub.keys.came();
     let attempt = Attempt {
         hub: hub.clone(),
         link: link.clone(),
         established: false,
     };
-    hub.post(Command::Spawn(Box::pin(attempt.run(target))));
+    hub.reactor
+        .post(Command::Spawn(Box::pin(attempt.run(target))));
 }
 
 /// Leaves a connection that was made elsewhere to whoever drives, as if it had just been established. `socket` must not
@@ -69,13 +71,14 @@ pub fn take_over(hub: &Arc<Hub>, link: &Arc<Link>, socket: Socket) {
     {
         link.set_ends(peer, own);
     }
-    hub.came();
+    hub.keys.came();
     let attempt = Attempt {
         hub: hub.clone(),
         link: link.clone(),
         established: false,
     };
-    hub.post(Command::Spawn(Box::pin(attempt.watch(socket))));
+    hub.reactor
+        .post(Command::Spawn(Box::pin(attempt.watch(socket))));
 }
 
 /// Says `Gone` for an attempt that ends without a connection, however it ends.
@@ -101,7 +104,7 @@ impl Attempt {
             },
         };
         match ended {
-            Err(failure) => self.hub.failed(self.link.key, failure),
+            Err(failure) => self.hub.inbox.push(Event::failed(self.link.key, failure)),
             Ok(Connected { stream, peer, own }) => {
                 self.link.set_ends(peer, own);
                 self.establish(stream);
@@ -112,7 +115,10 @@ impl Attempt {
     async fn watch(mut self, socket: Socket) {
         match Stream::new(socket) {
             Ok(stream) => self.establish(stream),
-            Err(error) => self.hub.failed(self.link.key, error.into()),
+            Err(error) => self
+                .hub
+                .inbox
+                .push(Event::failed(self.link.key, error.into())),
         }
     }
 
@@ -120,8 +126,8 @@ impl Attempt {
         self.established = true;
         // Before the pump hears of it: the link must know its addresses and descriptor by then.
         let task = ConnTask::new(self.hub.clone(), self.link.clone(), stream, None);
-        self.hub.queue.push(Event::Connected(self.link.key));
-        self.hub.spawn(task);
+        self.hub.inbox.push(Event::Connected(self.link.key));
+        self.hub.reactor.spawn(task);
     }
 }
 
@@ -131,15 +137,15 @@ impl Drop for Attempt {
             return;
         }
         if std::thread::panicking() {
-            self.hub.failed(
+            self.hub.inbox.push(Event::failed(
                 self.link.key,
                 Failure::Panic("the connection attempt panicked".into()),
-            );
+            ));
         }
         drop(self.link.with_out(Outbox::end));
         self.link.forget_task();
-        self.hub.went();
-        self.hub.queue.push(Event::Gone(self.link.key));
+        self.hub.keys.went();
+        self.hub.inbox.push(Event::Gone(self.link.key));
     }
 }
 
@@ -201,7 +207,7 @@ async fn establish(
         Host::Name(name, port) => (name, port),
     };
     let found = {
-        let _counted = hub.lookup_begins();
+        let _counted = hub.keys.lookup_begins();
         resolve::lookup(&name, target.family).await
     };
     let addresses = found.map_err(Failure::Lookup)?.into_iter();

@@ -39,7 +39,7 @@ pub struct Listener {
     open: AtomicUsize,
     /// Accepted, and not yet known to Python.
     unserved: AtomicUsize,
-    /// Since when there are such, or since Python last served one; as `Hub::time`.
+    /// Since when there are such, or since Python last served one; as `Reactor::time`.
     unserved_since: AtomicU64,
     /// For each accept task. Leaf locks.
     tasks: Box<[Mutex<Option<Waker>>]>,

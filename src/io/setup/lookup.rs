@@ -3,8 +3,10 @@
 use crate::io::event::Event;
 use crate::io::failure::Failure;
 use crate::io::failure::LookupFailure;
-use crate::io::hub::{Command, Hub, LookupGuard};
+use crate::io::hub::Hub;
 use crate::io::keys::Key;
+use crate::io::keys::LookupGuard;
+use crate::io::runtime::commands::Command;
 use crate::io::setup::resolve;
 use crate::io::setup::resolve::Found;
 use std::net::SocketAddr;
@@ -23,14 +25,15 @@ pub enum Query {
 
 /// Leaves the lookup to whoever drives. Its answer comes as an event of `key`, then `Gone`.
 pub fn start(hub: &Arc<Hub>, key: Key, query: Query) {
-    hub.came();
+    hub.keys.came();
     let lookup = Lookup {
         hub: hub.clone(),
         key,
     };
     // From the call on and not from when it is driven: so the app has asked for it.
-    let counted = hub.lookup_begins();
-    hub.post(Command::Spawn(Box::pin(lookup.run(query, counted))));
+    let counted = hub.keys.lookup_begins();
+    hub.reactor
+        .post(Command::Spawn(Box::pin(lookup.run(query, counted))));
 }
 
 /// Says `Gone` when the lookup ends, however it ends.
@@ -44,8 +47,11 @@ impl Lookup {
         let answer = answer(query).await;
         drop(counted); // before the app is told
         match answer {
-            Ok(found) => self.hub.queue.push(Event::Found(self.key, Box::new(found))),
-            Err(failure) => self.hub.failed(self.key, Failure::Lookup(failure)),
+            Ok(found) => self.hub.inbox.push(Event::Found(self.key, Box::new(found))),
+            Err(failure) => self
+                .hub
+                .inbox
+                .push(Event::failed(self.key, Failure::Lookup(failure))),
         }
     }
 }
@@ -60,7 +66,7 @@ async fn answer(query: Query) -> Result<Found, LookupFailure> {
 
 impl Drop for Lookup {
     fn drop(&mut self) {
-        self.hub.went();
-        self.hub.queue.push(Event::Gone(self.key));
+        self.hub.keys.went();
+        self.hub.inbox.push(Event::Gone(self.key));
     }
 }

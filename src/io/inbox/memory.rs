@@ -1,20 +1,54 @@
 //! How much connections may receive: the limits of each and of all, and who waits because of the latter.
 
 use crate::io::conn::link::Link;
-use crate::io::hub::{Command, Hub};
+use crate::io::runtime::commands::{Command, Commands};
+use crate::io::sync::{AtomicBool, AtomicUsize, Mutex, Ordering};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// A connection may hold this much although the loop's memory limit is reached.
 pub const LEAST_READ: usize = 4096;
 
-impl Hub {
+/// Bounds on received bytes that wait for Python.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes of one connection.
+    pub read: usize,
+    /// Bytes of all connections of the loop together.
+    pub memory: usize,
+}
+
+/// One for each loop.
+pub struct Memory {
+    limits: Limits,
+    /// Received bytes that wait in the queue or the pump's batch.
+    unread: AtomicUsize,
+    /// Received bytes that wait in the app's streams.
+    in_streams: AtomicUsize,
+    /// Connections that wait because of the memory limit, each once. Leaf lock.
+    starved: Mutex<Vec<Arc<Link>>>,
+    anyone_starved: AtomicBool,
+    /// Where connections are woken.
+    commands: Arc<Commands>,
+}
+
+impl Memory {
+    pub(crate) fn new(limits: Limits, commands: Arc<Commands>) -> Self {
+        Self {
+            limits,
+            unread: AtomicUsize::new(0),
+            in_streams: AtomicUsize::new(0),
+            starved: Mutex::new(Vec::new()),
+            anyone_starved: AtomicBool::new(false),
+            commands,
+        }
+    }
+
     /// Received bytes that wait for the pump.
     pub fn unread(&self) -> usize {
         self.unread.load(Ordering::Relaxed)
     }
 
-    /// How much `link` may receive now; 0: it waits, and [`Hub::delivered`] will wake it.
+    /// How much `link` may receive now; 0: it waits, and [`Memory::delivered`] will wake it.
     pub(crate) fn allowance(&self, link: &Arc<Link>) -> usize {
         if !link.flow.may_read(self.limits.read) {
             return 0;
@@ -69,13 +103,13 @@ impl Hub {
     }
 
     /// A stream of the app's holds `bytes` of `link`: they count as unread.
-    pub fn held(&self, link: &Link, bytes: usize) {
+    pub fn entered_stream(&self, link: &Link, bytes: usize) {
         link.in_streams.fetch_add(bytes, Ordering::SeqCst);
         self.in_streams.fetch_add(bytes, Ordering::SeqCst);
     }
 
     /// The app read them, or let the stream go.
-    pub fn released(&self, link: &Arc<Link>, bytes: usize) {
+    pub fn left_stream(&self, link: &Arc<Link>, bytes: usize) {
         link.in_streams.fetch_sub(bytes, Ordering::SeqCst);
         self.in_streams.fetch_sub(bytes, Ordering::SeqCst);
         if !self.anyone_starved.load(Ordering::SeqCst) {
@@ -84,7 +118,7 @@ impl Hub {
         if !self.is_full() {
             self.feed_starved();
         } else if link.holds_nothing() {
-            self.post(Command::Wake(link.clone()));
+            self.commands.post(Command::Wake(link.clone()));
         }
     }
 
@@ -100,8 +134,14 @@ impl Hub {
         // At the memory limit each connection may read again once it has nothing left to deliver.
         let starves = self.anyone_starved.load(Ordering::SeqCst) && link.holds_nothing();
         if resumes || starves {
-            self.post(Command::Wake(link.clone()));
+            self.commands.post(Command::Wake(link.clone()));
         }
+    }
+
+    /// The loop has ended.
+    pub(crate) fn forget(&self) {
+        let starved = std::mem::take(&mut *self.starved.lock());
+        drop(starved);
     }
 
     fn feed_starved(&self) {
@@ -114,7 +154,7 @@ impl Hub {
             std::mem::take(&mut *starved)
         };
         for link in starved {
-            self.post(Command::Wake(link));
+            self.commands.post(Command::Wake(link));
         }
     }
 }
@@ -123,7 +163,7 @@ impl Hub {
 mod tests {
     use super::*;
     use crate::io::conn::link::{STREAM_FULL, Timeouts};
-    use crate::io::hub::Limits;
+    use crate::io::hub::Hub;
 
     fn hub(memory: usize) -> Arc<Hub> {
         Hub::new(Limits {
@@ -133,63 +173,63 @@ mod tests {
     }
 
     fn link(hub: &Hub) -> Arc<Link> {
-        Link::connecting(hub.new_key(), Timeouts::default())
+        Link::connecting(hub.keys.new_key(), Timeouts::default())
     }
 
     #[test]
     fn a_connection_may_receive_what_its_limit_leaves() {
         let hub = hub(1 << 20);
         let link = link(&hub);
-        assert_eq!(hub.allowance(&link), 100_000);
-        hub.received(&link, 30_000);
-        assert_eq!(hub.allowance(&link), 70_000);
-        hub.received(&link, 70_000);
-        assert_eq!(hub.allowance(&link), 0);
+        assert_eq!(hub.inbox.memory.allowance(&link), 100_000);
+        hub.inbox.memory.received(&link, 30_000);
+        assert_eq!(hub.inbox.memory.allowance(&link), 70_000);
+        hub.inbox.memory.received(&link, 70_000);
+        assert_eq!(hub.inbox.memory.allowance(&link), 0);
     }
 
     #[test]
     fn at_the_memory_limit_who_has_nothing_unread_may_receive_a_little_and_others_wait() {
         let hub = hub(50_000);
         let (greedy, modest) = (link(&hub), link(&hub));
-        hub.received(&greedy, 50_000);
-        assert_eq!(hub.allowance(&greedy), 0);
-        assert_eq!(hub.allowance(&modest), LEAST_READ);
-        assert_eq!(hub.starved.lock().len(), 1);
-        hub.taken(50_000);
-        assert!(hub.starved.lock().is_empty());
-        assert!(hub.commanded.load(Ordering::SeqCst));
-        assert_eq!(hub.allowance(&greedy), 50_000);
+        hub.inbox.memory.received(&greedy, 50_000);
+        assert_eq!(hub.inbox.memory.allowance(&greedy), 0);
+        assert_eq!(hub.inbox.memory.allowance(&modest), LEAST_READ);
+        assert_eq!(hub.inbox.memory.starved.lock().len(), 1);
+        hub.inbox.memory.taken(50_000);
+        assert!(hub.inbox.memory.starved.lock().is_empty());
+        assert!(!hub.inbox.memory.commands.is_empty());
+        assert_eq!(hub.inbox.memory.allowance(&greedy), 50_000);
     }
 
     #[test]
     fn what_streams_hold_counts_until_it_is_read() {
         let hub = hub(50_000);
         let (hoarder, other) = (link(&hub), link(&hub));
-        hub.received(&hoarder, 50_000);
-        hub.taken(50_000);
-        hub.delivered(&hoarder, 50_000);
-        assert_eq!(hub.allowance(&hoarder), 100_000);
-        hub.held(&hoarder, 50_000);
-        assert_eq!(hub.allowance(&hoarder), 0);
-        assert_eq!(hub.allowance(&other), LEAST_READ);
-        hub.released(&hoarder, 1);
-        assert!(hub.starved.lock().is_empty());
-        assert!(hub.commanded.load(Ordering::SeqCst));
-        assert_eq!(hub.allowance(&hoarder), 100_000);
+        hub.inbox.memory.received(&hoarder, 50_000);
+        hub.inbox.memory.taken(50_000);
+        hub.inbox.memory.delivered(&hoarder, 50_000);
+        assert_eq!(hub.inbox.memory.allowance(&hoarder), 100_000);
+        hub.inbox.memory.entered_stream(&hoarder, 50_000);
+        assert_eq!(hub.inbox.memory.allowance(&hoarder), 0);
+        assert_eq!(hub.inbox.memory.allowance(&other), LEAST_READ);
+        hub.inbox.memory.left_stream(&hoarder, 1);
+        assert!(hub.inbox.memory.starved.lock().is_empty());
+        assert!(!hub.inbox.memory.commands.is_empty());
+        assert_eq!(hub.inbox.memory.allowance(&hoarder), 100_000);
     }
 
     #[test]
     fn at_the_memory_limit_who_has_read_its_streams_may_receive_a_little() {
         let hub = hub(50_000);
         let (hoarder, reader) = (link(&hub), link(&hub));
-        hub.held(&hoarder, 60_000);
-        hub.held(&reader, 2);
-        assert_eq!(hub.allowance(&reader), 0);
-        hub.released(&reader, 1);
-        assert!(!hub.commanded.load(Ordering::SeqCst));
-        hub.released(&reader, 1);
-        assert!(hub.commanded.load(Ordering::SeqCst));
-        assert_eq!(hub.allowance(&reader), LEAST_READ);
+        hub.inbox.memory.entered_stream(&hoarder, 60_000);
+        hub.inbox.memory.entered_stream(&reader, 2);
+        assert_eq!(hub.inbox.memory.allowance(&reader), 0);
+        hub.inbox.memory.left_stream(&reader, 1);
+        assert!(hub.inbox.memory.commands.is_empty());
+        hub.inbox.memory.left_stream(&reader, 1);
+        assert!(!hub.inbox.memory.commands.is_empty());
+        assert_eq!(hub.inbox.memory.allowance(&reader), LEAST_READ);
     }
 
     #[test]
@@ -210,10 +250,10 @@ mod tests {
     fn a_connection_waits_once_however_often_it_asks_and_no_longer_when_it_has_ended() {
         let hub = hub(0);
         let link = link(&hub);
-        hub.received(&link, 1);
-        assert!((0..10).all(|_| hub.allowance(&link) == 0));
-        assert_eq!(hub.starved.lock().len(), 1);
-        hub.feed(&link);
-        assert!(hub.starved.lock().is_empty());
+        hub.inbox.memory.received(&link, 1);
+        assert!((0..10).all(|_| hub.inbox.memory.allowance(&link) == 0));
+        assert_eq!(hub.inbox.memory.starved.lock().len(), 1);
+        hub.inbox.memory.feed(&link);
+        assert!(hub.inbox.memory.starved.lock().is_empty());
     }
 }
