@@ -128,8 +128,8 @@ mutants-python: $(TOOLS) build ## does the same to the Python package (ARGS="--s
 	"$(PY)" tools/python_mutants.py $(ARGS)
 
 .PHONY: mutants-loom
-mutants-loom: ## takes each re-check that the loom models are about out of the sources; they must notice (ARGS=queue)
-	tools/loom_mutations.sh $(ARGS)
+mutants-loom: ## takes each re-check that the loom models are about out of the sources; they must notice (ARGS=queue.rs)
+	tools/loom_mutations.sh "$(ARGS)"
 
 .PHONY: acceptance
 acceptance: $(TOOLS) build ## runs the examples at full size against real peers, some minutes (ARGS="wrk redis")
