@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Check the shape of src/: no circle of imports, and no file or function that is too long.
+"""Check the shape of src/: layers, no circle of imports, and no file or function that is too long.
 
 An import is a path to another file's items, by a `use` or in the code; the tests in a file do not count, nor
 does a parent's `mod x;`. Ends with 1, and says what is wrong, if something is that is not in KNOWN.
@@ -11,6 +11,12 @@ import sys
 from pathlib import Path
 
 SRC = Path(__file__).resolve().parents[1] / "src"
+#: From the top, as in ARCHITECTURE.md: a file imports from its own layer and from those below it.
+LAYERS = [
+    ("lib.rs", "event_loop.rs", "socket.rs"),
+    *(("functions",), ("event_loop",), ("turn",), ("objects",), ("socket",), ("shared",), ("boundary",)),
+    ("io",),
+]
 #: Lines at most of a map of a folder (mod.rs), of any other file, of a function.
 MAP, FILE, FUNCTION = 60, 500, 60
 #: What may be wrong for now, as it is printed up to the colon; `*` stands for anything.
@@ -89,6 +95,11 @@ def shortest_circle(start, imports):
     return None
 
 
+def layer_of(file):
+    """Its number, or one above all others where it has none."""
+    return next((number for number, names in enumerate(LAYERS) if file.parts[1] in names), -1)
+
+
 def all_that_is_wrong():
     """Pairs of what is wrong where, and the details."""
     files, code = {}, {}
@@ -106,6 +117,8 @@ def all_that_is_wrong():
                 yield f"{files[module]}, {function[1]} is too long", f"{lines} lines, at most {FUNCTION}"
     imports = {module: imports_of(module, without_tests(code[module]), files) for module in files}
     for module, file in files.items():
+        if upper := [str(files[each]) for each in imports[module] if layer_of(files[each]) < layer_of(file)]:
+            yield f"{file} imports from a layer above it", ", ".join(sorted(upper))
         if circle := shortest_circle(module, imports):
             yield f"{file} is on a circle", " -> ".join(str(files[each]) for each in circle)
 

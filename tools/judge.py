@@ -186,7 +186,7 @@ def sample(mutants, count, seed):
     random.Random(seed).shuffle(shuffled)
     shuffled.sort(key=lambda mutant: mutant.file)
     count = min(count, len(shuffled))
-    return [shuffled[number * len(shuffled) // count] for number in range(count)]
+    return [shuffled[(2 * number + 1) * len(shuffled) // (2 * count)] for number in range(count)]
 
 
 class Tally:
