@@ -5,12 +5,13 @@
 //! | `args/`, `coroutine.rs` | checks at the call; coroutines where callbacks are wanted |
 //! | `condition.rs`, `os_error.rs` | from a failure to a condition class, or an `OSError` |
 //! | `address.rs`, `callback.rs` | addresses as Python has them; the kinds of callbacks |
-//! | `lender.rs` | objects whose memory the I/O side uses |
+//! | `buffer_pool.rs` | objects whose memory the I/O side uses |
 //! | `call.rs`, `interpreter.rs`, `fork.rs` | calls of Python that may never return; who may import; forked children |
 //! | `injection.rs` | faults for Python's tests |
 
 pub(crate) mod address;
 pub(crate) mod args;
+pub(crate) mod buffer_pool;
 pub(crate) mod call;
 pub(crate) mod callback;
 pub(crate) mod condition;
@@ -19,5 +20,4 @@ pub(crate) mod fork;
 #[cfg(feature = "fault-injection")]
 pub(crate) mod injection;
 pub(crate) mod interpreter;
-pub(crate) mod lender;
 pub(crate) mod os_error;

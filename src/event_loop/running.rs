@@ -58,7 +58,7 @@ impl Running {
             return;
         }
         py.detach(|| pump.stop());
-        self.state.lender.close(self.state.hub.inbox.rooms.close());
+        self.state.buffers.close(self.state.hub.inbox.rooms.close());
     }
 }
 

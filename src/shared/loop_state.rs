@@ -5,10 +5,10 @@
 //! Python threads; no Python object is made, called or dropped under any of them (a collection could run a `__del__`
 //! that comes back here).
 
+use crate::boundary::buffer_pool::BufferPool;
 use crate::boundary::condition;
 use crate::boundary::coroutine;
 use crate::boundary::fork::forks;
-use crate::boundary::lender::Lender;
 use crate::io::conn::link::Link;
 use crate::io::event::Event;
 use crate::io::hub::Hub;
@@ -62,7 +62,7 @@ pub struct LoopState {
     /// Totals for `stats`.
     pub totals: Totals,
     /// What the I/O side uses of Python's memory.
-    pub lender: Lender,
+    pub buffers: BufferPool,
     /// `delay` and `interval`.
     pub timers: Timers,
     /// `close_cb`s that are to run.
@@ -94,7 +94,7 @@ impl LoopState {
     pub fn new(limits: Limits, debug: bool) -> Arc<Self> {
         let hub = Hub::new(limits);
         Arc::new(Self {
-            lender: Lender::new(hub.inbox.returns.clone()),
+            buffers: BufferPool::new(hub.inbox.returns.clone()),
             hub,
             totals: Totals::default(),
             timers: Timers::default(),

@@ -154,7 +154,7 @@ fn unread<'py>(
             Piece::Object(data) => unread.extend_from_slice(data.as_bytes(py)),
             Piece::Room(owner, count) => {
                 event_loop.hub.inbox.memory.taken(count);
-                if let Some(data) = event_loop.lender.received(py, owner, count)? {
+                if let Some(data) = event_loop.buffers.received(py, owner, count)? {
                     unread.extend_from_slice(data.as_bytes());
                 }
             }

@@ -134,7 +134,7 @@ impl Dispatcher<'_> {
     /// Bytes came in, into a room of ours.
     pub fn filled(&self, py: Python<'_>, key: Key, owner: Owner, count: usize) -> PyResult<()> {
         self.event_loop.hub.inbox.memory.taken(count);
-        let Some(data) = self.event_loop.lender.received(py, owner, count)? else {
+        let Some(data) = self.event_loop.buffers.received(py, owner, count)? else {
             return Ok(());
         };
         match self.socket(py, key) {

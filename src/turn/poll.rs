@@ -140,7 +140,7 @@ impl Poller {
     /// Drives the runtime and takes what is queued.
     fn drive(&mut self, event_loop: &LoopState, wait: Wait, flusher: &Flusher, hand: &mut InHand) {
         // What was sent by reference is let go before a wait.
-        let idle = flusher.untold() == 0 && !event_loop.lender.has_returns();
+        let idle = flusher.untold() == 0 && !event_loop.buffers.has_returns();
         let wait = if idle { wait } else { Wait::No };
         self.driver.drive(&mut self.watch, wait);
         if event_loop.timers.armed() > 0 {

@@ -93,8 +93,10 @@ impl Pump {
     }
 
     fn dispatch(&mut self, py: Python<'_>, event_loop: &LoopState, catch: &Catch) -> PyResult<()> {
-        event_loop.lender.let_go();
-        event_loop.lender.furnish(py, &event_loop.hub.inbox.rooms)?;
+        event_loop.buffers.let_go();
+        event_loop
+            .buffers
+            .furnish(py, &event_loop.hub.inbox.rooms)?;
         self.flusher.begin(self.hand.len());
         let dispatcher = Dispatcher { event_loop, catch };
         let mut delivery = Delivery::new(py, dispatcher, &mut self.flusher, self.poller.keeps());

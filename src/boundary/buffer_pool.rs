@@ -80,14 +80,14 @@ impl Objects {
 }
 
 /// The objects of one loop. Used with the interpreter's lock held; no object is made or dropped under its own lock.
-pub struct Lender {
+pub struct BufferPool {
     objects: Mutex<Objects>,
     returns: Arc<Returns>,
     /// [`forks`] when it was made.
     forks: u32,
 }
 
-impl Lender {
+impl BufferPool {
     /// What is sent comes back through `returns`.
     pub fn new(returns: Arc<Returns>) -> Self {
         Self {
@@ -105,7 +105,7 @@ impl Lender {
         unsafe { Loan::new(part, owner, self.returns.clone()) }
     }
 
-    /// Whether [`Lender::let_go`] has something to do.
+    /// Whether [`BufferPool::let_go`] has something to do.
     pub fn has_returns(&self) -> bool {
         !self.returns.is_empty()
     }
@@ -197,7 +197,7 @@ impl Lender {
     }
 }
 
-impl Drop for Lender {
+impl Drop for BufferPool {
     fn drop(&mut self) {
         if self.forks != forks() {
             // The parent's: a thread that this child has not may have held the locks.
