@@ -86,6 +86,24 @@ mutate runtime/handover.rs "the helper takes over without looking again" \
     's/&& self\.word\.compare_exchange\(seen, (seen & !WHO \| HELPER), Ordering::SeqCst, Ordering::SeqCst\)\.is_ok\(\)/\&\& { self.word.store($1, Ordering::SeqCst); true }/'
 mutate runtime/handover.rs "turns are not counted" 's/\+ TURN \+ AWAY/+ AWAY/'
 
+mutate runtime/watch.rs "the helper parks without a look at where the pump is" \
+    's/if !Handover::is_away\(handover\.observe\(\)\) \{\s*return;\s*\}/return;/'
+mutate runtime/watch.rs "the helper parks after it looked" \
+    's/(self\.watching\.store\(false, Ordering::SeqCst\);)\s*if !Handover::is_away\(handover\.observe\(\)\) \{\s*return;\s*\}/if !Handover::is_away(handover.observe()) {\n $1\n return;\n }/'
+mutate runtime/watch.rs "the helper watches and sets no alarm" 's/self\.alarm\.set\(rest\(\)\);/let _ = rest();/'
+mutate runtime/watch.rs "the helper watches after it set the alarm" \
+    's/(self\.watching\.store\(true, Ordering::SeqCst\);)\s*(self\.alarm\.set\(rest\(\)\);)/$2\n $1/'
+mutate runtime/watch.rs "the pump sets no alarm when it leaves" 's/self\.set = true;\s*watch\.alarm\.set\(watch\.grace\);/self.set = true;/'
+mutate runtime/watch.rs "the pump does not look again after it cleared the alarm" \
+    's/(watch\.alarm\.clear\(\);.*?)if watch\.watching\.load\(Ordering::SeqCst\)/${1}if false/s'
+mutate runtime/watch.rs "the pump looks before it clears the alarm" \
+    's/watch\.alarm\.clear\(\);(.*?)if watch\.watching\.load\(Ordering::SeqCst\)/let watching = watch.watching.load(Ordering::SeqCst);\n watch.alarm.clear();\n if watching/s'
+mutate runtime/watch.rs "the pump hands over an alarm that may have rung" \
+    's/(watch\.watching\.store\(true, Ordering::SeqCst\);)\s*watch\.alarm\.set\(watch\.grace\);/$1/'
+mutate runtime/watch.rs "the pump hands the alarm over after it set it" \
+    's/(watch\.watching\.store\(true, Ordering::SeqCst\);)\s*(watch\.alarm\.set\(watch\.grace\);)/$2\n $1/'
+mutate runtime/watch.rs "a stop sets no alarm" 's/self\.alarm\.set\(Duration::from_nanos\(1\)\);//'
+
 mutate runtime/scheduler.rs "a call during a poll is forgotten" \
     's/(task\.woken_by\.woken\.swap\(false, Ordering::SeqCst\);)(.*?)(if !matches!\(polled)/$2 if let Some(task) = slot { $1 }\n $3/s'
 mutate runtime/scheduler.rs "a call wakes no root" 's/(put\(&mut inner\);\s*)inner\.root\.take\(\)/${1}None::<Waker>/'

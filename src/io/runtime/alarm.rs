@@ -3,6 +3,7 @@
 //! Setting and clearing it wakes nobody, which is why it is no condition variable: the pump sets it each time it
 //! enters Python in a quiet program, and the waiting helper costs nothing unless Python stays for long.
 
+use crate::io::runtime::watch::OneShot;
 use std::io;
 use std::time::Duration;
 
@@ -21,16 +22,6 @@ impl Alarm {
         )?))
     }
 
-    /// Goes off after `delay` (more than zero), once.
-    pub fn set(&self, delay: Duration) {
-        self.arm(delay);
-    }
-
-    /// Does not go off.
-    pub fn clear(&self) {
-        self.arm(Duration::ZERO);
-    }
-
     fn arm(&self, delay: Duration) {
         use rustix::time::{Itimerspec, TimerfdTimerFlags, Timespec, timerfd_settime};
         let value = Timespec {
@@ -44,9 +35,19 @@ impl Alarm {
         // It fails for a bad time or descriptor only, and neither can be had here.
         let _ = timerfd_settime(&self.0, TimerfdTimerFlags::empty(), &once);
     }
+}
 
-    /// Waits until it goes off.
-    pub fn wait(&self) {
+#[cfg(target_os = "linux")]
+impl OneShot for Alarm {
+    fn set(&self, delay: Duration) {
+        self.arm(delay);
+    }
+
+    fn clear(&self) {
+        self.arm(Duration::ZERO);
+    }
+
+    fn wait(&self) {
         let mut count = [0; 8];
         while let Err(rustix::io::Errno::INTR) = rustix::io::read(&self.0, &mut count) {}
     }
@@ -66,9 +67,11 @@ impl Alarm {
     pub fn new() -> io::Result<Self> {
         Ok(Self::default())
     }
+}
 
-    /// Goes off after `delay`, once.
-    pub fn set(&self, delay: Duration) {
+#[cfg(not(target_os = "linux"))]
+impl OneShot for Alarm {
+    fn set(&self, delay: Duration) {
         *self
             .due
             .lock()
@@ -77,16 +80,14 @@ impl Alarm {
         self.changed.notify_one();
     }
 
-    /// Does not go off.
-    pub fn clear(&self) {
+    fn clear(&self) {
         *self
             .due
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner()) = None;
     }
 
-    /// Waits until it goes off.
-    pub fn wait(&self) {
+    fn wait(&self) {
         let mut due = self
             .due
             .lock()

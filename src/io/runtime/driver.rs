@@ -1,37 +1,19 @@
 //! Runs the Tokio runtime of a loop: on the pump's thread while it idles, on the helper's while Python is busy.
-//!
-//! The helper takes over when the pump has been away for longer than [`GRACE`]. It learns of that by an [`Alarm`]:
-//! in a busy program it looks every `GRACE` and finds the pump's turn number changed; in a quiet one it sleeps, and
-//! the pump sets the alarm when it leaves the runtime and clears it when it comes back (two cheap system calls that
-//! wake nobody).
 
-use crate::io::conn::flush::{flush_late, keep_flushing};
+use crate::io::conn::flush::keep_flushing;
 use crate::io::failure::Failure;
 use crate::io::hub::Hub;
-use crate::io::runtime::alarm::Alarm;
-use crate::io::runtime::handover::Handover;
+use crate::io::runtime::helper::Helper;
 use crate::io::runtime::threads;
+use crate::io::runtime::watch;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::coop::unconstrained;
 use tokio::time::{sleep, timeout_at};
 
-/// How long Python may keep the pump before the helper drives: the interpreter's own switch interval. A shorter one
-/// cost the prototype 5 %.
-const GRACE: Duration = Duration::from_millis(5);
-/// A look that is due is not put off by less.
-const SHORTEST_LOOK: Duration = Duration::from_micros(100);
-/// While the helper drives, what Python writes is sent so often.
-const FLUSH_EVERY: Duration = Duration::from_millis(4);
-/// Turns within a grace time that make a program busy: the helper then looks at each.
-const BUSY_TURNS: u64 = 16;
-/// In a quiet program, every so many turns the alarm is left to ring, so that the helper sees how busy it has become.
-const CHECK_EVERY: u32 = 64;
 /// Tasks that run before the driver looks for new events. With 1,000 busy connections 61 (the default of Tokio), 256 and
 /// 1,024 cost more CPU for each message than this.
 const TASKS_A_TURN: u32 = 128;
@@ -56,21 +38,6 @@ pub struct Driver {
     helper: Option<Helper>,
 }
 
-struct Helper {
-    watch: Arc<Watch>,
-    thread: JoinHandle<()>,
-}
-
-/// What pump and helper share about looking.
-struct Watch {
-    alarm: Alarm,
-    /// The helper sets the alarm itself.
-    ticking: AtomicBool,
-    /// How often the helper has looked.
-    looks: AtomicU64,
-    stopped: AtomicBool,
-}
-
 /// How long the pump waits for events.
 #[derive(Debug, Clone, Copy)]
 pub enum Wait {
@@ -85,15 +52,10 @@ pub enum Wait {
     Forever,
 }
 
-/// The pump's own memory of the alarm.
+/// The pump's own memory between drives.
 #[derive(Default)]
 pub struct PumpWatch {
-    set: bool,
-    /// It is left to ring.
-    left: bool,
-    /// [`Watch::looks`] when it was set: while that is the same, it has still to ring.
-    looks: u64,
-    quiet_turns: u32,
+    helper: watch::PumpWatch,
     /// Drives since the runtime last looked for events.
     blind_turns: u32,
 }
@@ -123,26 +85,11 @@ impl Driver {
             });
         }
         let runtime = Arc::new(builder.event_interval(TASKS_A_TURN).build()?);
-        let watch = Watch {
-            alarm: Alarm::new()?,
-            ticking: AtomicBool::new(false),
-            looks: AtomicU64::new(0),
-            stopped: AtomicBool::new(false),
-        };
-        let watch = Arc::new(watch);
-        // As if the pump had left for Python now: what is done before its first turn may take long.
-        hub.reactor.leave();
-        watch.alarm.set(GRACE);
-        let thread = {
-            let (hub, runtime, watch) = (hub.clone(), runtime.clone(), watch.clone());
-            let thread = std::thread::Builder::new().name("asynctcp-helper".into());
-            let thread = thread.spawn(move || help(&hub, &runtime, &watch));
-            thread.map_err(|_| Failure::NoThread)?
-        };
+        let helper = Helper::start(&hub, &runtime)?;
         Ok(Self {
             hub,
             runtime,
-            helper: Some(Helper { watch, thread }),
+            helper: Some(helper),
         })
     }
 
@@ -151,7 +98,7 @@ impl Driver {
     pub fn drive(&self, pump: &mut PumpWatch, wait: Wait) {
         self.hub.reactor.handover.enter();
         if let Some(helper) = &self.helper {
-            pump.back(&helper.watch);
+            pump.helper.back(&helper.watch);
         }
         let mut look = pump.is_due_for_io(wait);
         let mut looked = false;
@@ -195,7 +142,7 @@ impl Driver {
         pump.drove(looked);
         self.hub.reactor.leave();
         if let Some(helper) = &self.helper {
-            pump.away(&helper.watch);
+            pump.helper.away(&helper.watch);
         }
     }
 
@@ -211,11 +158,7 @@ impl Driver {
     pub fn stop(self) {
         let threaded = self.helper.is_none();
         if let Some(helper) = self.helper {
-            helper.watch.stopped.store(true, Ordering::SeqCst);
-            self.hub.reactor.handover.enter();
-            helper.watch.alarm.set(Duration::from_nanos(1));
-            // A helper that panicked has ended as well.
-            let _ = helper.thread.join();
+            helper.stop(&self.hub.reactor.handover);
         }
         {
             let _entered = self.runtime.enter();
@@ -244,37 +187,6 @@ impl PumpWatch {
     fn drove(&mut self, looked: bool) {
         self.blind_turns = if looked { 0 } else { self.blind_turns + 1 };
     }
-
-    fn away(&mut self, watch: &Watch) {
-        // SeqCst, here and in `help`: the pump writes its word and then reads `ticking`, the helper the other way
-        // round, so at least one of them sees that nobody is looking.
-        if watch.ticking.load(Ordering::SeqCst) {
-            return;
-        }
-        let looks = watch.looks.load(Ordering::SeqCst);
-        // Setting an alarm that was left to ring would put it off, with each turn anew. A helper that has been rung
-        // and not counted it yet has still to look at our word.
-        if self.left && self.looks == looks {
-            return;
-        }
-        (self.left, self.looks, self.set) = (false, looks, true);
-        watch.alarm.set(GRACE);
-    }
-
-    fn back(&mut self, watch: &Watch) {
-        if std::mem::take(&mut self.set) {
-            self.quiet_turns = (self.quiet_turns + 1) % CHECK_EVERY;
-            self.left = self.quiet_turns == 0;
-            if !self.left {
-                watch.alarm.clear();
-                // The helper may have begun to set the alarm itself since `away` looked, and this one cleared it: nobody
-                // would ever look again. SeqCst: if its store is not seen here, it sets the alarm after our clearing.
-                if watch.ticking.load(Ordering::SeqCst) {
-                    watch.alarm.set(GRACE);
-                }
-            }
-        }
-    }
 }
 
 /// The pump's root future: drives until something is queued.
@@ -284,58 +196,6 @@ fn poll_drive(hub: &Hub, context: &mut Context<'_>) -> Poll<()> {
     let enough = || hub.inbox.memory.unread() >= BATCH_BYTES;
     hub.reactor.poll_tasks(context, enough);
     hub.inbox.queue.poll_ready(context)
-}
-
-/// The helper's root future: drives until the pump comes back.
-fn poll_help(hub: &Hub, context: &mut Context<'_>) -> Poll<()> {
-    if hub.reactor.handover.poll_recalled(context).is_ready() {
-        return Poll::Ready(());
-    }
-    hub.reactor.poll_tasks(context, || false);
-    Poll::Pending
-}
-
-/// The helper's life.
-fn help(hub: &Hub, runtime: &Runtime, watch: &Watch) {
-    let mut seen = hub.reactor.handover.observe();
-    loop {
-        watch.alarm.wait();
-        if watch.stopped.load(Ordering::SeqCst) {
-            return;
-        }
-        watch.looks.fetch_add(1, Ordering::SeqCst);
-        let now = hub.reactor.handover.observe();
-        // The word is read before the time: if the pump was back in between, it is another word by now.
-        if hub.reactor.python_time() >= GRACE && hub.reactor.handover.take_over(now) {
-            runtime.block_on(unconstrained(drive_for_pump(hub)));
-        }
-        let turns = Handover::turns_between(seen, now);
-        seen = hub.reactor.handover.observe();
-        let look = turns >= BUSY_TURNS || Handover::is_away(seen);
-        watch.ticking.store(look, Ordering::SeqCst);
-        if look || Handover::is_away(hub.reactor.handover.observe()) {
-            watch.ticking.store(true, Ordering::SeqCst);
-            let rest = GRACE.saturating_sub(hub.reactor.python_time());
-            watch.alarm.set(rest.max(SHORTEST_LOOK));
-        }
-    }
-}
-
-/// The helper's drive, until the pump is back. It sends what Python has written, at first and then at times: a callback
-/// may go on writing for long, and what it writes is not to be sent in many small pieces.
-async fn drive_for_pump(hub: &Hub) {
-    flush_late(hub);
-    let mut flush = Box::pin(sleep(FLUSH_EVERY));
-    poll_fn(|context| {
-        while flush.as_mut().poll(context).is_ready() {
-            flush_late(hub);
-            flush
-                .as_mut()
-                .reset(tokio::time::Instant::now() + FLUSH_EVERY);
-        }
-        poll_help(hub, context)
-    })
-    .await;
 }
 
 /// Teaches glibc to keep freed memory for the next batch.

@@ -2,7 +2,8 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `driver.rs`, `handover.rs`, `alarm.rs` | the pump or its helper; the word that says who; the helper's clock |
+//! | `driver.rs`, `helper.rs`, `handover.rs` | the pump; the helper, which drives while Python keeps the pump; the word that says who |
+//! | `watch.rs`, `alarm.rs` | when the helper looks whether it shall; the alarm that calls it |
 //! | `reactor.rs` | what drives, as tasks and pump see it: all of this folder but the drivers |
 //! | `commands.rs`, `clock.rs`, `absence.rs` | what others ask of whoever drives; the time of turns; how long Python keeps the pump |
 //! | `scheduler.rs` | the connections' tasks, polled by whoever drives |
@@ -17,7 +18,9 @@ pub(crate) mod clock;
 pub mod commands;
 pub mod driver;
 pub mod handover;
+pub(crate) mod helper;
 pub(crate) mod late_flush;
 pub mod reactor;
 pub mod scheduler;
 pub(crate) mod threads;
+pub mod watch;

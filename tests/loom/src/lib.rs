@@ -21,6 +21,7 @@ pub mod io {
     pub mod runtime {
         pub mod handover;
         pub mod scheduler;
+        pub mod watch;
     }
 }
 
