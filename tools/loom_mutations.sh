@@ -86,6 +86,19 @@ mutate runtime/handover.rs "the helper takes over without looking again" \
     's/&& self\.word\.compare_exchange\(seen, (seen & !WHO \| HELPER), Ordering::SeqCst, Ordering::SeqCst\)\.is_ok\(\)/\&\& { self.word.store($1, Ordering::SeqCst); true }/'
 mutate runtime/handover.rs "turns are not counted" 's/\+ TURN \+ AWAY/+ AWAY/'
 
+mutate runtime/mailbox.rs "what is left is not said" 's/self\.any\.store\(true, Ordering::SeqCst\);//'
+mutate runtime/mailbox.rs "what is left is said before" \
+    's/(self\.waiting\.lock\(\)\.push\(command\);)\s*(self\.any\.store\(true, Ordering::SeqCst\);)/$2\n $1/'
+mutate runtime/mailbox.rs "it is cleared after it was taken" \
+    's/(\/\/ Cleared first[^\n]*\n\s*)(self\.any\.store\(false, Ordering::SeqCst\);)\s*(std::mem::take[^\n]*)/let all = $3;\n $2\n all/'
+
+mutate runtime/absence.rs "who waits is not said" 's/self\.anyone_waits\.store\(true, Ordering::SeqCst\);//'
+mutate runtime/absence.rs "who waits is said before" \
+    's/(self\.waiting\.lock\(\)\.push\(waker\.clone\(\)\);)\s*(self\.anyone_waits\.store\(true, Ordering::SeqCst\);)/$2\n $1/'
+mutate runtime/absence.rs "it is cleared after they were taken" \
+    's/(self\.anyone_waits\.store\(false, Ordering::SeqCst\);)\s*(let waiting = [^\n]*)/$2\n $1/'
+mutate runtime/absence.rs "nobody is woken" 's/waiting\.into_iter\(\)\.for_each\(Waker::wake\);/drop(waiting);/'
+
 mutate runtime/watch.rs "the helper parks without a look at where the pump is" \
     's/if !Handover::is_away\(handover\.observe\(\)\) \{\s*return;\s*\}/return;/'
 mutate runtime/watch.rs "the helper parks after it looked" \

@@ -4,8 +4,8 @@
 //! whoever drives, in the first poll of its root future. A runtime with threads of its own is asked at once.
 
 use crate::io::conn::link::Link;
+use crate::io::runtime::mailbox::Mailbox;
 use crate::io::runtime::threads::Threads;
-use crate::io::sync::{AtomicBool, Mutex, Ordering};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Waker;
@@ -35,52 +35,39 @@ impl Command {
 /// What was asked and not done.
 #[derive(Default)]
 pub(crate) struct Commands {
-    /// Leaf lock.
-    waiting: Mutex<Vec<Command>>,
-    /// There are some. SeqCst: who leaves one sets it and then looks whether the helper drives, which begins to drive and
-    /// then looks here.
-    any: AtomicBool,
-    /// The loop has ended.
-    ended: AtomicBool,
+    mailbox: Mailbox<Command>,
     pub(crate) threads: Threads,
 }
 
 impl Commands {
     /// Any thread.
     pub(crate) fn post(&self, command: Command) {
-        if self.ended.load(Ordering::SeqCst) {
+        if self.mailbox.is_closed() {
             return;
         }
         if let Some(runtime) = self.threads.runtime() {
             let _entered = runtime.enter();
             return command.run();
         }
-        self.waiting.lock().push(command);
-        self.any.store(true, Ordering::SeqCst);
+        self.mailbox.put(command);
     }
 
-    /// Whether something was asked.
+    /// Whether nothing was asked.
     pub(crate) fn is_empty(&self) -> bool {
-        !self.any.load(Ordering::SeqCst)
+        self.mailbox.is_empty()
     }
 
     /// Does what was asked, on the driving thread inside the runtime. The root futures call it after they have registered
     /// their wakers.
     pub(crate) fn run(&self) {
-        if self.is_empty() {
-            return;
+        if !self.mailbox.is_empty() {
+            self.mailbox.take().into_iter().for_each(Command::run);
         }
-        // Cleared first: what is left from now on sets it again.
-        self.any.store(false, Ordering::SeqCst);
-        let commands = std::mem::take(&mut *self.waiting.lock());
-        commands.into_iter().for_each(Command::run);
     }
 
     /// The loop has ended: drops what was asked, and takes on nothing more.
     pub(crate) fn end(&self) {
-        self.ended.store(true, Ordering::SeqCst);
-        let commands = std::mem::take(&mut *self.waiting.lock());
-        drop(commands);
+        drop(self.mailbox.close());
         self.threads.forget();
     }
 }

@@ -5,7 +5,8 @@
 //! | `driver.rs`, `helper.rs`, `handover.rs` | the pump; the helper, which drives while Python keeps the pump; the word that says who |
 //! | `watch.rs`, `alarm.rs` | when the helper looks whether it shall; the alarm that calls it |
 //! | `reactor.rs` | what drives, as tasks and pump see it: all of this folder but the drivers |
-//! | `commands.rs`, `clock.rs`, `absence.rs` | what others ask of whoever drives; the time of turns; how long Python keeps the pump |
+//! | `commands.rs`, `mailbox.rs` | what others ask of whoever drives; where they leave it |
+//! | `clock.rs`, `absence.rs` | the time of turns; how long Python keeps the pump, and who waits for its return |
 //! | `scheduler.rs` | the connections' tasks, polled by whoever drives |
 //! | `threads.rs` | threads of the runtime's own |
 //! | `late_flush.rs` | when those send what the pump is late to send |
@@ -20,6 +21,7 @@ pub mod driver;
 pub mod handover;
 pub(crate) mod helper;
 pub(crate) mod late_flush;
+pub mod mailbox;
 pub mod reactor;
 pub mod scheduler;
 pub(crate) mod threads;

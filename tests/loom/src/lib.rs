@@ -19,7 +19,9 @@ pub mod io {
     }
 
     pub mod runtime {
+        pub mod absence;
         pub mod handover;
+        pub mod mailbox;
         pub mod scheduler;
         pub mod watch;
     }
