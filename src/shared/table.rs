@@ -57,6 +57,7 @@ impl Table {
     }
 
     /// The object of `key`, unless it is gone.
+    #[inline(always)]
     pub fn get<'py>(&self, py: Python<'py>, key: Key) -> Option<Bound<'py, PyAny>> {
         let mut slots = self.0.lock();
         let object = slots.find(key)?.object.as_ref()?;

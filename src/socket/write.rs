@@ -11,6 +11,7 @@ use pyo3::types::PyBytes;
 
 impl Socket {
     /// `write` after its arguments were checked. `bytes` are of `owner`, if that is some.
+    #[inline(always)]
     pub fn stage(
         slf: &Bound<'_, Self>,
         bytes: &[u8],

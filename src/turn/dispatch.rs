@@ -36,6 +36,7 @@ impl Dispatcher<'_> {
     }
 
     /// The socket of `key`, for events that nothing else has.
+    #[inline(always)]
     fn socket<'py>(&self, py: Python<'py>, key: Key) -> Option<Bound<'py, Socket>> {
         self.event_loop.table.get(py, key)?.cast_into().ok()
     }
@@ -119,6 +120,7 @@ impl Dispatcher<'_> {
     }
 
     /// Bytes came in.
+    #[inline(always)]
     pub fn data<'py>(&self, py: Python<'py>, key: Key, data: Bound<'py, PyBytes>) -> PyResult<()> {
         self.event_loop
             .hub
@@ -143,6 +145,7 @@ impl Dispatcher<'_> {
         }
     }
 
+    #[inline(always)]
     fn arrived<'py>(&self, socket: &Bound<'py, Socket>, data: Bound<'py, PyBytes>) -> PyResult<()> {
         let way = {
             let mut state = socket.get().state.lock();
@@ -176,6 +179,7 @@ impl Dispatcher<'_> {
         called
     }
 
+    #[inline(always)]
     fn read_cb<'py>(
         &self,
         socket: &Bound<'py, Socket>,
