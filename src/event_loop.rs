@@ -28,7 +28,6 @@ use crate::turn::policy::Policy;
 use crate::turn::tell;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyTuple};
-use std::os::fd::{AsFd, AsRawFd};
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 
@@ -84,7 +83,7 @@ impl EventLoop {
         if me.bell.get().is_none() {
             stages::begin(slf, Policy::GUEST)?;
         }
-        let bell = me.bell.get().map(|bell| bell.as_fd().as_raw_fd());
+        let bell = me.bell.get().map(|bell| bell.number());
         bell.ok_or_else(|| condition::loop_error(py, "no foreign loop drives this event loop"))
     }
 

@@ -374,7 +374,7 @@ impl Socket {
             .get()
             .link
             .stream()
-            .map_or(-1, |stream| stream.as_raw_fd()))
+            .map_or(-1, |stream| stream.socket().as_raw_fd()))
     }
 
     /// The OS socket, as a `socket.socket` over the same connection: options, addresses and the rest of its calls.

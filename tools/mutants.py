@@ -34,6 +34,8 @@ LEFT_OUT = {
     *("src/boundary/condition.rs", "src/lib.rs", "src/socket/options.rs", "src/socket/tcp_option.rs"),
     # What tests inject faults with: the shipped library has none of it.
     *("src/boundary/injection.rs", "src/io/sys/faults.rs"),
+    # Not compiled on Linux.
+    *(f"src/io/sys/platform/{name}.rs" for name in ("other_unix", "portable", "windows")),
 }
 #: Names the modules that it takes from src/io/.
 MODELS = ROOT / "tests" / "loom" / "src" / "lib.rs"

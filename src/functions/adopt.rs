@@ -9,7 +9,6 @@ use crate::socket::state::Settings;
 use crate::socket::streams;
 use pyo3::intern;
 use pyo3::prelude::*;
-use socket2::Domain;
 
 /// Takes over a connection that was made elsewhere: by inetd, by systemd with `Accept=yes`, as one of a pair.
 ///
@@ -76,9 +75,6 @@ pub fn adopt_tcp_socket(
             return Err(error);
         }
     };
-    if taken.domain().is_ok_and(|domain| domain != Domain::UNIX) {
-        let _ = taken.set_tcp_nodelay(true);
-    }
     socket.get().state.lock().set_names(names);
     let made = handle(&socket, stream)?;
     streams::let_go(&socket);

@@ -43,7 +43,11 @@ pub fn detach<'py>(slf: &Bound<'py, Socket>) -> PyResult<(Bound<'py, PyAny>, Bou
         // Its failure is on the way to the event_cb.
         return Err(condition::not_connected(slf));
     };
-    let copy = stream.as_fd().try_clone_to_owned().map_err(Failure::Os)?;
+    let copy = stream
+        .socket()
+        .as_fd()
+        .try_clone_to_owned()
+        .map_err(Failure::Os)?;
     drop(stream);
     let theirs = SOCKET.import(py, "socket", "socket")?.call(
         (),
@@ -113,7 +117,7 @@ fn has_room(link: &Link) -> bool {
     let Some(stream) = link.stream() else {
         return false;
     };
-    let mut polled = [PollFd::new(&*stream, PollFlags::OUT)];
+    let mut polled = [PollFd::new(stream.socket(), PollFlags::OUT)];
     let now = Timespec {
         tv_sec: 0,
         tv_nsec: 0,

@@ -18,7 +18,7 @@ pub fn set(socket: &Socket, option: TcpOption) -> Result<(), Failure> {
         Some(stream) => {
             // Those of before come first, though the loop has not heard of the connection yet.
             apply_pending(socket)?;
-            option.apply(SockRef::from(&*stream))
+            option.apply(SockRef::from(stream.socket()))
         }
         None => {
             socket
@@ -44,7 +44,7 @@ pub fn apply_pending(socket: &Socket) -> Result<(), Failure> {
     match socket.link.stream() {
         Some(stream) => pending
             .iter()
-            .try_for_each(|option| option.apply(SockRef::from(&*stream))),
+            .try_for_each(|option| option.apply(SockRef::from(stream.socket()))),
         None => Ok(()),
     }
 }
@@ -58,7 +58,11 @@ pub fn os_socket(slf: &Bound<'_, Socket>) -> PyResult<Option<Py<PyAny>>> {
     let Some(stream) = socket.link.stream().filter(|_| !socket.is_closed()) else {
         return Ok(None);
     };
-    let duplicate = stream.as_fd().try_clone_to_owned().map_err(Failure::Os)?;
+    let duplicate = stream
+        .socket()
+        .as_fd()
+        .try_clone_to_owned()
+        .map_err(Failure::Os)?;
     let ours = OS_SOCKET
         .import(py, "asynctcp._os_socket", "OSSocket")?
         .call1((duplicate.as_raw_fd(),))?;

@@ -66,8 +66,12 @@ impl Foreign {
                 tv_sec: 0,
                 tv_nsec: rest.subsec_nanos().into(),
             };
-            let polled =
-                py.detach(|| poll(&mut [PollFd::new(&self.bell, PollFlags::IN)], Some(&time)));
+            let polled = py.detach(|| {
+                poll(
+                    &mut [PollFd::new(self.bell.reader(), PollFlags::IN)],
+                    Some(&time),
+                )
+            });
             py.check_signals()?;
             match polled {
                 Ok(0) if deadline.is_none_or(|at| Instant::now() < at) => {}

@@ -1,36 +1,73 @@
-//! The addresses of both ends of a connection.
+//! The addresses of both ends of a connection, in little memory.
 
+use crate::io::sys::address::Address;
 use std::net::{SocketAddr, SocketAddrV4};
 
 /// Peer's and own address.
 #[derive(Debug)]
 pub(crate) enum Ends {
     V4(SocketAddrV4, SocketAddrV4),
+    /// A pair of Unix sockets.
+    Unnamed,
     /// Much longer, so that most connections need not pay for it.
-    Other(Box<(SocketAddr, SocketAddr)>),
+    Other(Box<(Address, Address)>),
 }
 
 impl Ends {
-    pub(crate) fn new(peer: SocketAddr, own: SocketAddr) -> Self {
+    pub(crate) fn new(peer: Address, own: Address) -> Self {
         match (plain(peer), plain(own)) {
-            (SocketAddr::V4(peer), SocketAddr::V4(own)) => Self::V4(peer, own),
+            (Address::Ip(SocketAddr::V4(peer)), Address::Ip(SocketAddr::V4(own))) => {
+                Self::V4(peer, own)
+            }
+            (Address::Unnamed, Address::Unnamed) => Self::Unnamed,
             ends => Self::Other(Box::new(ends)),
         }
     }
 
-    pub(crate) fn get(&self) -> (SocketAddr, SocketAddr) {
+    pub(crate) fn get(&self) -> (Address, Address) {
+        let ip = |address: &SocketAddrV4| Address::Ip((*address).into());
         match self {
-            Self::V4(peer, own) => ((*peer).into(), (*own).into()),
-            Self::Other(ends) => **ends,
+            Self::V4(peer, own) => (ip(peer), ip(own)),
+            Self::Unnamed => (Address::Unnamed, Address::Unnamed),
+            Self::Other(ends) => (**ends).clone(),
         }
     }
 }
 
 /// An IPv4 address that a dual-stack socket shows as IPv6, as itself.
-fn plain(address: SocketAddr) -> SocketAddr {
-    match address.ip().to_canonical() {
-        ip if ip.is_ipv4() => SocketAddr::new(ip, address.port()),
-        // Kept whole: it may carry a scope id.
-        _ => address,
+fn plain(address: Address) -> Address {
+    match address {
+        Address::Ip(address) => match address.ip().to_canonical() {
+            ip if ip.is_ipv4() => Address::Ip(SocketAddr::new(ip, address.port())),
+            // Kept whole: it may carry a scope id.
+            _ => Address::Ip(address),
+        },
+        unix => unix,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ends_are_small_and_an_ipv4_address_in_ipv6_is_shown_as_itself() {
+        assert_eq!(size_of::<Ends>(), 16);
+        let address = |text: &str| Address::Ip(text.parse().unwrap());
+        let ends = Ends::new(address("[::ffff:1.2.3.4]:5"), address("6.7.8.9:10"));
+        assert!(matches!(ends, Ends::V4(..)));
+        assert_eq!(ends.get(), (address("1.2.3.4:5"), address("6.7.8.9:10")));
+        let scoped = || address("[fe80::1%7]:5");
+        assert_eq!(Ends::new(scoped(), scoped()).get(), (scoped(), scoped()));
+        let pair = || {
+            (
+                Address::Unnamed,
+                Address::Path(std::path::Path::new("/a").into()),
+            )
+        };
+        let (peer, own) = pair();
+        assert_eq!(Ends::new(peer, own).get(), pair());
+        let unnamed = Ends::new(Address::Unnamed, Address::Unnamed);
+        assert_eq!(unnamed.get(), (Address::Unnamed, Address::Unnamed));
     }
 }

@@ -5,8 +5,7 @@
 //! write timeout (else [`PATIENCE`]) the connection is reset.
 
 use crate::io::conn::link::Link;
-use crate::io::conn::stream::Stream;
-use crate::io::sys;
+use crate::io::conn::wire::Wire;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -48,7 +47,7 @@ impl Linger {
     /// Ready when the descriptor can be closed.
     pub(crate) fn poll(
         &mut self,
-        stream: &Stream,
+        wire: &Wire,
         link: &Link,
         eof: bool,
         context: &mut Context<'_>,
@@ -56,15 +55,15 @@ impl Linger {
         let all_sent = link.nothing_to_send();
         if all_sent && !self.finished {
             self.finished = true;
-            sys::finish(stream);
+            wire.finish();
         }
-        let ended = eof || drop_input(stream, context);
-        let waiting = sys::unacknowledged(stream).unwrap_or(0);
+        let ended = eof || drop_input(wire, context);
+        let waiting = wire.unacknowledged().unwrap_or(0);
         if all_sent && (ended || waiting == 0) {
             return Poll::Ready(());
         }
         if self.stands_still(link.bytes_sent().saturating_sub(waiting as u64)) {
-            sys::reset(stream);
+            wire.reset();
             return Poll::Ready(());
         }
         self.look_again(context);
@@ -96,17 +95,15 @@ fn next_pause(last: Duration, rest: Duration) -> Duration {
 }
 
 /// Reads and drops what came; true: nothing more will come.
-fn drop_input(stream: &Stream, context: &mut Context<'_>) -> bool {
+fn drop_input(wire: &Wire, context: &mut Context<'_>) -> bool {
     let mut waste = [0; 4096];
     for _ in 0..DROPS {
-        if stream.poll_read_ready(context).is_pending() {
+        if wire.poll_read_ready(context).is_pending() {
             return false;
         }
-        match stream.try_read(|| sys::receive(stream, &mut waste)) {
-            Ok(0) => return true,
-            Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(_) => return true,
+        match wire.receive(&mut waste) {
+            Ok(Some(0)) | Err(_) => return true,
+            Ok(Some(_) | None) => {}
         }
     }
     context.waker().wake_by_ref();

@@ -7,14 +7,14 @@ use crate::io::conn::ends::Ends;
 use crate::io::conn::loan::Loan;
 use crate::io::conn::mark::Mark;
 use crate::io::conn::outbox::{Fin, Left, Marks, Outbox, Segments};
-use crate::io::conn::stream::Stream;
 use crate::io::conn::token::SendToken;
 use crate::io::conn::transmit::transmit;
+use crate::io::conn::wire::Wire;
 use crate::io::counter::add;
 use crate::io::inbox::flow_control::FlowControl;
 use crate::io::keys::Key;
 use crate::io::sync::Mutex;
-use crate::io::sys;
+use crate::io::sys::address::Address;
 use std::collections::TryReserveError;
 use std::io;
 use std::net::SocketAddr;
@@ -155,7 +155,7 @@ impl Link {
     }
 
     /// The connection exists from now on. The caller holds the token as the link's maker and gives it back here.
-    pub(crate) fn attach(&self, stream: Arc<Stream>) {
+    pub(crate) fn attach(&self, stream: Arc<Wire>) {
         self.with_out(|out| {
             out.stream = Some(stream);
             // What was written before goes out by the task, which is about to run: it holds the token until then.
@@ -175,18 +175,24 @@ impl Link {
             && self.control.fetch_and(!SEND_DUE, Ordering::AcqRel) & SEND_DUE != 0
     }
 
-    /// Its addresses are known from now on: before the connection is attached, unless they are no IP addresses.
-    pub(crate) fn set_ends(&self, peer: SocketAddr, own: SocketAddr) {
+    /// Its addresses are known from now on: before the connection is attached.
+    pub(crate) fn set_ends(&self, peer: Address, own: Address) {
         let _ = self.ends.set(Ends::new(peer, own));
     }
 
     /// Peer and own address.
-    pub fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
+    pub fn ends(&self) -> Option<(Address, Address)> {
         self.ends.get().map(Ends::get)
     }
 
+    /// The same, where they are IP addresses.
+    pub fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
+        let (peer, own) = self.ends()?;
+        Some((peer.ip()?, own.ip()?))
+    }
+
     /// The connection's stream while it is open.
-    pub fn stream(&self) -> Option<Arc<Stream>> {
+    pub fn stream(&self) -> Option<Arc<Wire>> {
         self.out.lock().stream.clone()
     }
 
@@ -258,13 +264,13 @@ impl Link {
         let Some(stream) = self.stream() else {
             return true;
         };
-        self.bytes_received() == received && sys::is_silent(&stream)
+        self.bytes_received() == received && stream.is_silent()
     }
 
     /// The bytes that the peer has, as far as the kernel knows now.
     pub fn bytes_acknowledged(&self) -> u64 {
         let stream = self.stream();
-        let waiting = stream.and_then(|stream| sys::unacknowledged(&stream).ok());
+        let waiting = stream.and_then(|stream| stream.unacknowledged().ok());
         self.bytes_sent()
             .saturating_sub(waiting.unwrap_or(0) as u64)
     }
@@ -465,7 +471,7 @@ impl Link {
     /// version of it that keeps Tokio's readiness.
     pub(crate) fn send_staged(
         &self,
-        send: impl Fn(&Stream, &mut Segments) -> io::Result<bool>,
+        send: impl Fn(&Wire, &mut Segments) -> io::Result<bool>,
     ) -> Flush {
         let mut flush = Flush::Nothing;
         for _ in 0..ROUNDS {
@@ -487,7 +493,7 @@ impl Link {
                         None => return flush,
                         Some(Left::Bytes) => {}
                         Some(Left::Fin) => {
-                            end_of_stream(&stream);
+                            stream.finish();
                             // After a FIN nothing is staged; that all was sent must be told also in the last round.
                             if self.token.next(&self.out, Outbox::more).is_none() {
                                 return flush;
@@ -518,9 +524,4 @@ impl Link {
         self.leave_sending();
         Flush::Failed
     }
-}
-
-fn end_of_stream(stream: &Stream) {
-    // It fails if the connection is broken, which receiving tells.
-    let _ = stream.socket().shutdown(std::net::Shutdown::Write);
 }

@@ -7,7 +7,8 @@
 //! | `control.rs` | what the pump asks of it, which calls its task |
 //! | `outbox.rs`, `token.rs`, `mark.rs`, `transmit.rs` | what waits to be sent; who may send; who is to be flushed; one call that sends |
 //! | `task.rs`, `deadline.rs`, `linger.rs` | its task, that task's timeouts, its end |
-//! | `stream.rs`, `ends.rs` | its socket, as Tokio watches it; the addresses of both ends |
+//! | `wire.rs`, `stream.rs` | where it receives and sends; its socket: TCP or Unix |
+//! | `ends.rs` | the addresses of both ends |
 //! | `loan.rs` | memory of Python's objects, lent for large messages |
 
 pub(crate) mod control;
@@ -23,3 +24,4 @@ pub mod stream;
 pub(crate) mod task;
 pub mod token;
 pub(crate) mod transmit;
+pub mod wire;

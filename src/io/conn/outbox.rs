@@ -4,7 +4,7 @@
 //! shifted to the front.
 
 use crate::io::conn::loan::Loan;
-use crate::io::conn::stream::Stream;
+use crate::io::conn::wire::Wire;
 use std::collections::{TryReserveError, VecDeque};
 use std::io::IoSlice;
 use std::ops::Deref;
@@ -183,7 +183,7 @@ pub struct Outbox {
     /// Bytes that the token's holder took out and is sending.
     pub in_flight: usize,
     /// None before the connection is established and after its task ended.
-    pub stream: Option<Arc<Stream>>,
+    pub stream: Option<Arc<Wire>>,
     /// The app disabled writing.
     pub write_off: bool,
     /// The token belongs to the task, which waits for room in the kernel.
@@ -224,7 +224,7 @@ impl Outbox {
     }
 
     /// Takes what is to be sent now.
-    pub fn take(&mut self) -> Option<(Segments, Arc<Stream>)> {
+    pub fn take(&mut self) -> Option<(Segments, Arc<Wire>)> {
         if !self.sendable() {
             return None;
         }
@@ -286,18 +286,18 @@ impl Outbox {
     }
 
     /// The loop is over: [`Outbox::drop_staged`], and the stream is let go.
-    pub fn kill(&mut self) -> (Segments, Option<Arc<Stream>>) {
+    pub fn kill(&mut self) -> (Segments, Option<Arc<Wire>>) {
         (self.drop_staged(), self.stream.take())
     }
 
     /// The task has ended. The app keeps the stream until it knows that, and has closed the connection.
-    pub fn end(&mut self) -> (Segments, Option<Arc<Stream>>) {
+    pub fn end(&mut self) -> (Segments, Option<Arc<Wire>>) {
         self.ended = true;
         (self.drop_staged(), self.take_unused())
     }
 
     /// The app is done with it. `force`: what waits is dropped, before a flush that comes ahead of the task could send it.
-    pub fn close(&mut self, force: bool) -> (Segments, Option<Arc<Stream>>) {
+    pub fn close(&mut self, force: bool) -> (Segments, Option<Arc<Wire>>) {
         self.write_off = false;
         self.closed = true;
         let dropped = if force {
@@ -308,7 +308,7 @@ impl Outbox {
         (dropped, self.take_unused())
     }
 
-    fn take_unused(&mut self) -> Option<Arc<Stream>> {
+    fn take_unused(&mut self) -> Option<Arc<Wire>> {
         self.stream.take_if(|_| self.closed && self.ended)
     }
 }

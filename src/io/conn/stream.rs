@@ -1,113 +1,77 @@
-//! The socket of one connection, as Tokio watches it.
-//!
-//! Not Tokio's `TcpStream`: that one is not told of TCP's urgent data, at whose mark a receive stops although more is
-//! there, and it knows no other family of sockets.
+//! A connected (or connecting) stream socket, and what its families do each in their own way.
 
+use crate::io::sys::address::Address;
+use crate::io::sys::tcp;
 use socket2::Socket;
+use std::borrow::Borrow;
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::task::{Context, Poll};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use std::net::Shutdown;
 
-/// A connected (or connecting) stream socket. It never blocks.
+/// It never blocks.
 #[derive(Debug)]
-pub struct Stream(AsyncFd<Socket>);
-
-/// Has Tokio watch `socket`. In the runtime's context.
-pub(crate) fn watch(socket: Socket, interest: Interest) -> io::Result<AsyncFd<Socket>> {
-    // SAFETY: the socket owns its descriptor, whose number stays the same until the socket is dropped, and `AsyncFd` stops
-    // watching before it drops it. No safe call has Tokio watch a socket for urgent data.
-    Ok(unsafe { AsyncFd::register_with_interest(socket, interest) }?)
-}
-
-/// What Tokio is asked to watch for.
-fn interest() -> Interest {
-    let both = Interest::READABLE | Interest::WRITABLE;
-    #[cfg(target_os = "linux")]
-    let both = both | Interest::PRIORITY;
-    both
+pub enum Stream {
+    /// A TCP connection's.
+    Tcp(Socket),
+    /// Between processes of one machine.
+    Unix(Socket),
 }
 
 impl Stream {
-    /// Watches `socket`, which must not block. In the runtime's context.
-    pub fn new(socket: Socket) -> io::Result<Self> {
-        watch(socket, interest()).map(Self)
+    /// `own` is an address of either end.
+    pub(crate) fn of(socket: Socket, own: &Address) -> Self {
+        match own {
+            Address::Ip(_) => Self::Tcp(socket),
+            Address::Path(_) | Address::Abstract(_) | Address::Unnamed => Self::Unix(socket),
+        }
     }
 
     /// The socket itself.
-    pub fn socket(&self) -> &Socket {
-        self.0.get_ref()
+    pub(crate) fn socket(&self) -> &Socket {
+        match self {
+            Self::Tcp(socket) | Self::Unix(socket) => socket,
+        }
     }
 
-    /// The socket, which Tokio watches no more.
+    /// The socket itself.
     pub(crate) fn into_socket(self) -> Socket {
-        self.0.into_inner()
+        match self {
+            Self::Tcp(socket) | Self::Unix(socket) => socket,
+        }
     }
 
-    /// The own address.
-    pub fn local_addr(&self) -> Option<SocketAddr> {
-        self.socket().local_addr().ok()?.as_socket()
+    /// What the peer does not have yet: 0 if it has all. In bytes for TCP; a Unix socket counts the memory of what its peer has
+    /// not read, which is more.
+    pub(crate) fn unacknowledged(&self) -> io::Result<usize> {
+        tcp::unacknowledged(self.socket())
     }
 
-    /// The peer's address.
-    pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.socket().peer_addr().ok()?.as_socket()
+    /// Nothing more is sent, although copies of the descriptor may be open elsewhere.
+    pub(crate) fn finish(&self) {
+        // It fails if the connection is broken, which receiving tells.
+        let _ = self.socket().shutdown(Shutdown::Write);
     }
 
-    /// Ready when a receive may give something, as far as Tokio knows.
-    pub(crate) fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<()> {
-        self.0.poll_read_ready(context).map(drop)
+    /// The coming close cuts the connection off, as does the call itself where the system can: a forked child that holds a
+    /// copy of the descriptor would otherwise keep the connection open.
+    pub(crate) fn reset(&self) {
+        match self {
+            Self::Tcp(socket) => tcp::reset(socket),
+            // The peer is told of an end at the worst: there is no reset.
+            Self::Unix(socket) => drop(socket.shutdown(Shutdown::Both)),
+        }
     }
 
-    /// Ready when the kernel may have room, as far as Tokio knows.
-    pub(crate) fn poll_write_ready(&self, context: &mut Context<'_>) -> Poll<()> {
-        self.0.poll_write_ready(context).map(drop)
-    }
-
-    /// Receives by `receive`, if Tokio knows of something. WouldBlock of it clears that knowledge.
-    pub(crate) fn try_read<R>(&self, receive: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
-        self.0.try_io(Interest::READABLE, |_| receive())
-    }
-
-    /// Sends by `send`, if Tokio knows of room. WouldBlock of it clears that knowledge.
-    pub(crate) fn try_write<R>(&self, send: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
-        self.0.try_io(Interest::WRITABLE, |_| send())
-    }
-
-    /// Whether there may be urgent data, so that less than asked for is not all that is there. No system call.
-    pub(crate) fn may_be_urgent(&self) -> bool {
-        #[cfg(target_os = "linux")]
-        return self.0.try_io(Interest::PRIORITY, |_| Ok(())).is_ok();
-        // Elsewhere Tokio does not tell.
-        #[cfg(not(target_os = "linux"))]
-        true
-    }
-
-    /// A receive found nothing left: what was urgent has been passed.
-    pub(crate) fn not_urgent(&self) {
-        #[cfg(target_os = "linux")]
-        let _ = self.0.try_io(Interest::PRIORITY, |_| {
-            Err::<(), _>(io::ErrorKind::WouldBlock.into())
-        });
-    }
-
-    /// Waits for an error. Linux tells errors by a readiness of their own.
-    pub(crate) async fn failed(&self) {
-        // An error to wait with is none to tell.
-        let _ = self.0.ready(Interest::ERROR).await;
+    /// Whether small segments are sent at once. A Unix socket holds none back.
+    pub(crate) fn set_nodelay(&self, on: bool) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => socket.set_tcp_nodelay(on),
+            Self::Unix(_) => Ok(()),
+        }
     }
 }
 
-impl AsFd for Stream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket().as_fd()
-    }
-}
-
-impl AsRawFd for Stream {
-    fn as_raw_fd(&self) -> RawFd {
-        self.socket().as_raw_fd()
+impl Borrow<Socket> for Stream {
+    fn borrow(&self) -> &Socket {
+        self.socket()
     }
 }

@@ -11,13 +11,12 @@ use crate::io::conn::link::{
 };
 use crate::io::conn::loan::{LARGE, Room};
 use crate::io::conn::outbox::{Outbox, Segments};
-use crate::io::conn::stream::Stream;
 use crate::io::conn::transmit::transmit;
+use crate::io::conn::wire::Wire;
 use crate::io::event::Event;
 use crate::io::failure::Failure;
 use crate::io::hub::Hub;
 use crate::io::setup::listener::Listener;
-use crate::io::sys;
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
@@ -39,7 +38,7 @@ type ErrorWatch = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// See the module's page.
 pub(crate) struct ConnTask {
     /// None only while it is dropped.
-    stream: Option<Arc<Stream>>,
+    stream: Option<Arc<Wire>>,
     /// The listener that counts this connection.
     listener: Option<Arc<Listener>>,
     connection: Connection,
@@ -72,7 +71,7 @@ impl ConnTask {
     pub(crate) fn new(
         hub: Arc<Hub>,
         link: Arc<Link>,
-        stream: Stream,
+        stream: Wire,
         listener: Option<Arc<Listener>>,
     ) -> Self {
         let stream = Arc::new(stream);
@@ -99,15 +98,11 @@ impl ConnTask {
 }
 
 impl Connection {
-    fn step(
-        &mut self,
-        stream: &Arc<Stream>,
-        context: &mut Context<'_>,
-    ) -> Poll<Result<(), Failure>> {
+    fn step(&mut self, stream: &Arc<Wire>, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         let control = self.link.control();
         if control & (FORCE | GIVEN_AWAY) != 0 {
             if control & GIVEN_AWAY == 0 {
-                sys::reset(stream);
+                stream.reset();
             }
             return Poll::Ready(Ok(()));
         }
@@ -129,7 +124,7 @@ impl Connection {
     }
 
     /// Goes on sending if the pump left the token to this task.
-    fn poll_send(&mut self, stream: &Arc<Stream>, context: &mut Context<'_>) {
+    fn poll_send(&mut self, stream: &Arc<Wire>, context: &mut Context<'_>) {
         while self.link.with_out(|out| out.blocked) {
             if stream.poll_write_ready(context).is_pending() {
                 self.link.leave_sending();
@@ -170,7 +165,7 @@ impl Connection {
 
     fn poll_receive(
         &mut self,
-        stream: &Arc<Stream>,
+        stream: &Arc<Wire>,
         context: &mut Context<'_>,
         disabled: bool,
     ) -> Result<(), Failure> {
@@ -187,7 +182,7 @@ impl Connection {
             let fresh = std::mem::take(&mut self.fresh);
             if !fresh && stream.poll_read_ready(context).is_pending() {
                 // Tokio may not have looked since the failed send: it will, and what the kernel has goes first.
-                let alone = |_: &mut io::Error| !matches!(sys::something_waits(stream), Ok(true));
+                let alone = |_: &mut io::Error| !matches!(stream.something_waits(), Ok(true));
                 return self
                     .broken
                     .take_if(alone)
@@ -214,7 +209,7 @@ impl Connection {
     }
 
     /// One read of at most `most` bytes; false: end of stream.
-    fn receive(&mut self, stream: &Stream, most: usize, fresh: bool) -> io::Result<bool> {
+    fn receive(&mut self, stream: &Wire, most: usize, fresh: bool) -> io::Result<bool> {
         let room = if self.large {
             self.hub.inbox.rooms.take()
         } else {
@@ -225,10 +220,9 @@ impl Connection {
         }
         BUFFER.with_borrow_mut(|buffer| {
             let buffer = &mut buffer[..most.min(SCRATCH)];
-            let size = buffer.len();
-            let mut result = try_receive(stream, size, || sys::receive(stream, buffer));
+            let mut result = stream.receive(buffer);
             if fresh && matches!(result, Ok(None)) {
-                result = receive_unasked(|| sys::receive(stream, buffer));
+                result = stream.receive_unasked(buffer);
             }
             if let Ok(Some(got @ 1..)) = result {
                 self.tell_data(&buffer[..got]);
@@ -240,13 +234,11 @@ impl Connection {
     /// [`Connection::receive`] without copying what comes, if it is large again.
     fn receive_into_room(
         &mut self,
-        stream: &Stream,
+        stream: &Wire,
         mut room: Room,
         most: usize,
     ) -> io::Result<bool> {
-        let space = room.space(most);
-        let size = space.len();
-        let result = try_receive(stream, size, || sys::receive_into(stream, space));
+        let result = stream.receive_into(room.space(most));
         match result {
             Ok(Some(got)) if got >= LARGE => self.tell_filled(room, got),
             Ok(Some(got @ 1..)) => {
@@ -280,7 +272,7 @@ impl Connection {
     /// While nothing is read: a failed send is told, and so is a reset.
     fn poll_unread(
         &mut self,
-        stream: &Arc<Stream>,
+        stream: &Arc<Wire>,
         context: &mut Context<'_>,
     ) -> Result<(), Failure> {
         match self.broken.take() {
@@ -290,11 +282,7 @@ impl Connection {
     }
 
     /// A reset is told at once if no data waits before it.
-    fn poll_watch(
-        &mut self,
-        stream: &Arc<Stream>,
-        context: &mut Context<'_>,
-    ) -> Result<(), Failure> {
+    fn poll_watch(&mut self, stream: &Arc<Wire>, context: &mut Context<'_>) -> Result<(), Failure> {
         let watch = self.watch.get_or_insert_with(|| {
             let stream = stream.clone();
             Box::pin(async move { stream.failed().await })
@@ -306,12 +294,10 @@ impl Connection {
         self.watch = Some(Box::pin(std::future::pending()));
         if self.eof {
             // A receive would only tell of the end again.
-            let error = stream.socket().take_error().unwrap_or_else(Some);
+            let error = stream.take_error().unwrap_or_else(Some);
             return error.map_or(Ok(()), |error| Err(Failure::Sending(error)));
         }
-        sys::something_waits(stream)
-            .map(|_| ())
-            .map_err(Failure::Os)
+        stream.something_waits().map(|_| ()).map_err(Failure::Os)
     }
 
     fn poll_deadlines(&mut self, context: &mut Context<'_>) {
@@ -348,13 +334,13 @@ impl Connection {
     }
 
     /// Sends what waits, then a FIN, and lets go when the peer has it all.
-    fn poll_close(&mut self, stream: &Arc<Stream>, context: &mut Context<'_>) -> Poll<()> {
+    fn poll_close(&mut self, stream: &Arc<Wire>, context: &mut Context<'_>) -> Poll<()> {
         let blocked = self.link.with_out(|out| out.blocked);
         if !blocked && matches!(self.link.try_send(), Flush::Blocked) {
             self.poll_send(stream, context);
         }
         if self.link.with_out(|out| out.dead) {
-            sys::reset(stream);
+            stream.reset();
             return Poll::Ready(());
         }
         if self.eof && self.link.nothing_to_send() {
@@ -369,44 +355,8 @@ impl Connection {
     }
 }
 
-/// What one system call received, of at most `size` bytes; None: nothing is there.
-fn try_receive(
-    stream: &Stream,
-    size: usize,
-    receive: impl FnOnce() -> io::Result<usize>,
-) -> io::Result<Option<usize>> {
-    let mut count = None;
-    let result = stream.try_read(|| {
-        let got = receive()?;
-        count = Some(got);
-        // Edge-triggered: less than asked for means that nothing is left, unless it ends at TCP's urgent mark. Saying
-        // WouldBlock clears Tokio's readiness without a second system call that would only say the same.
-        if got > 0 && got < size && !stream.may_be_urgent() {
-            Err(io::ErrorKind::WouldBlock.into())
-        } else {
-            Ok(())
-        }
-    });
-    match (count, result) {
-        (None, Err(error)) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-        (None, _) => {
-            stream.not_urgent();
-            Ok(None)
-        }
-        _ => Ok(count),
-    }
-}
-
-/// [`try_receive`] although Tokio knows of nothing yet: it will tell of what is left.
-fn receive_unasked(receive: impl FnOnce() -> io::Result<usize>) -> io::Result<Option<usize>> {
-    match receive() {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-        result => result.map(Some),
-    }
-}
-
 /// [`transmit`] through Tokio's readiness, so that a full kernel buffer clears it.
-fn send_when_ready(stream: &Stream, segments: &mut Segments) -> io::Result<bool> {
+fn send_when_ready(stream: &Wire, segments: &mut Segments) -> io::Result<bool> {
     let sent = stream.try_write(|| match transmit(stream, segments) {
         Ok(false) => Err(io::ErrorKind::WouldBlock.into()),
         result => result,
@@ -436,7 +386,7 @@ impl Future for ConnTask {
             Poll::Ready(Ok(())) => Poll::Ready(()),
             Poll::Ready(Err(failure)) => {
                 // A FIN would make what the peer has look whole.
-                sys::reset(stream);
+                stream.reset();
                 connection
                     .hub
                     .inbox
@@ -453,7 +403,7 @@ impl Drop for ConnTask {
         connection.link.set_ended();
         if std::thread::panicking() {
             if let Some(stream) = &self.stream {
-                sys::reset(stream);
+                stream.reset();
             }
             connection.hub.inbox.push(Event::failed(
                 connection.link.key,
@@ -462,7 +412,7 @@ impl Drop for ConnTask {
         }
         let given_away = connection.link.control() & GIVEN_AWAY != 0;
         if let (Some(stream), None, false) = (&self.stream, &connection.linger, given_away) {
-            sys::finish(stream);
+            stream.finish();
         }
         let left = connection.link.with_out(Outbox::end);
         connection.watch = None;

@@ -1,44 +1,39 @@
 //! A descriptor that is readable when the loop wants a turn, for a foreign loop that watches descriptors.
 
 use crate::io::failure::Failure;
-use std::io::{Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixStream;
+use crate::io::sys::pipe::Pipe;
+use crate::io::sys::platform::{PipeEnd, RawFd};
 use std::sync::Arc;
 use std::task::Wake;
 
 /// Rung by any thread; silenced by the pump, which then looks what there is.
 #[derive(Debug)]
-pub struct Bell {
-    ring: UnixStream,
-    hear: UnixStream,
-}
+pub struct Bell(Pipe);
 
 impl Bell {
     /// A bell that was not rung.
     pub fn new() -> Result<Self, Failure> {
-        let (ring, hear) = UnixStream::pair()?;
-        ring.set_nonblocking(true)?;
-        hear.set_nonblocking(true)?;
-        Ok(Self { ring, hear })
+        Ok(Self(Pipe::new()?))
     }
 
     /// The descriptor is readable from now on.
     pub fn ring(&self) {
-        // If it is full, it is readable as well.
-        let _ = (&self.ring).write(&[0]);
+        self.0.fill();
     }
 
     /// The descriptor is not readable any more.
     pub fn silence(&self) {
-        let mut bytes = [0; 64];
-        while matches!((&self.hear).read(&mut bytes), Ok(count) if count == bytes.len()) {}
+        self.0.drain();
     }
-}
 
-impl AsFd for Bell {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.hear.as_fd()
+    /// The descriptor.
+    pub fn reader(&self) -> &PipeEnd {
+        self.0.reader()
+    }
+
+    /// The descriptor's number.
+    pub fn number(&self) -> RawFd {
+        self.0.number()
     }
 }
 
@@ -55,27 +50,19 @@ impl Wake for Bell {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-
-    fn is_readable(bell: &Bell) -> bool {
-        let now = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        poll(&mut [PollFd::new(bell, PollFlags::IN)], Some(&now)).unwrap() == 1
-    }
+    use crate::io::sys::transfer::is_silent;
 
     #[test]
     fn a_new_bell_is_silent() {
-        assert!(!is_readable(&Bell::new().unwrap()));
+        assert!(is_silent(Bell::new().unwrap().reader()));
     }
 
     #[test]
     fn a_rung_bell_is_readable_until_it_is_silenced() {
         let bell = Bell::new().unwrap();
         (0..1000).for_each(|_| bell.ring());
-        assert!(is_readable(&bell));
+        assert!(!is_silent(bell.reader()));
         bell.silence();
-        assert!(!is_readable(&bell));
+        assert!(is_silent(bell.reader()));
     }
 }

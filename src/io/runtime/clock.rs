@@ -1,14 +1,14 @@
 //! The time of a loop's turns.
 
 use crate::io::sync::{AtomicBool, AtomicU64, Ordering};
-use crate::io::sys;
+use crate::io::sys::platform;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// The time of the turn, so that a busy connection with a timeout reads no clock.
 pub(crate) struct Clock {
     began: Instant,
-    /// The same by [`sys::nanoseconds`].
+    /// The same by [`platform::nanoseconds`].
     zero: u64,
     /// Nanoseconds since then.
     turn: AtomicU64,
@@ -19,7 +19,7 @@ impl Default for Clock {
     fn default() -> Self {
         Self {
             began: Instant::now(),
-            zero: sys::nanoseconds(),
+            zero: platform::nanoseconds(),
             turn: AtomicU64::new(0),
             kept: AtomicBool::new(false),
         }
@@ -48,7 +48,7 @@ impl Clock {
 
     /// The time, in nanoseconds for [`Clock::instant`].
     pub(crate) fn time(&self) -> u64 {
-        sys::nanoseconds() - self.zero
+        platform::nanoseconds() - self.zero
     }
 
     /// What [`Clock::turn`] or [`Clock::time`] said.

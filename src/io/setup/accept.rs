@@ -1,8 +1,8 @@
 //! The accept loops of a server, and what the pump asks of them.
 
 use crate::io::conn::link::Link;
-use crate::io::conn::stream::Stream;
 use crate::io::conn::task::ConnTask;
+use crate::io::conn::wire::Wire;
 use crate::io::event::Event;
 use crate::io::failure::Failure;
 use crate::io::hub::Hub;
@@ -10,9 +10,10 @@ use crate::io::keys::Key;
 use crate::io::runtime::commands::Command;
 use crate::io::setup::acceptor::Acceptor;
 use crate::io::setup::listener::{Listener, Options};
+use crate::io::sys::address::Address;
 use socket2::Socket;
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::Ipv6Addr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -109,9 +110,9 @@ async fn accept_all(
     match Acceptor::new(socket) {
         Ok(socket) => {
             let key = listener.key;
-            let own = socket.local_addr();
+            let own = socket.own_address().ok();
             let accepting = Accepting {
-                own: own.filter(|own| !own.ip().is_unspecified() && !listener.adopted),
+                own: own.filter(|own| is_of_each(own) && !listener.adopted),
                 hub: hub.clone(),
                 listener,
                 at,
@@ -133,6 +134,11 @@ async fn accept_all(
     drop(alive);
 }
 
+/// Whether `own` of a listening socket is that of each connection.
+fn is_of_each(own: &Address) -> bool {
+    own.ip().is_none_or(|own| !own.ip().is_unspecified())
+}
+
 /// The accept loop of one address. Ends when the listener was closed, or with an error that no waiting mends.
 struct Accepting {
     hub: Arc<Hub>,
@@ -141,7 +147,7 @@ struct Accepting {
     at: usize,
     socket: Acceptor,
     /// The own address of each connection, unless the server listens on any.
-    own: Option<SocketAddr>,
+    own: Option<Address>,
     /// Waiting for descriptors or memory.
     pause: Option<Pin<Box<Sleep>>>,
     paused: Duration,
@@ -152,23 +158,20 @@ struct Accepting {
 }
 
 impl Accepting {
-    fn welcome(&self, stream: Stream, peer: SocketAddr) {
+    fn welcome(&self, wire: Wire, peer: Address) {
         let link = Link::connecting(self.hub.keys.new_key(), self.listener.options.timeouts);
         self.hub.keys.came();
         self.listener.accepted(|| self.hub.reactor.time());
-        if cfg!(not(target_os = "linux")) {
-            let _ = stream.socket().set_tcp_nodelay(true);
-        }
         // Some are for sockets that listen only: the connection is none the worse for it.
-        self.listener
-            .options
-            .socket_options
-            .try_set(stream.socket());
-        let own = self.own.or_else(|| stream.local_addr());
-        let own = own.unwrap_or((Ipv6Addr::UNSPECIFIED, 0).into());
-        link.set_ends(peer, own);
+        self.listener.options.socket_options.try_set(wire.socket());
+        let own = self
+            .own
+            .clone()
+            .map_or_else(|| Address::own(wire.socket()), Ok);
+        let unknown = |_| Address::Ip((Ipv6Addr::UNSPECIFIED, 0).into());
+        link.set_ends(peer, own.unwrap_or_else(unknown));
         let listener = Some(self.listener.clone());
-        let task = ConnTask::new(self.hub.clone(), link.clone(), stream, listener);
+        let task = ConnTask::new(self.hub.clone(), link.clone(), wire, listener);
         self.hub.inbox.push(Event::Accepted {
             listener: self.listener.clone(),
             link,
@@ -253,10 +256,10 @@ impl Future for Accepting {
                 return Poll::Pending;
             };
             match accepted {
-                Ok((stream, peer)) => {
+                Ok((wire, peer)) => {
                     accepting.paused = FIRST_PAUSE;
                     accepting.skipped = 0;
-                    accepting.welcome(stream, peer);
+                    accepting.welcome(wire, peer);
                 }
                 Err(_) if accepting.listener.is_shut() => {
                     return Poll::Ready(Ok(()));

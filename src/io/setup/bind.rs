@@ -3,6 +3,8 @@
 use crate::io::failure::Failure;
 use crate::io::setup::listener::Options;
 use crate::io::setup::resolve;
+use crate::io::sys::platform;
+use crate::io::sys::platform::RawFd;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -105,12 +107,9 @@ fn listen(address: SocketAddr, dual_stack: bool, options: &Options) -> io::Resul
     if address.is_ipv6() {
         socket.set_only_v6(!dual_stack)?;
     }
-    // On Unix this lets a restarted server bind while old connections are in TIME_WAIT, and no more.
-    #[cfg(unix)]
-    socket.set_reuse_address(true)?;
-    #[cfg(unix)]
+    platform::let_rebind(&socket)?;
     if options.reuse_port {
-        socket.set_reuse_port(true)?;
+        platform::share_port(&socket)?;
     }
     options.socket_options.set(&socket)?;
     socket.bind(&address.into())?;
@@ -120,14 +119,13 @@ fn listen(address: SocketAddr, dual_stack: bool, options: &Options) -> io::Resul
 }
 
 /// A duplicate of a descriptor from outside that listens for TCP connections; the caller's stays open.
-#[cfg(unix)]
-pub fn adopt(fd: std::os::fd::RawFd, options: &Options) -> Result<Socket, Failure> {
+pub fn adopt(fd: RawFd, options: &Options) -> Result<Socket, Failure> {
     let socket = listening(fd)?;
     options.socket_options.set(&socket)?;
     Ok(socket)
 }
 
-fn listening(fd: std::os::fd::RawFd) -> Result<Socket, Failure> {
+fn listening(fd: RawFd) -> Result<Socket, Failure> {
     let socket = duplicate(fd)?;
     let unfit = |what: &str| {
         let message = format!("descriptor {fd} is {what}, not a listening TCP socket");
@@ -153,19 +151,11 @@ fn listening(fd: std::os::fd::RawFd) -> Result<Socket, Failure> {
     }
 }
 
-fn duplicate(fd: std::os::fd::RawFd) -> Result<Socket, Failure> {
-    let closed = || Failure::Unfit(libc::EBADF, format!("descriptor {fd} is not open"));
-    if fd < 0 {
-        return Err(closed());
-    }
-    // SAFETY: it is borrowed for the one call that duplicates it, which fails for a number that is no open descriptor;
-    // no safe way leads from a number, which is all that Python can hand over, to a borrowed descriptor.
-    let borrowed = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };
-    match borrowed.try_clone_to_owned() {
-        Ok(duplicate) => Ok(Socket::from(duplicate)),
-        Err(error) if error.raw_os_error() == Some(libc::EBADF) => Err(closed()),
-        Err(error) => Err(error.into()),
-    }
+fn duplicate(fd: RawFd) -> Result<Socket, Failure> {
+    platform::duplicate(fd).map_err(|error| match error.raw_os_error() {
+        Some(libc::EBADF) => Failure::Unfit(libc::EBADF, format!("descriptor {fd} is not open")),
+        _ => error.into(),
+    })
 }
 
 /// The address that `socket` is bound to.

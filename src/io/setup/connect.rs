@@ -5,6 +5,7 @@ use crate::io::conn::link::{CLOSING, FORCE, Link};
 use crate::io::conn::outbox::Outbox;
 use crate::io::conn::stream::Stream;
 use crate::io::conn::task::ConnTask;
+use crate::io::conn::wire::Wire;
 use crate::io::event::Event;
 use crate::io::failure::Failure;
 use crate::io::hub::Hub;
@@ -13,6 +14,7 @@ use crate::io::setup::dial::{Connected, Setup};
 use crate::io::setup::race::Race;
 use crate::io::setup::resolve;
 use crate::io::setup::resolve::is_of;
+use crate::io::sys::address::Address;
 use socket2::Socket;
 use std::fmt;
 use std::net::SocketAddr;
@@ -65,10 +67,15 @@ pub fn start(hub: &Arc<Hub>, link: &Arc<Link>, target: Target) {
 /// Leaves a connection that was made elsewhere to whoever drives, as if it had just been established. `socket` must not
 /// block.
 pub fn take_over(hub: &Arc<Hub>, link: &Arc<Link>, socket: Socket) {
-    let ends = (socket.peer_addr(), socket.local_addr());
-    if let (Ok(peer), Ok(own)) = ends
-        && let (Some(peer), Some(own)) = (peer.as_socket(), own.as_socket())
-    {
+    let own = Address::own(&socket);
+    let stream = match &own {
+        Ok(own) => Stream::of(socket, own),
+        // Whatever it is, its close is a stream's.
+        Err(_) => Stream::Unix(socket),
+    };
+    // Of no concern to a socket that cannot.
+    let _ = stream.set_nodelay(true);
+    if let (Ok(peer), Ok(own)) = (Address::peer(stream.socket()), own) {
         link.set_ends(peer, own);
     }
     hub.keys.came();
@@ -78,7 +85,7 @@ pub fn take_over(hub: &Arc<Hub>, link: &Arc<Link>, socket: Socket) {
         established: false,
     };
     hub.reactor
-        .post(Command::Spawn(Box::pin(attempt.watch(socket))));
+        .post(Command::Spawn(Box::pin(attempt.watch(stream))));
 }
 
 /// Says `Gone` for an attempt that ends without a connection, however it ends.
@@ -105,16 +112,16 @@ impl Attempt {
         };
         match ended {
             Err(failure) => self.hub.inbox.push(Event::failed(self.link.key, failure)),
-            Ok(Connected { stream, peer, own }) => {
+            Ok(Connected { wire, peer, own }) => {
                 self.link.set_ends(peer, own);
-                self.establish(stream);
+                self.establish(wire);
             }
         }
     }
 
-    async fn watch(mut self, socket: Socket) {
-        match Stream::new(socket) {
-            Ok(stream) => self.establish(stream),
+    async fn watch(mut self, stream: Stream) {
+        match Wire::plain(stream) {
+            Ok(wire) => self.establish(wire),
             Err(error) => self
                 .hub
                 .inbox
@@ -122,10 +129,10 @@ impl Attempt {
         }
     }
 
-    fn establish(&mut self, stream: Stream) {
+    fn establish(&mut self, wire: Wire) {
         self.established = true;
         // Before the pump hears of it: the link must know its addresses and descriptor by then.
-        let task = ConnTask::new(self.hub.clone(), self.link.clone(), stream, None);
+        let task = ConnTask::new(self.hub.clone(), self.link.clone(), wire, None);
         self.hub.inbox.push(Event::Connected(self.link.key));
         self.hub.reactor.spawn(task);
     }

@@ -1,8 +1,10 @@
 //! One attempt at one address.
 
 use crate::io::conn::stream::Stream;
+use crate::io::conn::wire::Wire;
 use crate::io::setup::options::SocketOptions;
-use crate::io::sys;
+use crate::io::sys::address::Address;
+use crate::io::sys::tcp;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
@@ -12,11 +14,11 @@ use std::task::{Context, Poll, ready};
 #[derive(Debug)]
 pub struct Connected {
     /// The connection.
-    pub stream: Stream,
+    pub wire: Wire,
     /// The other end, which is not always the address that was asked for: 0.0.0.0 stands for another.
-    pub peer: SocketAddr,
+    pub peer: Address,
     /// This end.
-    pub own: SocketAddr,
+    pub own: Address,
 }
 
 /// What the attempts at one host have in common.
@@ -61,7 +63,7 @@ impl Setup {
     /// An attempt has failed: the next one needs the app's socket again.
     fn take_back(&mut self, socket: Socket) {
         if let Some(given) = &mut self.given {
-            sys::forget_connection(&socket);
+            tcp::forget_connection(&socket);
             given.socket = Some(socket);
         }
     }
@@ -70,7 +72,7 @@ impl Setup {
 /// A socket that is connecting.
 #[derive(Debug)]
 pub struct Dial {
-    stream: Stream,
+    wire: Wire,
     address: SocketAddr,
 }
 
@@ -82,41 +84,41 @@ impl Dial {
             setup.take_back(socket);
             return Err(error);
         }
-        let stream = Stream::new(socket)?;
-        Ok(Self { stream, address })
+        let wire = Wire::plain(Stream::Tcp(socket))?;
+        Ok(Self { wire, address })
     }
 
     /// It has failed.
     pub fn give_up(self, setup: &mut Setup) {
-        setup.take_back(self.stream.into_socket());
+        setup.take_back(self.wire.into_socket());
     }
 
     /// Ready when the kernel has decided, as far as Tokio knows.
     pub fn poll(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.stream.poll_write_ready(context));
-        Poll::Ready(self.stream.socket().take_error()?.map_or(Ok(()), Err))
+        ready!(self.wire.poll_write_ready(context));
+        Poll::Ready(self.wire.take_error()?.map_or(Ok(()), Err))
     }
 
     /// What the kernel has decided, although Tokio may not know yet; None: nothing.
     pub fn ask_kernel(&self) -> Option<io::Result<()>> {
-        match self.stream.socket().take_error() {
-            Ok(None) => self.stream.peer_addr().is_some().then_some(Ok(())),
+        match self.wire.take_error() {
+            Ok(None) => Address::peer(self.wire.socket()).is_ok().then_some(Ok(())),
             Ok(Some(error)) | Err(error) => Some(Err(error)),
         }
     }
 
     /// The connection, which is there.
     pub fn finish(self) -> io::Result<Connected> {
-        let gone = || io::Error::from_raw_os_error(libc::ENOTCONN);
-        let own = self.stream.local_addr().ok_or_else(gone)?;
+        let gone = |_| io::Error::from_raw_os_error(libc::ENOTCONN);
+        let own = Address::own(self.wire.socket()).map_err(gone)?;
         // A peer that is gone again is told by receiving.
-        let peer = self.stream.peer_addr().unwrap_or(self.address);
+        let peer = Address::peer(self.wire.socket()).unwrap_or(self.address.into());
         // A connection of a free port to itself (simultaneous open on loopback) is no server's answer.
         if own == peer {
             return Err(io::Error::from_raw_os_error(libc::ECONNREFUSED));
         }
         Ok(Connected {
-            stream: self.stream,
+            wire: self.wire,
             peer,
             own,
         })
@@ -140,7 +142,7 @@ fn connect(socket: &Socket, address: SocketAddr, setup: &Setup) -> io::Result<()
 /// to several peers; a port that was asked for may have an old connection in TIME_WAIT.
 fn bind(socket: &Socket, local: SocketAddr) -> io::Result<()> {
     if local.port() == 0 {
-        sys::choose_port_late(socket);
+        tcp::choose_port_late(socket);
     } else {
         socket.set_reuse_address(true)?;
     }

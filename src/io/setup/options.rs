@@ -1,8 +1,8 @@
 //! Options of a socket that the app names by number, for `setsockopt`.
 
+use crate::io::sys::platform;
 use socket2::Socket;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 /// One of them.
@@ -18,22 +18,7 @@ pub struct SocketOption {
 
 impl SocketOption {
     fn set(&self, socket: &Socket) -> io::Result<()> {
-        // SAFETY: the descriptor is open as long as `socket` is borrowed, and the kernel reads as many bytes as the value
-        // has. The app may name options that no crate knows, which is what this is for.
-        let result = unsafe {
-            libc::setsockopt(
-                socket.as_raw_fd(),
-                self.level,
-                self.name,
-                self.value.as_ptr().cast(),
-                self.value.len() as libc::socklen_t,
-            )
-        };
-        if result < 0 {
-            Err(io::Error::last_os_error())
-        } else {
-            Ok(())
-        }
+        platform::set_option(socket, self.level, self.name, &self.value)
     }
 }
 

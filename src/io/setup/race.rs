@@ -268,7 +268,7 @@ mod tests {
         let there = live.local_addr().unwrap();
         let begun = Instant::now();
         let connected = in_runtime(race(vec![refusing, refusing, there], None)).unwrap();
-        assert_eq!(connected.peer, there);
+        assert_eq!(connected.peer, there.into());
         assert!(begun.elapsed() < STAGGER, "it waited for the stagger");
     }
 
@@ -279,7 +279,7 @@ mod tests {
         let there = live.local_addr().unwrap();
         let begun = Instant::now();
         let connected = in_runtime(race(vec![dead, there], None)).unwrap();
-        assert_eq!(connected.peer, there);
+        assert_eq!(connected.peer, there.into());
         assert!(begun.elapsed() >= STAGGER);
     }
 
@@ -292,7 +292,7 @@ mod tests {
         let quick = (0..5).any(|_| {
             let begun = Instant::now();
             let connected = in_runtime(race(vec![dead, refusing, there], None)).unwrap();
-            assert_eq!(connected.peer, there);
+            assert_eq!(connected.peer, there.into());
             begun.elapsed() < 2 * STAGGER
         });
         assert!(quick, "a second stagger was waited for");
@@ -315,7 +315,7 @@ mod tests {
             in_runtime(async { tokio::time::timeout(limit, race(vec![slow, dead], None)).await })
                 .unwrap()
                 .unwrap();
-        assert_eq!(connected.peer, slow);
+        assert_eq!(connected.peer, slow.into());
         drop(connected);
         drop(room);
     }
@@ -337,7 +337,7 @@ mod tests {
         let connected = in_runtime(async { tokio::time::timeout(limit, racing).await })
             .unwrap()
             .unwrap();
-        assert_eq!(connected.peer, slow);
+        assert_eq!(connected.peer, slow.into());
         drop(connected);
         drop(room);
     }
@@ -357,8 +357,8 @@ mod tests {
             });
             race.run(vec![refusing, refusing, there]).await.unwrap()
         });
-        assert_eq!(connected.peer, there);
-        let used = std::os::fd::AsRawFd::as_raw_fd(&connected.stream);
+        assert_eq!(connected.peer, there.into());
+        let used = std::os::fd::AsRawFd::as_raw_fd(connected.wire.socket());
         assert_eq!(used, number);
     }
 
@@ -436,7 +436,7 @@ mod tests {
             assert!(race.begin(there));
             race.late().unwrap()
         });
-        assert_eq!(connected.peer, there);
+        assert_eq!(connected.peer, there.into());
     }
 
     #[test]

@@ -193,7 +193,7 @@ pub fn is_of(address: SocketAddr, family: Option<i32>) -> bool {
 
 /// The zone of an address: the index of an interface that is given by name.
 pub fn zone(name: &str) -> Option<u32> {
-    crate::io::sys::interface_index(name)
+    crate::io::sys::platform::interface_index(&std::ffi::CString::new(name).ok()?)
 }
 
 /// The name of `address` and of the service at its port.

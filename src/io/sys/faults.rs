@@ -18,7 +18,7 @@ pub enum Call {
 #[cfg(not(feature = "fault-injection"))]
 #[inline(always)]
 pub(crate) fn allowed(
-    _: &crate::io::conn::stream::Stream,
+    _: &impl crate::io::sys::platform::AsFd,
     _: Call,
     wanted: usize,
 ) -> std::io::Result<usize> {
@@ -34,11 +34,12 @@ compile_error!("fault-injection is for tests: no release build has it");
 #[cfg(feature = "fault-injection")]
 mod plan {
     use super::Call;
-    use crate::io::conn::stream::Stream;
     use crate::io::sync::Mutex;
-    use rustix::event::PollFlags;
+    use crate::io::sys::platform::AsFd;
+    use crate::io::sys::platform::set_option;
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use socket2::SockRef;
     use std::io;
-    use std::os::fd::AsRawFd;
 
     /// How often, in 10,000 calls. What is left goes through.
     #[derive(Debug, Clone, Copy, Default)]
@@ -144,7 +145,7 @@ mod plan {
         }
     }
 
-    pub(crate) fn allowed(stream: &Stream, call: Call, wanted: usize) -> io::Result<usize> {
+    pub(crate) fn allowed(socket: &impl AsFd, call: Call, wanted: usize) -> io::Result<usize> {
         if wanted == 0 {
             return Ok(0);
         }
@@ -154,8 +155,8 @@ mod plan {
             .and_then(|state| state.draw(call, wanted));
         match drawn {
             None => Ok(wanted),
-            Some((Fault::Short, some)) => make_edge(stream, call).map(|_| some),
-            Some((Fault::Again, _)) => match make_edge(stream, call)? {
+            Some((Fault::Short, some)) => make_edge(socket, call).map(|_| some),
+            Some((Fault::Again, _)) => match make_edge(socket, call)? {
                 true => Err(io::ErrorKind::WouldBlock.into()),
                 false => Ok(wanted),
             },
@@ -166,33 +167,24 @@ mod plan {
 
     /// After EAGAIN or part of what was asked for Tokio waits for an edge. The kernel gives one once a look has told it that
     /// somebody waits for room, and at once when an option is set while there is room or data. False: there will be none.
-    fn make_edge(stream: &Stream, call: Call) -> io::Result<bool> {
+    fn make_edge(socket: &impl AsFd, call: Call) -> io::Result<bool> {
         match call {
             Call::Send => {
-                let mut looked = [rustix::event::PollFd::new(stream, PollFlags::OUT)];
-                rustix::event::poll(&mut looked, Some(&rustix::event::Timespec::default()))?;
-                let socket = stream.socket();
+                let mut looked = [PollFd::new(socket, PollFlags::OUT)];
+                poll(&mut looked, Some(&Timespec::default()))?;
+                let socket = SockRef::from(socket);
                 socket.set_send_buffer_size(socket.send_buffer_size()? / 2)?;
             }
             // A look with `recv` would take an error out of the kernel.
-            Call::Receive if rustix::io::ioctl_fionread(stream)? > 0 => tell_again(stream),
+            Call::Receive if rustix::io::ioctl_fionread(socket)? > 0 => tell_again(socket),
             Call::Receive => return Ok(false),
         }
         Ok(true)
     }
 
     /// Makes the kernel tell anew that bytes wait.
-    fn tell_again(stream: &Stream) {
-        let one: libc::c_int = 1;
-        // SAFETY: the descriptor is open as long as `stream` is borrowed, and the call reads one int, whose size is given.
-        unsafe {
-            libc::setsockopt(
-                stream.as_raw_fd(),
-                libc::SOL_SOCKET,
-                libc::SO_RCVLOWAT,
-                (&raw const one).cast(),
-                size_of::<libc::c_int>() as libc::socklen_t,
-            );
-        }
+    fn tell_again(socket: &impl AsFd) {
+        let one = 1i32.to_ne_bytes();
+        let _ = set_option(socket, libc::SOL_SOCKET, libc::SO_RCVLOWAT, &one);
     }
 }

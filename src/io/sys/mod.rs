@@ -1,6 +1,22 @@
-//! System calls that neither Tokio nor socket2 offers, and the faults that tests inject into them.
+//! System calls that neither Tokio nor socket2 offers in the way they are needed here, and what differs by platform.
+//!
+//! They take any socket and know nothing of connections.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `transfer.rs` | receiving and sending, and looking what there is to receive |
+//! | `tcp.rs` | what the kernel knows of a TCP connection; resets; ports |
+//! | `watched.rs` | a socket as Tokio watches it |
+//! | `address.rs`, `names.rs` | the address of one end; that of a socket and of its peer |
+//! | `pipe.rs` | two ends, one of which wakes who polls the other |
+//! | `platform/` | what differs by platform: the only place that asks which one it is |
+//! | `faults.rs` | the faults that tests inject into `transfer.rs` |
 
-pub(crate) mod calls;
+pub mod address;
 pub mod faults;
-
-pub(crate) use calls::*;
+pub(crate) mod names;
+pub(crate) mod pipe;
+pub(crate) mod platform;
+pub(crate) mod tcp;
+pub(crate) mod transfer;
+pub mod watched;

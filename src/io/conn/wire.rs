@@ -1,0 +1,161 @@
+//! Where a connection receives and sends: the socket as it is, or one day what is spoken over it.
+
+use crate::io::conn::stream::Stream;
+use crate::io::sys::transfer;
+use crate::io::sys::watched::Watched;
+use socket2::Socket;
+use std::io::{self, ErrorKind, IoSlice};
+use std::mem::MaybeUninit;
+use std::task::{Context, Poll};
+
+/// See the module's page.
+#[derive(Debug)]
+pub enum Wire {
+    /// Bytes go over the stream as they are.
+    Plain(Watched<Stream>),
+}
+
+impl Wire {
+    /// In the runtime's context.
+    pub(crate) fn plain(stream: Stream) -> io::Result<Self> {
+        Watched::stream(stream).map(Self::Plain)
+    }
+
+    fn watched(&self) -> &Watched<Stream> {
+        let Self::Plain(stream) = self;
+        stream
+    }
+
+    fn stream(&self) -> &Stream {
+        self.watched().get()
+    }
+
+    /// The socket itself, whose bytes are nobody else's.
+    pub fn socket(&self) -> &Socket {
+        self.stream().socket()
+    }
+
+    /// The socket, which Tokio watches no more.
+    pub(crate) fn into_socket(self) -> Socket {
+        let Self::Plain(stream) = self;
+        stream.into_inner().into_socket()
+    }
+
+    /// Ready when a receive may give something, as far as Tokio knows.
+    pub(crate) fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<()> {
+        // An error is the runtime's end, with which all tasks end.
+        self.watched().poll_read_ready(context).map(drop)
+    }
+
+    /// Ready when there may be room to send, as far as Tokio knows.
+    pub(crate) fn poll_write_ready(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.watched().poll_write_ready(context).map(drop)
+    }
+
+    /// What one receive gives, if Tokio knows of something; 0: the peer sends no more. None: nothing is there.
+    pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        let Self::Plain(stream) = self;
+        receive(stream, buffer.len(), || {
+            transfer::receive(stream.get().socket(), buffer)
+        })
+    }
+
+    /// [`Wire::receive`] into memory that is not initialised.
+    pub(crate) fn receive_into(&self, space: &mut [MaybeUninit<u8>]) -> io::Result<Option<usize>> {
+        let Self::Plain(stream) = self;
+        receive(stream, space.len(), || {
+            transfer::receive_into(stream.get().socket(), space)
+        })
+    }
+
+    /// [`Wire::receive`] although Tokio knows of nothing yet: it will tell of what is left.
+    pub(crate) fn receive_unasked(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        match transfer::receive(self.socket(), buffer) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+            result => result.map(Some),
+        }
+    }
+
+    /// Sends what there is room for of `slices`, `offered` bytes.
+    pub(crate) fn send(&self, slices: &[IoSlice<'_>], offered: usize) -> io::Result<usize> {
+        transfer::send(self.socket(), slices, offered)
+    }
+
+    /// Sends by `send`, if Tokio knows of room. WouldBlock of it clears that knowledge.
+    pub(crate) fn try_write<R>(&self, send: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        self.watched().try_write(send)
+    }
+
+    /// Looks for received data or an error without taking data: true if bytes, or the peer's end, wait.
+    pub(crate) fn something_waits(&self) -> io::Result<bool> {
+        transfer::something_waits(self.socket())
+    }
+
+    /// Whether nothing waits, not even an error. Takes nothing out of the kernel.
+    pub(crate) fn is_silent(&self) -> bool {
+        transfer::is_silent(self.socket())
+    }
+
+    /// Waits for an error.
+    pub(crate) async fn failed(&self) {
+        self.watched().failed().await;
+    }
+
+    /// The error that the kernel has to tell, if any.
+    pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.socket().take_error()
+    }
+
+    /// See [`Stream::unacknowledged`].
+    pub(crate) fn unacknowledged(&self) -> io::Result<usize> {
+        self.stream().unacknowledged()
+    }
+
+    /// See [`Stream::finish`].
+    pub(crate) fn finish(&self) {
+        self.stream().finish();
+    }
+
+    /// See [`Stream::reset`].
+    pub(crate) fn reset(&self) {
+        self.stream().reset();
+    }
+}
+
+/// What one call received, of at most `size` bytes; None: nothing is there.
+fn receive(
+    stream: &Watched<Stream>,
+    size: usize,
+    receive: impl FnOnce() -> io::Result<usize>,
+) -> io::Result<Option<usize>> {
+    let mut count = None;
+    let result = stream.try_read(|| {
+        let got = receive()?;
+        count = Some(got);
+        // Edge-triggered: less than asked for means that nothing is left, unless it ends at an urgent mark. Saying
+        // WouldBlock clears Tokio's readiness without a second system call that would only say the same.
+        if got > 0 && got < size && !stream.may_be_urgent() {
+            Err(ErrorKind::WouldBlock.into())
+        } else {
+            Ok(())
+        }
+    });
+    match (count, result) {
+        (None, Err(error)) if error.kind() != ErrorKind::WouldBlock => Err(error),
+        (None, _) => {
+            stream.not_urgent();
+            Ok(None)
+        }
+        _ => Ok(count),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wire_is_as_small_as_a_socket_that_tokio_watches() {
+        assert_eq!(size_of::<Wire>(), size_of::<Watched<Socket>>());
+    }
+}

@@ -1,0 +1,48 @@
+//! What differs by platform, under the same names for each.
+//!
+//! | file | for |
+//! |---|---|
+//! | `linux.rs` | Linux |
+//! | `other_unix.rs` | any other Unix; untried |
+//! | `windows.rs` | Windows; untried |
+//! | `unix.rs` | what Linux and other Unixes have in common |
+//! | `portable.rs` | what any platform can do, where it has nothing better |
+//!
+//! | name | what it is |
+//! |---|---|
+//! | `AsFd`, `AsRawFd`, `RawFd` | what has a socket, and its number |
+//! | `duplicate` | the socket of a number, a second time: the number's owner keeps it; EBADF where nothing is open |
+//! | `address` | an address of the system's; EAFNOSUPPORT where it is neither IP nor Unix |
+//! | `set_option` | `setsockopt` with a value as the kernel reads it |
+//! | `let_rebind`, `share_port` | a restarted server may bind; several servers may |
+//! | `choose_port_late` | a port that is left to the kernel is chosen when connecting: it then need be free for that peer only |
+//! | `accept` | the next connection, which does not block, and its peer |
+//! | `SEND_FLAGS`, `PEEK_FLAGS` | send, or look, without waiting and without a signal |
+//! | `unacknowledged` | bytes (a FIN counts as one) that the peer does not have; 1 where the kernel does not tell |
+//! | `disconnect` | undoes `connect`, which resets a connection |
+//! | `interface_index` | the number of a network interface, in the network that the process is in |
+//! | `nanoseconds` | the clock of `std::time::Instant`, at half its price where that can be: it is read each turn |
+//! | `Timer` | goes off once; set and cleared without waking the thread that waits for it |
+//! | `PipeEnd`, `pipe` | two connected ends of a stream in this process |
+//! | `Watcher`, `watch` | a socket that Tokio watches; in the runtime's context |
+//! | `URGENT` | how Tokio tells of urgent data; None: not at all |
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(all(unix, not(target_os = "linux")))]
+mod other_unix;
+#[cfg(not(target_os = "linux"))]
+mod portable;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(target_os = "linux")]
+pub(crate) use linux::*;
+#[cfg(all(unix, not(target_os = "linux")))]
+pub(crate) use other_unix::*;
+#[cfg(unix)]
+pub(crate) use unix::*;
+#[cfg(windows)]
+pub(crate) use windows::*;

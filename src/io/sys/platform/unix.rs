@@ -1,0 +1,99 @@
+//! What Linux and other Unixes have in common.
+
+use crate::io::sys::address::Address;
+use socket2::{SockAddr, Socket};
+use std::borrow::Borrow;
+use std::ffi::CStr;
+use std::io;
+pub(crate) use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// Without waiting, and without SIGPIPE. By libc's names, which all systems have that have the flags.
+pub(crate) const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+pub(crate) const PEEK_FLAGS: i32 = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+
+pub(crate) fn set_option(
+    socket: &impl AsFd,
+    level: i32,
+    name: i32,
+    value: &[u8],
+) -> io::Result<()> {
+    // SAFETY: the descriptor is open as long as `socket` is borrowed, and the kernel reads as many bytes as the value has.
+    // No crate sets options that it does not know.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            level,
+            name,
+            value.as_ptr().cast(),
+            value.len() as libc::socklen_t,
+        )
+    };
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+pub(crate) fn interface_index(name: &CStr) -> Option<u32> {
+    // SAFETY: `name` ends with a NUL and lives during the call. The safe ways are another crate or /sys, which is of the
+    // network that it was mounted in.
+    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
+    (index != 0).then_some(index)
+}
+
+pub(crate) fn duplicate(number: RawFd) -> io::Result<Socket> {
+    if number < 0 {
+        return Err(io::Error::from_raw_os_error(libc::EBADF));
+    }
+    // SAFETY: it is borrowed for the one call that duplicates it, which fails for a number that is no open descriptor;
+    // no safe way leads from a number, which is all that Python can hand over, to a borrowed descriptor.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+    borrowed.try_clone_to_owned().map(OwnedFd::into)
+}
+
+pub(crate) fn address(address: &SockAddr) -> io::Result<Address> {
+    let path = || Some(Address::Path(address.as_pathname()?.into()));
+    let name = || Some(Address::Abstract(address.as_abstract_namespace()?.into()));
+    let unnamed = || address.is_unnamed().then_some(Address::Unnamed);
+    let ip = address.as_socket().map(Address::Ip);
+    let known = ip.or_else(path).or_else(name).or_else(unnamed);
+    known.ok_or_else(|| io::Error::from_raw_os_error(libc::EAFNOSUPPORT))
+}
+
+/// A restarted server may bind while old connections are in TIME_WAIT; the option allows no more than that here.
+pub(crate) fn let_rebind(socket: &Socket) -> io::Result<()> {
+    socket.set_reuse_address(true)
+}
+
+pub(crate) fn share_port(socket: &Socket) -> io::Result<()> {
+    socket.set_reuse_port(true)
+}
+
+pub(crate) type PipeEnd = UnixStream;
+
+pub(crate) fn pipe() -> io::Result<(PipeEnd, PipeEnd)> {
+    UnixStream::pair()
+}
+
+pub(crate) type Watcher<S> = AsyncFd<Numbered<S>>;
+
+/// Something with a socket, as Tokio wants it.
+#[derive(Debug)]
+pub(crate) struct Numbered<S>(pub(crate) S);
+
+impl<S: Borrow<Socket>> AsRawFd for Numbered<S> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.borrow().as_raw_fd()
+    }
+}
+
+pub(crate) fn watch<S: Borrow<Socket>>(socket: S, interest: Interest) -> io::Result<Watcher<S>> {
+    // SAFETY: the socket owns its descriptor, whose number stays the same until the socket is dropped, and `AsyncFd` stops
+    // watching before it drops it. No safe call has Tokio watch a socket for urgent data.
+    Ok(unsafe { AsyncFd::register_with_interest(Numbered(socket), interest) }?)
+}
