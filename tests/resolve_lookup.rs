@@ -1,7 +1,8 @@
 //! Name lookup: answers, failures, lookups joined.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use asynctcp::io::setup::resolve::{look_up_now, lookup};
+use asynctcp::io::setup::getaddrinfo::look_up;
+use asynctcp::io::setup::resolve::lookup;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
@@ -55,7 +56,7 @@ fn an_unknown_name_has_the_resolvers_code_and_the_name() {
 #[test]
 fn a_name_that_cannot_be_asked_for_is_a_failure_and_no_panic() {
     for host in ["", "a\0b", &"x".repeat(300)] {
-        let failure = look_up_now(host, None).unwrap_err();
+        let failure = look_up(host, None).unwrap_err();
         assert_eq!(failure.host, host);
     }
 }

@@ -5,8 +5,8 @@ use crate::io::conn::loan;
 use crate::io::failure::Failure;
 use crate::io::inbox::arena;
 use crate::io::keys::Key;
+use crate::io::setup::getaddrinfo::Found;
 use crate::io::setup::listener;
-use crate::io::setup::resolve;
 use std::sync::Arc;
 
 /// A timeout of a connection that passed, and the bytes that there were by then.
@@ -69,7 +69,7 @@ pub enum Event {
     /// The peer sent its FIN; nothing more will come in.
     Eof(Key),
     /// A lookup of the app's has its answer.
-    Found(Key, Box<resolve::Found>),
+    Found(Key, Box<Found>),
     /// The connection (or the attempt, or a lookup) failed; nothing more comes but `Gone`.
     Failed(Key, Box<Failure>),
     /// A read or write timeout passed; void if the link's epoch has changed, or if there is progress since.

@@ -3,9 +3,10 @@
 use crate::boundary::address::address_text;
 use crate::boundary::args;
 use crate::boundary::args::HostArg;
+use crate::io::setup::family::is_of;
+use crate::io::setup::getaddrinfo::Found;
 use crate::io::setup::lookup;
 use crate::io::setup::lookup::Query;
-use crate::io::setup::resolve::{Found, is_of};
 use crate::shared::loop_state::LoopState;
 use pyo3::prelude::*;
 
@@ -47,7 +48,7 @@ pub fn dns_lookup(
 ) -> PyResult<()> {
     let family = args::family("family", family)?;
     let query = match args::host("host", host)? {
-        HostArg::Literal(address) if is_of(address, family) => Query::Literal(address),
+        HostArg::Literal(address) if is_of(address.ip(), family) => Query::Literal(address),
         // The resolver refuses a literal of the other family with the right code.
         HostArg::Literal(address) => Query::Host(address.ip().to_string(), family),
         HostArg::Name(name) => Query::Host(name, family),

@@ -6,9 +6,10 @@ use crate::boundary::condition;
 use crate::io::conn::link::Link;
 use crate::io::failure::Failure;
 use crate::io::keys::Key;
+use crate::io::setup::adopt;
 use crate::io::setup::bind;
+use crate::io::setup::family::is_of;
 use crate::io::setup::listener::{Listener, Options};
-use crate::io::setup::resolve::is_of;
 use crate::io::sync::Mutex;
 use crate::shared::loop_state::LoopState;
 use crate::socket::object::Socket;
@@ -139,7 +140,7 @@ impl Listening {
         key: Key,
     ) -> Result<(Arc<Listener>, Vec<SocketAddr>), Failure> {
         let sockets = match self.fd {
-            Some(fd) => vec![bind::adopt(fd, &self.options)?],
+            Some(fd) => vec![adopt::adopt(fd, &self.options)?],
             None => bind_all(self.host, self.port, &self.options)?,
         };
         let addresses = sockets
@@ -159,7 +160,7 @@ fn bind_all(
 ) -> Result<Vec<socket2::Socket>, Failure> {
     match host {
         None => Ok(vec![bind::bind_any(port, options)?]),
-        Some(HostArg::Literal(mut address)) if is_of(address, options.family) => {
+        Some(HostArg::Literal(mut address)) if is_of(address.ip(), options.family) => {
             address.set_port(port);
             Ok(vec![bind::bind_address(address, options)?])
         }

@@ -2,7 +2,7 @@
 
 use crate::boundary::args::numbers::port;
 use crate::boundary::args::refusal::{wrong_type, wrong_value};
-use crate::io::setup::resolve;
+use crate::io::sys::names::zone_index;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyInt, PyString};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -125,7 +125,7 @@ fn literal(text: &str) -> Option<SocketAddr> {
 
 /// The index of an interface, given by name or number. A zone that does not exist is left for the resolver to refuse.
 fn scope(zone: &str) -> Option<u32> {
-    zone.parse().ok().or_else(|| resolve::zone(zone))
+    zone.parse().ok().or_else(|| zone_index(zone))
 }
 
 /// The ASCII form of an internationalised name, as browsers make it (UTS 46, not transitional).

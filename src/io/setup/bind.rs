@@ -1,10 +1,9 @@
-//! Listening sockets: bound here, or adopted from outside.
+//! Listening sockets of the app's own.
 
 use crate::io::failure::Failure;
+use crate::io::setup::getaddrinfo;
 use crate::io::setup::listener::Options;
-use crate::io::setup::resolve;
 use crate::io::sys::platform;
-use crate::io::sys::platform::RawFd;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -35,7 +34,7 @@ pub fn bind_any(port: u16, options: &Options) -> io::Result<Socket> {
 /// the name is looked up.
 pub fn bind_name(name: &str, port: u16, options: &Options) -> Result<Vec<Socket>, Failure> {
     let found =
-        resolve::look_up_now(name, options.family).map_err(|failure| match failure.errno {
+        getaddrinfo::look_up(name, options.family).map_err(|failure| match failure.errno {
             Some(errno) => io::Error::from_raw_os_error(errno).into(),
             None => Failure::Lookup(failure),
         })?;
@@ -116,46 +115,6 @@ fn listen(address: SocketAddr, dual_stack: bool, options: &Options) -> io::Resul
     // The kernel bounds it by net.core.somaxconn.
     socket.listen(options.backlog.unwrap_or(i32::MAX))?;
     Ok(socket)
-}
-
-/// A duplicate of a descriptor from outside that listens for TCP connections; the caller's stays open.
-pub fn adopt(fd: RawFd, options: &Options) -> Result<Socket, Failure> {
-    let socket = listening(fd)?;
-    options.socket_options.set(&socket)?;
-    Ok(socket)
-}
-
-fn listening(fd: RawFd) -> Result<Socket, Failure> {
-    let socket = duplicate(fd)?;
-    let unfit = |what: &str| {
-        let message = format!("descriptor {fd} is {what}, not a listening TCP socket");
-        Failure::Unfit(libc::EINVAL, message)
-    };
-    let (domain, kind) = match (socket.domain(), socket.r#type()) {
-        (Ok(domain), Ok(kind)) => (domain, kind),
-        _ => {
-            return Err(Failure::Unfit(
-                libc::ENOTSOCK,
-                format!("descriptor {fd} is no socket"),
-            ));
-        }
-    };
-    match (domain, kind) {
-        (Domain::IPV4 | Domain::IPV6, Type::STREAM) if socket.is_listener()? => Ok(socket),
-        (Domain::IPV4 | Domain::IPV6, Type::STREAM) => {
-            Err(unfit("a TCP socket that does not listen"))
-        }
-        (Domain::IPV4 | Domain::IPV6, Type::DGRAM) => Err(unfit("a UDP socket")),
-        (Domain::UNIX, _) => Err(unfit("a Unix socket")),
-        _ => Err(unfit("a socket of another kind")),
-    }
-}
-
-fn duplicate(fd: RawFd) -> Result<Socket, Failure> {
-    platform::duplicate(fd).map_err(|error| match error.raw_os_error() {
-        Some(libc::EBADF) => Failure::Unfit(libc::EBADF, format!("descriptor {fd} is not open")),
-        _ => error.into(),
-    })
 }
 
 /// The address that `socket` is bound to.

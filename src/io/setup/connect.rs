@@ -11,9 +11,9 @@ use crate::io::failure::Failure;
 use crate::io::hub::Hub;
 use crate::io::runtime::commands::Command;
 use crate::io::setup::dial::{Connected, Setup};
+use crate::io::setup::family::is_of;
 use crate::io::setup::race::Race;
 use crate::io::setup::resolve;
-use crate::io::setup::resolve::is_of;
 use crate::io::sys::address::Address;
 use socket2::Socket;
 use std::fmt;
@@ -206,7 +206,7 @@ async fn establish(
     race: &mut Race,
 ) -> Result<Option<Connected>, Failure> {
     let (name, port) = match target.host {
-        Host::Address(address) if is_of(address, target.family) => {
+        Host::Address(address) if is_of(address.ip(), target.family) => {
             return Ok(race.run(vec![address]).await);
         }
         // The resolver refuses a literal of the other family with the right code.
@@ -219,54 +219,10 @@ async fn establish(
     };
     let addresses = found.map_err(Failure::Lookup)?.into_iter();
     let addresses = addresses.map(|address| with_port(address, port)).collect();
-    Ok(race.run(interleave(addresses)).await)
+    Ok(race.run(addresses).await)
 }
 
 fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
     address.set_port(port);
     address
-}
-
-/// RFC 8305, section 4: families alternate, beginning with that of the first address.
-fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
-    let Some(first) = addresses.first().map(SocketAddr::is_ipv6) else {
-        return addresses;
-    };
-    let (ours, others): (Vec<_>, Vec<_>) = addresses
-        .into_iter()
-        .partition(|address| address.is_ipv6() == first);
-    let mut mixed = Vec::with_capacity(ours.len() + others.len());
-    let mut others = others.into_iter();
-    for address in ours {
-        mixed.push(address);
-        mixed.extend(others.next());
-    }
-    mixed.extend(others);
-    mixed
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn address(text: &str) -> SocketAddr {
-        text.parse().expect("a literal")
-    }
-
-    #[test]
-    fn families_alternate_beginning_with_the_first() {
-        let given = ["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "2.2.2.2:1"]
-            .map(address)
-            .to_vec();
-        let wanted = ["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1", "[::3]:1"]
-            .map(address)
-            .to_vec();
-        assert_eq!(interleave(given), wanted);
-    }
-
-    #[test]
-    fn one_family_keeps_its_order() {
-        let given = ["1.1.1.1:1", "2.2.2.2:1"].map(address).to_vec();
-        assert_eq!(interleave(given.clone()), given);
-    }
 }

@@ -1,5 +1,6 @@
 //! What /etc/hosts knows: names and addresses whose lookup asks no server.
 
+use crate::io::setup::family::is_of;
 use std::collections::HashMap;
 use std::fs::{self, Metadata};
 use std::net::IpAddr;
@@ -86,11 +87,7 @@ impl Table {
     /// Whether it has an address of `name`, of that family (None: any).
     pub fn knows(&self, name: &str, family: Option<i32>) -> bool {
         let addresses = self.0.get(&name.to_ascii_lowercase());
-        addresses.is_some_and(|addresses| {
-            addresses.iter().any(|address| {
-                family.is_none_or(|family| (family == libc::AF_INET) == address.is_ipv4())
-            })
-        })
+        addresses.is_some_and(|addresses| addresses.iter().any(|address| is_of(*address, family)))
     }
 
     /// Whether it has a name of `address`.

@@ -7,8 +7,8 @@ use crate::io::hub::Hub;
 use crate::io::keys::Key;
 use crate::io::keys::LookupGuard;
 use crate::io::runtime::commands::Command;
+use crate::io::setup::getaddrinfo::Found;
 use crate::io::setup::resolve;
-use crate::io::setup::resolve::Found;
 use std::net::SocketAddr;
 use std::sync::Arc;
 

@@ -7,14 +7,14 @@
 //! | `transfer.rs` | receiving and sending, and looking what there is to receive |
 //! | `tcp.rs` | what the kernel knows of a TCP connection; resets; ports |
 //! | `watched.rs` | a socket as Tokio watches it |
-//! | `address.rs`, `names.rs` | the address of one end; that of a socket and of its peer |
+//! | `address.rs`, `names.rs` | the address of one end; of a socket and its peer; of a network interface |
 //! | `pipe.rs` | two ends, one of which wakes who polls the other |
 //! | `platform/` | what differs by platform: the only place that asks which one it is |
 //! | `faults.rs` | the faults that tests inject into `transfer.rs` |
 
 pub mod address;
 pub mod faults;
-pub(crate) mod names;
+pub mod names;
 pub(crate) mod pipe;
 pub(crate) mod platform;
 pub(crate) mod tcp;

@@ -1,8 +1,9 @@
-//! What a socket is bound and connected to: `getsockname`, `getpeername`.
+//! What the system knows by name or address: both ends of a socket, the zones of an address.
 
 use crate::io::sys::address::Address;
 use crate::io::sys::platform;
 use socket2::Socket;
+use std::ffi::CString;
 use std::io;
 
 impl Address {
@@ -15,4 +16,9 @@ impl Address {
     pub(crate) fn peer(socket: &Socket) -> io::Result<Self> {
         platform::address(&socket.peer_addr()?)
     }
+}
+
+/// The zone of an address: the index of a network interface that is given by name.
+pub fn zone_index(name: &str) -> Option<u32> {
+    platform::interface_index(&CString::new(name).ok()?)
 }
