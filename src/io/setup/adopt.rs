@@ -2,9 +2,10 @@
 
 use crate::io::failure::Failure;
 use crate::io::setup::listener::Options;
+use crate::io::sys::address::Address;
 use crate::io::sys::platform;
 use crate::io::sys::platform::RawFd;
-use socket2::{Domain, Socket, Type};
+use socket2::{Socket, Type};
 
 /// A duplicate of a descriptor from outside that listens for TCP connections; the caller's stays open.
 pub fn adopt(fd: RawFd, options: &Options) -> Result<Socket, Failure> {
@@ -19,22 +20,17 @@ fn listening(fd: RawFd) -> Result<Socket, Failure> {
         let message = format!("descriptor {fd} is {what}, not a listening TCP socket");
         Failure::Unfit(libc::EINVAL, message)
     };
-    let (domain, kind) = match (socket.domain(), socket.r#type()) {
-        (Ok(domain), Ok(kind)) => (domain, kind),
-        _ => {
-            return Err(Failure::Unfit(
-                libc::ENOTSOCK,
-                format!("descriptor {fd} is no socket"),
-            ));
-        }
+    let Ok(kind) = socket.r#type() else {
+        let message = format!("descriptor {fd} is no socket");
+        return Err(Failure::Unfit(libc::ENOTSOCK, message));
     };
-    match (domain, kind) {
-        (Domain::IPV4 | Domain::IPV6, Type::STREAM) if socket.is_listener()? => Ok(socket),
-        (Domain::IPV4 | Domain::IPV6, Type::STREAM) => {
-            Err(unfit("a TCP socket that does not listen"))
+    match (Address::own(&socket), kind) {
+        (Ok(Address::Ip(_)), Type::STREAM) if platform::is_listening(&socket)? => Ok(socket),
+        (Ok(Address::Ip(_)), Type::STREAM) => Err(unfit("a TCP socket that does not listen")),
+        (Ok(Address::Ip(_)), Type::DGRAM) => Err(unfit("a UDP socket")),
+        (Ok(Address::Path(_) | Address::Abstract(_) | Address::Unnamed), _) => {
+            Err(unfit("a Unix socket"))
         }
-        (Domain::IPV4 | Domain::IPV6, Type::DGRAM) => Err(unfit("a UDP socket")),
-        (Domain::UNIX, _) => Err(unfit("a Unix socket")),
         _ => Err(unfit("a socket of another kind")),
     }
 }

@@ -57,6 +57,10 @@ pub(crate) fn choose_port_late(socket: &Socket) {
     );
 }
 
+pub(crate) fn is_listening(socket: &Socket) -> io::Result<bool> {
+    socket.is_listener()
+}
+
 /// In one system call.
 pub(crate) fn accept(listening: &Socket) -> io::Result<(Socket, Address)> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;

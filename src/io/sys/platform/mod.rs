@@ -16,6 +16,7 @@
 //! | `set_option` | `setsockopt` with a value as the kernel reads it |
 //! | `let_rebind`, `share_port` | a restarted server may bind; several servers may |
 //! | `choose_port_late` | a port that is left to the kernel is chosen when connecting: it then need be free for that peer only |
+//! | `is_listening` | whether a socket listens |
 //! | `accept` | the next connection, which does not block, and its peer |
 //! | `SEND_FLAGS`, `PEEK_FLAGS` | send, or look, without waiting and without a signal |
 //! | `unacknowledged` | bytes (a FIN counts as one) that the peer does not have; 1 where the kernel does not tell |

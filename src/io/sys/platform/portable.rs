@@ -1,5 +1,6 @@
 //! What any platform can do, where it has nothing better.
 
+use socket2::{SockAddr, Socket};
 use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,6 +14,30 @@ pub(crate) fn nanoseconds() -> u64 {
     static FIRST: OnceLock<Instant> = OnceLock::new();
     let first = FIRST.get_or_init(Instant::now);
     u64::try_from(first.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Accepting tells of one that does not.
+pub(crate) fn is_listening(_: &Socket) -> io::Result<bool> {
+    Ok(true)
+}
+
+/// The kernel does not tell.
+pub(crate) fn unacknowledged<S>(_: &S) -> io::Result<usize> {
+    Ok(1)
+}
+
+/// A connection that is reset ends when it is closed, and a socket whose attempt has failed is no good for another.
+pub(crate) fn disconnect<S>(_: &S) {}
+
+/// There is no such option.
+pub(crate) fn choose_port_late(_: &Socket) {}
+
+pub(crate) fn accept_one(listening: &Socket) -> io::Result<(Socket, SockAddr)> {
+    let (accepted, peer) = listening.accept()?;
+    accepted.set_nonblocking(true)?;
+    // Not inherited everywhere.
+    let _ = accepted.set_tcp_nodelay(true);
+    Ok((accepted, peer))
 }
 
 /// The waiting thread is woken to learn the time.
