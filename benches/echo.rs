@@ -5,7 +5,9 @@
 //! its system calls and, on few cores, its share of the CPU.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+use asynctcp::io::conn::flush::flush;
 use asynctcp::io::conn::link::Link;
+use asynctcp::io::conn::outcome::Staged;
 use asynctcp::io::event::Event;
 use asynctcp::io::hub::Hub;
 use asynctcp::io::inbox::memory::Limits;
@@ -32,7 +34,7 @@ struct Server {
     watch: PumpWatch,
     batch: Batch<Event>,
     links: HashMap<Key, Arc<Link>>,
-    dirty: Vec<Arc<Link>>,
+    flushing: Vec<Arc<Link>>,
     _listener: Arc<Listener>,
 }
 
@@ -54,7 +56,7 @@ impl Server {
             watch: PumpWatch::default(),
             batch: Batch::default(),
             links: HashMap::new(),
-            dirty: Vec::new(),
+            flushing: Vec::new(),
             _listener: listener,
         };
         (server, address)
@@ -62,10 +64,7 @@ impl Server {
 
     /// False: the last connection has ended.
     fn turn(&mut self) -> bool {
-        for link in self.dirty.drain(..) {
-            link.unmark_dirty();
-            link.flush(&self.hub);
-        }
+        flush(&self.hub, &mut self.flushing, |_| {});
         self.driver.as_ref().unwrap().drive(
             &mut self.watch,
             Wait::Until(Instant::now() + Duration::from_secs(1)),
@@ -95,9 +94,8 @@ impl Server {
         let link = &self.links[&key];
         self.hub.inbox.memory.taken(bytes.len());
         self.hub.inbox.memory.delivered(link, bytes.len());
-        link.stage(bytes);
-        if link.mark_dirty() {
-            self.dirty.push(link.clone());
+        if link.stage(bytes) == (Staged::Yes { list: true }) {
+            self.hub.reactor.flush_later(link);
         }
     }
 }

@@ -20,8 +20,8 @@ pub(crate) mod write;
 
 use crate::boundary::address::address_tuple;
 use crate::boundary::args::{self, Change, Data};
+use crate::io::conn::levels::Marks;
 use crate::io::conn::link::Timeouts;
-use crate::io::conn::outbox::Marks;
 use crate::socket::object::Socket;
 use crate::socket::reservation::Reservation;
 use crate::socket::state::Callbacks;

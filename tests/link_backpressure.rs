@@ -3,8 +3,9 @@
 
 mod support;
 
-use asynctcp::io::conn::link::{Flush, Timeouts};
-use asynctcp::io::conn::outbox::Marks;
+use asynctcp::io::conn::levels::Marks;
+use asynctcp::io::conn::link::Timeouts;
+use asynctcp::io::conn::outcome::Flush;
 use asynctcp::io::failure::Failure;
 use asynctcp::io::inbox::memory::LEAST_READ;
 use asynctcp::io::inbox::memory::Limits;

@@ -4,7 +4,8 @@
 mod support;
 
 use asynctcp::io::conn::link::Link;
-use asynctcp::io::conn::link::{Flush, Staged, Timeouts};
+use asynctcp::io::conn::link::Timeouts;
+use asynctcp::io::conn::outcome::{Flush, Staged};
 use asynctcp::io::failure::Failure;
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -295,7 +296,7 @@ fn an_idle_connection_meets_its_read_timeout() {
 fn an_abandoned_connection_that_never_was_keeps_nothing_and_takes_nothing() {
     let pump = Pump::new();
     let link = Link::connecting(pump.hub.keys.new_key(), Timeouts::default());
-    assert_eq!(link.stage(b"never sent"), Staged::Yes);
+    assert_eq!(link.stage(b"never sent"), Staged::Yes { list: true });
     assert_eq!(link.write_buffer_size(), 10);
     link.abandon();
     assert_eq!(link.write_buffer_size(), 0);

@@ -3,7 +3,8 @@
 
 mod support;
 
-use asynctcp::io::conn::link::{Flush, Link, Timeouts};
+use asynctcp::io::conn::link::{Link, Timeouts};
+use asynctcp::io::conn::outcome::Flush;
 use asynctcp::io::setup::connect;
 use asynctcp::io::sys::address::Address;
 use socket2::{Domain, SockAddr, Socket, Type};

@@ -14,10 +14,11 @@ only="${1:-}"
 tried=0
 bad=()
 
-# mutate FILE NAME PERL: a substitution over the whole file, which must change it. The model of the same name must fail.
+# mutate FILE NAME PERL [MODEL]: a substitution over the whole file, which must change it. The model, of the same name
+# unless said, must fail.
 mutate() {
     local file="$1" name="$1: $2" model perl="$3" log="$copy/log"
-    model="$(basename "$file" .rs)"
+    model="${4:-$(basename "$file" .rs)}"
     [[ -z "$only" || "$name" == *"$only"* ]] || return 0
     tried=$((tried + 1))
     rm -rf "$copy/src/io"
@@ -51,16 +52,30 @@ mutate inbox/queue.rs "the pump is up after it looked" 's/(if !empty \{\s*return
 mutate inbox/queue.rs "bytes and their event are two steps" \
     's/(let place = inner\.batch\.bytes\.push\(bytes\);)/$1\n drop(inner);\n let mut inner = self.inner.lock();/'
 
-mutate conn/token.rs "the holder gives back after the lock" \
-    's/let taken = take\(&mut staged\);/let taken = take(\&mut staged);\n drop(staged);/'
-mutate conn/token.rs "the holder gives back before it looks" \
-    's/let mut staged = staged\.lock\(\);\s*let taken = take\(&mut staged\);/self.held.store(false, Ordering::Release);\n let mut staged = staged.lock();\n let taken = take(\&mut staged);/'
-mutate conn/token.rs "the holder keeps the token" 's/if taken\.is_none\(\)/if taken.is_some()/'
-mutate conn/token.rs "giving back releases nothing" 's/store\(false, Ordering::Release\)/store(false, Ordering::Relaxed)/'
-mutate conn/token.rs "taking acquires nothing" 's/true, Ordering::AcqRel/true, Ordering::Relaxed/'
-
-mutate conn/mark.rs "what is set is set again" 's/if self\.set\.load\(Ordering::Relaxed\) \{\s*return false;\s*\}/let set = self.set.load(Ordering::Relaxed);\n self.set.store(true, Ordering::Relaxed);\n if set { return false; }/'
-mutate conn/mark.rs "it is never cleared" 's/self\.set\.store\(false, Ordering::Relaxed\);//'
+mutate conn/sender.rs "nobody sends only after the lock" \
+    's/(let next = state\.settle\([^;]*;)/$1\n if state.who == Who::Nobody { state.who = Who::Somebody; drop(state); state = self.state.lock(); state.who = Who::Nobody; }/'
+mutate conn/sender.rs "it is off the list only after the look" \
+    's/(let taken = state\.begin\(by\);)/$1\n if by == By::List { state.listed = true; drop(state); state = self.state.lock(); state.listed = false; }/'
+mutate conn/sender.rs "what is listed is listed again" 's/list: !std::mem::replace\(&mut state\.listed, true\)/list: !std::mem::replace(\&mut state.listed, true) || true/'
+mutate conn/sender.rs "the task is not told of what is left to it" \
+    's/if matches!\(sent\.flush, Flush::Blocked \| Flush::Failed\) \{\s*self\.show_due\(&state\);\s*\}//'
+mutate conn/sender.rs "the task is told of failures only" 's/state\.who == Who::TheTask \|\| state\.error/state.error/'
+mutate conn/sender.rs "the task is told of no failure" 's/ \|\| state\.error\.is_some\(\)//'
+mutate conn/sender.rs "the task is never told that it is done" 's/if by == By::Task \{\s*self\.show_due\(&state\);\s*\}//'
+mutate conn/sender.rs "staging does not look for the FIN" 's/if state\.fin != Fin::Open \{\s*return Staged::Shut;\s*\}//'
+mutate conn/send_state.rs "two send at once" 's/if self\.who == free \{ self\.take\(\) \} else \{ None \}/let _ = free; self.take()/' sender
+mutate conn/send_state.rs "it stays on the list" 's/self\.listed = false;//' sender
+mutate conn/send_state.rs "the sender does not look again" 's/if !self\.staged\.is_empty\(\) \{\s*return self\.go_on[^}]*\}//' sender
+mutate conn/send_state.rs "the sender stays the sender" \
+    's/self\.who = Who::Nobody;\s*(\/\/ A FIN alone)/$1/' sender
+mutate conn/send_state.rs "what is in flight stays so" 's/self\.in_flight = 0;\s*match result/match result/' sender
+mutate conn/send_state.rs "what comes back goes behind" \
+    's/let newer = .*?append\(newer\);/let rest = std::mem::take(rest);\n self.staged.append(rest);/s' sender
+mutate conn/send_state.rs "a dead one takes bytes back" 's/if !self\.dead \{\s*let newer/if true { let newer/' sender
+mutate conn/send_state.rs "what is left is left to nobody" 's/self\.who = Who::TheTask;/self.who = Who::Nobody;/' sender
+mutate conn/send_state.rs "the FIN is sent again" 's/self\.fin = Fin::Sent;//' sender
+mutate conn/send_state.rs "the FIN does not wait" 's/self\.go_on\(room && again, flush\)/if self.fin == Fin::Wanted { self.fin = Fin::Sent; self.who = Who::TheTask; *flush = Flush::Blocked; return Next::Fin; }\n self.go_on(room \&\& again, flush)/' sender
+mutate conn/send_state.rs "a mark is crossed while somebody sends" 's/\(self\.in_flight == 0\)\.then_some/true.then_some/' sender
 
 mutate inbox/flow_control.rs "the task does not look again after it paused" \
     's/(self\.paused\.store\(true, Ordering::SeqCst\);\s*if )self\.unread\.load\(Ordering::SeqCst\) < limit/${1}false/'

@@ -245,9 +245,17 @@ impl LoopState {
         debug.call_method1("remember", (made,)).map(drop)
     }
 
-    /// `link` has something to flush. In the loop's thread that happens at the end of the batch.
+    /// `link` is to be flushed, whatever was staged.
     pub fn mark_dirty(&self, link: &Arc<Link>) {
-        if self.hub.reactor.mark_dirty(link) && !self.is_current() {
+        if link.mark_dirty() {
+            self.flush_later(link);
+        }
+    }
+
+    /// `link` is to be flushed and not on the list yet. In the loop's thread that happens at the end of the batch.
+    pub fn flush_later(&self, link: &Arc<Link>) {
+        self.hub.reactor.flush_later(link);
+        if !self.is_current() {
             self.hub.inbox.push_urgent(Event::Nudge);
         }
     }

@@ -1,8 +1,8 @@
 //! From Python's bytes to what waits to be sent.
 
 use crate::boundary::condition;
-use crate::io::conn::link::Staged;
 use crate::io::conn::loan::LARGE;
+use crate::io::conn::outcome::Staged;
 use crate::io::counter::add;
 use crate::socket::object::Socket;
 use pyo3::exceptions::PyMemoryError;
@@ -25,7 +25,7 @@ impl Socket {
             }
             _ => socket.link.stage(bytes),
         };
-        match staged {
+        let list = match staged {
             Staged::Shut => return Err(condition::write_is_shut(slf)),
             Staged::NoMemory => return Err(PyMemoryError::new_err("no memory for the data")),
             // Its condition is on the way to the event_cb, or waits behind held data: then this write meets it.
@@ -38,10 +38,12 @@ impl Socket {
                 }
                 return Ok(());
             }
-            Staged::Yes => {}
-        }
+            Staged::Yes { list } => list,
+        };
         add(&socket.event_loop.totals.bytes_written, bytes.len());
-        socket.event_loop.mark_dirty(&socket.link);
+        if list {
+            socket.event_loop.flush_later(&socket.link);
+        }
         Ok(())
     }
 }

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, dead_code, missing_docs)]
 
 use asynctcp::io::conn::link::Link;
-use asynctcp::io::conn::link::{Flush, Timeouts};
+use asynctcp::io::conn::link::Timeouts;
+use asynctcp::io::conn::outcome::Flush;
 use asynctcp::io::event::Event;
 use asynctcp::io::failure::Failure;
 use asynctcp::io::hub::Hub;

@@ -1,9 +1,11 @@
 //! What the pump asks of a connection: it changes what both sides see of it, and calls its task.
 
 use crate::io::conn::link::{
-    CLOSING, FORCE, Flush, GIVEN_AWAY, Link, NOT_READING, READ_AFRESH, READ_OFF, STREAM_FULL,
-    Timeouts, WRITE_AFRESH,
+    CLOSING, FORCE, GIVEN_AWAY, Link, NOT_READING, READ_AFRESH, READ_OFF, STREAM_FULL, Timeouts,
+    WRITE_AFRESH,
 };
+use crate::io::conn::outcome::{By, Flush};
+use crate::io::conn::transmit::transmit;
 use crate::io::event::Event;
 use crate::io::hub::Hub;
 use crate::io::runtime::commands::Command;
@@ -52,21 +54,19 @@ impl Link {
     /// Writing on or off. The caller flushes afterwards.
     pub fn set_writing(self: &Arc<Self>, hub: &Hub, on: bool) {
         self.new_epoch();
-        self.with_out(|out| out.write_off = !on);
+        self.sender.set_off(!on);
         self.set(hub, WRITE_AFRESH, 0);
     }
 
     /// Ends the connection: after what was written, or at once with a reset.
     pub fn close(self: &Arc<Self>, hub: &Hub, force: bool) {
-        let dropped = self.with_out(|out| out.close(force));
-        drop(dropped);
+        self.sender.close(force);
         self.set(hub, if force { FORCE } else { CLOSING }, NOT_READING);
     }
 
     /// Leaves the connection to somebody else who has a duplicate of its descriptor; see `Reactor::has_let_go`.
     pub fn give_away(self: &Arc<Self>, hub: &Hub) {
-        let dropped = self.with_out(|out| out.close(false));
-        drop(dropped);
+        self.sender.close(false);
         self.set(hub, GIVEN_AWAY, NOT_READING);
     }
 
@@ -78,19 +78,25 @@ impl Link {
     }
 
     /// After each attempt to send, whoever made it: tells the pump when what waits has crossed a mark.
-    pub(crate) fn tell_level(&self, hub: &Hub) {
-        if self.has_crossed_mark() {
+    pub(crate) fn tell_level(&self, hub: &Hub, crossed: bool) {
+        if crossed {
             hub.inbox.push(Event::Level(self.key));
         }
     }
 
-    /// [`Link::try_send`] of who is not the task; wakes that if it has to go on.
+    /// Sends what was staged, if nobody else is at it. Wakes the task if it has to go on.
     pub fn flush(self: &Arc<Self>, hub: &Hub) -> Flush {
-        let flush = self.try_send();
-        self.tell_level(hub);
-        if matches!(flush, Flush::Blocked | Flush::Failed) || self.control() & CLOSING != 0 {
+        self.flush_by(By::Other, hub)
+    }
+
+    /// [`Link::flush`] by `by`, who is not the task.
+    pub(crate) fn flush_by(self: &Arc<Self>, by: By, hub: &Hub) -> Flush {
+        let sent = self.send(by, transmit);
+        self.tell_level(hub, sent.crossed);
+        let failed_or_full = matches!(sent.flush, Flush::Blocked | Flush::Failed);
+        if failed_or_full || self.control() & CLOSING != 0 {
             hub.reactor.post(Command::Wake(self.clone()));
         }
-        flush
+        sent.flush
     }
 }

@@ -1,14 +1,14 @@
 //! Sends what was staged on the connections that are to be flushed.
 
-use crate::io::conn::link::{Flush, Link};
+use crate::io::conn::link::Link;
+use crate::io::conn::outcome::{By, Flush};
 use crate::io::event::Event;
 use crate::io::hub::Hub;
 use std::sync::Arc;
 
 /// By the pump. `flushing` is the caller's to keep, for its allocation.
 pub fn flush(hub: &Hub, flushing: &mut Vec<Arc<Link>>, flushed: impl FnMut(&Arc<Link>)) {
-    hub.reactor
-        .with_dirty(|dirty| std::mem::swap(dirty, flushing));
+    hub.reactor.dirty.swap(flushing);
     flush_each(hub, flushing.drain(..), flushed);
 }
 
@@ -16,9 +16,7 @@ pub fn flush(hub: &Hub, flushing: &mut Vec<Arc<Link>>, flushed: impl FnMut(&Arc<
 pub(crate) fn flush_late(hub: &Hub) {
     // Not swapped: the list's next allocation would lie behind all that a callback has staged, and keep the heap below
     // from being given back.
-    let mut flushing = Vec::new();
-    hub.reactor.with_dirty(|dirty| flushing.append(dirty));
-    flush_each(hub, flushing, |link| {
+    flush_each(hub, hub.reactor.dirty.take(), |link| {
         hub.inbox.push(Event::Flushed(link.key))
     });
     hub.inbox.tell_returns();
@@ -30,8 +28,7 @@ fn flush_each(
     mut flushed: impl FnMut(&Arc<Link>),
 ) {
     for link in flushing {
-        link.unmark_dirty();
-        if matches!(link.flush(hub), Flush::Done) && link.wants_flushed() {
+        if link.flush_by(By::List, hub) == Flush::Done && link.wants_flushed() {
             flushed(&link);
         }
     }

@@ -5,7 +5,9 @@
 //! | `link.rs` | what both sides see of it: flags, counters, timeouts |
 //! | `flush.rs` | sends what was staged on many |
 //! | `control.rs` | what the pump asks of it, which calls its task |
-//! | `outbox.rs`, `token.rs`, `mark.rs`, `transmit.rs` | what waits to be sent; who may send; who is to be flushed; one call that sends |
+//! | `sender.rs`, `send_state.rs` | the sending side under its lock; what waits and who may send, as one state |
+//! | `segments.rs`, `levels.rs`, `outcome.rs` | the bytes that wait; the app's limits of them; what became of a write or a flush |
+//! | `transmit.rs` | one call that sends |
 //! | `task.rs`, `deadline.rs`, `linger.rs` | its task, that task's timeouts, its end |
 //! | `wire.rs`, `stream.rs` | where it receives and sends; its socket: TCP or Unix |
 //! | `ends.rs` | the addresses of both ends |
@@ -15,13 +17,15 @@ pub(crate) mod control;
 pub(crate) mod deadline;
 pub(crate) mod ends;
 pub mod flush;
+pub mod levels;
 pub(crate) mod linger;
 pub mod link;
 pub mod loan;
-pub mod mark;
-pub mod outbox;
+pub mod outcome;
+pub mod segments;
+pub(crate) mod send_state;
+pub mod sender;
 pub mod stream;
 pub(crate) mod task;
-pub mod token;
 pub(crate) mod transmit;
 pub mod wire;

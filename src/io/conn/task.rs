@@ -7,10 +7,11 @@
 use crate::io::conn::deadline::{Awaited, Deadlines};
 use crate::io::conn::linger::Linger;
 use crate::io::conn::link::{
-    CLOSING, FORCE, Flush, GIVEN_AWAY, Link, NOT_READING, READ_AFRESH, TIMED, WRITE_AFRESH,
+    CLOSING, FORCE, GIVEN_AWAY, Link, NOT_READING, READ_AFRESH, TIMED, WRITE_AFRESH,
 };
 use crate::io::conn::loan::{LARGE, Room};
-use crate::io::conn::outbox::{Outbox, Segments};
+use crate::io::conn::outcome::{By, Flush};
+use crate::io::conn::segments::Segments;
 use crate::io::conn::transmit::transmit;
 use crate::io::conn::wire::Wire;
 use crate::io::event::Event;
@@ -35,6 +36,22 @@ thread_local! {
 
 type ErrorWatch = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// What a connection that is read, or idle, does not need.
+enum Aside {
+    /// Waits for a reset while nothing is read.
+    Watch(ErrorWatch),
+    /// Some: it is closing.
+    Linger(Option<Box<Linger>>),
+}
+
+impl Aside {
+    const NONE: Self = Self::Linger(None);
+
+    fn is_lingering(&self) -> bool {
+        matches!(self, Self::Linger(Some(_)))
+    }
+}
+
 /// See the module's page.
 pub(crate) struct ConnTask {
     /// None only while it is dropped.
@@ -57,12 +74,8 @@ struct Connection {
     large: bool,
     /// A limit holds reading up: it is not the peer that is silent.
     held_up: bool,
-    /// A failed send, told after what was received.
-    broken: Option<io::Error>,
-    /// Waits for a reset while nothing is read.
-    watch: Option<ErrorWatch>,
+    aside: Aside,
     deadlines: Option<Box<Deadlines>>,
-    linger: Option<Box<Linger>>,
 }
 
 impl ConnTask {
@@ -75,7 +88,7 @@ impl ConnTask {
         listener: Option<Arc<Listener>>,
     ) -> Self {
         let stream = Arc::new(stream);
-        link.attach(stream.clone());
+        link.sender.attach(stream.clone());
         let fresh = listener.is_some();
         Self {
             stream: Some(stream),
@@ -88,10 +101,8 @@ impl ConnTask {
                 fresh,
                 large: false,
                 held_up: false,
-                broken: None,
-                watch: None,
+                aside: Aside::NONE,
                 deadlines: None,
-                linger: None,
             },
         }
     }
@@ -106,7 +117,7 @@ impl Connection {
             }
             return Poll::Ready(Ok(()));
         }
-        if self.link.take_sending() {
+        if self.link.sender.is_due() {
             self.poll_send(stream, context);
         }
         if control & CLOSING != 0 {
@@ -123,29 +134,22 @@ impl Connection {
         Poll::Pending
     }
 
-    /// Goes on sending if the pump left the token to this task.
+    /// Goes on sending what was left to this task.
     fn poll_send(&mut self, stream: &Arc<Wire>, context: &mut Context<'_>) {
-        while self.link.with_out(|out| out.blocked) {
+        while self.link.sender.is_blocked() {
             if stream.poll_write_ready(context).is_pending() {
-                self.link.leave_sending();
                 return;
             }
-            self.link.with_out(|out| out.blocked = false);
-            let before = self.link.bytes_sent();
-            match self.link.send_staged(send_when_ready) {
-                Flush::Done => self.tell_flushed(),
-                Flush::Blocked if self.link.bytes_sent() > before => {
-                    // Others have their turn first; that it is left to this task was said.
-                    context.waker().wake_by_ref();
-                    self.progressed();
-                    return;
-                }
-                Flush::Blocked | Flush::Nothing | Flush::Failed => {}
+            let sent = self.link.send(By::Task, send_when_ready);
+            if sent.flush == Flush::Done {
+                self.tell_flushed();
             }
-            self.progressed();
-        }
-        if self.broken.is_none() {
-            self.broken = self.link.take_send_error();
+            self.progressed(sent.crossed);
+            if sent.flush == Flush::Blocked && sent.count > 0 {
+                // Others have their turn first.
+                context.waker().wake_by_ref();
+                return;
+            }
         }
     }
 
@@ -155,9 +159,9 @@ impl Connection {
         }
     }
 
-    fn progressed(&mut self) {
+    fn progressed(&mut self, crossed: bool) {
         self.hub.inbox.tell_returns();
-        self.link.tell_level(&self.hub);
+        self.link.tell_level(&self.hub, crossed);
         if let Some(deadlines) = &mut self.deadlines {
             deadlines.sent(self.hub.reactor.now());
         }
@@ -172,7 +176,7 @@ impl Connection {
         if self.eof || disabled {
             return self.poll_unread(stream, context);
         }
-        self.watch = None;
+        self.aside = Aside::NONE;
         for _ in 0..READS {
             let room = self.hub.inbox.memory.allowance(&self.link);
             self.held_up = room == 0;
@@ -181,31 +185,39 @@ impl Connection {
             }
             let fresh = std::mem::take(&mut self.fresh);
             if !fresh && stream.poll_read_ready(context).is_pending() {
-                // Tokio may not have looked since the failed send: it will, and what the kernel has goes first.
-                let alone = |_: &mut io::Error| !matches!(stream.something_waits(), Ok(true));
-                return self
-                    .broken
-                    .take_if(alone)
-                    .map_or(Ok(()), |error| Err(error.into()));
+                return self.tell_broken(stream);
             }
             match self.receive(stream, room, fresh) {
                 Ok(true) => {}
                 Ok(false) => {
                     // A send that met a reset took it out of the kernel, which then tells of an end only.
-                    let reset =
-                        |error: &mut io::Error| error.kind() == io::ErrorKind::ConnectionReset;
-                    if let Some(error) = self.broken.take_if(reset) {
+                    let reset = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionReset;
+                    if let Some(error) = self.link.sender.take_error(reset) {
                         return Err(error.into());
                     }
                     self.eof = true;
                     self.hub.inbox.push(Event::Eof(self.link.key));
                     return self.poll_unread(stream, context);
                 }
-                Err(error) => return Err(self.broken.take().unwrap_or(error).into()),
+                Err(error) => return Err(self.take_broken().unwrap_or(error).into()),
             }
         }
         context.waker().wake_by_ref();
         Ok(())
+    }
+
+    /// Why a send failed, once.
+    fn take_broken(&self) -> Option<io::Error> {
+        self.link.sender.take_error(|_| true)
+    }
+
+    /// A failed send is told after what was received.
+    fn tell_broken(&self, stream: &Wire) -> Result<(), Failure> {
+        // Tokio may not have looked since the failed send: it will, and what the kernel has goes first.
+        if !self.link.sender.has_error() || matches!(stream.something_waits(), Ok(true)) {
+            return Ok(());
+        }
+        self.take_broken().map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// One read of at most `most` bytes; false: end of stream.
@@ -275,7 +287,7 @@ impl Connection {
         stream: &Arc<Wire>,
         context: &mut Context<'_>,
     ) -> Result<(), Failure> {
-        match self.broken.take() {
+        match self.take_broken() {
             Some(error) => Err(Failure::Sending(error)),
             None => self.poll_watch(stream, context),
         }
@@ -283,15 +295,18 @@ impl Connection {
 
     /// A reset is told at once if no data waits before it.
     fn poll_watch(&mut self, stream: &Arc<Wire>, context: &mut Context<'_>) -> Result<(), Failure> {
-        let watch = self.watch.get_or_insert_with(|| {
+        if !matches!(self.aside, Aside::Watch(_)) {
             let stream = stream.clone();
-            Box::pin(async move { stream.failed().await })
-        });
+            self.aside = Aside::Watch(Box::pin(async move { stream.failed().await }));
+        }
+        let Aside::Watch(watch) = &mut self.aside else {
+            return Ok(());
+        };
         if watch.as_mut().poll(context).is_pending() {
             return Ok(());
         }
         // Done watching: with data before it, the error comes when that is read, or when a write meets it.
-        self.watch = Some(Box::pin(std::future::pending()));
+        self.aside = Aside::Watch(Box::pin(std::future::pending()));
         if self.eof {
             // A receive would only tell of the end again.
             let error = stream.take_error().unwrap_or_else(Some);
@@ -315,8 +330,7 @@ impl Connection {
         if afresh != 0 {
             deadlines.start_afresh(afresh & READ_AFRESH != 0, afresh & WRITE_AFRESH != 0);
         }
-        let sending = deadlines.may_mind_sending(epoch)
-            && self.link.with_out(|out| out.blocked && !out.write_off);
+        let sending = deadlines.may_mind_sending(epoch) && self.link.sender.is_held_up();
         let awaited = Awaited {
             epoch,
             reading,
@@ -335,11 +349,10 @@ impl Connection {
 
     /// Sends what waits, then a FIN, and lets go when the peer has it all.
     fn poll_close(&mut self, stream: &Arc<Wire>, context: &mut Context<'_>) -> Poll<()> {
-        let blocked = self.link.with_out(|out| out.blocked);
-        if !blocked && matches!(self.link.try_send(), Flush::Blocked) {
+        if self.link.send(By::Other, transmit).flush == Flush::Blocked {
             self.poll_send(stream, context);
         }
-        if self.link.with_out(|out| out.dead) {
+        if self.link.is_broken() {
             stream.reset();
             return Poll::Ready(());
         }
@@ -348,10 +361,13 @@ impl Connection {
             return Poll::Ready(());
         }
         let limit = self.link.timeouts().write;
-        let linger = self
-            .linger
-            .get_or_insert_with(|| Box::new(Linger::new(limit)));
-        linger.poll(stream, &self.link, self.eof, context)
+        if !self.aside.is_lingering() {
+            self.aside = Aside::Linger(Some(Box::new(Linger::new(limit))));
+        }
+        match &mut self.aside {
+            Aside::Linger(Some(linger)) => linger.poll(stream, &self.link, self.eof, context),
+            _ => Poll::Pending,
+        }
     }
 }
 
@@ -411,13 +427,13 @@ impl Drop for ConnTask {
             ));
         }
         let given_away = connection.link.control() & GIVEN_AWAY != 0;
-        if let (Some(stream), None, false) = (&self.stream, &connection.linger, given_away) {
+        let as_it_is = given_away || connection.aside.is_lingering();
+        if let Some(stream) = self.stream.as_ref().filter(|_| !as_it_is) {
             stream.finish();
         }
-        let left = connection.link.with_out(Outbox::end);
-        connection.watch = None;
+        connection.link.sender.end();
+        connection.aside = Aside::NONE;
         self.stream = None;
-        drop(left);
         connection.hub.inbox.tell_returns();
         connection.hub.inbox.memory.feed(&connection.link);
         connection.link.forget_task();

@@ -9,6 +9,7 @@
 //! | `clock.rs`, `absence.rs` | the time of turns; how long Python keeps the pump, and who waits for its return |
 //! | `scheduler.rs` | the connections' tasks, polled by whoever drives |
 //! | `threads.rs` | threads of the runtime's own |
+//! | `flush_list.rs` | the connections that are to be flushed |
 //! | `late_flush.rs` | when those send what the pump is late to send |
 //! | `bell.rs` | the descriptor that a foreign loop watches |
 
@@ -18,6 +19,7 @@ pub mod bell;
 pub(crate) mod clock;
 pub mod commands;
 pub mod driver;
+pub mod flush_list;
 pub mod handover;
 pub(crate) mod helper;
 pub(crate) mod late_flush;

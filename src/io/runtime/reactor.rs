@@ -7,10 +7,11 @@ use crate::io::conn::link::Link;
 use crate::io::runtime::absence::Absence;
 use crate::io::runtime::clock::Clock;
 use crate::io::runtime::commands::{Command, Commands};
+use crate::io::runtime::flush_list::FlushList;
 use crate::io::runtime::handover::Handover;
 use crate::io::runtime::late_flush::LateFlush;
 use crate::io::runtime::scheduler::Scheduler;
-use crate::io::sync::{AtomicU64, Mutex, Ordering};
+use crate::io::sync::{AtomicU64, Ordering};
 use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -29,8 +30,8 @@ pub struct Reactor {
     scheduler: Scheduler,
     clock: Clock,
     absence: Absence,
-    /// Connections with something to send. Leaf lock.
-    dirty: Mutex<Vec<Arc<Link>>>,
+    /// Connections with something to send.
+    pub(crate) dirty: FlushList<Arc<Link>>,
     /// Of a runtime with threads of its own: who sends what the pump is late to send.
     pub(crate) late: LateFlush,
     /// See [`Reactor::busy_poll`]; nanoseconds.
@@ -45,7 +46,7 @@ impl Reactor {
             scheduler: Scheduler::default(),
             clock: Clock::default(),
             absence: Absence::default(),
-            dirty: Mutex::new(Vec::new()),
+            dirty: FlushList::default(),
             late: LateFlush::default(),
             spin: AtomicU64::new(0),
         }
@@ -145,27 +146,17 @@ impl Reactor {
         self.clock.instant(nanoseconds)
     }
 
-    /// Something was staged on `link`. True: it is on the list of those to flush from now on, and was not before. By one
-    /// thread at a time.
-    pub fn mark_dirty(&self, link: &Arc<Link>) -> bool {
-        if !link.mark_dirty() {
-            return false;
-        }
-        self.dirty.lock().push(link.clone());
+    /// `link` is to be flushed and, as its sender said, not on the list yet.
+    pub fn flush_later(&self, link: &Arc<Link>) {
+        self.dirty.push(link.clone());
         if self.has_threads() {
             self.late.call();
         }
-        true
     }
 
     /// Whether any connection is to be flushed.
     pub fn is_dirty(&self) -> bool {
-        !self.dirty.lock().is_empty()
-    }
-
-    /// The list of those to flush. Looked at without a system call.
-    pub(crate) fn with_dirty<R>(&self, look: impl FnOnce(&mut Vec<Arc<Link>>) -> R) -> R {
-        look(&mut self.dirty.lock())
+        !self.dirty.is_empty()
     }
 
     /// How long the pump looks for events again and again before it sleeps; None: not at all.
@@ -192,8 +183,7 @@ impl Reactor {
         self.commands.end();
         self.handover.forget_helper();
         self.absence.forget();
-        let dirty = std::mem::take(&mut *self.dirty.lock());
-        drop(dirty);
+        drop(self.dirty.take());
     }
 }
 

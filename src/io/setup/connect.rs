@@ -2,7 +2,6 @@
 
 use crate::io::conn::linger::PATIENCE;
 use crate::io::conn::link::{CLOSING, FORCE, Link};
-use crate::io::conn::outbox::Outbox;
 use crate::io::conn::stream::Stream;
 use crate::io::conn::task::ConnTask;
 use crate::io::conn::wire::Wire;
@@ -149,7 +148,7 @@ impl Drop for Attempt {
                 Failure::Panic("the connection attempt panicked".into()),
             ));
         }
-        drop(self.link.with_out(Outbox::end));
+        self.link.sender.end();
         self.link.forget_task();
         self.hub.keys.went();
         self.hub.inbox.push(Event::Gone(self.link.key));

@@ -8,8 +8,12 @@ pub mod io {
     pub mod sync;
 
     pub mod conn {
-        pub mod mark;
-        pub mod token;
+        pub mod levels;
+        pub mod loan;
+        pub mod outcome;
+        pub mod segments;
+        pub mod send_state;
+        pub mod sender;
     }
 
     pub mod inbox {
@@ -20,6 +24,7 @@ pub mod io {
 
     pub mod runtime {
         pub mod absence;
+        pub mod flush_list;
         pub mod handover;
         pub mod mailbox;
         pub mod scheduler;

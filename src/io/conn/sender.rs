@@ -1,0 +1,306 @@
+//! The sending side of one connection: [`State`] under the lock that its threads share.
+//!
+//! Bytes are staged under the lock under which the sender looks whether any are left. Nothing is sent, and no memory
+//! given back, under it.
+
+use crate::io::conn::levels::{Levels, Marks};
+use crate::io::conn::loan::Loan;
+use crate::io::conn::outcome::{By, Flush, Sent, Staged};
+use crate::io::conn::segments::Segments;
+use crate::io::conn::send_state::{APP, Fin, Next, State, TASK, Taken, Who};
+use crate::io::sync::{AtomicBool, Mutex, Ordering};
+use std::collections::TryReserveError;
+use std::io;
+use std::sync::Arc;
+
+/// System calls of one sender before it lets others have their turn (1 MiB each at most).
+const ROUNDS: usize = 4;
+
+/// See the module's page. `S` is what it is sent on.
+#[derive(Debug)]
+pub struct Sender<S> {
+    /// Leaf lock, taken by the pump, by writing threads and by the task; never across a system call.
+    state: Mutex<State<S>>,
+    /// The task has to go on sending, or to tell of a failure, as the state says. Changed under the lock; the task looks
+    /// at it in each poll without.
+    due: AtomicBool,
+    /// The app wants to know when all was flushed.
+    wants_flushed: AtomicBool,
+}
+
+impl<S> Default for Sender<S> {
+    fn default() -> Self {
+        Self {
+            state: Mutex::new(State::new()),
+            due: AtomicBool::new(false),
+            wants_flushed: AtomicBool::new(false),
+        }
+    }
+}
+
+impl<S> Sender<S> {
+    fn with<R>(&self, look: impl FnOnce(&mut State<S>) -> R) -> R {
+        look(&mut self.state.lock())
+    }
+
+    /// Stages `bytes` for the next flush.
+    pub fn stage(&self, bytes: &[u8]) -> Staged {
+        self.stage_by(|staged| staged.push(bytes))
+    }
+
+    /// Stages lent bytes for the next flush.
+    pub fn stage_loan(&self, loan: Loan) -> Staged {
+        // Dropped only after the lock, if it is not taken.
+        let mut loan = Some(loan);
+        self.stage_by(|staged| {
+            if let Some(loan) = loan.take() {
+                staged.push_loan(loan);
+            }
+            Ok(())
+        })
+    }
+
+    fn stage_by(&self, push: impl FnOnce(&mut Segments) -> Result<(), TryReserveError>) -> Staged {
+        let mut state = self.state.lock();
+        if state.fin != Fin::Open {
+            return Staged::Shut;
+        }
+        if state.dead {
+            return Staged::Broken;
+        }
+        if push(&mut state.staged).is_err() {
+            return Staged::NoMemory;
+        }
+        state.owed = true;
+        Staged::Yes {
+            list: !std::mem::replace(&mut state.listed, true),
+        }
+    }
+
+    /// It is to be flushed for another reason than that something was staged. True: the caller puts it on the list.
+    pub fn list(&self) -> bool {
+        self.with(|state| !std::mem::replace(&mut state.listed, true))
+    }
+
+    /// A FIN shall follow what was written. The caller flushes afterwards.
+    pub fn shut_down(&self) {
+        self.with(|state| {
+            if state.fin == Fin::Open {
+                state.fin = Fin::Wanted;
+            }
+        });
+    }
+
+    /// The connection exists from now on. What was written before goes out by the task, which is about to run.
+    pub fn attach(&self, stream: Arc<S>) {
+        let mut state = self.state.lock();
+        state.stream = Some(stream);
+        state.who = Who::TheTask;
+        self.show_due(&state);
+    }
+
+    /// Sends what is staged, unless another thread is at it. `transmit` makes one system call, which takes bytes off the
+    /// front; it returns false if the kernel had no room for all. `shut_down` sends the FIN.
+    pub fn send(
+        &self,
+        by: By,
+        transmit: impl Fn(&S, &mut Segments) -> io::Result<bool>,
+        shut_down: impl Fn(&S),
+    ) -> Sent {
+        let mut sent = Sent::default();
+        let mut next = self.begin(by, &mut sent);
+        for round in 1..=ROUNDS {
+            let Some(mut taken) = next else {
+                break;
+            };
+            let before = taken.segments.len();
+            let result = transmit(&taken.stream, &mut taken.segments);
+            let count = before - taken.segments.len();
+            sent.count += count;
+            next = match self.settle(
+                count,
+                result,
+                &mut taken.segments,
+                round < ROUNDS,
+                &mut sent,
+            ) {
+                Next::Send(taken) => Some(taken),
+                Next::Fin => {
+                    shut_down(&taken.stream);
+                    None
+                }
+                Next::Stop => None,
+            };
+        }
+        sent
+    }
+
+    fn begin(&self, by: By, sent: &mut Sent) -> Option<Taken<S>> {
+        let mut state = self.state.lock();
+        let taken = state.begin(by);
+        if taken.is_none() {
+            sent.crossed = state.crossed();
+        }
+        if by == By::Task {
+            self.show_due(&state);
+        }
+        taken
+    }
+
+    fn settle(
+        &self,
+        count: usize,
+        result: io::Result<bool>,
+        rest: &mut Segments,
+        again: bool,
+        sent: &mut Sent,
+    ) -> Next<S> {
+        let mut state = self.state.lock();
+        state.sent += count as u64;
+        let next = state.settle(result, rest, again, &mut sent.flush);
+        if !matches!(next, Next::Send(_)) {
+            sent.crossed = state.crossed();
+        }
+        if matches!(sent.flush, Flush::Blocked | Flush::Failed) {
+            self.show_due(&state);
+        }
+        next
+    }
+
+    fn show_due(&self, state: &State<S>) {
+        let due = state.who == Who::TheTask || state.error.is_some();
+        self.due.store(due, Ordering::Release);
+    }
+
+    /// Whether the task has to go on sending, or to tell of a failure. It is woken after it became so.
+    pub fn is_due(&self) -> bool {
+        self.due.load(Ordering::Acquire)
+    }
+
+    /// Whether it is left to the task, which waits for room.
+    pub fn is_blocked(&self) -> bool {
+        self.with(|state| state.who == Who::TheTask)
+    }
+
+    /// Whether the kernel has kept the task waiting: the app could send.
+    pub fn is_held_up(&self) -> bool {
+        self.with(|state| state.who == Who::TheTask && !state.off)
+    }
+
+    /// Whether sending failed and [`Sender::take_error`] has not said so.
+    pub fn has_error(&self) -> bool {
+        self.is_due() && self.with(|state| state.error.is_some())
+    }
+
+    /// Why sending failed, once, if it is one of those.
+    pub fn take_error(&self, of: impl Fn(&io::Error) -> bool) -> Option<io::Error> {
+        if !self.is_due() {
+            return None;
+        }
+        let mut state = self.state.lock();
+        let error = state.error.take_if(|error| of(error));
+        self.show_due(&state);
+        error
+    }
+
+    /// The app disabled writing, or enabled it again. The caller flushes afterwards.
+    pub fn set_off(&self, off: bool) {
+        self.with(|state| state.off = off);
+    }
+
+    /// The app is done with it. `force`: what waits is dropped, before a flush that comes ahead of the task could send it.
+    pub fn close(&self, force: bool) {
+        let dropped = self.with(|state| {
+            state.off = false;
+            let staged = if force {
+                state.drop_staged()
+            } else {
+                Segments::default()
+            };
+            (staged, state.release(APP))
+        });
+        drop(dropped);
+    }
+
+    /// The task has ended. The app keeps the stream until it knows that, and has closed the connection.
+    pub fn end(&self) {
+        let dropped = self.with(|state| (state.drop_staged(), state.release(TASK)));
+        drop(dropped);
+    }
+
+    /// The loop has ended: what waits is let go, also of a connection that never was.
+    pub fn abandon(&self) {
+        let dropped = self.with(|state| (state.drop_staged(), state.release(APP | TASK)));
+        drop(dropped);
+    }
+
+    /// The stream while the connection is open.
+    pub fn stream(&self) -> Option<Arc<S>> {
+        self.with(|state| state.stream.clone())
+    }
+
+    /// Bytes not yet taken by the kernel.
+    pub fn size(&self) -> usize {
+        self.with(|state| state.size())
+    }
+
+    /// Bytes taken by the kernel so far.
+    pub fn count(&self) -> u64 {
+        self.with(|state| state.sent)
+    }
+
+    /// Whether nothing is left to send, so that a close need not wait.
+    pub fn is_all_sent(&self) -> bool {
+        self.with(|state| state.is_all_sent())
+    }
+
+    /// Whether there is no stream yet and nothing to send over it.
+    pub fn is_pointless(&self) -> bool {
+        self.with(|state| state.stream.is_none() && state.is_all_sent())
+    }
+
+    /// Whether all that was written is with the kernel, now.
+    pub fn is_flushed(&self) -> bool {
+        self.with(|state| state.size() == 0 && !state.owed)
+    }
+
+    /// Whether sending is over.
+    pub fn is_dead(&self) -> bool {
+        self.with(|state| state.dead)
+    }
+
+    /// Whether another thread sends, or the task is to.
+    pub fn is_sending(&self) -> bool {
+        self.with(|state| state.in_flight > 0 || state.who == Who::TheTask)
+    }
+
+    /// The app's limits: [`Sent::crossed`] tells of them.
+    pub fn set_marks(&self, marks: Marks) {
+        // Made before the lock.
+        let mut new = Some(Box::new(Levels::new(marks)));
+        self.with(|state| match &mut state.levels {
+            Some(levels) => levels.marks = marks,
+            none => *none = new.take(),
+        });
+    }
+
+    /// For each crossing that is told: whether it was that of the high mark.
+    pub fn next_level_is_full(&self) -> bool {
+        self.with(|state| {
+            state
+                .levels
+                .as_mut()
+                .is_some_and(|levels| levels.next_is_full())
+        })
+    }
+
+    /// Whether the app wants to know when all was flushed.
+    pub fn set_wants_flushed(&self, wants: bool) {
+        self.wants_flushed.store(wants, Ordering::Relaxed);
+    }
+
+    /// What [`Sender::set_wants_flushed`] said.
+    pub fn wants_flushed(&self) -> bool {
+        self.wants_flushed.load(Ordering::Relaxed)
+    }
+}
