@@ -253,6 +253,7 @@ impl LoopState {
     }
 
     /// `link` is to be flushed and not on the list yet. In the loop's thread that happens at the end of the batch.
+    #[inline(always)]
     pub fn flush_later(&self, link: &Arc<Link>) {
         self.hub.reactor.flush_later(link);
         if !self.is_current() {

@@ -82,8 +82,10 @@ pub(crate) struct Taken<S> {
 }
 
 /// What the sender does next.
-pub(crate) enum Next<S> {
-    Send(Taken<S>),
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Send what was taken anew.
+    Send,
     /// The FIN; somebody else may begin already, as nothing is staged after it.
     Fin,
     Stop,
@@ -121,6 +123,7 @@ impl<S> State<S> {
     }
 
     /// What `by` shall send now, if nobody else is at it.
+    #[inline(always)]
     pub(crate) fn begin(&mut self, by: By) -> Option<Taken<S>> {
         if by == By::List {
             // In one step with looking: who stages from here on puts it on the list again.
@@ -130,37 +133,41 @@ impl<S> State<S> {
             By::Task => Who::TheTask,
             By::List | By::Other => Who::Nobody,
         };
-        if self.who == free { self.take() } else { None }
-    }
-
-    /// Takes what is to be sent now. None: there is nothing, and nobody sends.
-    fn take(&mut self) -> Option<Taken<S>> {
-        self.who = Who::Nobody;
-        if !self.is_sendable() {
+        let mut segments = Segments::default();
+        if self.who != free || !self.take(&mut segments) {
             return None;
         }
         let stream = self.stream.clone()?;
-        let segments = std::mem::take(&mut self.staged);
-        self.in_flight = segments.len();
-        self.who = Who::Somebody;
         Some(Taken { segments, stream })
     }
 
-    /// After what was taken was offered to the kernel. `rest` was not sent; what is still in it is to be freed after
-    /// the lock. `again`: there may be another round.
+    /// Takes what is to be sent now into `empty`. False: there is nothing, and nobody sends.
+    fn take(&mut self, empty: &mut Segments) -> bool {
+        let takes = self.is_sendable() && self.stream.is_some();
+        self.who = if takes { Who::Somebody } else { Who::Nobody };
+        if takes {
+            std::mem::swap(&mut self.staged, empty);
+            self.in_flight = empty.len();
+        }
+        takes
+    }
+
+    /// After what was taken was offered to the kernel. `rest` was not sent; what is in it afterwards is to be sent next, or
+    /// freed after the lock. `again`: there may be another round.
+    #[inline(always)]
     pub(crate) fn settle(
         &mut self,
         result: io::Result<bool>,
         rest: &mut Segments,
         again: bool,
         flush: &mut Flush,
-    ) -> Next<S> {
+    ) -> Next {
         self.in_flight = 0;
         match result {
-            Ok(true) if rest.is_empty() => self.sent_all(again, flush),
+            Ok(true) if rest.is_empty() => self.sent_all(again, rest, flush),
             Ok(room) => {
                 self.put_back(rest);
-                self.go_on(room && again, flush)
+                self.go_on(room && again, rest, flush)
             }
             Err(error) => {
                 rest.append(self.drop_staged());
@@ -173,9 +180,9 @@ impl<S> State<S> {
     }
 
     /// All that was taken is with the kernel.
-    fn sent_all(&mut self, again: bool, flush: &mut Flush) -> Next<S> {
+    fn sent_all(&mut self, again: bool, empty: &mut Segments, flush: &mut Flush) -> Next {
         if !self.staged.is_empty() {
-            return self.go_on(again || !self.is_sendable(), flush);
+            return self.go_on(again || !self.is_sendable(), empty, flush);
         }
         self.who = Who::Nobody;
         // A FIN alone is nothing that was written.
@@ -198,9 +205,13 @@ impl<S> State<S> {
     }
 
     /// Another round, or the task's turn.
-    fn go_on(&mut self, again: bool, flush: &mut Flush) -> Next<S> {
+    fn go_on(&mut self, again: bool, empty: &mut Segments, flush: &mut Flush) -> Next {
         if again {
-            return self.take().map_or(Next::Stop, Next::Send);
+            return if self.take(empty) {
+                Next::Send
+            } else {
+                Next::Stop
+            };
         }
         self.who = Who::TheTask;
         *flush = Flush::Blocked;

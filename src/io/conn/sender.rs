@@ -108,33 +108,26 @@ impl<S> Sender<S> {
         shut_down: impl Fn(&S),
     ) -> Sent {
         let mut sent = Sent::default();
-        let mut next = self.begin(by, &mut sent);
+        let Some(mut taken) = self.begin(by, &mut sent) else {
+            return sent;
+        };
         for round in 1..=ROUNDS {
-            let Some(mut taken) = next else {
-                break;
-            };
             let before = taken.segments.len();
             let result = transmit(&taken.stream, &mut taken.segments);
             let count = before - taken.segments.len();
             sent.count += count;
-            next = match self.settle(
-                count,
-                result,
-                &mut taken.segments,
-                round < ROUNDS,
-                &mut sent,
-            ) {
-                Next::Send(taken) => Some(taken),
-                Next::Fin => {
-                    shut_down(&taken.stream);
-                    None
-                }
-                Next::Stop => None,
-            };
+            let next = self.settle(count, result, &mut taken.segments, round, &mut sent);
+            if next == Next::Fin {
+                shut_down(&taken.stream);
+            }
+            if next != Next::Send {
+                break;
+            }
         }
         sent
     }
 
+    #[inline(always)]
     fn begin(&self, by: By, sent: &mut Sent) -> Option<Taken<S>> {
         let mut state = self.state.lock();
         let taken = state.begin(by);
@@ -147,18 +140,19 @@ impl<S> Sender<S> {
         taken
     }
 
+    #[inline(always)]
     fn settle(
         &self,
         count: usize,
         result: io::Result<bool>,
         rest: &mut Segments,
-        again: bool,
+        round: usize,
         sent: &mut Sent,
-    ) -> Next<S> {
+    ) -> Next {
         let mut state = self.state.lock();
         state.sent += count as u64;
-        let next = state.settle(result, rest, again, &mut sent.flush);
-        if !matches!(next, Next::Send(_)) {
+        let next = state.settle(result, rest, round < ROUNDS, &mut sent.flush);
+        if next != Next::Send {
             sent.crossed = state.crossed();
         }
         if matches!(sent.flush, Flush::Blocked | Flush::Failed) {

@@ -53,6 +53,7 @@ impl Wire {
     }
 
     /// What one receive gives, if Tokio knows of something; 0: the peer sends no more. None: nothing is there.
+    #[inline(always)]
     pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         let Self::Plain(stream) = self;
         receive(stream, buffer.len(), || {
@@ -123,6 +124,7 @@ impl Wire {
 }
 
 /// What one call received, of at most `size` bytes; None: nothing is there.
+#[inline(always)]
 fn receive(
     stream: &Watched<Stream>,
     size: usize,
