@@ -18,6 +18,7 @@ use crate::event_loop::object::EventLoop;
 use crate::io::inbox::memory::LEAST_READ;
 use crate::io::inbox::memory::Limits;
 use crate::io::sync::Mutex;
+use crate::io::sys::platform;
 use crate::objects::server::TcpServer;
 use crate::shared::beat::Beat;
 use crate::shared::loop_state::{Life, LoopState};
@@ -77,7 +78,7 @@ impl EventLoop {
     }
 
     /// The descriptor that is readable when a foreign loop shall pump; the first call begins the loop.
-    fn _fileno(slf: &Bound<'_, Self>) -> PyResult<std::os::fd::RawFd> {
+    fn _fileno(slf: &Bound<'_, Self>) -> PyResult<platform::RawFd> {
         let (py, me) = (slf.py(), slf.get());
         me.state.check_process(py)?;
         if me.bell.get().is_none() {

@@ -22,6 +22,7 @@ use crate::boundary::address::address_tuple;
 use crate::boundary::args::{self, Change, Data};
 use crate::io::conn::levels::Marks;
 use crate::io::conn::link::Timeouts;
+use crate::io::sys::platform;
 use crate::socket::object::Socket;
 use crate::socket::reservation::Reservation;
 use crate::socket::state::Callbacks;
@@ -367,14 +368,13 @@ impl Socket {
     }
 
     /// The descriptor's number; -1 before the connection exists. Raises `SocketClosed`.
-    fn fileno(slf: &Bound<'_, Self>) -> PyResult<i32> {
-        use std::os::fd::AsRawFd;
+    fn fileno(slf: &Bound<'_, Self>) -> PyResult<i64> {
         Self::check_open(slf)?;
         Ok(slf
             .get()
             .link
             .stream()
-            .map_or(-1, |stream| stream.socket().as_raw_fd()))
+            .map_or(-1, |stream| platform::number(stream.socket()) as i64))
     }
 
     /// The OS socket, as a `socket.socket` over the same connection: options, addresses and the rest of its calls.

@@ -3,6 +3,7 @@
 use crate::boundary::fork::forks;
 use crate::io::conn::loan::{Loan, Owner, Returns, Room, Rooms};
 use crate::io::sync::Mutex;
+use crate::io::sys::platform;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -19,19 +20,7 @@ const KEPT_SLOTS: usize = 256;
 /// So many objects, of 16 KiB at least each, are a burst whose memory the process shall not keep.
 const MANY: usize = 1024;
 
-/// glibc gives back the heap's end only, and one small block there, which another thread freed and caches, keeps all
-/// below: 49 MiB of 256 that were written, begun to be sent by the helper, and dropped.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-fn give_heap_back() {
-    // SAFETY: it may be called at any time; it takes the allocator's own locks only. Measured, see above.
-    unsafe { libc::malloc_trim(KEPT_HEAP) };
-}
-
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn give_heap_back() {}
-
 /// As much as the allocator keeps in any case (see `io::driver`).
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
 const KEPT_HEAP: usize = 8 << 20;
 
 // SAFETY: as CPython's headers declare it.
@@ -129,7 +118,7 @@ impl BufferPool {
         // Last, so that all below it is free by then.
         drop(table);
         if many {
-            give_heap_back();
+            platform::give_heap_back(KEPT_HEAP);
         }
     }
 

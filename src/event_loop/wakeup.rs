@@ -7,6 +7,7 @@ use crate::io::event::Event;
 use crate::io::failure::Failure;
 use crate::io::hub::Hub;
 use crate::io::runtime::commands::Command;
+use crate::io::sys::platform::{AsyncPipeEnd, PipeEnd, RawFd, file_of, number, pipe};
 use crate::shared::loop_state::LoopState;
 use crate::shared::replaced::Exchanged;
 use pyo3::exceptions::PyValueError;
@@ -14,21 +15,22 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 use std::io::{self, Write};
-use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::sync::Arc;
+
+/// No descriptor.
+const NONE: RawFd = -1i32 as RawFd;
 
 /// Of Python's C module: no Python code runs in it, so no signal's handler does.
 static SET: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// Python's wake-up descriptor while a loop runs in the main thread.
-pub struct Wakeup(#[allow(dead_code)] UnixStream);
+pub struct Wakeup(#[allow(dead_code)] PipeEnd);
 
 impl Wakeup {
     /// Has Python wake the loop; None: this is not the main thread.
     pub fn open(py: Python<'_>, state: &Arc<LoopState>) -> PyResult<Option<Self>> {
-        let before = match set(py, -1) {
+        let before = match set(py, NONE) {
             Ok(before) => before,
             // Only the main thread may.
             Err(error) if error.is_instance_of::<PyValueError>(py) => return Ok(None),
@@ -43,9 +45,9 @@ impl Wakeup {
 
     fn pair(py: Python<'_>, state: &Arc<LoopState>, before: RawFd) -> PyResult<Self> {
         let (read, write) = both_ends()?;
-        set(py, write.as_raw_fd())?;
+        set(py, number(&write))?;
         let exchanged = Exchanged {
-            ours: write.as_raw_fd(),
+            ours: number(&write),
             before,
             file: file_of(before),
         };
@@ -66,8 +68,8 @@ impl Wakeup {
 }
 
 /// The reading and the writing end. Neither blocks.
-fn both_ends() -> Result<(UnixStream, UnixStream), Failure> {
-    let (read, write) = UnixStream::pair()?;
+fn both_ends() -> Result<(PipeEnd, PipeEnd), Failure> {
+    let (read, write) = pipe()?;
     read.set_nonblocking(true)?;
     write.set_nonblocking(true)?;
     Ok((read, write))
@@ -78,7 +80,7 @@ pub fn put_back(py: Python<'_>, state: &LoopState) -> PyResult<()> {
     let Some(exchanged) = state.replaced.set_wakeup(None) else {
         return Ok(());
     };
-    let now = set(py, -1)?;
+    let now = set(py, NONE)?;
     if now != exchanged.ours {
         return set(py, now).map(drop);
     }
@@ -91,27 +93,14 @@ pub fn put_back(py: Python<'_>, state: &LoopState) -> PyResult<()> {
 fn set(py: Python<'_>, fd: RawFd) -> PyResult<RawFd> {
     let set = SET.import(py, "_signal", "set_wakeup_fd")?;
     let keywords = PyDict::new(py);
-    keywords.set_item("warn_on_full_buffer", fd == -1)?;
+    keywords.set_item("warn_on_full_buffer", fd == NONE)?;
     set.call((fd,), Some(&keywords))?.extract()
 }
 
-fn file_of(fd: RawFd) -> Option<(u64, u64)> {
-    if fd < 0 {
-        return None;
-    }
-    // SAFETY: the descriptor is only looked at, and nothing is done if it is closed.
-    let file = unsafe {
-        let mut status = std::mem::zeroed::<libc::stat>();
-        (libc::fstat(fd, &raw mut status) == 0).then_some(status)
-    };
-    #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
-    file.map(|status| (status.st_dev as u64, status.st_ino as u64))
-}
-
 /// A task that reads the receiving end.
-fn watch(hub: Arc<Hub>, read: UnixStream) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+fn watch(hub: Arc<Hub>, read: PipeEnd) -> Pin<Box<dyn Future<Output = ()> + Send>> {
     Box::pin(async move {
-        let Ok(stream) = tokio::net::UnixStream::from_std(read) else {
+        let Ok(stream) = AsyncPipeEnd::from_std(read) else {
             return;
         };
         let mut bytes = [0; 64];

@@ -1,11 +1,11 @@
 //! Sockets of the app's own that it gives to be used: checked first, taken last.
 
+use crate::io::sys::platform::{self, RawFd};
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use socket2::Socket as OwnedSocket;
-use std::os::fd::FromRawFd;
 
 static LIBRARY: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
 
@@ -66,7 +66,7 @@ pub fn family_of(family: Option<i32>, given: Option<&ToConnect<'_>>) -> PyResult
 pub fn take(socket: &Bound<'_, PyAny>) -> PyResult<OwnedSocket> {
     let py = socket.py();
     socket.call_method1(intern!(py, "setblocking"), (false,))?;
-    let fd: i32 = socket.call_method0(intern!(py, "detach"))?.extract()?;
+    let fd: RawFd = socket.call_method0(intern!(py, "detach"))?.extract()?;
     // SAFETY: `detach` gave it up: nobody else owns it. `setblocking` has just seen that it is open.
-    Ok(unsafe { OwnedSocket::from_raw_fd(fd) })
+    Ok(unsafe { platform::own(fd) })
 }

@@ -1,5 +1,6 @@
 //! What can go wrong with a connection, as plain data; the pump side makes a condition of it.
 
+use crate::io::sys::platform::c;
 use std::io;
 use std::net::SocketAddr;
 
@@ -69,13 +70,13 @@ impl Failure {
     /// The errno that a condition carries (EAI code for lookups).
     pub fn code(&self) -> i32 {
         match self {
-            Self::Os(error) | Self::Sending(error) => error.raw_os_error().unwrap_or(libc::EIO),
-            Self::Timeout(_) | Self::Stalled(_) => libc::ETIMEDOUT,
+            Self::Os(error) | Self::Sending(error) => error.raw_os_error().unwrap_or(c::EIO),
+            Self::Timeout(_) | Self::Stalled(_) => c::ETIMEDOUT,
             Self::Lookup(lookup) => lookup.code,
             Self::Connect(connect) => connect.why.code(),
             Self::Unfit(code, _) => *code,
-            Self::NoThread => libc::EAGAIN,
-            Self::Panic(_) => libc::EIO,
+            Self::NoThread => c::EAGAIN,
+            Self::Panic(_) => c::EIO,
         }
     }
 

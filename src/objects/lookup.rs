@@ -7,6 +7,7 @@ use crate::io::setup::family::is_of;
 use crate::io::setup::getaddrinfo::Found;
 use crate::io::setup::lookup;
 use crate::io::setup::lookup::Query;
+use crate::io::sys::platform::c;
 use crate::shared::loop_state::LoopState;
 use pyo3::prelude::*;
 
@@ -109,9 +110,9 @@ pub fn arguments(found: Found) -> (String, Second) {
                 return (String::new(), Second::Family(0));
             };
             let family = if first.is_ipv4() {
-                libc::AF_INET
+                c::AF_INET
             } else {
-                libc::AF_INET6
+                c::AF_INET6
             };
             (address_text(first), Second::Family(family))
         }

@@ -11,6 +11,7 @@ use crate::io::setup::bind;
 use crate::io::setup::family::is_of;
 use crate::io::setup::listener::{Listener, Options};
 use crate::io::sync::Mutex;
+use crate::io::sys::platform::RawFd;
 use crate::shared::loop_state::LoopState;
 use crate::socket::object::Socket;
 use crate::socket::state::{Callbacks, Settings};
@@ -140,7 +141,7 @@ impl Listening {
         key: Key,
     ) -> Result<(Arc<Listener>, Vec<SocketAddr>), Failure> {
         let sockets = match self.fd {
-            Some(fd) => vec![adopt::adopt(fd, &self.options)?],
+            Some(fd) => vec![adopt::adopt(fd as RawFd, &self.options)?],
             None => bind_all(self.host, self.port, &self.options)?,
         };
         let addresses = sockets

@@ -15,6 +15,7 @@ use crate::io::hub::Hub;
 use crate::io::inbox::memory::Limits;
 use crate::io::keys::Key;
 use crate::io::sync::Mutex;
+use crate::io::sys::platform;
 use crate::shared::beat::Beat;
 use crate::shared::closings::Closings;
 use crate::shared::posts::{PostBox, Posts};
@@ -25,12 +26,6 @@ use pyo3::prelude::*;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-
-/// As `threading.get_ident()` numbers it.
-fn this_thread() -> usize {
-    // SAFETY: it cannot fail, and only looks.
-    unsafe { libc::pthread_self() as usize }
-}
 
 /// Where a loop is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,7 +141,8 @@ impl LoopState {
 
     /// This thread runs it.
     pub fn set_thread(&self) {
-        self.thread.store(this_thread(), Ordering::Relaxed);
+        self.thread
+            .store(platform::this_thread(), Ordering::Relaxed);
     }
 
     /// The thread that runs it; 0: none yet.
@@ -156,7 +152,7 @@ impl LoopState {
 
     /// Whether it is this thread's to run and to end.
     pub fn is_own_thread(&self) -> bool {
-        matches!(self.thread(), 0) || self.thread() == this_thread()
+        matches!(self.thread(), 0) || self.thread() == platform::this_thread()
     }
 
     /// Its exit callbacks have run as well.

@@ -1,8 +1,8 @@
 //! What a loop put in the place of the process's own while it runs: signal handlers, Python's wake-up descriptor.
 
 use crate::io::sync::Mutex;
+use crate::io::sys::platform::RawFd;
 use pyo3::prelude::*;
-use std::os::fd::RawFd;
 
 /// Which wake-up descriptors were exchanged.
 #[derive(Debug, Clone, Copy)]

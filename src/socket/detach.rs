@@ -7,6 +7,7 @@ use crate::io::event::Event;
 use crate::io::failure::Failure;
 use crate::io::inbox::arena::Arena;
 use crate::io::keys::Key;
+use crate::io::sys::platform;
 use crate::shared::in_hand::InHand;
 use crate::shared::loop_state::LoopState;
 use crate::socket::object::Socket;
@@ -18,7 +19,6 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{IntoPyDict, PyBytes};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
 use std::time::{Duration, Instant};
 
 /// How long another thread may need for what it does with the connection at the moment.
@@ -43,17 +43,13 @@ pub fn detach<'py>(slf: &Bound<'py, Socket>) -> PyResult<(Bound<'py, PyAny>, Bou
         // Its failure is on the way to the event_cb.
         return Err(condition::not_connected(slf));
     };
-    let copy = stream
-        .socket()
-        .as_fd()
-        .try_clone_to_owned()
-        .map_err(Failure::Os)?;
+    let copy = platform::copy(stream.socket()).map_err(Failure::Os)?;
     drop(stream);
     let theirs = SOCKET.import(py, "socket", "socket")?.call(
         (),
-        Some(&[(intern!(py, "fileno"), copy.as_raw_fd())].into_py_dict(py)?),
+        Some(&[(intern!(py, "fileno"), platform::number(&copy))].into_py_dict(py)?),
     )?;
-    let _ = copy.into_raw_fd();
+    std::mem::forget(copy);
     if let Err(error) = hand_to_the_kernel(slf) {
         theirs.call_method0(intern!(py, "close"))?;
         return Err(error);

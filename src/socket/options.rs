@@ -1,12 +1,12 @@
 //! Options of the OS socket, remembered until there is a connection; and that socket as Python's own class.
 
 use crate::io::failure::Failure;
+use crate::io::sys::platform;
 use crate::socket::object::Socket;
 use crate::socket::tcp_option::TcpOption;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use socket2::SockRef;
-use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
 
 static OS_SOCKET: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 /// The class under Python's `socket.socket`.
@@ -58,15 +58,11 @@ pub fn os_socket(slf: &Bound<'_, Socket>) -> PyResult<Option<Py<PyAny>>> {
     let Some(stream) = socket.link.stream().filter(|_| !socket.is_closed()) else {
         return Ok(None);
     };
-    let duplicate = stream
-        .socket()
-        .as_fd()
-        .try_clone_to_owned()
-        .map_err(Failure::Os)?;
+    let duplicate = platform::copy(stream.socket()).map_err(Failure::Os)?;
     let ours = OS_SOCKET
         .import(py, "asynctcp._os_socket", "OSSocket")?
-        .call1((duplicate.as_raw_fd(),))?;
-    let _ = duplicate.into_raw_fd();
+        .call1((platform::number(&duplicate),))?;
+    std::mem::forget(duplicate);
     let ours = ours.unbind();
     {
         let mut state = socket.state.lock();

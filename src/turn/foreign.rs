@@ -64,7 +64,7 @@ impl Foreign {
             });
             let time = Timespec {
                 tv_sec: 0,
-                tv_nsec: rest.subsec_nanos().into(),
+                tv_nsec: rest.subsec_nanos() as _,
             };
             let polled = py.detach(|| {
                 poll(

@@ -3,6 +3,7 @@
 use crate::boundary::args::numbers::port;
 use crate::boundary::args::refusal::{wrong_type, wrong_value};
 use crate::io::sys::names::zone_index;
+use crate::io::sys::platform::c;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyInt, PyString};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -90,8 +91,8 @@ pub fn family(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<i
         return Err(wrong_type(name, "an address family", given));
     }
     match given.extract::<i32>() {
-        Ok(libc::AF_UNSPEC) => Ok(None),
-        Ok(family @ (libc::AF_INET | libc::AF_INET6)) => Ok(Some(family)),
+        Ok(c::AF_UNSPEC) => Ok(None),
+        Ok(family @ (c::AF_INET | c::AF_INET6)) => Ok(Some(family)),
         _ => Err(wrong_value(name, "AF_UNSPEC, AF_INET or AF_INET6", given)),
     }
 }

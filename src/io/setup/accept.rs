@@ -11,6 +11,7 @@ use crate::io::runtime::commands::Command;
 use crate::io::setup::acceptor::Acceptor;
 use crate::io::setup::listener::{Listener, Options};
 use crate::io::sys::address::Address;
+use crate::io::sys::platform::c;
 use socket2::Socket;
 use std::io;
 use std::net::Ipv6Addr;
@@ -184,8 +185,8 @@ impl Accepting {
         let code = error.raw_os_error().unwrap_or(0);
         match code {
             // The listening socket itself is gone.
-            libc::EBADF | libc::EINVAL | libc::ENOTSOCK => return Err(error),
-            libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM => {}
+            c::EBADF | c::EINVAL | c::ENOTSOCK => return Err(error),
+            c::EMFILE | c::ENFILE | c::ENOBUFS | c::ENOMEM => {}
             // A connection that ended before it was accepted, or a network error of its own (accept(2)). One after the other
             // and nothing else, it is the listening socket's own, and no accept will ever succeed.
             _ => {
@@ -326,16 +327,16 @@ mod tests {
         in_runtime(|| {
             let mut accepting = idle();
             for code in [
-                libc::ECONNABORTED,
-                libc::EPERM,
-                libc::EPROTO,
-                libc::ENETDOWN,
-                libc::ENOPROTOOPT,
-                libc::EHOSTDOWN,
-                libc::EHOSTUNREACH,
-                libc::EOPNOTSUPP,
-                libc::ENETUNREACH,
-                libc::ETIMEDOUT,
+                c::ECONNABORTED,
+                c::EPERM,
+                c::EPROTO,
+                c::ENETDOWN,
+                c::ENOPROTOOPT,
+                c::EHOSTDOWN,
+                c::EHOSTUNREACH,
+                c::EOPNOTSUPP,
+                c::ENETUNREACH,
+                c::ETIMEDOUT,
             ] {
                 assert!(
                     accepting
@@ -355,7 +356,7 @@ mod tests {
     fn an_error_of_one_connection_that_never_ends_is_told_and_paused_for() {
         in_runtime(|| {
             let mut accepting = idle();
-            let mut failed = || accepting.failed(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
+            let mut failed = || accepting.failed(io::Error::from_raw_os_error(c::EOPNOTSUPP));
             for _ in 1..SKIPS {
                 assert!(failed().unwrap());
             }
@@ -369,7 +370,7 @@ mod tests {
     #[test]
     fn an_error_of_the_listening_socket_ends_the_loop() {
         in_runtime(|| {
-            for code in [libc::EBADF, libc::EINVAL, libc::ENOTSOCK] {
+            for code in [c::EBADF, c::EINVAL, c::ENOTSOCK] {
                 let error = idle()
                     .failed(io::Error::from_raw_os_error(code))
                     .unwrap_err();
@@ -382,7 +383,7 @@ mod tests {
     fn want_of_descriptors_or_memory_pauses_ever_longer_and_is_told_once_a_cause() {
         in_runtime(|| {
             let mut accepting = idle();
-            for code in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM] {
+            for code in [c::EMFILE, c::ENFILE, c::ENOBUFS, c::ENOMEM] {
                 for repeated in 0..6 {
                     assert!(
                         !accepting

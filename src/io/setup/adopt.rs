@@ -5,6 +5,7 @@ use crate::io::setup::listener::Options;
 use crate::io::sys::address::Address;
 use crate::io::sys::platform;
 use crate::io::sys::platform::RawFd;
+use crate::io::sys::platform::c;
 use socket2::{Socket, Type};
 
 /// A duplicate of a descriptor from outside that listens for TCP connections; the caller's stays open.
@@ -18,11 +19,11 @@ fn listening(fd: RawFd) -> Result<Socket, Failure> {
     let socket = duplicate(fd)?;
     let unfit = |what: &str| {
         let message = format!("descriptor {fd} is {what}, not a listening TCP socket");
-        Failure::Unfit(libc::EINVAL, message)
+        Failure::Unfit(c::EINVAL, message)
     };
     let Ok(kind) = socket.r#type() else {
         let message = format!("descriptor {fd} is no socket");
-        return Err(Failure::Unfit(libc::ENOTSOCK, message));
+        return Err(Failure::Unfit(c::ENOTSOCK, message));
     };
     match (Address::own(&socket), kind) {
         (Ok(Address::Ip(_)), Type::STREAM) if platform::is_listening(&socket)? => Ok(socket),
@@ -37,7 +38,7 @@ fn listening(fd: RawFd) -> Result<Socket, Failure> {
 
 fn duplicate(fd: RawFd) -> Result<Socket, Failure> {
     platform::duplicate(fd).map_err(|error| match error.raw_os_error() {
-        Some(libc::EBADF) => Failure::Unfit(libc::EBADF, format!("descriptor {fd} is not open")),
+        Some(c::EBADF) => Failure::Unfit(c::EBADF, format!("descriptor {fd} is not open")),
         _ => error.into(),
     })
 }

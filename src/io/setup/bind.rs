@@ -4,6 +4,7 @@ use crate::io::failure::Failure;
 use crate::io::setup::getaddrinfo;
 use crate::io::setup::listener::Options;
 use crate::io::sys::platform;
+use crate::io::sys::platform::c;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -21,7 +22,7 @@ pub fn bind_any(port: u16, options: &Options) -> io::Result<Socket> {
     let ipv4 = (Ipv4Addr::UNSPECIFIED, port).into();
     let ipv6 = (Ipv6Addr::UNSPECIFIED, port).into();
     match options.family {
-        Some(libc::AF_INET) => listen(ipv4, false, options),
+        Some(c::AF_INET) => listen(ipv4, false, options),
         Some(_) => listen(ipv6, false, options),
         None => match listen(ipv6, true, options) {
             Err(error) if is_not_ours(&error) => listen(ipv4, false, options),
@@ -88,13 +89,13 @@ fn bind_all(
 }
 
 fn is_in_use(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(libc::EADDRINUSE)
+    error.raw_os_error() == Some(c::EADDRINUSE)
 }
 
 /// Whether the machine has no such address, or nothing of its family.
 fn is_not_ours(error: &io::Error) -> bool {
     let code = error.raw_os_error();
-    matches!(code, Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL))
+    matches!(code, Some(c::EAFNOSUPPORT | c::EADDRNOTAVAIL))
 }
 
 fn listen(address: SocketAddr, dual_stack: bool, options: &Options) -> io::Result<Socket> {
@@ -120,5 +121,5 @@ fn listen(address: SocketAddr, dual_stack: bool, options: &Options) -> io::Resul
 /// The address that `socket` is bound to.
 pub fn address_of(socket: &Socket) -> io::Result<SocketAddr> {
     let address = SockRef::from(socket).local_addr()?.as_socket();
-    address.ok_or_else(|| io::Error::from_raw_os_error(libc::EAFNOSUPPORT))
+    address.ok_or_else(|| io::Error::from_raw_os_error(c::EAFNOSUPPORT))
 }

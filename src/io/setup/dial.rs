@@ -4,6 +4,7 @@ use crate::io::conn::stream::Stream;
 use crate::io::conn::wire::Wire;
 use crate::io::setup::options::SocketOptions;
 use crate::io::sys::address::Address;
+use crate::io::sys::platform::c;
 use crate::io::sys::tcp;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
@@ -56,7 +57,7 @@ impl Setup {
                 Some(Protocol::TCP),
             );
         };
-        let lost = || io::Error::from_raw_os_error(libc::EBADF);
+        let lost = || io::Error::from_raw_os_error(c::EBADF);
         given.socket.take().ok_or_else(lost)
     }
 
@@ -109,13 +110,13 @@ impl Dial {
 
     /// The connection, which is there.
     pub fn finish(self) -> io::Result<Connected> {
-        let gone = |_| io::Error::from_raw_os_error(libc::ENOTCONN);
+        let gone = |_| io::Error::from_raw_os_error(c::ENOTCONN);
         let own = Address::own(self.wire.socket()).map_err(gone)?;
         // A peer that is gone again is told by receiving.
         let peer = Address::peer(self.wire.socket()).unwrap_or(self.address.into());
         // A connection of a free port to itself (simultaneous open on loopback) is no server's answer.
         if own == peer {
-            return Err(io::Error::from_raw_os_error(libc::ECONNREFUSED));
+            return Err(io::Error::from_raw_os_error(c::ECONNREFUSED));
         }
         Ok(Connected {
             wire: self.wire,
@@ -133,7 +134,7 @@ fn connect(socket: &Socket, address: SocketAddr, setup: &Setup) -> io::Result<()
         bind(socket, local)?;
     }
     match socket.connect(&address.into()) {
-        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+        Err(error) if error.raw_os_error() != Some(c::EINPROGRESS) => Err(error),
         _ => Ok(()),
     }
 }

@@ -1,6 +1,7 @@
 //! The system's resolver, which honours its configuration and blocks.
 
 use crate::io::failure::{LookupFailure, describe, words};
+use crate::io::sys::platform::{NULL, c};
 use dns_lookup::AddrInfoHints;
 use std::fs::File;
 use std::io;
@@ -47,8 +48,8 @@ pub(crate) fn answer(question: &Question) -> Answer {
 /// Blocks; for the resolver's threads, and for a server's own address.
 pub fn look_up(host: &str, family: Option<i32>) -> Result<Vec<SocketAddr>, LookupFailure> {
     let hints = AddrInfoHints {
-        socktype: libc::SOCK_STREAM,
-        address: family.unwrap_or(libc::AF_UNSPEC),
+        socktype: c::SOCK_STREAM,
+        address: family.unwrap_or(c::AF_UNSPEC),
         ..AddrInfoHints::default()
     };
     let found = dns_lookup::getaddrinfo(Some(host), None, Some(hints));
@@ -63,7 +64,7 @@ pub fn look_up(host: &str, family: Option<i32>) -> Result<Vec<SocketAddr>, Looku
     if addresses.is_empty() {
         return Err(failure(
             host,
-            libc::EAI_NONAME,
+            c::EAI_NONAME,
             "no address of this host can be used",
         ));
     }
@@ -73,9 +74,9 @@ pub fn look_up(host: &str, family: Option<i32>) -> Result<Vec<SocketAddr>, Looku
 fn refused(host: &str, error: dns_lookup::LookupError) -> LookupFailure {
     let (code, error) = (error.error_num(), io::Error::from(error));
     // Without a descriptor the resolver reads none of its files, and may take that for a name that nobody knows.
-    let system = match File::open("/dev/null") {
+    let system = match File::open(NULL) {
         Err(want) => want,
-        Ok(_) if code == libc::EAI_SYSTEM => error,
+        Ok(_) if code == c::EAI_SYSTEM => error,
         Ok(_) => {
             let text = words(&error);
             let message = text.strip_prefix("failed to lookup address information: ");
@@ -84,13 +85,13 @@ fn refused(host: &str, error: dns_lookup::LookupError) -> LookupFailure {
     };
     LookupFailure {
         errno: system.raw_os_error(),
-        ..failure(host, libc::EAI_SYSTEM, &describe(&system))
+        ..failure(host, c::EAI_SYSTEM, &describe(&system))
     }
 }
 
 /// Blocks; an address without a name is a failure.
 fn name(address: SocketAddr) -> Answer {
-    let found = dns_lookup::getnameinfo(&address, libc::NI_NAMEREQD);
+    let found = dns_lookup::getnameinfo(&address, c::NI_NAMEREQD);
     found
         .map(|(host, service)| Found::Name(host, service))
         .map_err(|error| refused(&address.ip().to_string(), error))

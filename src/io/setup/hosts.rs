@@ -1,22 +1,19 @@
 //! What /etc/hosts knows: names and addresses whose lookup asks no server.
 
 use crate::io::setup::family::is_of;
+use crate::io::sys::platform::{FileVersion, HOSTS, file_version};
 use std::collections::HashMap;
-use std::fs::{self, Metadata};
+use std::fs;
 use std::net::IpAddr;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// A version of the file: its inode, its size and when it changed last.
-type Version = (u64, u64, i64, i64);
 
 /// The file as it was read last.
 #[derive(Debug)]
 pub struct Hosts {
     path: PathBuf,
     /// Leaf lock, never held while the file is read.
-    read: Mutex<Option<(Version, Arc<Table>)>>,
+    read: Mutex<Option<(FileVersion, Arc<Table>)>>,
 }
 
 /// Names in lower case and their addresses.
@@ -25,7 +22,7 @@ pub struct Table(HashMap<String, Vec<IpAddr>>);
 
 impl Default for Hosts {
     fn default() -> Self {
-        Self::of("/etc/hosts")
+        Self::of(HOSTS)
     }
 }
 
@@ -39,7 +36,7 @@ impl Hosts {
 
     /// What it says now; read anew where it has changed. Nothing where it cannot be read.
     pub fn table(&self) -> Arc<Table> {
-        let Ok(version) = fs::metadata(&self.path).map(|data| version(&data)) else {
+        let Ok(version) = fs::metadata(&self.path).map(|data| file_version(&data)) else {
             return Arc::default();
         };
         let lock = || self.read.lock().unwrap_or_else(PoisonError::into_inner);
@@ -53,10 +50,6 @@ impl Hosts {
         drop(before);
         table
     }
-}
-
-fn version(data: &Metadata) -> Version {
-    (data.ino(), data.size(), data.mtime(), data.mtime_nsec())
 }
 
 impl Table {
@@ -101,16 +94,17 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::sys::platform::c;
 
     #[test]
     fn names_are_found_by_family_whatever_their_case() {
         let table = Table::parse(
             "127.0.0.1 localhost Here # there\n\n#::1 commented\n::1\tlocalhost\nfe80::1%lo zoned\nbad line\n",
         );
-        assert!(table.knows("localhost", None) && table.knows("LOCALHOST", Some(libc::AF_INET6)));
-        assert!(table.knows("here", Some(libc::AF_INET)));
-        assert!(!table.knows("here", Some(libc::AF_INET6)));
-        assert!(table.knows("zoned", Some(libc::AF_INET6)));
+        assert!(table.knows("localhost", None) && table.knows("LOCALHOST", Some(c::AF_INET6)));
+        assert!(table.knows("here", Some(c::AF_INET)));
+        assert!(!table.knows("here", Some(c::AF_INET6)));
+        assert!(table.knows("zoned", Some(c::AF_INET6)));
         for unknown in ["there", "commented", "line", "127.0.0.1", ""] {
             assert!(!table.knows(unknown, None), "{unknown}");
         }

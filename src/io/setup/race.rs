@@ -2,6 +2,7 @@
 
 use crate::io::failure::{ConnectFailure, Failure, Try, describe};
 use crate::io::setup::dial::{Connected, Dial, Setup};
+use crate::io::sys::platform::c;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -103,19 +104,19 @@ impl Race {
                 State::Going(_) | State::Won => None,
             })
             .min_by_key(|code| rank(*code));
-        let code = telling.unwrap_or(libc::EADDRNOTAVAIL);
+        let code = telling.unwrap_or(c::EADDRNOTAVAIL);
         self.told(Failure::Os(io::Error::from_raw_os_error(code)))
     }
 
     fn told(self, why: Failure) -> Failure {
-        let late = || io::Error::from_raw_os_error(libc::ETIMEDOUT);
+        let late = || io::Error::from_raw_os_error(c::ETIMEDOUT);
         let tries = self.tries.into_iter().filter_map(|(address, state)| {
             let error = match state {
                 State::Going(_) => late(),
                 State::Failed(error) => error,
                 State::Won => return None,
             };
-            let code = error.raw_os_error().unwrap_or(libc::EIO);
+            let code = error.raw_os_error().unwrap_or(c::EIO);
             let text = describe(&error);
             Some(Try {
                 address,
@@ -188,11 +189,11 @@ impl Race {
 /// only that the attempt made no sense from here.
 fn rank(code: i32) -> u8 {
     match code {
-        libc::ECONNREFUSED => 0,
-        libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EHOSTDOWN | libc::ENETDOWN => 2,
-        libc::ETIMEDOUT => 3,
-        libc::EADDRNOTAVAIL => 4,
-        libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT | libc::EINVAL => 5,
+        c::ECONNREFUSED => 0,
+        c::EHOSTUNREACH | c::ENETUNREACH | c::EHOSTDOWN | c::ENETDOWN => 2,
+        c::ETIMEDOUT => 3,
+        c::EADDRNOTAVAIL => 4,
+        c::EAFNOSUPPORT | c::EPROTONOSUPPORT | c::EINVAL => 5,
         _ => 1,
     }
 }

@@ -3,6 +3,7 @@
 use crate::io::failure::LookupFailure;
 use crate::io::setup::getaddrinfo::{Answer, Found, Question, failure};
 use crate::io::setup::resolver_threads::ask;
+use crate::io::sys::platform::c;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ pub async fn lookup(host: &str, family: Option<i32>) -> Result<Vec<SocketAddr>, 
         Found::Addresses(addresses) => Ok(addresses),
         Found::Name(..) => Err(failure(
             host,
-            libc::EAI_FAIL,
+            c::EAI_FAIL,
             "the resolver mixed up its answers",
         )),
     }
@@ -30,15 +31,7 @@ async fn ask_in_time(question: Question) -> Answer {
     let shown = question.shown();
     match tokio::time::timeout(DEADLINE, ask(question)).await {
         Ok(Ok(answer)) => answer,
-        Ok(Err(_)) => Err(failure(
-            &shown,
-            libc::EAI_FAIL,
-            "the resolver's thread failed",
-        )),
-        Err(_) => Err(failure(
-            &shown,
-            libc::EAI_AGAIN,
-            "no answer within 30 seconds",
-        )),
+        Ok(Err(_)) => Err(failure(&shown, c::EAI_FAIL, "the resolver's thread failed")),
+        Err(_) => Err(failure(&shown, c::EAI_AGAIN, "no answer within 30 seconds")),
     }
 }

@@ -9,6 +9,7 @@
 use crate::io::setup::getaddrinfo;
 use crate::io::setup::getaddrinfo::{Answer, Question, failure};
 use crate::io::setup::hosts::Hosts;
+use crate::io::sys::platform::c;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -76,7 +77,7 @@ impl Pool {
         for (question, callers) in callers {
             let shown = question.shown();
             for caller in callers {
-                let failure = failure(&shown, libc::EAI_AGAIN, "can't start new thread");
+                let failure = failure(&shown, c::EAI_AGAIN, "can't start new thread");
                 // A caller that gave up is no concern.
                 let _ = caller.send(Err(failure));
             }
@@ -238,7 +239,7 @@ mod tests {
         let failure = answer.try_recv().unwrap().unwrap_err();
         assert_eq!(
             (failure.code, failure.host.as_str()),
-            (libc::EAI_AGAIN, "host")
+            (c::EAI_AGAIN, "host")
         );
         assert!(pool.lock().waiting.is_empty());
     }

@@ -35,8 +35,7 @@ compile_error!("fault-injection is for tests: no release build has it");
 mod plan {
     use super::Call;
     use crate::io::sync::Mutex;
-    use crate::io::sys::platform::AsFd;
-    use crate::io::sys::platform::set_option;
+    use crate::io::sys::platform::{AsFd, c, set_option};
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use socket2::SockRef;
     use std::io;
@@ -74,13 +73,10 @@ mod plan {
             let faults = [
                 (self.short, Fault::Short),
                 (self.again, Fault::Again),
-                (self.interrupted, Fault::Errno(libc::EINTR)),
-                (self.reset, Fault::Errno(libc::ECONNRESET)),
-                (
-                    only(Call::Send, self.broken_pipe),
-                    Fault::Errno(libc::EPIPE),
-                ),
-                (self.no_buffers, Fault::Errno(libc::ENOBUFS)),
+                (self.interrupted, Fault::Errno(c::EINTR)),
+                (self.reset, Fault::Errno(c::ECONNRESET)),
+                (only(Call::Send, self.broken_pipe), Fault::Errno(c::EPIPE)),
+                (self.no_buffers, Fault::Errno(c::ENOBUFS)),
                 (only(Call::Receive, self.panic), Fault::Panic),
             ];
             let mut bound = 0;
@@ -185,6 +181,6 @@ mod plan {
     /// Makes the kernel tell anew that bytes wait.
     fn tell_again(socket: &impl AsFd) {
         let one = 1i32.to_ne_bytes();
-        let _ = set_option(socket, libc::SOL_SOCKET, libc::SO_RCVLOWAT, &one);
+        let _ = set_option(socket, c::SOL_SOCKET, c::SO_RCVLOWAT, &one);
     }
 }

@@ -1,6 +1,6 @@
 //! Two connected ends: a byte that is written to one makes the other readable, for whoever polls it.
 
-use crate::io::sys::platform::{self, AsRawFd, RawFd};
+use crate::io::sys::platform::{self, RawFd};
 use std::io::{self, Read, Write};
 
 /// Neither end blocks.
@@ -38,6 +38,6 @@ impl Pipe {
 
     /// The number of that end.
     pub(crate) fn number(&self) -> RawFd {
-        self.read.as_raw_fd()
+        platform::number(&self.read)
     }
 }

@@ -1,6 +1,7 @@
 //! Races of addresses of this machine: one that answers, one that refuses, one that hangs.
 
 use super::*;
+use crate::io::sys::platform::number;
 
 fn address(text: &str) -> SocketAddr {
     text.parse().expect("a literal")
@@ -144,7 +145,7 @@ fn a_given_socket_is_tried_at_each_address_in_turn() {
     let (live, _bound, refusing) = live_and_refusing();
     let there = live.local_addr().unwrap();
     let given = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    let number = std::os::fd::AsRawFd::as_raw_fd(&given);
+    let before = number(&given);
     let connected = in_runtime(async {
         let mut race = Race::new(Setup {
             given: Some(given.into()),
@@ -153,8 +154,8 @@ fn a_given_socket_is_tried_at_each_address_in_turn() {
         race.run(vec![refusing, refusing, there]).await.unwrap()
     });
     assert_eq!(connected.peer, there.into());
-    let used = std::os::fd::AsRawFd::as_raw_fd(connected.wire.socket());
-    assert_eq!(used, number);
+    let used = number(connected.wire.socket());
+    assert_eq!(used, before);
 }
 
 #[test]
@@ -164,31 +165,31 @@ fn when_all_fail_the_refusal_is_told_and_what_each_said() {
     let given = vec![refusing, senseless];
     let local = Some(address("127.0.0.1:0"));
     let failure = in_runtime(race(given, local)).unwrap_err();
-    assert_eq!(failure.code(), libc::ECONNREFUSED);
-    assert_eq!(codes(&failure)[0], libc::ECONNREFUSED);
-    assert_ne!(codes(&failure)[1], libc::ECONNREFUSED);
+    assert_eq!(failure.code(), c::ECONNREFUSED);
+    assert_eq!(codes(&failure)[0], c::ECONNREFUSED);
+    assert_ne!(codes(&failure)[1], c::ECONNREFUSED);
     let failure = in_runtime(race(Vec::new(), None)).unwrap_err();
-    assert_eq!(failure.code(), libc::EADDRNOTAVAIL);
+    assert_eq!(failure.code(), c::EADDRNOTAVAIL);
 }
 
 #[test]
 fn what_tells_most_comes_first() {
     let mut codes = [
-        libc::EAFNOSUPPORT,
-        libc::ETIMEDOUT,
-        libc::EADDRNOTAVAIL,
-        libc::ENETUNREACH,
-        libc::ECONNREFUSED,
-        libc::EACCES,
+        c::EAFNOSUPPORT,
+        c::ETIMEDOUT,
+        c::EADDRNOTAVAIL,
+        c::ENETUNREACH,
+        c::ECONNREFUSED,
+        c::EACCES,
     ];
     codes.sort_by_key(|code| rank(*code));
     let wanted = [
-        libc::ECONNREFUSED,
-        libc::EACCES,
-        libc::ENETUNREACH,
-        libc::ETIMEDOUT,
-        libc::EADDRNOTAVAIL,
-        libc::EAFNOSUPPORT,
+        c::ECONNREFUSED,
+        c::EACCES,
+        c::ENETUNREACH,
+        c::ETIMEDOUT,
+        c::EADDRNOTAVAIL,
+        c::EAFNOSUPPORT,
     ];
     assert_eq!(codes, wanted);
 }
@@ -213,9 +214,9 @@ fn when_the_time_is_over_what_still_hangs_timed_out() {
         until_the_last_was_refused(&mut race, dead, refusing).await;
         race.late().unwrap_err()
     });
-    assert_eq!(failure.code(), libc::ETIMEDOUT);
+    assert_eq!(failure.code(), c::ETIMEDOUT);
     assert!(failure.message().starts_with("connection timeout"));
-    assert_eq!(codes(&failure), [libc::ETIMEDOUT, libc::ECONNREFUSED]);
+    assert_eq!(codes(&failure), [c::ETIMEDOUT, c::ECONNREFUSED]);
 }
 
 #[test]
@@ -238,7 +239,7 @@ fn a_refusal_that_the_kernel_has_wins_over_the_timeout() {
         assert!(race.begin(refusing));
         race.late().unwrap_err()
     });
-    assert_eq!(failure.code(), libc::ECONNREFUSED);
+    assert_eq!(failure.code(), c::ECONNREFUSED);
 }
 
 #[test]

@@ -10,8 +10,11 @@
 //!
 //! | name | what it is |
 //! |---|---|
-//! | `AsFd`, `AsRawFd`, `RawFd` | what has a socket, and its number |
-//! | `duplicate` | the socket of a number, a second time: the number's owner keeps it; EBADF where nothing is open |
+//! | `c` | the system's numbers (errors, families, EAI codes) by C's names |
+//! | `AsFd`, `RawFd`, `number` | what has a socket, and its number |
+//! | `own`, `file_of` | the socket of a number that nobody else owns; which file has the number now |
+//! | `this_thread` | the thread, as Python's `threading.get_ident()` numbers it |
+//! | `copy`, `duplicate` | a socket a second time; that of a number, whose owner keeps it: EBADF where nothing is open |
 //! | `address` | an address of the system's; EAFNOSUPPORT where it is neither IP nor Unix |
 //! | `set_option` | `setsockopt` with a value as the kernel reads it |
 //! | `let_rebind`, `share_port` | a restarted server may bind; several servers may |
@@ -21,10 +24,12 @@
 //! | `SEND_FLAGS`, `PEEK_FLAGS` | send, or look, without waiting and without a signal |
 //! | `unacknowledged` | bytes (a FIN counts as one) that the peer does not have; 1 where the kernel does not tell |
 //! | `disconnect` | undoes `connect`, which resets a connection |
+//! | `HOSTS`, `FileVersion`, `file_version`, `NULL` | the hosts file, whether a file has changed, the device that is empty |
 //! | `interface_index` | the number of a network interface, in the network that the process is in |
+//! | `give_heap_back` | lets the system have the freed memory at the heap's end, but for so many bytes |
 //! | `nanoseconds` | the clock of `std::time::Instant`, at half its price where that can be: it is read each turn |
 //! | `Timer` | goes off once; set and cleared without waking the thread that waits for it |
-//! | `PipeEnd`, `pipe` | two connected ends of a stream in this process |
+//! | `PipeEnd`, `AsyncPipeEnd`, `pipe` | two connected ends of a stream in this process |
 //! | `Watcher`, `watch` | a socket that Tokio watches; in the runtime's context |
 //! | `URGENT` | how Tokio tells of urgent data; None: not at all |
 

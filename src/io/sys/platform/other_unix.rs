@@ -3,7 +3,8 @@
 use crate::io::sys::address::Address;
 use crate::io::sys::platform::portable::accept_one;
 pub(crate) use crate::io::sys::platform::portable::{
-    Timer, URGENT, choose_port_late, disconnect, is_listening, nanoseconds, unacknowledged,
+    Timer, URGENT, choose_port_late, disconnect, give_heap_back, is_listening, nanoseconds,
+    unacknowledged,
 };
 use crate::io::sys::platform::unix::address;
 use socket2::Socket;

@@ -1,12 +1,15 @@
 //! What Linux and other Unixes have in common.
 
 use crate::io::sys::address::Address;
+pub(crate) use libc as c;
 use socket2::{SockAddr, Socket};
 use std::borrow::Borrow;
 use std::ffi::CStr;
+use std::fs::Metadata;
 use std::io;
 pub(crate) use std::os::fd::{AsFd, AsRawFd, RawFd};
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -46,6 +49,41 @@ pub(crate) fn interface_index(name: &CStr) -> Option<u32> {
     (index != 0).then_some(index)
 }
 
+pub(crate) fn number(socket: &impl AsFd) -> RawFd {
+    socket.as_fd().as_raw_fd()
+}
+
+/// # Safety
+///
+/// Nobody else owns it, and it is open.
+pub(crate) unsafe fn own(number: RawFd) -> Socket {
+    // SAFETY: the caller's.
+    unsafe { Socket::from_raw_fd(number) }
+}
+
+pub(crate) fn file_of(number: RawFd) -> Option<(u64, u64)> {
+    if number < 0 {
+        return None;
+    }
+    // SAFETY: the descriptor is only looked at, and nothing is done if it is closed.
+    let file = unsafe {
+        let mut status = std::mem::zeroed::<libc::stat>();
+        (libc::fstat(number, &raw mut status) == 0).then_some(status)
+    };
+    #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
+    file.map(|status| (status.st_dev as u64, status.st_ino as u64))
+}
+
+pub(crate) fn this_thread() -> usize {
+    // SAFETY: it cannot fail, and only looks.
+    unsafe { libc::pthread_self() as usize }
+}
+
+/// By std: its copies are never 0, 1 or 2, which may be closed.
+pub(crate) fn copy(socket: &impl AsFd) -> io::Result<Socket> {
+    socket.as_fd().try_clone_to_owned().map(OwnedFd::into)
+}
+
 pub(crate) fn duplicate(number: RawFd) -> io::Result<Socket> {
     if number < 0 {
         return Err(io::Error::from_raw_os_error(libc::EBADF));
@@ -53,7 +91,7 @@ pub(crate) fn duplicate(number: RawFd) -> io::Result<Socket> {
     // SAFETY: it is borrowed for the one call that duplicates it, which fails for a number that is no open descriptor;
     // no safe way leads from a number, which is all that Python can hand over, to a borrowed descriptor.
     let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
-    borrowed.try_clone_to_owned().map(OwnedFd::into)
+    copy(&borrowed)
 }
 
 pub(crate) fn address(address: &SockAddr) -> io::Result<Address> {
@@ -65,6 +103,16 @@ pub(crate) fn address(address: &SockAddr) -> io::Result<Address> {
     known.ok_or_else(|| io::Error::from_raw_os_error(libc::EAFNOSUPPORT))
 }
 
+/// Inode, size and time of the last change.
+pub(crate) type FileVersion = (u64, u64, i64, i64);
+
+pub(crate) fn file_version(data: &Metadata) -> FileVersion {
+    (data.ino(), data.size(), data.mtime(), data.mtime_nsec())
+}
+
+pub(crate) const HOSTS: &str = "/etc/hosts";
+pub(crate) const NULL: &str = "/dev/null";
+
 /// A restarted server may bind while old connections are in TIME_WAIT; the option allows no more than that here.
 pub(crate) fn let_rebind(socket: &Socket) -> io::Result<()> {
     socket.set_reuse_address(true)
@@ -75,6 +123,7 @@ pub(crate) fn share_port(socket: &Socket) -> io::Result<()> {
 }
 
 pub(crate) type PipeEnd = UnixStream;
+pub(crate) type AsyncPipeEnd = tokio::net::UnixStream;
 
 pub(crate) fn pipe() -> io::Result<(PipeEnd, PipeEnd)> {
     UnixStream::pair()
