@@ -353,6 +353,29 @@ def test_timer_that_was_due_in_a_stall_runs_after_the_data_of_a_new_connection(p
     assert told == [b"in time"]
 
 
+@pytest.mark.parametrize("io_threads", [0, 1])
+def test_timer_that_was_due_in_a_stall_runs_after_connections_for_which_accepting_had_paused(
+    io_threads, peers
+):
+    """The first comes when Python has been held up for long, the second when the first is not served yet."""
+    told = []
+
+    def start():
+        server = tcp_server(LOOPBACK, 0, lambda _ours, data: told.append(data))
+
+        def compute():
+            asynctcp.delay(lambda: (told.append("deadline"), exit_event_loop()), 0.2)
+            for _ in range(2):
+                time.sleep(0.05)  # the point: accepting pauses
+                peers.connect(server).sendall(b"in time")
+            time.sleep(0.2)
+
+        asynctcp.delay(compute)
+
+    run(start, loop=asynctcp.EventLoop(io_threads=io_threads))
+    assert told == [b"in time", b"in time", "deadline"]
+
+
 STOPPED = """
 import sys
 import asynctcp

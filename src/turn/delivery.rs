@@ -43,8 +43,13 @@ impl<'a, 'py> Delivery<'a, 'py> {
         self.steps
     }
 
-    /// Tells all of it, in the order of a callback loop. `now`: when the events were taken.
-    pub fn tell_all(&mut self, hand: &InHand, posts: &mut Posts, now: Instant) -> PyResult<()> {
+    /// Tells all of it, in the order of a callback loop; timers that were due at `timers_until`, if any.
+    pub fn tell_all(
+        &mut self,
+        hand: &InHand,
+        posts: &mut Posts,
+        timers_until: Option<Instant>,
+    ) -> PyResult<()> {
         let closings = self.dispatcher.event_loop.closings.len();
         let first_new = self.dispatcher.event_loop.timers.next_number();
         hand.hold(|| {
@@ -52,7 +57,7 @@ impl<'a, 'py> Delivery<'a, 'py> {
             self.closings(closings)?;
             self.ready_calls(posts)?;
             self.events(hand)?;
-            self.timers(now, first_new)
+            timers_until.map_or(Ok(()), |now| self.timers(now, first_new))
         })
     }
 

@@ -17,6 +17,12 @@ use std::time::{Duration, Instant};
 const LATE: Duration = Duration::from_millis(5);
 /// So often: a connection that waits to be accepted is followed by its first bytes.
 const LOOKS: u32 = 3;
+/// After a stall of Python's connections are accepted only once it is back and has served those of before: a timer that is
+/// later than so waits for turns that find no more of them, but for no more than so many.
+const STALLED: Duration = Duration::from_millis(20);
+const PUT_OFF: u32 = 3;
+/// Threads of the runtime's own go on while Python computes: only the whole process's standstill keeps them from looking.
+const STANDSTILL: Duration = Duration::from_millis(50);
 /// Turns with calls that are ready may follow one another without a look at the kernel's events: so many, and no longer
 /// than so.
 const UNPOLLED_TURNS: u32 = 4;
@@ -29,6 +35,8 @@ pub struct Poller {
     contention: Contention,
     /// Turns since the runtime was driven.
     unpolled: u32,
+    /// Turns since a late timer was due, which came first.
+    put_off: u32,
     /// When the events of this turn were taken: timers that are due later wait for the next.
     now: Instant,
 }
@@ -41,6 +49,7 @@ impl Poller {
             watch: PumpWatch::default(),
             contention: Contention::default(),
             unpolled: 0,
+            put_off: 0,
             now: Instant::now(),
         })
     }
@@ -50,9 +59,12 @@ impl Poller {
         self.driver.stop();
     }
 
-    /// When the events were taken.
-    pub fn now(&self) -> Instant {
-        self.now
+    /// When the events were taken: timers that were due then are told of after them. None: what has come goes first, and
+    /// may be followed by more of before.
+    pub fn timers_until(&mut self, event_loop: &LoopState, events: usize) -> Option<Instant> {
+        let waits = events > 0 && self.put_off < PUT_OFF && self.is_late(event_loop, STALLED);
+        self.put_off = if waits { self.put_off + 1 } else { 0 };
+        (!waits).then_some(self.now)
     }
 
     /// Whether a flush in the middle of the turn keeps the interpreter.
@@ -100,7 +112,7 @@ impl Poller {
         py.detach(|| {
             flusher.flush(event_loop);
             self.now = Instant::now();
-            if self.is_late(event_loop) {
+            if self.is_late(event_loop, STANDSTILL) {
                 self.driver.settle();
             }
             if hand.is_done() {
@@ -113,6 +125,7 @@ impl Poller {
     fn may_leave_out(&mut self, event_loop: &LoopState, flusher: &Flusher) -> bool {
         self.unpolled += 1;
         self.unpolled <= UNPOLLED_TURNS
+            && self.put_off == 0
             && flusher.untold() == 0
             && event_loop.hub.reactor.python_time() < UNPOLLED_TIME
             && !event_loop.hub.reactor.is_dirty()
@@ -145,7 +158,7 @@ impl Poller {
         self.driver.drive(&mut self.watch, wait);
         if event_loop.timers.armed() > 0 {
             self.now = Instant::now();
-            if self.is_late(event_loop) {
+            if self.is_late(event_loop, LATE) {
                 self.driver.settle();
                 for _ in 0..LOOKS {
                     self.driver.drive(&mut self.watch, Wait::No);
@@ -155,11 +168,11 @@ impl Poller {
         hand.refill(&event_loop.hub.inbox.queue);
     }
 
-    /// Whether a timer is so late that it was not for want of a turn: the process may have stood still, and the kernel have
+    /// Whether a timer is late by so much that it was not for want of a turn: the process may have stood still, and the kernel have
     /// what came before the timer was due.
-    fn is_late(&self, event_loop: &LoopState) -> bool {
+    fn is_late(&self, event_loop: &LoopState, by: Duration) -> bool {
         let next = event_loop.timers.next();
-        next.is_some_and(|due| due + LATE <= self.now)
+        next.is_some_and(|due| due + by <= self.now)
     }
 
     fn wait_of(&mut self, event_loop: &LoopState) -> Wait {

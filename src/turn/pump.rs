@@ -97,10 +97,11 @@ impl Pump {
         event_loop
             .buffers
             .furnish(py, &event_loop.hub.inbox.rooms)?;
+        let timers_until = self.poller.timers_until(event_loop, self.hand.len());
         self.flusher.begin(self.hand.len());
         let dispatcher = Dispatcher { event_loop, catch };
         let mut delivery = Delivery::new(py, dispatcher, &mut self.flusher, self.poller.keeps());
-        let result = delivery.tell_all(&self.hand, &mut self.posts, self.poller.now());
+        let result = delivery.tell_all(&self.hand, &mut self.posts, timers_until);
         self.steps = delivery.steps();
         self.hand.recycle();
         result

@@ -146,10 +146,12 @@ impl Driver {
         }
     }
 
-    /// Lets threads of the runtime's own look for events, after a time in which nothing could.
+    /// After a time in which nothing could: lets threads of the runtime's own look for events, or the helper leave, so that
+    /// the pump's drives look.
     pub fn settle(&self) {
-        if self.helper.is_none() {
-            self.runtime.block_on(async { sleep(SETTLING).await });
+        match &self.helper {
+            None => self.runtime.block_on(async { sleep(SETTLING).await }),
+            Some(helper) => helper.wait_until_left(),
         }
     }
 

@@ -8,6 +8,7 @@ use crate::io::runtime::handover::Handover;
 use crate::io::runtime::watch::Watch;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -26,10 +27,14 @@ const FLUSH_EVERY: Duration = Duration::from_millis(4);
 const BUSY_TURNS: u64 = 16;
 /// In a quiet program the helper sees how busy it has become after so many turns.
 const CHECK_EVERY: u32 = 64;
+/// A helper that is recalled leaves the runtime within this time, if it gets a processor.
+const LEAVING: Duration = Duration::from_millis(5);
 
 /// The pump's side of it.
 pub(crate) struct Helper {
     pub(crate) watch: Arc<Watch<Alarm>>,
+    /// It has the runtime, or is about to take it.
+    drives: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
 
@@ -39,13 +44,27 @@ impl Helper {
         let alarm = Alarm::new()?;
         hub.reactor.leave();
         let watch = Arc::new(Watch::new(alarm, GRACE, CHECK_EVERY));
+        let drives = Arc::<AtomicBool>::default();
         let thread = {
             let (hub, runtime, watch) = (hub.clone(), runtime.clone(), watch.clone());
+            let drives = drives.clone();
             let thread = std::thread::Builder::new().name("asynctcp-helper".into());
-            let thread = thread.spawn(move || help(&hub, &runtime, &watch));
+            let thread = thread.spawn(move || help(&hub, &runtime, &watch, &drives));
             thread.map_err(|_| Failure::NoThread)?
         };
-        Ok(Self { watch, thread })
+        Ok(Self {
+            watch,
+            drives,
+            thread,
+        })
+    }
+
+    /// After its recall: waits until it has left the runtime, without which the pump's drives look for no events.
+    pub(crate) fn wait_until_left(&self) {
+        let until = std::time::Instant::now() + LEAVING;
+        while self.drives.load(Ordering::SeqCst) && std::time::Instant::now() < until {
+            std::thread::yield_now();
+        }
     }
 
     /// Recalls it, and waits for its end.
@@ -58,14 +77,18 @@ impl Helper {
 }
 
 /// The helper's life.
-fn help(hub: &Hub, runtime: &Runtime, watch: &Watch<Alarm>) {
+fn help(hub: &Hub, runtime: &Runtime, watch: &Watch<Alarm>, drives: &AtomicBool) {
     let (reactor, handover) = (&hub.reactor, &hub.reactor.handover);
     let mut seen = handover.observe();
     while watch.wait() {
         let now = handover.observe();
         // The word is read before the time: if the pump was back in between, it is another word by now.
-        if reactor.python_time() >= GRACE && handover.take_over(now) {
-            runtime.block_on(unconstrained(drive_for_pump(hub)));
+        if reactor.python_time() >= GRACE {
+            drives.store(true, Ordering::SeqCst);
+            if handover.take_over(now) {
+                runtime.block_on(unconstrained(drive_for_pump(hub)));
+            }
+            drives.store(false, Ordering::SeqCst);
         }
         let busy = Handover::turns_between(seen, now) >= BUSY_TURNS;
         seen = handover.observe();
