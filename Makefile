@@ -228,6 +228,10 @@ lint-complete: $(TOOLS) build ## checks that every public name has a known type
 lint-workflows: $(TOOLS) ## checks the workflow files for GitHub
 	"$(VENV)/bin/check-jsonschema" --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
+.PHONY: platforms
+platforms: ## checks that the crate compiles for Windows, macOS and musl, by Debian's compiler (nothing is run)
+	tools/check_platforms.sh
+
 .PHONY: audit
 audit: ## checks licenses, sources and advisories of the crates (cargo install cargo-deny; fetches the advisories)
 	cargo deny check
