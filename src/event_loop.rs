@@ -191,6 +191,8 @@ impl EventLoop {
             "bytes_written",
             totals.bytes_written.load(Ordering::Relaxed),
         )?;
+        let refused = self.state.hub.proxy_headers_failed.load(Ordering::Relaxed);
+        stats.set_item("proxy_headers_failed", refused)?;
         stats.set_item("queued_events", queued_events)?;
         stats.set_item("queued_bytes", queued_bytes)?;
         Ok(stats)

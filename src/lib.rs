@@ -25,6 +25,7 @@ pub fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<event_loop::object::EventLoop>()?;
     module.add_class::<event_loop::notifier::Notifier>()?;
     module.add_class::<socket::reservation::Reservation>()?;
+    module.add_class::<objects::proxy_header::ProxyHeader>()?;
     module.add_class::<objects::server::TcpServer>()?;
     module.add_class::<socket::object::Socket>()?;
     module.add_class::<objects::timer::Timer>()?;

@@ -7,6 +7,7 @@ pub(crate) mod detach;
 pub(crate) mod ending;
 pub(crate) mod lifecycle;
 pub(crate) mod max_line;
+pub(crate) mod names;
 pub(crate) mod object;
 pub(crate) mod options;
 pub(crate) mod phase;
@@ -18,8 +19,8 @@ pub(crate) mod streams;
 pub(crate) mod tcp_option;
 pub(crate) mod write;
 
-use crate::boundary::address::address_tuple;
 use crate::boundary::args::{self, Change, Data};
+use crate::boundary::proxy;
 use crate::io::conn::levels::Marks;
 use crate::io::conn::link::Timeouts;
 use crate::io::sys::platform;
@@ -176,22 +177,31 @@ impl Socket {
         self.server.as_ref().map(|server| server.clone_ref(py))
     }
 
-    /// The peer's address as `getpeername()` gives it, or None before the connection is established.
+    /// The peer's address as `getpeername()` gives it, or None before the connection is established. With a PROXY header
+    /// whom the connection serves, see `transport_peername`.
     #[getter]
     fn peername<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        match self.link.addresses() {
-            Some((peer, _)) => address_tuple(py, peer).map(Some),
-            None => Ok(self.names(py).map(|(peer, _)| peer)),
-        }
+        Ok(names::ends(py, self)?.map(|(peer, _)| peer))
     }
 
     /// The own address as `getsockname()` gives it, or None before the connection is established.
     #[getter]
     fn sockname<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        match self.link.addresses() {
-            Some((_, own)) => address_tuple(py, own).map(Some),
-            None => Ok(self.names(py).map(|(_, own)| own)),
-        }
+        Ok(names::ends(py, self)?.map(|(_, own)| own))
+    }
+
+    /// The address of who has made the connection. It is that of the balancer, where a PROXY header tells of another
+    /// `peername`, else the same.
+    #[getter]
+    fn transport_peername<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        names::transport_peer(py, self)
+    }
+
+    /// What the PROXY header has said that the connection began with, as a `ProxyInfo`, or None.
+    #[getter]
+    fn proxy<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let proxied = self.link.proxied();
+        proxied.map(|own| proxy::info(py, &own.header)).transpose()
     }
 
     /// The first `AsyncIOStream` over it, or None.

@@ -17,6 +17,7 @@ from asynctcp.conditions import (
     EventInfo,
     EventLoopError,
     LineTooLong,
+    ProxyError,
     SocketClosed,
     TcpAborted,
     TcpAcceptError,
@@ -54,6 +55,7 @@ BASES = [
     (TcpAcceptError, (TcpError,)),
     (SocketClosed, (TcpError,)),
     (TcpServerBindError, (TcpError,)),
+    (ProxyError, (TcpError,)),
     (DnsError, (TcpError, socket.gaierror)),
     (TcpBufferFull, (TcpInfo,)),
     (TcpBufferDrained, (TcpInfo,)),
@@ -82,6 +84,7 @@ def one_of_each():
         *(cls(errno.EIO, "input/output error", Handle()) for cls in PLAIN_ERRORS),
         TcpAcceptError(errno.EMFILE, "too many open files", Handle(), Handle()),
         TcpServerBindError(errno.EADDRINUSE, "address in use", "127.0.0.1", 80),
+        ProxyError(errno.EPROTO, "malformed PROXY header", "malformed"),
         DnsError(socket.EAI_NONAME, "name not known", "host.invalid", Handle()),
         TcpAppError("read_cb", len, Handle()),
     ]

@@ -106,6 +106,8 @@ ANSWERS = {
     "Socket.stream": lambda kept: kept["socket"].stream is kept["stream"],
     "Socket.peername": lambda kept: kept["socket"].peername,
     "Socket.sockname": lambda kept: kept["socket"].sockname,
+    "Socket.transport_peername": lambda kept: kept["socket"].transport_peername,
+    "Socket.proxy": lambda kept: kept["socket"].proxy,
     "Socket.bytes_read": lambda kept: kept["socket"].bytes_read,
     "Socket.bytes_written": lambda kept: kept["socket"].bytes_written,
     "socket_closed_p": lambda kept: asynctcp.socket_closed_p(kept["socket"]),
@@ -141,6 +143,8 @@ ANSWERS = {
 #: What is of no loop, or makes one.
 OF_NO_LOOP = {
     "EventLoop",
+    "ProxyHeader",
+    "ProxyInfo",
     "condition_from_errno",
     "event_loop",
     "set_default_event_handler",

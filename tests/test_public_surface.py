@@ -42,7 +42,8 @@ SIGNATURES = {
     "current_event_loop": "()",
     "tcp_connect": "(host, port, read_cb, event_cb=None, *, data=None, stream=False, connect_cb=None, "
     "write_cb=None, read_timeout=-1, write_timeout=-1, dont_drain_read_buffer=None, allow_half_open=False, "
-    "local_address=None, family=0, close_cb=None, max_line=65536, sock=None, socket_options=None)",
+    "local_address=None, family=0, close_cb=None, max_line=65536, sock=None, socket_options=None, "
+    "send_proxy=None)",
     "adopt_tcp_socket": "(sock_or_fd, read_cb, event_cb=None, *, data=None, stream=False, connect_cb=None, "
     "write_cb=None, read_timeout=-1, write_timeout=-1, dont_drain_read_buffer=None, allow_half_open=False, "
     "close_cb=None, max_line=65536)",
@@ -60,7 +61,9 @@ SIGNATURES = {
     "tcp_server": "(bind_address, port, read_cb, event_cb=None, *, connect_cb=None, backlog=-1, "
     "stream=False, dont_drain_read_buffer=None, reuse_port=False, fd=None, read_timeout=-1, "
     "write_timeout=-1, allow_half_open=False, "
-    "max_connections=None, close_cb=None, max_line=65536, family=0, socket_options=None)",
+    "max_connections=None, close_cb=None, max_line=65536, family=0, socket_options=None, "
+    "proxy_protocol=None, proxy_from=None, proxy_timeout=5)",
+    "ProxyHeader.of": "(socket, *, version=2)",
     "Socket.close": "(self, force=False)",
     "Socket.set_callbacks": "(self, *, read_cb=..., write_cb=..., event_cb=..., connect_cb=..., "
     "close_cb=...)",

@@ -23,6 +23,7 @@ def test_stats_have_the_documented_names():
         "events_dispatched",
         "bytes_read",
         "bytes_written",
+        "proxy_headers_failed",
         "queued_events",
         "queued_bytes",
     }

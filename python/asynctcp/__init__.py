@@ -6,6 +6,7 @@ the thread that runs the loop, one at a time. Sockets are owned by Tokio tasks o
 
 from asynctcp._core import (
     Notifier,
+    ProxyHeader,
     Socket,
     TcpServer,
     Timer,
@@ -36,6 +37,7 @@ from asynctcp._loop import (
     with_interval,
 )
 from asynctcp._notifier import make_notifier
+from asynctcp._proxy import ProxyInfo
 from asynctcp._signals import clear_signal_handlers, free_signal_handler, signal_handler
 from asynctcp._stream import AsyncIOStream
 from asynctcp.clasync import *  # noqa: F403
@@ -47,6 +49,8 @@ __all__ = [  # noqa: PLE0604 - the starred name is a list of strings
     "AsyncIOStream",
     "EventLoop",
     "Notifier",
+    "ProxyHeader",
+    "ProxyInfo",
     "Socket",
     "TcpServer",
     "Timer",

@@ -1,13 +1,15 @@
 """The native side: sockets, servers, timers, and the half of the event loop that waits and dispatches."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from os import PathLike
 from types import GenericAlias
 from typing import Any, Generic, Literal, Self, final, overload
 
 from typing_extensions import TypeVar, disjoint_base
 
 from asynctcp._loop import EventLoop
+from asynctcp._proxy import ProxyInfo
 from asynctcp._stream import AsyncIOStream
 from asynctcp.conditions import EventLoopError, TcpInfo
 from asynctcp.typing import (
@@ -20,6 +22,7 @@ from asynctcp.typing import (
     Data,
     DnsCallback,
     EventCallback,
+    Network,
     ReadCallback,
     ReverseDnsCallback,
     Seconds,
@@ -33,6 +36,7 @@ __all__ = [
     "LoopBlock",
     "LoopCore",
     "Notifier",
+    "ProxyHeader",
     "Reservation",
     "Socket",
     "TcpServer",
@@ -124,6 +128,29 @@ class Notifier:
     def unref(self) -> None: ...
 
 @final
+class ProxyHeader:
+    def __new__(
+        cls,
+        source: Address | str | bytes | PathLike[str] | None,
+        destination: Address | str | bytes | PathLike[str] | None,
+        *,
+        version: Literal[1, 2] = 2,
+        tlvs: dict[int, Data] = {},
+    ) -> Self: ...
+    @classmethod
+    def of(cls, socket: Socket | AsyncIOStream, *, version: Literal[1, 2] = 2) -> Self: ...
+    @property
+    def source(self) -> Address | str | None: ...
+    @property
+    def destination(self) -> Address | str | None: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def tlvs(self) -> dict[int, bytes]: ...
+    def __bytes__(self) -> bytes: ...
+    def __eq__(self, other: object, /) -> bool: ...
+
+@final
 class Socket(Generic[_Data]):
     def __class_getitem__(cls, key: Any) -> GenericAlias: ...
     @property
@@ -138,6 +165,10 @@ class Socket(Generic[_Data]):
     def peername(self) -> Address | None: ...
     @property
     def sockname(self) -> Address | None: ...
+    @property
+    def transport_peername(self) -> Address | None: ...
+    @property
+    def proxy(self) -> ProxyInfo | None: ...
     @property
     def stream(self) -> AsyncIOStream | None: ...
     @property
@@ -239,6 +270,7 @@ def tcp_connect(
     max_line: int | None = 65536,
     sock: socket.socket | None = None,
     socket_options: SocketOptions | None = None,
+    send_proxy: ProxyHeader | None = None,
 ) -> Socket: ...
 @overload
 def tcp_connect(
@@ -261,6 +293,7 @@ def tcp_connect(
     max_line: int | None = 65536,
     sock: socket.socket | None = None,
     socket_options: SocketOptions | None = None,
+    send_proxy: ProxyHeader | None = None,
 ) -> AsyncIOStream: ...
 @overload
 def tcp_connect(
@@ -283,6 +316,7 @@ def tcp_connect(
     max_line: int | None = 65536,
     sock: socket.socket | None = None,
     socket_options: SocketOptions | None = None,
+    send_proxy: ProxyHeader | None = None,
 ) -> AsyncIOStream: ...
 @overload
 def tcp_connect(
@@ -305,6 +339,7 @@ def tcp_connect(
     max_line: int | None = 65536,
     sock: socket.socket | None = None,
     socket_options: SocketOptions | None = None,
+    send_proxy: ProxyHeader | None = None,
 ) -> Socket: ...
 @overload
 def tcp_connect(
@@ -327,6 +362,7 @@ def tcp_connect(
     max_line: int | None = 65536,
     sock: socket.socket | None = None,
     socket_options: SocketOptions | None = None,
+    send_proxy: ProxyHeader | None = None,
 ) -> Socket | AsyncIOStream: ...
 @overload
 def init_tcp_socket(
@@ -347,6 +383,7 @@ def init_tcp_socket(
     max_line: int | None = 65536,
     sock: socket.socket | None = None,
     socket_options: SocketOptions | None = None,
+    send_proxy: ProxyHeader | None = None,
 ) -> Socket: ...
 @overload
 def init_tcp_socket(
@@ -367,6 +404,7 @@ def init_tcp_socket(
     max_line: int | None = 65536,
     sock: socket.socket | None = None,
     socket_options: SocketOptions | None = None,
+    send_proxy: ProxyHeader | None = None,
 ) -> AsyncIOStream: ...
 @overload
 def init_tcp_socket(
@@ -387,6 +425,7 @@ def init_tcp_socket(
     max_line: int | None = 65536,
     sock: socket.socket | None = None,
     socket_options: SocketOptions | None = None,
+    send_proxy: ProxyHeader | None = None,
 ) -> AsyncIOStream: ...
 @overload
 def init_tcp_socket(
@@ -407,6 +446,7 @@ def init_tcp_socket(
     max_line: int | None = 65536,
     sock: socket.socket | None = None,
     socket_options: SocketOptions | None = None,
+    send_proxy: ProxyHeader | None = None,
 ) -> Socket: ...
 @overload
 def init_tcp_socket(
@@ -427,6 +467,7 @@ def init_tcp_socket(
     max_line: int | None = 65536,
     sock: socket.socket | None = None,
     socket_options: SocketOptions | None = None,
+    send_proxy: ProxyHeader | None = None,
 ) -> Socket | AsyncIOStream: ...
 @overload
 def adopt_tcp_socket(
@@ -537,6 +578,9 @@ def tcp_server(
     max_line: int | None = 65536,
     family: int = 0,
     socket_options: SocketOptions | None = None,
+    proxy_protocol: Literal["require", "accept"] | None = None,
+    proxy_from: Iterable[Network] | None = None,
+    proxy_timeout: Seconds = 5,
 ) -> TcpServer: ...
 @overload
 def tcp_server(
@@ -559,6 +603,9 @@ def tcp_server(
     max_line: int | None = 65536,
     family: int = 0,
     socket_options: SocketOptions | None = None,
+    proxy_protocol: Literal["require", "accept"] | None = None,
+    proxy_from: Iterable[Network] | None = None,
+    proxy_timeout: Seconds = 5,
 ) -> TcpServer: ...
 @overload
 def tcp_server(
@@ -581,6 +628,9 @@ def tcp_server(
     max_line: int | None = 65536,
     family: int = 0,
     socket_options: SocketOptions | None = None,
+    proxy_protocol: Literal["require", "accept"] | None = None,
+    proxy_from: Iterable[Network] | None = None,
+    proxy_timeout: Seconds = 5,
 ) -> TcpServer: ...
 @overload
 def tcp_server(
@@ -603,6 +653,9 @@ def tcp_server(
     max_line: int | None = 65536,
     family: int = 0,
     socket_options: SocketOptions | None = None,
+    proxy_protocol: Literal["require", "accept"] | None = None,
+    proxy_from: Iterable[Network] | None = None,
+    proxy_timeout: Seconds = 5,
 ) -> TcpServer: ...
 @overload
 def tcp_server(
@@ -625,6 +678,9 @@ def tcp_server(
     max_line: int | None = 65536,
     family: int = 0,
     socket_options: SocketOptions | None = None,
+    proxy_protocol: Literal["require", "accept"] | None = None,
+    proxy_from: Iterable[Network] | None = None,
+    proxy_timeout: Seconds = 5,
 ) -> TcpServer: ...
 def write_socket_data(
     socket_or_stream: Socket | AsyncIOStream,

@@ -15,6 +15,7 @@ so below. ``except`` and ``isinstance`` see through to Python's own classes: a `
     │   │       ├── TcpBrokenPipe      (also BrokenPipeError)
     │   │       ├── TcpAcceptError     listener, server
     │   │       ├── TcpServerBindError address, port
+    │   │       ├── ProxyError         reason
     │   │       ├── SocketClosed
     │   │       └── DnsError           (also socket.gaierror) host
     │   └── TcpInfo                    about one socket: socket, peer
@@ -52,6 +53,7 @@ __all__ = [
     "EventInfo",
     "EventLoopError",
     "LineTooLong",
+    "ProxyError",
     "SocketClosed",
     "TcpAborted",
     "TcpAcceptError",
@@ -277,6 +279,23 @@ class TcpServerBindError(TcpError):
             return super().__str__()
         host = self.address or "*"
         return f"{super().__str__()} (address {f'[{host}]' if ':' in host else host}:{self.port})"
+
+
+class ProxyError(TcpError):
+    """A server has refused a connection for the PROXY header that it began with, or did not begin with.
+
+    Goes to the server's ``event_cb``, at most ten a second; ``stats()["proxy_headers_failed"]`` counts all.
+    The connection was reset before any callback knew of it, so ``socket`` is None; a connection that ends
+    without a byte is not told. Carries ``errcode``, ``errmsg``, ``peer`` (who has made the connection) and
+    ``reason``: ``"untrusted"`` (it comes from where no header is believed), ``"header-timeout"``,
+    ``"no-header"``, ``"malformed"``, ``"bad-checksum"`` or ``"truncated"`` (it ended within the header).
+    """
+
+    reason: str
+
+    def __init__(self, errcode: int, errmsg: str, reason: str) -> None:
+        super().__init__(errcode, errmsg)
+        self.reason = reason
 
 
 class SocketClosed(TcpError):

@@ -10,13 +10,15 @@ All callbacks run in the loop's thread, and what they return is ignored.
 """
 
 import socket
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
-from asynctcp._core import Socket
+from asynctcp._core import ProxyHeader, Socket
 from asynctcp._stream import AsyncIOStream
 
 if TYPE_CHECKING:
+    from ipaddress import IPv4Network, IPv6Network
+
     from typing_extensions import Buffer
 
 __all__ = [
@@ -30,6 +32,8 @@ __all__ = [
     "Data",
     "DnsCallback",
     "EventCallback",
+    "Network",
+    "ProxyTls",
     "ReadCallback",
     "ReverseDnsCallback",
     "Seconds",
@@ -71,9 +75,12 @@ AppErrorHandler: TypeAlias = Callable[[BaseException], object]
 if TYPE_CHECKING:
     #: What can be written, bytes-like and C-contiguous, or text, which is sent as UTF-8.
     Data: TypeAlias = Buffer | str
+    #: A network of addresses, as ``ipaddress.ip_network`` reads it.
+    Network: TypeAlias = str | IPv4Network | IPv6Network
 else:
     # Python 3.11 has no Buffer; this much is for those who look at annotations at run time.
     Data = bytes | bytearray | memoryview | str
+    Network = str
 #: What ``setsockopt`` takes, each as (level, name, value), in a list or tuple.
 SocketOptions: TypeAlias = Sequence[tuple[int, int, int | bytes]]
 #: A time in seconds; None stands for none.
@@ -99,8 +106,22 @@ class ConnectOptions(TypedDict, total=False):
     family: int
     sock: socket.socket | None
     socket_options: SocketOptions | None
+    send_proxy: ProxyHeader | None
     close_cb: CloseCallback | None
     max_line: int | None
+
+
+class ProxyTls(TypedDict):
+    """What ``socket.proxy.tls`` says of the TLS between a client and the balancer that ends it."""
+
+    #: ``TLSv1.3`` for one.
+    version: str | None
+    #: The common name of the client's certificate.
+    cn: str | None
+    #: The cipher suite.
+    cipher: str | None
+    #: Whether the client has shown a certificate, which the balancer took for good.
+    verified: bool
 
 
 class ServerOptions(TypedDict, total=False):
@@ -120,5 +141,8 @@ class ServerOptions(TypedDict, total=False):
     max_connections: int | None
     family: int
     socket_options: SocketOptions | None
+    proxy_protocol: Literal["require", "accept"] | None
+    proxy_from: Iterable[Network] | None
+    proxy_timeout: Seconds
     close_cb: CloseCallback | None
     max_line: int | None

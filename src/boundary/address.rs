@@ -1,6 +1,9 @@
 //! Addresses as Python has them.
 
+use crate::io::sys::address::Address;
+use crate::io::sys::platform;
 use pyo3::prelude::*;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 
 /// `getsockname()`'s form: (host, port), and flow and scope for IPv6.
@@ -15,6 +18,21 @@ pub fn address_tuple<'py>(py: Python<'py>, address: SocketAddr) -> PyResult<Boun
                 .into_any(),
         ),
     }
+}
+
+/// Any address as `getsockname()` gives it: of a Unix socket its path, a name in no file system with a NUL before it.
+pub fn address_object<'py>(py: Python<'py>, address: &Address) -> PyResult<Bound<'py, PyAny>> {
+    let name = match address {
+        Address::Ip(address) => return address_tuple(py, *address),
+        Address::Path(path) => path.as_os_str().to_owned(),
+        Address::Abstract(name) => {
+            let mut all = OsString::from("\0");
+            all.push(platform::path(name));
+            all
+        }
+        Address::Unnamed => OsString::new(),
+    };
+    Ok(name.into_pyobject(py)?.into_any())
 }
 
 /// An address as text, with its scope.

@@ -2,6 +2,7 @@
 
 use crate::boundary::address::address_tuple;
 use crate::boundary::call::call;
+use crate::io::event::Refused;
 use crate::io::failure::Failure;
 use crate::io::failure::Try;
 use pyo3::prelude::*;
@@ -90,6 +91,18 @@ pub fn accept_error<'py>(
         &class(py, "TcpAcceptError")?,
         (failure.code(), failure.message(), listener, server),
     )
+}
+
+/// A connection that a server has refused.
+pub fn refusal<'py>(py: Python<'py>, refused: &Refused) -> PyResult<Bound<'py, PyAny>> {
+    let failure = &refused.failure;
+    let (code, message) = (failure.code(), failure.message());
+    let condition = match failure {
+        Failure::Proxy(fault) => call(&class(py, "ProxyError")?, (code, message, fault.reason()))?,
+        _ => call(&class(py, "condition_from_errno")?, (code, message))?,
+    };
+    condition.setattr("peer", refused.peer.to_string())?;
+    Ok(condition)
 }
 
 fn raised(condition: PyResult<Bound<'_, PyAny>>) -> PyErr {

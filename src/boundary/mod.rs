@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `args/`, `coroutine.rs` | checks at the call; coroutines where callbacks are wanted |
 //! | `condition.rs`, `os_error.rs` | from a failure to a condition class, or an `OSError` |
-//! | `address.rs`, `callback.rs` | addresses as Python has them; the kinds of callbacks |
+//! | `address.rs`, `proxy.rs`, `callback.rs` | addresses and PROXY headers as Python has them; the kinds of callbacks |
 //! | `buffer_pool.rs` | objects whose memory the I/O side uses |
 //! | `call.rs`, `interpreter.rs`, `fork.rs` | calls of Python that may never return; who may import; forked children |
 //! | `injection.rs` | faults for Python's tests |
@@ -21,3 +21,4 @@ pub(crate) mod fork;
 pub(crate) mod injection;
 pub(crate) mod interpreter;
 pub(crate) mod os_error;
+pub(crate) mod proxy;

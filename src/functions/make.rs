@@ -4,6 +4,7 @@ use crate::boundary::args;
 use crate::boundary::args::Data;
 use crate::boundary::args::refusal::{hidden, wrong_type};
 use crate::io::conn::link::{Link, Timeouts};
+use crate::objects::proxy_header::ProxyHeader;
 use crate::shared::loop_state::LoopState;
 use crate::socket::object::Socket;
 use crate::socket::state::{Callbacks, Settings};
@@ -28,6 +29,17 @@ pub fn callbacks(
         connect: args::callback("connect_cb", connect_cb)?,
         close: args::callback("close_cb", close_cb)?,
     })
+}
+
+/// What is to be sent before anything else: the bytes of a `ProxyHeader`.
+pub fn preface(name: &str, header: Given<'_, '_>) -> PyResult<Option<Box<[u8]>>> {
+    let Some(value) = header.filter(|header| !header.is_none()) else {
+        return Ok(None);
+    };
+    match value.cast::<ProxyHeader>() {
+        Ok(header) => Ok(Some(header.get().as_bytes().into())),
+        Err(_) => Err(wrong_type(name, "a ProxyHeader or None", value)),
+    }
 }
 
 /// A socket of the current loop, with `data` as the first that it will send.

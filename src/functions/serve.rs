@@ -1,11 +1,12 @@
 //! `tcp_server`.
 
-use crate::boundary::args;
+use crate::boundary::args::{self, ProxyTimeout};
+use crate::functions::make::callbacks;
 use crate::io::setup::listener::Options;
 use crate::objects::server::{Listening, TcpServer};
 use crate::shared::loop_state::LoopState;
 use crate::socket::max_line::MaxLine;
-use crate::socket::state::{Callbacks, Settings};
+use crate::socket::state::Settings;
 use pyo3::prelude::*;
 
 /// Listens for TCP connections.
@@ -15,7 +16,8 @@ use pyo3::prelude::*;
 ///         `server.addresses`.
 ///     port: 0 to 65535; 0: any free port, see `server.port`.
 ///     read_cb: `read_cb(socket, data: bytes)`, or None.
-///     event_cb: `event_cb(condition)` for each connection's conditions and for accept errors, or None.
+///     event_cb: `event_cb(condition)` for each connection's conditions, for accept errors and for PROXY headers that are
+///         refused (`ProxyError`, at most 10 a second), or None.
 ///     connect_cb: `connect_cb(socket)` for each new connection, before its `read_cb`.
 ///     backlog: connections that may wait to be accepted; -1: the system's maximum.
 ///     stream: each socket has an `AsyncIOStream`, and `read_cb(socket, stream)` is called with it.
@@ -34,15 +36,24 @@ use pyo3::prelude::*;
 ///     socket_options: a list of (level, name, value), value an int or bytes: set on the listening socket, before it binds,
 ///         and on each connection's (where those that only a listening socket can have are left out).
 ///     close_cb: `close_cb(socket, reason)` for each connection, once, after its end; see `Socket.set_callbacks`.
+///     proxy_protocol: "require": each connection begins with a PROXY header (version 1 or 2), which says whom it serves:
+///         `socket.peername` and `sockname`, with more in `socket.proxy`; `connect_cb` runs after it. "accept": those of
+///         `proxy_from` may begin with one, others are served as they are. None: a header is data like any other.
+///     proxy_from: networks whose headers are believed, as `ipaddress.ip_network` reads them; None: everybody's, which
+///         "accept" refuses. With "require" who comes from elsewhere is reset.
+///     proxy_timeout: seconds in which the header must have come; None, 0, negative or infinite: no limit. With "accept" a
+///         connection that is silent for so long is served as it is.
 ///
 /// Returns the `TcpServer`. Raises `TcpServerBindError` if it cannot listen, `EventLoopError`, `TypeError`,
 /// `ValueError`. Callbacks run in the loop's thread. cl-async: `tcp-server`.
 #[pyfunction]
 #[pyo3(signature = (bind_address, port, read_cb, event_cb=None, *, connect_cb=None, backlog=None, stream=false, dont_drain_read_buffer=None, reuse_port=false, fd=None,
-                    read_timeout=None, write_timeout=None, allow_half_open=false, max_connections=None, close_cb=None, max_line=MaxLine::Usual, family=None, socket_options=None),
+                    read_timeout=None, write_timeout=None, allow_half_open=false, max_connections=None, close_cb=None, max_line=MaxLine::Usual, family=None, socket_options=None,
+                    proxy_protocol=None, proxy_from=None, proxy_timeout=ProxyTimeout::default()),
        text_signature = "(bind_address, port, read_cb, event_cb=None, *, connect_cb=None, backlog=-1, stream=False, dont_drain_read_buffer=None, \
                          reuse_port=False, fd=None, read_timeout=-1, write_timeout=-1, allow_half_open=False, \
-                         max_connections=None, close_cb=None, max_line=65536, family=0, socket_options=None)")]
+                         max_connections=None, close_cb=None, max_line=65536, family=0, socket_options=None, \
+                         proxy_protocol=None, proxy_from=None, proxy_timeout=5)")]
 #[allow(clippy::too_many_arguments)]
 pub fn tcp_server(
     bind_address: &Bound<'_, PyAny>,
@@ -63,15 +74,12 @@ pub fn tcp_server(
     max_line: MaxLine,
     family: Option<&Bound<'_, PyAny>>,
     socket_options: Option<&Bound<'_, PyAny>>,
+    proxy_protocol: Option<&Bound<'_, PyAny>>,
+    proxy_from: Option<&Bound<'_, PyAny>>,
+    proxy_timeout: ProxyTimeout,
 ) -> PyResult<Py<TcpServer>> {
     let py = port.py();
-    let callbacks = Callbacks {
-        read: args::callback("read_cb", read_cb)?,
-        event: args::callback("event_cb", event_cb)?,
-        connect: args::callback("connect_cb", connect_cb)?,
-        close: args::callback("close_cb", close_cb)?,
-        write: None,
-    };
+    let callbacks = callbacks(read_cb, event_cb, connect_cb, None, close_cb)?;
     let number = args::port("port", port, 0)?;
     let options = Options {
         backlog: args::backlog("backlog", backlog)?,
@@ -83,6 +91,7 @@ pub fn tcp_server(
             ("write_timeout", write_timeout),
         )?,
         socket_options: args::socket_options("socket_options", socket_options)?,
+        proxy: args::proxy_policy(proxy_protocol, proxy_from, proxy_timeout, false)?,
     };
     let host = args::bind_host("bind_address", bind_address)?;
     let fd = args::optional_whole("fd", fd, 0)?;

@@ -7,6 +7,7 @@ use crate::io::inbox::arena;
 use crate::io::keys::Key;
 use crate::io::setup::getaddrinfo::Found;
 use crate::io::setup::listener;
+use crate::io::sys::address::Address;
 use std::sync::Arc;
 
 /// A timeout of a connection that passed, and the bytes that there were by then.
@@ -34,6 +35,15 @@ impl Timeout {
             Self::Write(_) => Failure::Stalled("write timeout: the peer took nothing"),
         }
     }
+}
+
+/// A connection that a server has accepted and ended before Python knew of it.
+#[derive(Debug)]
+pub struct Refused {
+    /// Who has made it.
+    pub peer: Address,
+    /// Why.
+    pub failure: Failure,
 }
 
 /// What the I/O side tells the pump.
@@ -85,6 +95,8 @@ pub enum Event {
     Gone(Key),
     /// Accepting failed; told at most once a second for the same cause.
     AcceptFailed(Key, Box<Failure>),
+    /// A server has refused a connection; not all that it refuses are told.
+    Refused(Key, Box<Refused>),
     /// A signal arrived for the process (Python's wake-up descriptor was written).
     Signal,
     /// The pump was asked to take a turn: another thread left something to do.

@@ -1,5 +1,6 @@
 //! What can go wrong with a connection, as plain data; the pump side makes a condition of it.
 
+use crate::io::proxy::fault::Fault;
 use crate::io::sys::platform::c;
 use std::io;
 use std::net::SocketAddr;
@@ -21,6 +22,8 @@ pub enum Failure {
     Connect(Box<ConnectFailure>),
     /// A descriptor from outside that cannot be used: an errno, and what it is.
     Unfit(i32, String),
+    /// A server has refused a connection for its PROXY header.
+    Proxy(Fault),
     /// No thread can be started.
     NoThread,
     /// The connection's task panicked; its message.
@@ -75,6 +78,7 @@ impl Failure {
             Self::Lookup(lookup) => lookup.code,
             Self::Connect(connect) => connect.why.code(),
             Self::Unfit(code, _) => *code,
+            Self::Proxy(fault) => fault.code(),
             Self::NoThread => c::EAGAIN,
             Self::Panic(_) => c::EIO,
         }
@@ -88,6 +92,7 @@ impl Failure {
             Self::Lookup(lookup) => lookup.message.clone(),
             Self::Connect(connect) => connect.why.message(),
             Self::Unfit(_, what) => what.clone(),
+            Self::Proxy(fault) => fault.message(),
             Self::NoThread => "can't start new thread".to_owned(),
             Self::Panic(message) => format!("internal error: {message}"),
         }

@@ -6,6 +6,7 @@ use crate::io::keys::Keys;
 use crate::io::runtime::commands::Commands;
 use crate::io::runtime::reactor::Reactor;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 /// One for each loop.
 pub struct Hub {
@@ -15,6 +16,8 @@ pub struct Hub {
     pub reactor: Reactor,
     /// Names, and what keeps the loop alive.
     pub keys: Keys,
+    /// Connections that servers have refused for their PROXY header.
+    pub proxy_headers_failed: AtomicU64,
 }
 
 impl Hub {
@@ -25,6 +28,7 @@ impl Hub {
             inbox: Inbox::new(limits, commands.clone()),
             reactor: Reactor::new(commands),
             keys: Keys::default(),
+            proxy_headers_failed: AtomicU64::new(0),
         })
     }
 

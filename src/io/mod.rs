@@ -10,6 +10,7 @@
 //! | `inbox/` | towards the pump: the event queue, and how much may wait in it |
 //! | `runtime/` | who drives the Tokio runtime, and when |
 //! | `conn/` | one connection, as the pump and its task share it |
+//! | `proxy/` | the PROXY protocol: headers, and who may send them |
 //! | `setup/` | from a name or an address to a connection or a listener |
 //! | `sys/` | system calls, and the faults that tests inject into them |
 //! | `hub.rs` | what all tasks of one loop share |
@@ -23,6 +24,7 @@ pub mod failure;
 pub mod hub;
 pub mod inbox;
 pub mod keys;
+pub mod proxy;
 pub mod runtime;
 pub mod setup;
 pub mod sync;

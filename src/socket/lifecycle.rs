@@ -69,6 +69,7 @@ impl Socket {
                 local: extras.local,
                 options: std::mem::take(&mut extras.options),
                 given: extras.given.take().map(Given::from),
+                preface: extras.preface.take().unwrap_or_default(),
             });
             Target {
                 host,

@@ -70,6 +70,9 @@ impl Socket {
         if let Some((peer, _)) = self.names(py) {
             return Some(peer.to_string()).filter(|peer| !peer.is_empty());
         }
+        if let Some((peer, _)) = self.link.ends() {
+            return Some(peer.to_string()).filter(|peer| !peer.is_empty());
+        }
         let target = self.state.lock().target.clone();
         target.map(|target| target.to_string())
     }

@@ -97,6 +97,8 @@ pub(crate) struct Extras {
     pub(crate) max_line: MaxLine,
     /// Set before connecting.
     pub(crate) options: SocketOptions,
+    /// Sent before anything else.
+    pub(crate) preface: Option<Box<[u8]>>,
     /// The app's own OS socket, to be connected.
     pub(crate) given: Option<OwnedSocket>,
     /// The names of both ends where they are no IP addresses: peer's, own.

@@ -200,6 +200,7 @@ fn handle(
             epoch,
             timeout,
         } => dispatcher.timed_out(py, key, epoch, timeout),
+        Event::Refused(key, refused) => dispatcher.refused(py, key, &refused),
         Event::Level(key) => dispatcher.level(py, key),
         Event::Gone(key) => {
             dispatcher.gone(py, key);

@@ -6,7 +6,7 @@ use crate::boundary::condition;
 use crate::io::conn::link::Link;
 use crate::io::conn::loan::Owner;
 use crate::io::counter::add;
-use crate::io::event::Timeout;
+use crate::io::event::{Refused, Timeout};
 use crate::io::failure::Failure;
 use crate::io::keys::Key;
 use crate::io::setup::getaddrinfo::Found;
@@ -306,6 +306,15 @@ impl Dispatcher<'_> {
     pub fn accept_failed(&self, server: &Bound<'_, TcpServer>, failure: &Failure) -> PyResult<()> {
         let condition = TcpServer::accept_error(server, failure)?;
         self.tell_other(server.get().event_cb(server.py()), &condition)
+    }
+
+    /// A server has refused a connection.
+    pub fn refused(&self, py: Python<'_>, key: Key, refused: &Refused) -> PyResult<()> {
+        let Some(Sink::Server(server)) = self.sink(py, key) else {
+            return Ok(());
+        };
+        let condition = condition::refusal(py, refused)?;
+        self.tell_other(server.get().event_cb(py), &condition)
     }
 
     fn lookup_failed(&self, lookup: &Bound<'_, Lookup>, failure: &Failure) -> PyResult<()> {

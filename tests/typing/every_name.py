@@ -5,7 +5,7 @@ import socket as sockets
 from typing import Unpack, assert_type
 
 import asynctcp
-from asynctcp import AsyncIOStream, EventLoop, Notifier, Socket, TcpServer, Timer
+from asynctcp import AsyncIOStream, EventLoop, Notifier, ProxyHeader, ProxyInfo, Socket, TcpServer, Timer
 from asynctcp.typing import (
     Address,
     AnyReadCallback,
@@ -17,6 +17,8 @@ from asynctcp.typing import (
     Data,
     DnsCallback,
     EventCallback,
+    Network,
+    ProxyTls,
     ReadCallback,
     ReverseDnsCallback,
     Seconds,
@@ -236,6 +238,44 @@ def serve() -> None:
     assert_type(server.closed, bool)
     server.close()
     asynctcp.close_tcp_server(server)
+
+
+def behind_a_balancer(networks: list[Network]) -> TcpServer:
+    return asynctcp.tcp_server(
+        None,
+        0,
+        None,
+        on_event,
+        connect_cb=on_client,
+        proxy_protocol="accept",
+        proxy_from=networks,
+        proxy_timeout=1,
+    )
+
+
+def on_client(socket: Socket) -> None:
+    assert_type(socket.transport_peername, Address | None)
+    info = socket.proxy
+    assert_type(info, ProxyInfo | None)
+    if info is not None:
+        assert_type((info.version, info.local), tuple[int, bool])
+        assert_type((info.source, info.destination), tuple[Address | str | None, Address | str | None])
+        assert_type((info.authority, info.alpn), tuple[str | None, str | None])
+        assert_type((info.unique_id, info.tlvs), tuple[bytes | None, dict[int, bytes]])
+        assert_type(info.tls, ProxyTls | None)
+        if info.tls is not None:
+            assert_type((info.tls["cn"], info.tls["verified"]), tuple[str | None, bool])
+    header = ProxyHeader.of(socket, version=1)
+    assert_type(header, ProxyHeader)
+    assert_type((header.source, header.version), tuple[Address | str | None, int])
+    header = ProxyHeader(("192.0.2.1", 1), ("192.0.2.2", 2), tlvs={2: "example.org"})
+    assert_type((header.destination, header.tlvs), tuple[Address | str | None, dict[int, bytes]])
+    assert_type(bytes(header), bytes)
+    asynctcp.tcp_connect("localhost", 1, None, send_proxy=header)
+
+
+def on_refused(condition: asynctcp.ProxyError) -> None:
+    assert_type(condition.reason, str)
 
 
 def on_address(address: str, family: int) -> None:

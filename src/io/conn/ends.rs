@@ -1,5 +1,6 @@
 //! The addresses of both ends of a connection, in little memory.
 
+use crate::io::proxy::header::Header;
 use crate::io::sys::address::Address;
 use std::net::{SocketAddr, SocketAddrV4};
 
@@ -11,11 +12,23 @@ pub(crate) enum Ends {
     Unnamed,
     /// Much longer, so that most connections need not pay for it.
     Other(Box<(Address, Address)>),
+    /// What a balancer says, who has made the connection.
+    Proxied(Box<Proxied>),
+}
+
+/// A connection that serves somebody else than who has made it.
+#[derive(Debug)]
+pub struct Proxied {
+    /// Whom.
+    pub header: Header,
+    /// Its own peer, the balancer.
+    pub(crate) peer: Address,
+    pub(crate) own: Address,
 }
 
 impl Ends {
     pub(crate) fn new(peer: Address, own: Address) -> Self {
-        match (plain(peer), plain(own)) {
+        match (peer.canonical(), own.canonical()) {
             (Address::Ip(SocketAddr::V4(peer)), Address::Ip(SocketAddr::V4(own))) => {
                 Self::V4(peer, own)
             }
@@ -30,19 +43,19 @@ impl Ends {
             Self::V4(peer, own) => (ip(peer), ip(own)),
             Self::Unnamed => (Address::Unnamed, Address::Unnamed),
             Self::Other(ends) => (**ends).clone(),
+            Self::Proxied(proxied) => {
+                let told = proxied.header.ends.clone();
+                told.unwrap_or_else(|| (proxied.peer.clone(), proxied.own.clone()))
+            }
         }
     }
-}
 
-/// An IPv4 address that a dual-stack socket shows as IPv6, as itself.
-fn plain(address: Address) -> Address {
-    match address {
-        Address::Ip(address) => match address.ip().to_canonical() {
-            ip if ip.is_ipv4() => Address::Ip(SocketAddr::new(ip, address.port())),
-            // Kept whole: it may carry a scope id.
-            _ => Address::Ip(address),
-        },
-        unix => unix,
+    pub(crate) fn proxied(peer: Address, own: Address, header: Header) -> Self {
+        Self::Proxied(Box::new(Proxied {
+            header,
+            peer: peer.canonical(),
+            own: own.canonical(),
+        }))
     }
 }
 

@@ -3,7 +3,7 @@
 //! The pump (and, for writes, any other thread) changes flags and stages bytes; the task owns receiving and the end
 //! of the connection. The [`Sender`] says who sends.
 
-use crate::io::conn::ends::Ends;
+use crate::io::conn::ends::{Ends, Proxied};
 use crate::io::conn::levels::Marks;
 use crate::io::conn::loan::Loan;
 use crate::io::conn::outcome::Staged;
@@ -12,6 +12,7 @@ use crate::io::conn::wire::Wire;
 use crate::io::counter::add;
 use crate::io::inbox::flow_control::FlowControl;
 use crate::io::keys::Key;
+use crate::io::proxy::header::Header;
 use crate::io::sync::Mutex;
 use crate::io::sys::address::Address;
 use std::net::SocketAddr;
@@ -110,6 +111,27 @@ impl Link {
     /// Its addresses are known from now on: before the connection is attached.
     pub(crate) fn set_ends(&self, peer: Address, own: Address) {
         let _ = self.ends.set(Ends::new(peer, own));
+    }
+
+    /// The same, of a connection that a balancer has made for somebody else.
+    pub(crate) fn set_proxied(&self, peer: Address, own: Address, header: Header) {
+        let _ = self.ends.set(Ends::proxied(peer, own, header));
+    }
+
+    /// Whom it serves, if a balancer has made it.
+    pub fn proxied(&self) -> Option<&Proxied> {
+        match self.ends.get()? {
+            Ends::Proxied(proxied) => Some(proxied),
+            _ => None,
+        }
+    }
+
+    /// Who has made the connection: the balancer, if there is one, else the peer.
+    pub fn transport_peer(&self) -> Option<Address> {
+        match self.proxied() {
+            Some(proxied) => Some(proxied.peer.clone()),
+            None => self.ends().map(|(peer, _)| peer),
+        }
     }
 
     /// Peer and own address.

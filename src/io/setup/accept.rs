@@ -1,7 +1,5 @@
 //! The accept loops of a server, and what the pump asks of them.
 
-use crate::io::conn::link::Link;
-use crate::io::conn::task::ConnTask;
 use crate::io::conn::wire::Wire;
 use crate::io::event::Event;
 use crate::io::failure::Failure;
@@ -9,12 +7,14 @@ use crate::io::hub::Hub;
 use crate::io::keys::Key;
 use crate::io::runtime::commands::Command;
 use crate::io::setup::acceptor::Acceptor;
+use crate::io::setup::alive::Alive;
+use crate::io::setup::arrival::Arrival;
+use crate::io::setup::heading;
 use crate::io::setup::listener::{Listener, Options};
 use crate::io::sys::address::Address;
 use crate::io::sys::platform::c;
 use socket2::Socket;
 use std::io;
-use std::net::Ipv6Addr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -87,20 +87,6 @@ impl Listener {
     }
 }
 
-/// Says `Gone` when the last accept loop ends, however it ends.
-struct Alive {
-    hub: Arc<Hub>,
-    listener: Arc<Listener>,
-}
-
-impl Drop for Alive {
-    fn drop(&mut self) {
-        self.listener.let_go();
-        self.hub.keys.went();
-        self.hub.inbox.push(Event::Gone(self.listener.key));
-    }
-}
-
 async fn accept_all(
     hub: Arc<Hub>,
     listener: Arc<Listener>,
@@ -116,6 +102,7 @@ async fn accept_all(
                 own: own.filter(|own| is_of_each(own) && !listener.adopted),
                 hub: hub.clone(),
                 listener,
+                alive: alive.clone(),
                 at,
                 socket,
                 pause: None,
@@ -144,6 +131,7 @@ fn is_of_each(own: &Address) -> bool {
 struct Accepting {
     hub: Arc<Hub>,
     listener: Arc<Listener>,
+    alive: Arc<Alive>,
     /// Which of its tasks this is.
     at: usize,
     socket: Acceptor,
@@ -160,24 +148,8 @@ struct Accepting {
 
 impl Accepting {
     fn welcome(&self, wire: Wire, peer: Address) {
-        let link = Link::connecting(self.hub.keys.new_key(), self.listener.options.timeouts);
-        self.hub.keys.came();
-        self.listener.accepted(|| self.hub.reactor.time());
-        // Some are for sockets that listen only: the connection is none the worse for it.
-        self.listener.options.socket_options.try_set(wire.socket());
-        let own = self
-            .own
-            .clone()
-            .map_or_else(|| Address::own(wire.socket()), Ok);
-        let unknown = |_| Address::Ip((Ipv6Addr::UNSPECIFIED, 0).into());
-        link.set_ends(peer, own.unwrap_or_else(unknown));
-        let listener = Some(self.listener.clone());
-        let task = ConnTask::new(self.hub.clone(), link.clone(), wire, listener);
-        self.hub.inbox.push(Event::Accepted {
-            listener: self.listener.clone(),
-            link,
-        });
-        self.hub.reactor.spawn(task);
+        let arrival = Arrival::new(&self.hub, &self.listener, wire, peer, self.own.clone());
+        heading::welcome(arrival, &self.alive);
     }
 
     /// True: go on at once. False: wait. An error: accepting is over.
@@ -294,9 +266,15 @@ mod tests {
         let accepting = Acceptor::new(socket.try_clone().unwrap()).unwrap();
         let listener = Listener::new(hub.keys.new_key(), vec![socket], Options::default(), false);
         let listener = Arc::new(listener);
+        hub.keys.came();
+        let alive = Arc::new(Alive {
+            hub: hub.clone(),
+            listener: listener.clone(),
+        });
         Accepting {
             hub,
             listener,
+            alive,
             own: None,
             at: 0,
             socket: accepting,

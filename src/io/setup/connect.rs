@@ -11,6 +11,7 @@ use crate::io::hub::Hub;
 use crate::io::runtime::commands::Command;
 use crate::io::setup::dial::{Connected, Setup};
 use crate::io::setup::family::is_of;
+use crate::io::setup::preface;
 use crate::io::setup::race::Race;
 use crate::io::setup::resolve;
 use crate::io::sys::address::Address;
@@ -96,6 +97,7 @@ struct Attempt {
 
 impl Attempt {
     async fn run(mut self, mut target: Target) {
+        let preface = std::mem::take(&mut target.setup.preface);
         let mut race = Race::new(std::mem::take(&mut target.setup));
         let ended = tokio::select! {
             biased;
@@ -109,11 +111,38 @@ impl Attempt {
                 Err(failure) => Err(failure),
             },
         };
-        match ended {
+        let introduced = match ended {
+            Ok(connected) => self.introduce(connected, &preface).await,
+            Err(failure) => Err(failure),
+        };
+        match introduced {
             Err(failure) => self.hub.inbox.push(Event::failed(self.link.key, failure)),
-            Ok(Connected { wire, peer, own }) => {
+            Ok(None) => {}
+            Ok(Some(Connected { wire, peer, own })) => {
                 self.link.set_ends(peer, own);
                 self.establish(wire);
+            }
+        }
+    }
+
+    /// Sends the preface, if there is one. None: the link was closed by force.
+    async fn introduce(
+        &self,
+        connected: Connected,
+        preface: &[u8],
+    ) -> Result<Option<Connected>, Failure> {
+        if preface.is_empty() {
+            return Ok(Some(connected));
+        }
+        tokio::select! {
+            biased;
+            given_up = given_up(&self.link) => match given_up {
+                GivenUp::Closed => Ok(None),
+                GivenUp::Late => Err(Failure::Timeout("the peer took no PROXY header in time")),
+            },
+            sent = preface::send(&connected.wire, preface) => {
+                sent?;
+                Ok(Some(connected))
             }
         }
     }

@@ -31,6 +31,8 @@ pub struct Setup {
     pub options: SocketOptions,
     /// The app's own socket, the only one to connect; None: each attempt makes one.
     pub given: Option<Given>,
+    /// Sent before anything else, by the one that succeeds.
+    pub preface: Box<[u8]>,
 }
 
 /// A socket of the app's.

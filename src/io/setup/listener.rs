@@ -2,7 +2,9 @@
 
 use crate::io::conn::link::Timeouts;
 use crate::io::keys::Key;
+use crate::io::proxy::policy::Policy;
 use crate::io::setup::options::SocketOptions;
+use crate::io::setup::refusals::Refusals;
 use crate::io::sync::Mutex;
 use socket2::Socket;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -23,6 +25,8 @@ pub struct Options {
     pub timeouts: Timeouts,
     /// For the listening socket and each connection's.
     pub socket_options: SocketOptions,
+    /// What it does with PROXY headers; None: it knows of none.
+    pub proxy: Option<Policy>,
 }
 
 /// One server as the pump and its accept tasks share it: one task for each address.
@@ -41,6 +45,8 @@ pub struct Listener {
     unserved: AtomicUsize,
     /// Since when there are such, or since Python last served one; as `Reactor::time`.
     unserved_since: AtomicU64,
+    /// Those that were told last.
+    pub(crate) refusals: Refusals,
     /// For each accept task. Leaf locks.
     tasks: Box<[Mutex<Option<Waker>>]>,
 }
@@ -58,6 +64,7 @@ impl Listener {
             open: AtomicUsize::new(0),
             unserved: AtomicUsize::new(0),
             unserved_since: AtomicU64::new(0),
+            refusals: Refusals::default(),
         }
     }
 
@@ -108,9 +115,13 @@ impl Listener {
         self.open.load(Ordering::SeqCst)
     }
 
-    /// A connection was accepted, of which Python does not know.
-    pub(crate) fn accepted(&self, now: impl FnOnce() -> u64) {
+    /// A connection was accepted.
+    pub(crate) fn accepted(&self) {
         self.open.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Python is to get to know it.
+    pub(crate) fn announced(&self, now: impl FnOnce() -> u64) {
         if self.unserved.load(Ordering::SeqCst) == 0 {
             self.unserved_since.store(now(), Ordering::Relaxed);
         }

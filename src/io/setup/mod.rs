@@ -8,20 +8,28 @@
 //! | `bind.rs`, `adopt.rs` | listening sockets: own ones, and those from outside |
 //! | `listener.rs` | one server, as the pump and its accept loops share it |
 //! | `accept.rs`, `acceptor.rs` | the accept loop; a listening socket, as Tokio watches it |
+//! | `arrival.rs`, `heading.rs` | a connection before Python knows of it; while its PROXY header is awaited |
+//! | `alive.rs`, `refusals.rs` | what keeps a server known to the pump; how many refused connections are told |
+//! | `preface.rs` | what is sent before anything else |
 //! | `family.rs`, `options.rs` | families of addresses and socket options, which the app names by number |
 
 pub(crate) mod accept;
 pub(crate) mod acceptor;
 pub mod adopt;
+pub(crate) mod alive;
+pub(crate) mod arrival;
 pub mod bind;
 pub mod connect;
 pub mod dial;
 pub mod family;
 pub mod getaddrinfo;
+pub(crate) mod heading;
 pub(crate) mod hosts;
 pub mod listener;
 pub mod lookup;
 pub mod options;
+pub(crate) mod preface;
 pub(crate) mod race;
+pub(crate) mod refusals;
 pub mod resolve;
 pub(crate) mod resolver_threads;

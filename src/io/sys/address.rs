@@ -25,6 +25,18 @@ impl Address {
             Self::Path(_) | Self::Abstract(_) | Self::Unnamed => None,
         }
     }
+
+    /// An IPv4 address that a dual-stack socket shows as IPv6, as itself; others as they are.
+    pub(crate) fn canonical(self) -> Self {
+        match self {
+            Self::Ip(address) => match address.ip().to_canonical() {
+                ip if ip.is_ipv4() => Self::Ip(SocketAddr::new(ip, address.port())),
+                // Kept whole: it may carry a scope id.
+                _ => Self::Ip(address),
+            },
+            unix => unix,
+        }
+    }
 }
 
 impl From<SocketAddr> for Address {

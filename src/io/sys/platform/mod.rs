@@ -16,6 +16,7 @@
 //! | `this_thread` | the thread, as Python's `threading.get_ident()` numbers it |
 //! | `copy`, `duplicate` | a socket a second time; that of a number, whose owner keeps it: EBADF where nothing is open |
 //! | `address` | an address of the system's; EAFNOSUPPORT where it is neither IP nor Unix |
+//! | `path` | the path that these bytes name |
 //! | `set_option` | `setsockopt` with a value as the kernel reads it |
 //! | `let_rebind`, `share_port` | a restarted server may bind; several servers may |
 //! | `choose_port_late` | a port that is left to the kernel is chosen when connecting: it then need be free for that peer only |

@@ -4,13 +4,15 @@ use crate::io::sys::address::Address;
 pub(crate) use libc as c;
 use socket2::{SockAddr, Socket};
 use std::borrow::Borrow;
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
 use std::fs::Metadata;
 use std::io;
 pub(crate) use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -101,6 +103,10 @@ pub(crate) fn address(address: &SockAddr) -> io::Result<Address> {
     let ip = address.as_socket().map(Address::Ip);
     let known = ip.or_else(path).or_else(name).or_else(unnamed);
     known.ok_or_else(|| io::Error::from_raw_os_error(libc::EAFNOSUPPORT))
+}
+
+pub(crate) fn path(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
 }
 
 /// Inode, size and time of the last change.

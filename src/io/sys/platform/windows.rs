@@ -16,6 +16,7 @@ pub(crate) use std::os::windows::io::{
     AsRawSocket as AsRawFd, AsSocket as AsFd, RawSocket as RawFd,
 };
 use std::os::windows::io::{BorrowedSocket, FromRawSocket};
+use std::path::Path;
 use std::task::{Context, Poll};
 use std::time::SystemTime;
 use tokio::io::{Interest, Ready};
@@ -155,6 +156,10 @@ pub(crate) fn address(address: &SockAddr) -> io::Result<Address> {
     let unnamed = || address.is_unix().then_some(Address::Unnamed);
     let known = address.as_socket().map(Address::Ip).or_else(unnamed);
     known.ok_or_else(|| io::Error::from_raw_os_error(c::EAFNOSUPPORT))
+}
+
+pub(crate) fn path(bytes: &[u8]) -> &Path {
+    Path::new(std::str::from_utf8(bytes).unwrap_or_default())
 }
 
 /// Not needed here, where the option would let two servers have one port.

@@ -1,0 +1,20 @@
+//! What keeps a server known to the pump.
+
+use crate::io::event::Event;
+use crate::io::hub::Hub;
+use crate::io::setup::listener::Listener;
+use std::sync::Arc;
+
+/// Held by all that may have something to tell of a server: says `Gone` when the last of them has ended, however it ends.
+pub(crate) struct Alive {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) listener: Arc<Listener>,
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.listener.let_go();
+        self.hub.keys.went();
+        self.hub.inbox.push(Event::Gone(self.listener.key));
+    }
+}

@@ -1,0 +1,177 @@
+//! A connection whose PROXY header is awaited, before Python knows of it.
+//!
+//! What is received is kept and looked at as a whole: a peek would leave the kernel ready again and again for who sends a
+//! header byte by byte, and what follows the header in the same segment is the connection's first data.
+
+use crate::io::conn::wire::Wire;
+use crate::io::proxy::fault::Fault;
+use crate::io::proxy::header::Header;
+use crate::io::proxy::parse::parse;
+use crate::io::proxy::parsed::Parsed;
+use crate::io::proxy::policy::Trust;
+use crate::io::setup::alive::Alive;
+use crate::io::setup::arrival::{Arrival, Learned};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tokio::time::{Sleep, sleep};
+
+/// One system call receives this much at most.
+const PIECE: usize = 2048;
+/// So many before others have their turn.
+const READS: usize = 16;
+
+/// Ends with the connection announced or refused.
+pub(crate) struct Heading {
+    /// None once it has ended.
+    arrival: Option<Arrival>,
+    require: bool,
+    received: Vec<u8>,
+    /// The next receive does not ask Tokio first, which may not have looked yet.
+    unasked: bool,
+    deadline: Option<Pin<Box<Sleep>>>,
+    /// The server is to be known as long as it may have something to tell.
+    _alive: Arc<Alive>,
+}
+
+/// What a receive has met.
+enum Met {
+    Bytes,
+    End,
+    Error(io::Error),
+}
+
+/// Welcomes a connection as its server's policy wants it. In the runtime's context.
+pub(crate) fn welcome(arrival: Arrival, alive: &Arc<Alive>) {
+    let Some(policy) = arrival.policy() else {
+        arrival.announce(Learned::default());
+        return;
+    };
+    match policy.trust(arrival.peer()) {
+        Trust::Plain => arrival.announce(Learned::default()),
+        Trust::None => arrival.refuse(Fault::Stranger, true),
+        Trust::Header => {
+            let task = Heading {
+                require: policy.require,
+                received: Vec::new(),
+                unasked: true,
+                deadline: policy.timeout.map(|timeout| Box::pin(sleep(timeout))),
+                arrival: Some(arrival),
+                _alive: alive.clone(),
+            };
+            alive.hub.reactor.spawn(task);
+        }
+    }
+}
+
+/// What becomes of the connection.
+enum Fate {
+    Served(Learned),
+    Refused(Fault, bool),
+}
+
+impl Heading {
+    /// None: nothing is there after all.
+    fn poll_receive(&mut self, wire: &Wire, context: &mut Context<'_>) -> Poll<Option<Met>> {
+        let mut piece = [0; PIECE];
+        let got = if std::mem::take(&mut self.unasked) {
+            wire.receive_unasked(&mut piece)
+        } else {
+            ready!(wire.poll_read_ready(context));
+            wire.receive(&mut piece)
+        };
+        Poll::Ready(match got {
+            Ok(None) => None,
+            Ok(Some(0)) => Some(Met::End),
+            Ok(Some(count)) => {
+                self.received.extend_from_slice(&piece[..count]);
+                Some(Met::Bytes)
+            }
+            Err(error) => Some(Met::Error(error)),
+        })
+    }
+
+    fn is_late(&mut self, context: &mut Context<'_>) -> bool {
+        let deadline = self.deadline.as_mut();
+        deadline.is_some_and(|deadline| deadline.as_mut().poll(context).is_ready())
+    }
+
+    fn poll_fate(&mut self, wire: &Wire, context: &mut Context<'_>) -> Poll<Fate> {
+        let mut late = false;
+        for _ in 0..READS {
+            match self.poll_receive(wire, context) {
+                Poll::Ready(None) => {}
+                Poll::Ready(Some(Met::Bytes)) => {
+                    if let Some(fate) = self.decide() {
+                        return Poll::Ready(fate);
+                    }
+                }
+                Poll::Ready(Some(Met::End)) => {
+                    return Poll::Ready(self.go_without(Fault::Truncated, None));
+                }
+                Poll::Ready(Some(Met::Error(error))) => {
+                    return Poll::Ready(self.go_without(Fault::Truncated, Some(error)));
+                }
+                Poll::Pending if late => return Poll::Ready(self.go_without(Fault::Late, None)),
+                Poll::Pending if self.is_late(context) => {
+                    // The process may have stood still: the kernel is asked once more.
+                    (late, self.unasked) = (true, true);
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// What the received bytes say; None: not enough.
+    fn decide(&mut self) -> Option<Fate> {
+        match parse(&self.received) {
+            Parsed::More { .. } => None,
+            Parsed::Broken(fault) => Some(Fate::Refused(fault, true)),
+            Parsed::Other if self.require => Some(Fate::Refused(Fault::NoHeader, true)),
+            Parsed::Other => Some(self.serve(None, 0, None)),
+            Parsed::Whole(header, length) => Some(self.serve(Some(header), length, None)),
+        }
+    }
+
+    /// No whole header comes any more.
+    fn go_without(&mut self, fault: Fault, error: Option<io::Error>) -> Fate {
+        let sure = matches!(parse(&self.received), Parsed::More { sure: true });
+        if !sure && !self.require {
+            return self.serve(None, 0, error);
+        }
+        // Who only looks whether somebody listens has done nothing wrong.
+        let told = fault == Fault::Late || !self.received.is_empty();
+        Fate::Refused(fault, told)
+    }
+
+    fn serve(&mut self, header: Option<Header>, length: usize, error: Option<io::Error>) -> Fate {
+        let bytes = self.received.split_off(length);
+        Fate::Served(Learned {
+            header,
+            bytes,
+            error,
+        })
+    }
+}
+
+impl Future for Heading {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let Some(arrival) = self.arrival.take() else {
+            return Poll::Ready(());
+        };
+        match self.poll_fate(&arrival.wire, context) {
+            Poll::Pending => {
+                self.arrival = Some(arrival);
+                return Poll::Pending;
+            }
+            Poll::Ready(Fate::Served(learned)) => arrival.announce(learned),
+            Poll::Ready(Fate::Refused(fault, told)) => arrival.refuse(fault, told),
+        }
+        Poll::Ready(())
+    }
+}

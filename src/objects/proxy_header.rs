@@ -1,0 +1,164 @@
+//! The `ProxyHeader` that Python makes, for `send_proxy`.
+
+use crate::boundary::args::{self, refusal};
+use crate::boundary::condition;
+use crate::boundary::proxy::{ends, tlvs, version};
+use crate::io::proxy::header::{Header, Version};
+use crate::io::proxy::write;
+use crate::socket::object::Socket;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyType};
+
+/// What a PROXY header says, and its bytes: whom a connection serves that this program makes.
+///
+/// Args:
+///     source, destination: the ends of the connection that is served, as `peername` and `sockname` are: (host, port), the
+///         host an IP address, or the path of a Unix socket. None for both: the connection serves nobody (a health check).
+///     version: 2, or 1 for the line of text.
+///     tlvs: what version 2 says beside addresses, {type: bytes or str}, 0 to 255. The checksum of type 3 is computed,
+///         whatever its value.
+///
+/// Addresses of IPv4 and IPv6 mixed are told as IPv6. Version 1 says `UNKNOWN` of what it has no words for. Immutable;
+/// `bytes(header)` is what is sent. Raises `TypeError`, `ValueError`.
+#[pyclass(frozen, eq, module = "asynctcp")]
+#[derive(PartialEq, Eq)]
+pub struct ProxyHeader {
+    header: Header,
+    bytes: Vec<u8>,
+}
+
+impl ProxyHeader {
+    /// What is sent.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn of_header(header: Header) -> PyResult<Self> {
+        match write::write(&header) {
+            Some(bytes) => Ok(Self { header, bytes }),
+            None => Err(PyValueError::new_err(
+                "tlvs must not be longer than 65,535 bytes with the addresses",
+            )),
+        }
+    }
+}
+
+fn version_of(value: Option<&Bound<'_, PyAny>>) -> PyResult<Version> {
+    let number = value.map_or(Ok(2), |value| args::within("version", value, 1, 2))?;
+    Ok(if number == 1 {
+        Version::One
+    } else {
+        Version::Two
+    })
+}
+
+#[pymethods]
+impl ProxyHeader {
+    #[new]
+    #[pyo3(signature = (source, destination, *, version=None, tlvs=None),
+           text_signature = "(source, destination, *, version=2, tlvs={})")]
+    fn new(
+        source: &Bound<'_, PyAny>,
+        destination: &Bound<'_, PyAny>,
+        version: Option<&Bound<'_, PyAny>>,
+        tlvs: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let ends = args::proxy_ends(source, destination)?;
+        let (version, tlvs) = (version_of(version)?, args::tlvs(tlvs)?);
+        if version == Version::One && !tlvs.is_empty() {
+            return Err(PyValueError::new_err(
+                "tlvs must be empty with version=1, which cannot tell them",
+            ));
+        }
+        Self::of_header(Header {
+            version,
+            local: ends.is_none(),
+            ends,
+            tlvs,
+        })
+    }
+
+    /// Whom an accepted socket serves, to be passed on: what its own PROXY header said (with the TLVs, but for checksum and
+    /// padding), else its own ends.
+    ///
+    /// Args:
+    ///     socket: a `Socket` or an `AsyncIOStream`.
+    ///     version: of the header that is made; 1 leaves TLVs out.
+    ///
+    /// Raises `TcpError` (`ENOTCONN`) for a socket without a connection, `TypeError`, `ValueError`.
+    #[classmethod]
+    #[pyo3(signature = (socket, *, version=None), text_signature = "($type, socket, *, version=2)")]
+    fn of(
+        _class: &Bound<'_, PyType>,
+        socket: &Bound<'_, PyAny>,
+        version: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let version = version_of(version)?;
+        let wrong = || refusal::wrong_type("socket", "a Socket or an AsyncIOStream", socket);
+        let socket = match socket.cast::<Socket>() {
+            Ok(socket) => socket.clone(),
+            Err(_) => {
+                let below = socket
+                    .getattr("socket")
+                    .map_err(|error| refusal::hidden(socket.py(), error, wrong))?;
+                below.cast_into::<Socket>().map_err(|_| wrong())?
+            }
+        };
+        let link = &socket.get().link;
+        let Some(ends) = link.ends() else {
+            return Err(condition::not_connected(&socket));
+        };
+        let header = match link.proxied().map(|proxied| &proxied.header) {
+            Some(header) => header.passed_on(version),
+            None => Header {
+                version,
+                local: false,
+                ends: Some(ends),
+                tlvs: Vec::new(),
+            },
+        };
+        Self::of_header(header)
+    }
+
+    /// As given. None where it says none.
+    #[getter]
+    fn source<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        Ok(ends(py, &self.header)?.0)
+    }
+
+    /// As given. None where it says none.
+    #[getter]
+    fn destination<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        Ok(ends(py, &self.header)?.1)
+    }
+
+    /// 1 or 2.
+    #[getter]
+    fn version(&self) -> u8 {
+        version(self.header.version)
+    }
+
+    /// What it says beside addresses, by type (a copy).
+    #[getter]
+    fn tlvs<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        tlvs(py, &self.header)
+    }
+
+    fn __bytes__<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.bytes)
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let (source, destination) = ends(py, &self.header)?;
+        let shown = |end: Option<Bound<'_, PyAny>>| match end {
+            Some(end) => end.repr().map(|text| text.to_string()),
+            None => Ok("None".to_owned()),
+        };
+        let (source, destination) = (shown(source)?, shown(destination)?);
+        let (version, tlvs) = (self.version(), self.tlvs(py)?.repr()?);
+        Ok(format!(
+            "ProxyHeader({source}, {destination}, version={version}, tlvs={tlvs})"
+        ))
+    }
+}
