@@ -3,9 +3,10 @@
 import argparse
 import sys
 import time
+from typing import Unpack
 
 import asynctcp
-from asynctcp._cli import pace
+from asynctcp._cli import pace, proxied
 from asynctcp._cli.values import Address
 
 HELP = "an echo server"
@@ -15,6 +16,7 @@ examples:
   %(prog)s
   %(prog)s --host :: --port 7000
   %(prog)s --port 0
+  %(prog)s --proxy-protocol require
 
 exit status: 0 Ctrl-C, 1 it cannot listen, 2 wrong arguments
 """
@@ -24,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the command takes."""
     parser.add_argument("--host", default="127.0.0.1", help="address or name to listen on (%(default)s)")
     parser.add_argument("--port", type=int, default=7000, help="port, 0 for any free one (%(default)s)")
+    proxied.add_arguments(parser)
 
 
 class Echo:
@@ -49,10 +52,10 @@ class Echo:
         if socket is None or not pace.heed(condition, socket):
             asynctcp.default_event_handler(condition)
 
-    def listen(self, host: str, port: int) -> asynctcp.TcpServer:
+    def listen(self, host: str, port: int, **keywords: Unpack[proxied.ProxyOptions]) -> asynctcp.TcpServer:
         """Open the server. Raises ``TcpServerBindError``."""
         return asynctcp.tcp_server(
-            host, port, self.on_read, event_cb=self.on_event, connect_cb=self.on_connect
+            host, port, self.on_read, event_cb=self.on_event, connect_cb=self.on_connect, **keywords
         )
 
 
@@ -62,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     begun = time.monotonic()
     try:
         with asynctcp.event_loop(catch_app_errors=True):
-            listening = server.listen(options.host, options.port)
+            listening = server.listen(options.host, options.port, **proxied.server_options(options))
             name, number = listening.host, listening.port
             print(f"echoing on {name}:{number}; try it: nc {name} {number}   (Ctrl-C ends it)", flush=True)
     except KeyboardInterrupt:

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 import asynctcp
-from asynctcp._cli import pace
+from asynctcp._cli import pace, proxied
 from asynctcp._cli.live import Live
 from asynctcp._cli.values import Address, at_least_one, listen_address, seconds, show_size, target_address
 
@@ -20,6 +20,7 @@ EPILOG = """\
 examples:
   %(prog)s 127.0.0.1:8000 example.com:80
   %(prog)s :6380 localhost:6379 --max-connections 100
+  %(prog)s :443 127.0.0.1:8443 --send-proxy 2
   %(prog)s '[::1]:0' '[2001:db8::1]:443' --every 10 >> proxy.log
 
 exit status: 130 Ctrl-C, which is how it ends, 1 it cannot listen, or nobody reads its output,
@@ -58,6 +59,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="between statistics (%(default)s; 0: none); off a terminal only those that differ are printed",
     )
+    parser.add_argument(
+        "--send-proxy",
+        type=int,
+        choices=(1, 2),
+        help="tell TARGET first whom each connection serves, by a PROXY header of that version",
+    )
+    proxied.add_arguments(parser)
 
 
 @dataclass(slots=True)
@@ -107,11 +115,13 @@ class Proxy:
             connect_cb=self.on_client,
             allow_half_open=True,
             max_connections=self.options.max_connections,
+            **proxied.server_options(self.options),
         )
 
     def on_client(self, client: asynctcp.Socket) -> None:
         """Connect a client to the target."""
         address: Address = self.options.target
+        version = self.options.send_proxy
         target = asynctcp.tcp_connect(
             address.host,
             address.port,
@@ -121,6 +131,7 @@ class Proxy:
             read_timeout=self.options.timeout,
             write_timeout=self.options.timeout,
             allow_half_open=True,
+            send_proxy=version and asynctcp.ProxyHeader.of(client, version=version),
         )
         self.accepted += 1
         self.open += 1
