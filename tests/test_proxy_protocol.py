@@ -588,6 +588,34 @@ def test_many_silent_connections_do_not_keep_the_others_waiting(peers):
     assert time.monotonic() - begun < SOON
 
 
+def test_long_headers_that_do_not_come_whole_are_bounded(peers):
+    log, long = Log(), []
+    whole = binary(tlvs=tlv(0xE1, bytes(60_000)))
+
+    def start():
+        serving = Serving(log, proxy_protocol="require", proxy_timeout=None)
+        for _ in range(260):
+            long.append(peers.connect(serving.server))
+            long[-1].sendall(whole[:5000])
+        when(lambda: asynctcp.stats()["proxy_headers_failed"] == 4, lambda: full(serving))
+
+    def full(serving):
+        peers.connect(serving.server).sendall(LINE)
+        when(lambda: "connect" in log.told, lambda: free(serving))
+
+    def free(serving):
+        for each in long:
+            each.close()
+        when(lambda: asynctcp.stats()["proxy_headers_failed"] == 260, lambda: again(serving))
+
+    def again(serving):
+        peers.connect(serving.server).sendall(whole)
+        when(lambda: log.told.count("connect") == 2, asynctcp.exit_event_loop)
+
+    run(start)
+    assert [each.reason for each in log.conditions[:4]] == ["crowded"] * 4
+
+
 def test_garbage_leaves_nothing_behind(peers):
     def start():
         server = asynctcp.tcp_server(LOOPBACK, 0, fail, ignore, connect_cb=fail, proxy_protocol="require")

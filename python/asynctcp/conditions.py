@@ -288,7 +288,8 @@ class ProxyError(TcpError):
     The connection was reset before any callback knew of it, so ``socket`` is None; a connection that ends
     without a byte is not told. Carries ``errcode``, ``errmsg``, ``peer`` (who has made the connection) and
     ``reason``: ``"untrusted"`` (it comes from where no header is believed), ``"header-timeout"``,
-    ``"no-header"``, ``"malformed"``, ``"bad-checksum"`` or ``"truncated"`` (it ended within the header).
+    ``"no-header"``, ``"malformed"``, ``"bad-checksum"``, ``"truncated"`` (it ended within the header) or
+    ``"crowded"`` (more than 256 headers of more than 4 KiB have not come whole).
     """
 
     reason: str

@@ -101,7 +101,9 @@ pub fn refusal<'py>(py: Python<'py>, refused: &Refused) -> PyResult<Bound<'py, P
         Failure::Proxy(fault) => call(&class(py, "ProxyError")?, (code, message, fault.reason()))?,
         _ => call(&class(py, "condition_from_errno")?, (code, message))?,
     };
-    condition.setattr("peer", refused.peer.to_string())?;
+    // Unix clients have no name.
+    let peer = Some(refused.peer.to_string()).filter(|peer| !peer.is_empty());
+    condition.setattr("peer", peer)?;
     Ok(condition)
 }
 

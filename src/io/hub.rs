@@ -7,6 +7,7 @@ use crate::io::runtime::commands::Commands;
 use crate::io::runtime::reactor::Reactor;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use tokio::sync::Semaphore;
 
 /// One for each loop.
 pub struct Hub {
@@ -18,7 +19,12 @@ pub struct Hub {
     pub keys: Keys,
     /// Connections that servers have refused for their PROXY header.
     pub proxy_headers_failed: AtomicU64,
+    /// PROXY headers that may be long at one time: each is kept until it is whole.
+    pub(crate) long_headers: Arc<Semaphore>,
 }
+
+/// The most memory that they take is 64 KiB each.
+const LONG_HEADERS: usize = 256;
 
 impl Hub {
     /// A hub for a loop with these limits.
@@ -29,6 +35,7 @@ impl Hub {
             reactor: Reactor::new(commands),
             keys: Keys::default(),
             proxy_headers_failed: AtomicU64::new(0),
+            long_headers: Arc::new(Semaphore::new(LONG_HEADERS)),
         })
     }
 

@@ -17,6 +17,8 @@ pub enum Fault {
     Malformed(&'static str),
     /// Its CRC32C is not that of its bytes.
     Checksum,
+    /// It is long, and so are many others that have not come whole.
+    Crowded,
 }
 
 impl Fault {
@@ -29,6 +31,7 @@ impl Fault {
             Self::NoHeader => "no-header",
             Self::Malformed(_) => "malformed",
             Self::Checksum => "bad-checksum",
+            Self::Crowded => "crowded",
         }
     }
 
@@ -37,6 +40,7 @@ impl Fault {
         match self {
             Self::Stranger => c::EPERM,
             Self::Late => c::ETIMEDOUT,
+            Self::Crowded => c::ENOBUFS,
             _ => c::EPROTO,
         }
     }
@@ -50,6 +54,7 @@ impl Fault {
             Self::NoHeader => "the connection does not begin with a PROXY header".into(),
             Self::Malformed(rule) => format!("malformed PROXY header: {rule}"),
             Self::Checksum => "malformed PROXY header: its CRC32C is wrong".into(),
+            Self::Crowded => "too many long PROXY headers come at once".into(),
         }
     }
 }

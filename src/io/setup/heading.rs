@@ -15,10 +15,13 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep};
 
 /// One system call receives this much at most.
 const PIECE: usize = 2048;
+/// A header of so many bytes is not long.
+const SHORT: usize = 4096;
 /// So many before others have their turn.
 const READS: usize = 16;
 
@@ -31,8 +34,10 @@ pub(crate) struct Heading {
     /// The next receive does not ask Tokio first, which may not have looked yet.
     unasked: bool,
     deadline: Option<Pin<Box<Sleep>>>,
+    /// The header may be long.
+    room: Option<OwnedSemaphorePermit>,
     /// The server is to be known as long as it may have something to tell.
-    _alive: Arc<Alive>,
+    alive: Arc<Alive>,
 }
 
 /// What a receive has met.
@@ -57,8 +62,9 @@ pub(crate) fn welcome(arrival: Arrival, alive: &Arc<Alive>) {
                 received: Vec::new(),
                 unasked: true,
                 deadline: policy.timeout.map(|timeout| Box::pin(sleep(timeout))),
+                room: None,
                 arrival: Some(arrival),
-                _alive: alive.clone(),
+                alive: alive.clone(),
             };
             alive.hub.reactor.spawn(task);
         }
@@ -128,11 +134,24 @@ impl Heading {
     /// What the received bytes say; None: not enough.
     fn decide(&mut self) -> Option<Fate> {
         match parse(&self.received) {
+            Parsed::More { .. } if self.received.len() > SHORT => self.make_room(),
             Parsed::More { .. } => None,
             Parsed::Broken(fault) => Some(Fate::Refused(fault, true)),
             Parsed::Other if self.require => Some(Fate::Refused(Fault::NoHeader, true)),
             Parsed::Other => Some(self.serve(None, 0, None)),
             Parsed::Whole(header, length) => Some(self.serve(Some(header), length, None)),
+        }
+    }
+
+    /// None: it may be long.
+    fn make_room(&mut self) -> Option<Fate> {
+        if self.room.is_none() {
+            let free = self.alive.hub.long_headers.clone();
+            self.room = free.try_acquire_owned().ok();
+        }
+        match self.room {
+            Some(_) => None,
+            None => Some(Fate::Refused(Fault::Crowded, true)),
         }
     }
 

@@ -12,7 +12,8 @@ pub(crate) async fn send(wire: &Wire, mut bytes: &[u8]) -> io::Result<()> {
             let send = || wire.send(&[IoSlice::new(bytes)], bytes.len());
             match wire.try_write(send) {
                 Ok(count) => bytes = &bytes[count..],
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
