@@ -7,14 +7,18 @@ import gc
 import ipaddress
 import os
 import pickle
+import signal
 import socket
 import struct
+import subprocess
+import sys
 import time
 
 import pytest
 
 import asynctcp
 from helpers import (
+    DEADLINE,
     LOOPBACK,
     SOON,
     Log,
@@ -521,6 +525,48 @@ def test_refusal_without_an_event_cb_is_logged_without_what_came(peers, caplog):
     run(start)
     assert "PROXY header" in caplog.text
     assert "secret" not in caplog.text
+
+
+STOPPED = """
+import sys
+import asynctcp
+
+def tell(told):
+    print(told, flush=True)
+    asynctcp.exit_event_loop()
+
+def look():
+    if server.connections:
+        timer.cancel()
+        print("awaited", flush=True)
+
+def start():
+    global server, timer
+    server = asynctcp.tcp_server(
+        "127.0.0.1", 0, None, tell, connect_cb=lambda ours: tell(ours.peername),
+        proxy_protocol="require", proxy_timeout=0.5,
+    )
+    print(server.port, flush=True)
+    timer = asynctcp.interval(look, 0.001)
+
+asynctcp.EventLoop(io_threads=int(sys.argv[1])).run(start)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("io_threads", [0, 2])
+def test_header_that_came_while_the_process_was_stopped_was_in_time(peers, io_threads):
+    command = [sys.executable, "-c", STOPPED, str(io_threads)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        raw = peers.keep(socket.create_connection((LOOPBACK, int(child.stdout.readline()))))
+        assert child.stdout.readline() == "awaited\n"
+        os.kill(child.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
+        raw.sendall(LINE)
+        time.sleep(0.7)  # the point: the timeout passes in the meantime
+        os.kill(child.pid, signal.SIGCONT)
+        assert child.stdout.readline() == f"{CLIENT}\n"
+        assert child.wait(DEADLINE) == 0
 
 
 # --- the server ---------------------------------------------------------------------------------------------
