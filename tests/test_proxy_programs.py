@@ -191,7 +191,7 @@ def test_checks_without_a_header_are_not_told(tmp_path):
             )
             check = "check inter 50ms"
             stack.enter_context(haproxy(tmp_path, HAPROXY, port=server.port, server=check, backend=""))
-            after_quiet(asynctcp.exit_event_loop, 0.3)
+            after_quiet(asynctcp.exit_event_loop, 0.2)
 
         run(start, timeout=30)
     assert told == []
