@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import ssl
 import subprocess
 from pathlib import Path
 
@@ -178,6 +179,69 @@ def test_health_checks_of_haproxy_are_served_as_haproxy_itself(tmp_path, server,
         assert info.local or version == 1
         assert peername == transport
     assert not any(isinstance(condition, asynctcp.ProxyError) for condition in served[0].conditions)
+
+
+@needs("haproxy", "openssl")
+@pytest.mark.parametrize("certified", [True, False], ids=["certificate", "no certificate"])
+def test_tls_that_haproxy_ends_is_told(tmp_path, spawn, certified):
+    key, certificate, both = (tmp_path / name for name in ("key.pem", "cert.pem", "both.pem"))
+    request = [
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "1",
+        "-subj",
+        "/CN=client",
+        "-keyout",
+    ]
+    subprocess.run([find("openssl"), *request, key, "-out", certificate], check=True, capture_output=True)
+    both.write_text(certificate.read_text() + key.read_text())
+    client = ssl.create_default_context(cafile=certificate)
+    client.check_hostname = False
+    if certified:
+        client.load_cert_chain(both)
+    told = []
+
+    def ask(front):
+        while not told:
+            with (
+                contextlib.suppress(OSError),
+                socket.create_connection((LOOPBACK, front), 5) as raw,
+                client.wrap_socket(raw, server_hostname="example.org") as wrapped,
+            ):
+                wrapped.sendall(b"hello")
+                wrapped.recv(100)
+
+    with contextlib.ExitStack() as stack:
+
+        def start():
+            server = asynctcp.tcp_server(
+                LOOPBACK,
+                0,
+                None,
+                fail,
+                connect_cb=lambda ours: told.append(ours.proxy),
+                proxy_protocol="require",
+            )
+            text = HAPROXY.replace(
+                "127.0.0.1:{front}", f"127.0.0.1:{{front}} ssl crt {both} verify optional ca-file {both}"
+            )
+            options = "send-proxy-v2 proxy-v2-options ssl,cert-cn,ssl-cipher,authority,crc32c"
+            front = stack.enter_context(haproxy(tmp_path, text, port=server.port, server=options, backend=""))
+            spawn(ask, front)
+            when(lambda: told, asynctcp.exit_event_loop)
+
+        run(start, timeout=30)
+    assert told[0].authority == "example.org"
+    tls = dict(told[0].tls)
+    assert tls.pop("cipher").startswith("TLS_")
+    cn = "client" if certified else None
+    assert tls == {"version": "TLSv1.3", "cn": cn, "verified": certified}
 
 
 @needs("haproxy")
