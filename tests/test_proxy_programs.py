@@ -185,7 +185,8 @@ def test_health_checks_of_haproxy_are_served_as_haproxy_itself(tmp_path, server,
 @pytest.mark.parametrize("certified", [True, False], ids=["certificate", "no certificate"])
 def test_tls_that_haproxy_ends_is_told(tmp_path, spawn, certified):
     key, certificate, both = (tmp_path / name for name in ("key.pem", "cert.pem", "both.pem"))
-    request = [
+    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    request = ("req", "-x509", *curve, "-days", "1", "-subj", "/CN=client", "-keyout")
         "req",
         "-x509",
         "-newkey",
