@@ -187,19 +187,6 @@ def test_tls_that_haproxy_ends_is_told(tmp_path, spawn, certified):
     key, certificate, both = (tmp_path / name for name in ("key.pem", "cert.pem", "both.pem"))
     curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
     request = ("req", "-x509", *curve, "-days", "1", "-subj", "/CN=client", "-keyout")
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "1",
-        "-subj",
-        "/CN=client",
-        "-keyout",
-    ]
     subprocess.run([find("openssl"), *request, key, "-out", certificate], check=True, capture_output=True)
     both.write_text(certificate.read_text() + key.read_text())
     client = ssl.create_default_context(cafile=certificate)
