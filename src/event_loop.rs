@@ -195,6 +195,8 @@ impl EventLoop {
         stats.set_item("proxy_headers_failed", refused)?;
         stats.set_item("queued_events", queued_events)?;
         stats.set_item("queued_bytes", queued_bytes)?;
+        let failed = self.state.hub.handshakes_failed.load(Ordering::Relaxed);
+        stats.set_item("tls_handshakes_failed", failed)?;
         Ok(stats)
     }
 

@@ -29,6 +29,7 @@ pub fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<objects::server::TcpServer>()?;
     module.add_class::<socket::object::Socket>()?;
     module.add_class::<objects::timer::Timer>()?;
+    module.add_class::<boundary::tls_context::TlsContext>()?;
     macro_rules! functions {
         ($($path:path),* $(,)?) => { $(module.add_function(pyo3::wrap_pyfunction!($path, module)?)?;)* };
     }
@@ -60,6 +61,8 @@ pub fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
         event_loop::signals::_handle_signal,
         objects::timer::delay,
         objects::timer::interval,
+        boundary::tls_context::_tls_client,
+        boundary::tls_context::_tls_server,
     ];
     #[cfg(feature = "fault-injection")]
     functions![boundary::injection::_inject];

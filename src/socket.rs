@@ -17,6 +17,8 @@ pub(crate) mod state;
 pub(crate) mod stream_refs;
 pub(crate) mod streams;
 pub(crate) mod tcp_option;
+pub(crate) mod tls;
+pub(crate) mod upgrade;
 pub(crate) mod write;
 
 use crate::boundary::args::{self, Change, Data};
@@ -362,6 +364,40 @@ impl Socket {
         socket.link.shutdown_write();
         socket.event_loop.mark_dirty(&socket.link);
         Ok(())
+    }
+
+    /// What was agreed on by TLS: a `TlsInfo`; None without TLS, and before its handshake is done.
+    #[getter]
+    fn tls<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.link.tls().map(|info| tls::info(py, info)).transpose()
+    }
+
+    /// Speaks TLS from here on (STARTTLS; RFC 3207 and its kin), by a callback of the loop.
+    ///
+    /// What `read_cb` was given stays plain; what the peer sends after that is TLS, and so must it be that came with the
+    /// last of it, or the handshake fails. What was written before goes out in the clear; what is written from now on
+    /// waits for the handshake. A failure is a closing condition: `TlsError`.
+    ///
+    /// Args:
+    ///     config: a `TlsConfig` of the side that this is.
+    ///     server_side: whether this is the server; None: as the socket was made.
+    ///     server_name: of a client: whom the peer's certificate must be for; None: the config's, else the host that was
+    ///         connected to.
+    ///     connect_cb: `connect_cb(socket)` after the handshake, in the loop's thread.
+    ///
+    /// Raises `TcpError` if it is not connected or speaks TLS already, `SocketClosed`, `EventLoopError`, `TypeError`,
+    /// `ValueError`.
+    #[pyo3(signature = (config, *, server_side=None, server_name=None, connect_cb=None))]
+    fn start_tls(
+        slf: &Bound<'_, Self>,
+        config: &Bound<'_, PyAny>,
+        server_side: Option<bool>,
+        server_name: Option<&str>,
+        connect_cb: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let connect_cb = args::callback("connect_cb", connect_cb)?;
+        let session = tls::session(slf, config, server_side, server_name)?;
+        tls::start(slf, session, connect_cb)
     }
 
     /// Gives the connection away, to a library that wants a `socket.socket`, another process, a thread that blocks.

@@ -148,6 +148,7 @@ fn the_own_address_is_the_one_asked_for() {
                 ..Setup::default()
             },
             family: None,
+            tls: None,
         },
     );
     pump.until_told(link.key, "connected");

@@ -32,6 +32,9 @@ from asynctcp.conditions import (
     TcpReset,
     TcpServerBindError,
     TcpTimeout,
+    TlsCertificateError,
+    TlsConfigError,
+    TlsError,
     condition_from_errno,
     event_errcode,
     event_errmsg,
@@ -57,11 +60,14 @@ BASES = [
     (TcpServerBindError, (TcpError,)),
     (ProxyError, (TcpError,)),
     (DnsError, (TcpError, socket.gaierror)),
+    (TlsError, (TcpError,)),
+    (TlsCertificateError, (TlsError,)),
     (TcpBufferFull, (TcpInfo,)),
     (TcpBufferDrained, (TcpInfo,)),
     (TcpAppError, (TcpInfo,)),
     (EventLoopError, (RuntimeError,)),
     (LineTooLong, (ValueError,)),
+    (TlsConfigError, (ValueError,)),
 ]
 
 PLAIN_ERRORS = [TcpError, TcpTimeout, TcpRefused, TcpReset, TcpAborted, TcpBrokenPipe, SocketClosed]
@@ -86,6 +92,8 @@ def one_of_each():
         TcpServerBindError(errno.EADDRINUSE, "address in use", "127.0.0.1", 80),
         ProxyError(errno.EPROTO, "malformed PROXY header", "malformed"),
         DnsError(socket.EAI_NONAME, "name not known", "host.invalid", Handle()),
+        TlsError(errno.EPROTO, "not TLS", Handle(), "not-tls"),
+        TlsCertificateError(errno.EPROTO, "refused: why", Handle(), "expired", "certificate_expired"),
         TcpAppError("read_cb", len, Handle()),
     ]
     for condition in made:

@@ -15,6 +15,7 @@ import pytest
 
 import asynctcp
 from asynctcp._cli.main import COMMANDS
+from certificates import authority
 from helpers import wait_until
 from peers import DEADLINE, LOOPBACK, Program, find, needs, receive, receive_all, reserved_port
 
@@ -126,6 +127,18 @@ def start(tmp_path, ports):
         yield start
 
 
+@pytest.fixture
+def pem(tmp_path):
+    """A file with a certificate and its key."""
+    path = tmp_path / "server.pem"
+    path.write_bytes(authority().usual)
+    return path
+
+
+def secured(raw):
+    return authority().client_context().wrap_socket(raw, server_hostname="localhost")
+
+
 def connect(port):
     return socket.create_connection((LOOPBACK, port), DEADLINE)
 
@@ -226,6 +239,25 @@ def test_who_is_not_haproxy_is_reset(start, ports):
         client.sendall(b"GET / HTTP/1.0\r\n\r\n")
         with pytest.raises(ConnectionResetError):
             client.recv(1)
+
+
+@pytest.mark.slow
+def test_tls_server_of_the_page_echoes(start, ports, pem):
+    start("tls_echo.py", pem).wait_for("listening on")
+    with connect(ports[0]) as raw, secured(raw) as client:
+        client.sendall(b"hello")
+        assert receive(client, 5) == b"hello"
+
+
+@pytest.mark.slow
+def test_starttls_server_of_the_page_upgrades(start, ports, pem):
+    start("starttls.py", pem).wait_for("listening on")
+    with connect(ports[0]) as raw:
+        raw.sendall(b"STARTTLS\r\n")
+        assert receive(raw, 14) == b"220 go ahead\r\n"
+        with secured(raw) as client:
+            client.sendall(b"hello")
+            assert receive(client, 5) == b"hello"
 
 
 # --- nothing is left out ------------------------------------------------------------------------------------

@@ -46,6 +46,7 @@ USES = {
     "remove_interval": lambda kept: asynctcp.remove_interval(kept["timer"]),
     "TcpServer.close": lambda kept: kept["server"].close(),
     "TcpServer.__exit__": lambda kept: kept["server"].__exit__(None, None, None),
+    "TcpServer.reload_tls": lambda kept: kept["server"].reload_tls(None),
     "TcpServer.sockets": lambda kept: kept["server"].sockets,
     "close_tcp_server": lambda kept: asynctcp.close_tcp_server(kept["server"]),
     "Socket.write": lambda kept: kept["socket"].write(b"x"),
@@ -54,6 +55,7 @@ USES = {
     "Socket.write_buffer_size": lambda kept: kept["socket"].write_buffer_size,
     "Socket.set_write_buffer_limits": lambda kept: kept["socket"].set_write_buffer_limits(2, 1),
     "Socket.set_callbacks": lambda kept: kept["socket"].set_callbacks(read_cb=None),
+    "Socket.start_tls": lambda kept: kept["socket"].start_tls(None),
     "Socket.detach": lambda kept: kept["socket"].detach(),
     "Socket.disable": lambda kept: kept["socket"].disable(read=True),
     "Socket.enable": lambda kept: kept["socket"].enable(read=True),
@@ -108,6 +110,7 @@ ANSWERS = {
     "Socket.sockname": lambda kept: kept["socket"].sockname,
     "Socket.transport_peername": lambda kept: kept["socket"].transport_peername,
     "Socket.proxy": lambda kept: kept["socket"].proxy,
+    "Socket.tls": lambda kept: kept["socket"].tls,
     "Socket.bytes_read": lambda kept: kept["socket"].bytes_read,
     "Socket.bytes_written": lambda kept: kept["socket"].bytes_written,
     "socket_closed_p": lambda kept: asynctcp.socket_closed_p(kept["socket"]),
@@ -151,7 +154,7 @@ OF_NO_LOOP = {
     "start_event_loop",
 }
 #: Made by the library only.
-NOT_MADE = {"Socket", "TcpServer", "Timer"}
+NOT_MADE = {"Socket", "TcpServer", "Timer", "TlsConfig", "TlsInfo"}
 #: No names of their own.
 SLOTS = {"Timer()", "TcpServer.__exit__"}
 

@@ -43,7 +43,7 @@ SIGNATURES = {
     "tcp_connect": "(host, port, read_cb, event_cb=None, *, data=None, stream=False, connect_cb=None, "
     "write_cb=None, read_timeout=-1, write_timeout=-1, dont_drain_read_buffer=None, allow_half_open=False, "
     "local_address=None, family=0, close_cb=None, max_line=65536, sock=None, socket_options=None, "
-    "send_proxy=None)",
+    "send_proxy=None, tls=None)",
     "adopt_tcp_socket": "(sock_or_fd, read_cb, event_cb=None, *, data=None, stream=False, connect_cb=None, "
     "write_cb=None, read_timeout=-1, write_timeout=-1, dont_drain_read_buffer=None, allow_half_open=False, "
     "close_cb=None, max_line=65536)",
@@ -62,7 +62,8 @@ SIGNATURES = {
     "stream=False, dont_drain_read_buffer=None, reuse_port=False, fd=None, read_timeout=-1, "
     "write_timeout=-1, allow_half_open=False, "
     "max_connections=None, close_cb=None, max_line=65536, family=0, socket_options=None, "
-    "proxy_protocol=None, proxy_from=None, proxy_timeout=5)",
+    "proxy_protocol=None, proxy_from=None, proxy_timeout=5, tls=None, "
+    "max_handshakes=1024)",
     "ProxyHeader.of": "(socket, *, version=2)",
     "Socket.close": "(self, force=False)",
     "Socket.set_callbacks": "(self, *, read_cb=..., write_cb=..., event_cb=..., connect_cb=..., "

@@ -40,6 +40,7 @@ from asynctcp._notifier import make_notifier
 from asynctcp._proxy import ProxyInfo
 from asynctcp._signals import clear_signal_handlers, free_signal_handler, signal_handler
 from asynctcp._stream import AsyncIOStream
+from asynctcp._tls import TlsConfig, TlsInfo
 from asynctcp.clasync import *  # noqa: F403
 from asynctcp.clasync import __all__ as _clasync
 from asynctcp.conditions import *  # noqa: F403
@@ -54,6 +55,8 @@ __all__ = [  # noqa: PLE0604 - the starred name is a list of strings
     "Socket",
     "TcpServer",
     "Timer",
+    "TlsConfig",
+    "TlsInfo",
     "__version__",
     "add_event_loop_exit_callback",
     "adopt_tcp_socket",

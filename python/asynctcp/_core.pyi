@@ -11,6 +11,7 @@ from typing_extensions import TypeVar, disjoint_base
 from asynctcp._loop import EventLoop
 from asynctcp._proxy import ProxyInfo
 from asynctcp._stream import AsyncIOStream
+from asynctcp._tls import TlsConfig, TlsInfo
 from asynctcp.conditions import EventLoopError, TcpInfo
 from asynctcp.typing import (
     Address,
@@ -41,6 +42,7 @@ __all__ = [
     "Socket",
     "TcpServer",
     "Timer",
+    "_TlsContext",
     "__version__",
     "_check_callback",
     "_clear_signals",
@@ -48,6 +50,8 @@ __all__ = [
     "_forked",
     "_free_signal",
     "_handle_signal",
+    "_tls_client",
+    "_tls_server",
     "adopt_tcp_socket",
     "close_socket",
     "close_tcp_server",
@@ -205,6 +209,16 @@ class Socket(Generic[_Data]):
         connect_cb: ConnectCallback | None = ...,
         close_cb: CloseCallback | None = ...,
     ) -> None: ...
+    @property
+    def tls(self) -> TlsInfo | None: ...
+    def start_tls(
+        self,
+        config: TlsConfig,
+        *,
+        server_side: bool | None = None,
+        server_name: str | None = None,
+        connect_cb: ConnectCallback | None = None,
+    ) -> None: ...
     def detach(self) -> tuple[socket.socket, bytes]: ...
     def set_write_buffer_limits(self, high: int, low: int) -> None: ...
     def disable(self, *, read: bool = False, write: bool = False) -> None: ...
@@ -233,9 +247,17 @@ class TcpServer:
     def connections(self) -> int: ...
     @property
     def sockets(self) -> list[Socket]: ...
+    def reload_tls(self, config: TlsConfig) -> None: ...
     def close(self) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(self, kind: object, _value: object, _traceback: object, /) -> None: ...
+
+@final
+class _TlsContext:
+    @property
+    def role(self) -> Literal["client", "server"]: ...
+    @property
+    def expired(self) -> bool: ...
 
 @final
 class Timer:
@@ -271,6 +293,7 @@ def tcp_connect(
     sock: socket.socket | None = None,
     socket_options: SocketOptions | None = None,
     send_proxy: ProxyHeader | None = None,
+    tls: TlsConfig | bool | None = None,
 ) -> Socket: ...
 @overload
 def tcp_connect(
@@ -294,6 +317,7 @@ def tcp_connect(
     sock: socket.socket | None = None,
     socket_options: SocketOptions | None = None,
     send_proxy: ProxyHeader | None = None,
+    tls: TlsConfig | bool | None = None,
 ) -> AsyncIOStream: ...
 @overload
 def tcp_connect(
@@ -317,6 +341,7 @@ def tcp_connect(
     sock: socket.socket | None = None,
     socket_options: SocketOptions | None = None,
     send_proxy: ProxyHeader | None = None,
+    tls: TlsConfig | bool | None = None,
 ) -> AsyncIOStream: ...
 @overload
 def tcp_connect(
@@ -340,6 +365,7 @@ def tcp_connect(
     sock: socket.socket | None = None,
     socket_options: SocketOptions | None = None,
     send_proxy: ProxyHeader | None = None,
+    tls: TlsConfig | bool | None = None,
 ) -> Socket: ...
 @overload
 def tcp_connect(
@@ -363,6 +389,7 @@ def tcp_connect(
     sock: socket.socket | None = None,
     socket_options: SocketOptions | None = None,
     send_proxy: ProxyHeader | None = None,
+    tls: TlsConfig | bool | None = None,
 ) -> Socket | AsyncIOStream: ...
 @overload
 def init_tcp_socket(
@@ -384,6 +411,7 @@ def init_tcp_socket(
     sock: socket.socket | None = None,
     socket_options: SocketOptions | None = None,
     send_proxy: ProxyHeader | None = None,
+    tls: TlsConfig | bool | None = None,
 ) -> Socket: ...
 @overload
 def init_tcp_socket(
@@ -405,6 +433,7 @@ def init_tcp_socket(
     sock: socket.socket | None = None,
     socket_options: SocketOptions | None = None,
     send_proxy: ProxyHeader | None = None,
+    tls: TlsConfig | bool | None = None,
 ) -> AsyncIOStream: ...
 @overload
 def init_tcp_socket(
@@ -426,6 +455,7 @@ def init_tcp_socket(
     sock: socket.socket | None = None,
     socket_options: SocketOptions | None = None,
     send_proxy: ProxyHeader | None = None,
+    tls: TlsConfig | bool | None = None,
 ) -> AsyncIOStream: ...
 @overload
 def init_tcp_socket(
@@ -447,6 +477,7 @@ def init_tcp_socket(
     sock: socket.socket | None = None,
     socket_options: SocketOptions | None = None,
     send_proxy: ProxyHeader | None = None,
+    tls: TlsConfig | bool | None = None,
 ) -> Socket: ...
 @overload
 def init_tcp_socket(
@@ -468,6 +499,7 @@ def init_tcp_socket(
     sock: socket.socket | None = None,
     socket_options: SocketOptions | None = None,
     send_proxy: ProxyHeader | None = None,
+    tls: TlsConfig | bool | None = None,
 ) -> Socket | AsyncIOStream: ...
 @overload
 def adopt_tcp_socket(
@@ -557,6 +589,10 @@ def adopt_tcp_socket(
 def connect_tcp_socket(
     socket_or_stream: _Either, host: str, port: int, *, event_cb: EventCallback | None = None
 ) -> _Either: ...
+def _tls_client(said: dict[str, Any], verify: bool, server_name: str | None) -> _TlsContext: ...
+def _tls_server(
+    said: dict[str, Any], client_certs: str, names: list[tuple[str, _TlsContext]]
+) -> _TlsContext: ...
 @overload
 def tcp_server(
     bind_address: str | None,
@@ -581,6 +617,8 @@ def tcp_server(
     proxy_protocol: Literal["require", "accept"] | None = None,
     proxy_from: Iterable[Network] | None = None,
     proxy_timeout: Seconds = 5,
+    tls: TlsConfig | None = None,
+    max_handshakes: int = 1024,
 ) -> TcpServer: ...
 @overload
 def tcp_server(
@@ -606,6 +644,8 @@ def tcp_server(
     proxy_protocol: Literal["require", "accept"] | None = None,
     proxy_from: Iterable[Network] | None = None,
     proxy_timeout: Seconds = 5,
+    tls: TlsConfig | None = None,
+    max_handshakes: int = 1024,
 ) -> TcpServer: ...
 @overload
 def tcp_server(
@@ -631,6 +671,8 @@ def tcp_server(
     proxy_protocol: Literal["require", "accept"] | None = None,
     proxy_from: Iterable[Network] | None = None,
     proxy_timeout: Seconds = 5,
+    tls: TlsConfig | None = None,
+    max_handshakes: int = 1024,
 ) -> TcpServer: ...
 @overload
 def tcp_server(
@@ -656,6 +698,8 @@ def tcp_server(
     proxy_protocol: Literal["require", "accept"] | None = None,
     proxy_from: Iterable[Network] | None = None,
     proxy_timeout: Seconds = 5,
+    tls: TlsConfig | None = None,
+    max_handshakes: int = 1024,
 ) -> TcpServer: ...
 @overload
 def tcp_server(
@@ -681,6 +725,8 @@ def tcp_server(
     proxy_protocol: Literal["require", "accept"] | None = None,
     proxy_from: Iterable[Network] | None = None,
     proxy_timeout: Seconds = 5,
+    tls: TlsConfig | None = None,
+    max_handshakes: int = 1024,
 ) -> TcpServer: ...
 def write_socket_data(
     socket_or_stream: Socket | AsyncIOStream,

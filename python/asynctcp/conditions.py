@@ -17,6 +17,8 @@ so below. ``except`` and ``isinstance`` see through to Python's own classes: a `
     │   │       ├── TcpServerBindError address, port
     │   │       ├── ProxyError         reason
     │   │       ├── SocketClosed
+    │   │       ├── TlsError           reason, alert
+    │   │       │   └── TlsCertificateError  verify_message
     │   │       └── DnsError           (also socket.gaierror) host
     │   └── TcpInfo                    about one socket: socket, peer
     │       ├── TcpEof
@@ -27,7 +29,8 @@ so below. ``except`` and ``isinstance`` see through to Python's own classes: a `
     ├── RuntimeError
     │   └── EventLoopError
     └── ValueError
-        └── LineTooLong
+        ├── LineTooLong
+        └── TlsConfigError
 
 "Closing condition" in the texts below means: the ``event_cb`` is called while the socket is still open, at
 most once in the socket's life, and the socket is closed when the ``event_cb`` returns.
@@ -68,6 +71,9 @@ __all__ = [
     "TcpReset",
     "TcpServerBindError",
     "TcpTimeout",
+    "TlsCertificateError",
+    "TlsConfigError",
+    "TlsError",
     "condition_from_errno",
 ]
 
@@ -329,6 +335,57 @@ class DnsError(TcpError, gaierror):
     def __str__(self) -> str:
         # Not the peer, which would be the host once more.
         return f"{EventError.__str__(self)} (host {self.host})"
+
+
+class TlsError(TcpError):
+    """A TLS handshake or session failed.
+
+    A closing condition of its socket. Where a server's connection failed before there was one, it goes to
+    the server's ``event_cb`` with ``socket`` None and ``peer`` set, at most ten times a second. Carries
+    ``errcode`` (``EPROTO``), ``errmsg``, ``socket``, ``peer``; ``reason``, one word: ``"protocol-version"``,
+    ``"truncated"`` (an end without close_notify), ``"handshake-timeout"``, ``"no-application-protocol"``,
+    ``"bad-record"``, ``"not-tls"``, ``"certificate-refused"`` (by the peer), ``"certificate-required"``, …;
+    and ``alert``, the name (IANA's, RFC 8446, 6) of the alert that was sent or received, or None.
+    """
+
+    reason: str
+    alert: str | None
+
+    def __init__(
+        self,
+        errcode: int,
+        errmsg: str,
+        socket: Socket | None = None,
+        reason: str = "",
+        alert: str | None = None,
+    ) -> None:
+        super().__init__(errcode, errmsg, socket)
+        self.reason = reason
+        self.alert = alert
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.errmsg}{self._peer_suffix()}"
+
+
+class TlsCertificateError(TlsError):
+    """The peer's certificate was refused.
+
+    As a ``TlsError``, whose ``reason`` is ``"expired"``, ``"not-yet-valid"``, ``"unknown-issuer"``,
+    ``"self-signed"``, ``"wrong-name"``, ``"revoked"``, ``"bad-signature"`` or ``"bad-usage"``. Also carries
+    ``verify_message``, what exactly was found.
+    """
+
+    @property
+    def verify_message(self) -> str:
+        """What was found, in words."""
+        return self.errmsg.removeprefix("the peer's certificate was refused: ")
+
+
+class TlsConfigError(ValueError):
+    """A ``TlsConfig`` cannot be made of what it was given; raised by the call.
+
+    Carries its message only, which names the file or the argument.
+    """
 
 
 class TcpBufferFull(TcpInfo):

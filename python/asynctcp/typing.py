@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from asynctcp._core import ProxyHeader, Socket
 from asynctcp._stream import AsyncIOStream
+from asynctcp._tls import TlsConfig
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
@@ -107,6 +108,7 @@ class ConnectOptions(TypedDict, total=False):
     sock: socket.socket | None
     socket_options: SocketOptions | None
     send_proxy: ProxyHeader | None
+    tls: TlsConfig | bool | None
     close_cb: CloseCallback | None
     max_line: int | None
 
@@ -144,5 +146,7 @@ class ServerOptions(TypedDict, total=False):
     proxy_protocol: Literal["require", "accept"] | None
     proxy_from: Iterable[Network] | None
     proxy_timeout: Seconds
+    tls: TlsConfig | None
+    max_handshakes: int
     close_cb: CloseCallback | None
     max_line: int | None

@@ -5,6 +5,7 @@ use crate::boundary::call::call;
 use crate::io::event::Refused;
 use crate::io::failure::Failure;
 use crate::io::failure::Try;
+use crate::io::tls::failure::TlsFailure;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyModule, PyTuple};
@@ -51,12 +52,55 @@ pub fn failure<'py>(subject: &impl Subject<'py>, failure: &Failure) -> PyResult<
             &class(py, "DnsError")?,
             (code, message, &lookup.host, object),
         )?,
+        Failure::Tls(tls) => tls_error(py, tls, Some(object))?,
         _ => call(&class(py, "condition_from_errno")?, (code, message, object))?,
     };
     if let Failure::Connect(connect) = failure {
         condition.setattr("attempts", attempts(py, &connect.tries)?)?;
     }
     about(subject, condition)
+}
+
+/// `TlsError`, or `TlsCertificateError`.
+fn tls_error<'py>(
+    py: Python<'py>,
+    tls: &TlsFailure,
+    object: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let name = if tls.certificate {
+        "TlsCertificateError"
+    } else {
+        "TlsError"
+    };
+    let code = libc::EPROTO;
+    call(
+        &class(py, name)?,
+        (code, &tls.message, object, tls.reason, tls.alert),
+    )
+}
+
+/// A session that cannot begin.
+pub fn tls_refused<'py>(subject: &impl Subject<'py>, failure: &TlsFailure) -> PyErr {
+    let object = subject.object();
+    raised(
+        tls_error(object.py(), failure, Some(object))
+            .and_then(|condition| about(subject, condition)),
+    )
+}
+
+/// A second session over one connection.
+pub fn secured_twice<'py>(subject: &impl Subject<'py>) -> PyErr {
+    refused(
+        subject,
+        "TcpError",
+        libc::EISCONN,
+        "the socket speaks TLS already",
+    )
+}
+
+/// A `TlsConfig` that cannot be.
+pub fn tls_config_error(py: Python<'_>, message: &str) -> PyErr {
+    raised(class(py, "TlsConfigError").and_then(|class| call(&class, (message,))))
 }
 
 /// What became of each attempt at a connection: (address, errno, text).
@@ -99,6 +143,7 @@ pub fn refusal<'py>(py: Python<'py>, refused: &Refused) -> PyResult<Bound<'py, P
     let (code, message) = (failure.code(), failure.message());
     let condition = match failure {
         Failure::Proxy(fault) => call(&class(py, "ProxyError")?, (code, message, fault.reason()))?,
+        Failure::Tls(tls) => tls_error(py, tls, None)?,
         _ => call(&class(py, "condition_from_errno")?, (code, message))?,
     };
     // Unix clients have no name.

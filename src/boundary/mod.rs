@@ -7,6 +7,7 @@
 //! | `address.rs`, `proxy.rs`, `callback.rs` | addresses and PROXY headers as Python has them; the kinds of callbacks |
 //! | `buffer_pool.rs` | objects whose memory the I/O side uses |
 //! | `call.rs`, `interpreter.rs`, `fork.rs` | calls of Python that may never return; who may import; forked children |
+//! | `tls_context.rs` | what a `TlsConfig` stands for |
 //! | `injection.rs` | faults for Python's tests |
 
 pub(crate) mod address;
@@ -22,3 +23,4 @@ pub(crate) mod injection;
 pub(crate) mod interpreter;
 pub(crate) mod os_error;
 pub(crate) mod proxy;
+pub(crate) mod tls_context;

@@ -3,6 +3,7 @@
 use crate::boundary::args;
 use crate::boundary::args::HostArg;
 use crate::boundary::condition;
+use crate::boundary::tls_context::client_of;
 use crate::functions::given::{ToConnect, family_of};
 use crate::functions::make::{Given, callbacks, handle, make, preface, socket};
 use crate::io::setup::connect::Host;
@@ -38,6 +39,7 @@ use pyo3::prelude::*;
 ///         tried, one after the other.
 ///     socket_options: a list of (level, name, value), value an int or bytes, set before connecting. What the system
 ///         refuses is an error of the attempt.
+///     tls: None: plain; a `TlsConfig.client(...)`; True: `TlsConfig.client()`. `connect_cb` runs after the handshake.
 ///     max_line: bytes (1 or more) of a line that `stream.readline()` returns, its newline not counted; None: no limit.
 ///     send_proxy: a `ProxyHeader` (PROXY protocol), sent before anything else: whom this connection serves. It is not
 ///         counted by `bytes_written`.
@@ -49,11 +51,11 @@ use pyo3::prelude::*;
 #[pyo3(signature = (host, port, read_cb, event_cb=None, *, data=None, stream=false, connect_cb=None, write_cb=None,
                     read_timeout=None, write_timeout=None, dont_drain_read_buffer=None, allow_half_open=false,
                     local_address=None, family=None, close_cb=None, max_line=MaxLine::Usual,
-                    sock=None, socket_options=None, send_proxy=None),
+                    sock=None, socket_options=None, send_proxy=None, tls=None),
        text_signature = "(host, port, read_cb, event_cb=None, *, data=None, stream=False, connect_cb=None, \
                          write_cb=None, read_timeout=-1, write_timeout=-1, dont_drain_read_buffer=None, \
                          allow_half_open=False, local_address=None, family=0, close_cb=None, max_line=65536, \
-                         sock=None, socket_options=None, send_proxy=None)")]
+                         sock=None, socket_options=None, send_proxy=None, tls=None)")]
 #[allow(clippy::too_many_arguments)]
 pub fn tcp_connect(
     host: &Bound<'_, PyAny>,
@@ -75,6 +77,7 @@ pub fn tcp_connect(
     sock: Given<'_, '_>,
     socket_options: Given<'_, '_>,
     send_proxy: Given<'_, '_>,
+    tls: Given<'_, '_>,
 ) -> PyResult<Py<PyAny>> {
     let target = target(host, port)?;
     let made = init_tcp_socket(
@@ -96,6 +99,7 @@ pub fn tcp_connect(
         sock,
         socket_options,
         send_proxy,
+        tls,
     )?;
     Socket::connect(&socket("socket", made.bind(host.py()))?, target)?;
     Ok(made)
@@ -108,7 +112,7 @@ pub fn tcp_connect(
 ///     data: bytes-like or str, sent once connected, before anything written before that.
 ///     read_timeout, write_timeout: seconds; None, 0, negative or infinite: none.
 ///     stream, dont_drain_read_buffer, allow_half_open, local_address, family, close_cb, max_line: as of `tcp_connect`.
-///     sock, socket_options, send_proxy: as of `tcp_connect`.
+///     sock, socket_options, send_proxy, tls: as of `tcp_connect`.
 ///
 /// What is written before is sent once connected. It does not keep the loop running until it connects.
 ///
@@ -118,11 +122,11 @@ pub fn tcp_connect(
 #[pyo3(signature = (read_cb, event_cb=None, *, data=None, stream=false, connect_cb=None, write_cb=None,
                     read_timeout=None, write_timeout=None, dont_drain_read_buffer=None, allow_half_open=false,
                     local_address=None, family=None, close_cb=None, max_line=MaxLine::Usual,
-                    sock=None, socket_options=None, send_proxy=None),
+                    sock=None, socket_options=None, send_proxy=None, tls=None),
        text_signature = "(read_cb, event_cb=None, *, data=None, stream=False, connect_cb=None, write_cb=None, \
                          read_timeout=-1, write_timeout=-1, dont_drain_read_buffer=None, allow_half_open=False, \
                          local_address=None, family=0, close_cb=None, max_line=65536, \
-                         sock=None, socket_options=None, send_proxy=None)")]
+                         sock=None, socket_options=None, send_proxy=None, tls=None)")]
 #[allow(clippy::too_many_arguments)]
 pub fn init_tcp_socket(
     py: Python<'_>,
@@ -143,6 +147,7 @@ pub fn init_tcp_socket(
     sock: Given<'_, '_>,
     socket_options: Given<'_, '_>,
     send_proxy: Given<'_, '_>,
+    tls: Given<'_, '_>,
 ) -> PyResult<Py<PyAny>> {
     let callbacks = callbacks(read_cb, event_cb, connect_cb, write_cb, close_cb)?;
     let timeouts = args::timeouts(
@@ -152,6 +157,7 @@ pub fn init_tcp_socket(
     let family = args::family("family", family)?;
     let options = args::socket_options("socket_options", socket_options)?;
     let preface = preface("send_proxy", send_proxy)?;
+    let tls = client_of("tls", tls)?;
     let given = ToConnect::from(sock)?;
     let settings = Settings {
         half_open: allow_half_open,
@@ -166,7 +172,7 @@ pub fn init_tcp_socket(
     {
         let taken = given.map(|given| given.take()).transpose()?;
         let mut state = socket.get().state.lock();
-        state.set_up(options, taken);
+        state.set_up(options, taken, tls);
         if preface.is_some() {
             state.extras_mut().preface = preface;
         }

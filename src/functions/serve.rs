@@ -1,6 +1,7 @@
 //! `tcp_server`.
 
 use crate::boundary::args::{self, ProxyTimeout};
+use crate::boundary::tls_context::server_of;
 use crate::functions::make::callbacks;
 use crate::io::setup::listener::Options;
 use crate::objects::server::{Listening, TcpServer};
@@ -8,6 +9,9 @@ use crate::shared::loop_state::LoopState;
 use crate::socket::max_line::MaxLine;
 use crate::socket::state::Settings;
 use pyo3::prelude::*;
+
+/// Handshakes under way, unless the app says otherwise.
+const HANDSHAKES: usize = 1024;
 
 /// Listens for TCP connections.
 ///
@@ -35,6 +39,9 @@ use pyo3::prelude::*;
 ///     family: `socket.AF_INET` or `AF_INET6`: listens at addresses of that family only; `AF_UNSPEC`: both.
 ///     socket_options: a list of (level, name, value), value an int or bytes: set on the listening socket, before it binds,
 ///         and on each connection's (where those that only a listening socket can have are left out).
+///     tls: None: plain; a `TlsConfig.server(...)`, see `server.reload_tls`. `connect_cb` runs after the handshake; one that
+///         fails goes to the `event_cb` as a `TlsError`.
+///     max_handshakes: accepting pauses at this number of handshakes under way.
 ///     close_cb: `close_cb(socket, reason)` for each connection, once, after its end; see `Socket.set_callbacks`.
 ///     proxy_protocol: "require": each connection begins with a PROXY header (version 1 or 2), which says whom it serves:
 ///         `socket.peername` and `sockname`, with more in `socket.proxy`; `connect_cb` runs after it. "accept": those of
@@ -49,11 +56,11 @@ use pyo3::prelude::*;
 #[pyfunction]
 #[pyo3(signature = (bind_address, port, read_cb, event_cb=None, *, connect_cb=None, backlog=None, stream=false, dont_drain_read_buffer=None, reuse_port=false, fd=None,
                     read_timeout=None, write_timeout=None, allow_half_open=false, max_connections=None, close_cb=None, max_line=MaxLine::Usual, family=None, socket_options=None,
-                    proxy_protocol=None, proxy_from=None, proxy_timeout=ProxyTimeout::default()),
+                    proxy_protocol=None, proxy_from=None, proxy_timeout=ProxyTimeout::default(), tls=None, max_handshakes=None),
        text_signature = "(bind_address, port, read_cb, event_cb=None, *, connect_cb=None, backlog=-1, stream=False, dont_drain_read_buffer=None, \
                          reuse_port=False, fd=None, read_timeout=-1, write_timeout=-1, allow_half_open=False, \
                          max_connections=None, close_cb=None, max_line=65536, family=0, socket_options=None, \
-                         proxy_protocol=None, proxy_from=None, proxy_timeout=5)")]
+                         proxy_protocol=None, proxy_from=None, proxy_timeout=5, tls=None, max_handshakes=1024)")]
 #[allow(clippy::too_many_arguments)]
 pub fn tcp_server(
     bind_address: &Bound<'_, PyAny>,
@@ -77,6 +84,8 @@ pub fn tcp_server(
     proxy_protocol: Option<&Bound<'_, PyAny>>,
     proxy_from: Option<&Bound<'_, PyAny>>,
     proxy_timeout: ProxyTimeout,
+    tls: Option<&Bound<'_, PyAny>>,
+    max_handshakes: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Py<TcpServer>> {
     let py = port.py();
     let callbacks = callbacks(read_cb, event_cb, connect_cb, None, close_cb)?;
@@ -92,13 +101,13 @@ pub fn tcp_server(
         )?,
         socket_options: args::socket_options("socket_options", socket_options)?,
         proxy: args::proxy_policy(proxy_protocol, proxy_from, proxy_timeout, false)?,
+        tls: server_of("tls", tls)?,
+        max_handshakes: handshakes(max_handshakes)?,
     };
-    let host = args::bind_host("bind_address", bind_address)?;
-    let fd = args::optional_whole("fd", fd, 0)?;
     let listening = Listening {
-        host,
+        host: args::bind_host("bind_address", bind_address)?,
         port: number,
-        fd,
+        fd: args::optional_whole("fd", fd, 0)?,
         options,
     };
     let settings = Settings {
@@ -110,4 +119,11 @@ pub fn tcp_server(
     };
     let event_loop = LoopState::current(py)?;
     TcpServer::listen(&event_loop, bind_address, listening, callbacks, settings)
+}
+
+fn handshakes(most: Option<&Bound<'_, PyAny>>) -> PyResult<Option<usize>> {
+    Ok(Some(match most {
+        None => HANDSHAKES,
+        Some(most) => args::whole("max_handshakes", most, 1)?,
+    }))
 }

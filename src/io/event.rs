@@ -97,6 +97,11 @@ pub enum Event {
     AcceptFailed(Key, Box<Failure>),
     /// A server has refused a connection; not all that it refuses are told.
     Refused(Key, Box<Refused>),
+    /// The connection's task receives nothing more until the session is there that is to come; what was told before and
+    /// was not delivered is that session's.
+    Upgrading(Key),
+    /// The handshake of that session is done.
+    Secured(Key),
     /// A signal arrived for the process (Python's wake-up descriptor was written).
     Signal,
     /// The pump was asked to take a turn: another thread left something to do.

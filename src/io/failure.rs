@@ -2,6 +2,7 @@
 
 use crate::io::proxy::fault::Fault;
 use crate::io::sys::platform::c;
+use crate::io::tls::failure::TlsFailure;
 use std::io;
 use std::net::SocketAddr;
 
@@ -28,6 +29,8 @@ pub enum Failure {
     NoThread,
     /// The connection's task panicked; its message.
     Panic(String),
+    /// The handshake or the session (TLS) failed.
+    Tls(Box<TlsFailure>),
 }
 
 /// A failed name lookup.
@@ -64,8 +67,12 @@ pub struct Try {
 }
 
 impl From<io::Error> for Failure {
+    /// What a session refused comes in an error of the system's type.
     fn from(error: io::Error) -> Self {
-        Self::Os(error)
+        match error.downcast::<TlsFailure>() {
+            Ok(tls) => Self::Tls(Box::new(tls)),
+            Err(error) => Self::Os(error),
+        }
     }
 }
 
@@ -81,6 +88,7 @@ impl Failure {
             Self::Proxy(fault) => fault.code(),
             Self::NoThread => c::EAGAIN,
             Self::Panic(_) => c::EIO,
+            Self::Tls(_) => c::EPROTO,
         }
     }
 
@@ -95,6 +103,7 @@ impl Failure {
             Self::Proxy(fault) => fault.message(),
             Self::NoThread => "can't start new thread".to_owned(),
             Self::Panic(message) => format!("internal error: {message}"),
+            Self::Tls(tls) => tls.message.clone(),
         }
     }
 }

@@ -21,6 +21,8 @@ pub struct Hub {
     pub proxy_headers_failed: AtomicU64,
     /// PROXY headers that may be long at one time: each is kept until it is whole.
     pub(crate) long_headers: Arc<Semaphore>,
+    /// Handshakes that failed, of connections that Python never knew of.
+    pub handshakes_failed: AtomicU64,
 }
 
 /// The most memory that they take is 64 KiB each.
@@ -36,6 +38,7 @@ impl Hub {
             keys: Keys::default(),
             proxy_headers_failed: AtomicU64::new(0),
             long_headers: Arc::new(Semaphore::new(LONG_HEADERS)),
+            handshakes_failed: AtomicU64::new(0),
         })
     }
 

@@ -13,6 +13,7 @@
 //! | `proxy/` | the PROXY protocol: headers, and who may send them |
 //! | `setup/` | from a name or an address to a connection or a listener |
 //! | `sys/` | system calls, and the faults that tests inject into them |
+//! | `tls/` | TLS over a connection's stream |
 //! | `hub.rs` | what all tasks of one loop share |
 //! | `keys.rs` | the names of what is open |
 //! | `sync.rs`, `counter.rs` | locks and atomics as loom replaces them; counters |
@@ -29,3 +30,4 @@ pub mod runtime;
 pub mod setup;
 pub mod sync;
 pub mod sys;
+pub mod tls;

@@ -2,7 +2,9 @@
 
 use crate::boundary::address::{address_text, address_tuple};
 use crate::boundary::args::HostArg;
+use crate::boundary::args::refusal::wrong_type;
 use crate::boundary::condition;
+use crate::boundary::tls_context::server_of;
 use crate::io::conn::link::Link;
 use crate::io::failure::Failure;
 use crate::io::keys::Key;
@@ -15,6 +17,7 @@ use crate::io::sys::platform::RawFd;
 use crate::shared::loop_state::LoopState;
 use crate::socket::object::Socket;
 use crate::socket::state::{Callbacks, Settings};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -183,6 +186,20 @@ impl TcpServer {
         Ok(())
     }
 
+    /// New connections begin with `config`, a `TlsConfig.server(...)`; those that are there go on. Callable from any thread.
+    ///
+    /// Raises `ValueError` if the server was made without TLS, `TypeError`, `EventLoopError` in a forked child.
+    fn reload_tls(&self, config: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.event_loop.check_process(config.py())?;
+        let wrong = || wrong_type("config", "a TlsConfig.server(...)", config);
+        let config = server_of("config", Some(config))?.ok_or_else(wrong)?;
+        if self.listener.reload_tls(config) {
+            Ok(())
+        } else {
+            Err(PyValueError::new_err("the server was made without TLS"))
+        }
+    }
+
     /// Whether it stopped listening.
     #[getter]
     fn closed(&self) -> bool {
@@ -226,6 +243,7 @@ impl TcpServer {
         event_loop.table.each(slf.py(), |object| {
             if let Ok(socket) = object.cast::<Socket>()
                 && socket.get().is_of(slf)
+                && !socket.get().was_closed()
             {
                 sockets.push(socket.clone().unbind());
             }

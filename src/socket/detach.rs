@@ -13,7 +13,7 @@ use crate::shared::loop_state::LoopState;
 use crate::socket::object::Socket;
 use crate::socket::phase::Phase;
 use crate::socket::state::Undelivered;
-use pyo3::exceptions::PyBlockingIOError;
+use pyo3::exceptions::{PyBlockingIOError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -73,7 +73,14 @@ fn check(slf: &Bound<'_, Socket>) -> PyResult<()> {
         let message = "a socket is detached by a callback of its event loop";
         return Err(condition::loop_error(slf.py(), message));
     }
-    let phase = socket.state.lock().phase;
+    let (phase, upgrading) = {
+        let state = socket.state.lock();
+        (state.phase, state.upgrading)
+    };
+    if upgrading || socket.link.tls().is_some() {
+        let message = "a socket that speaks TLS cannot be detached: its session stays here";
+        return Err(PyValueError::new_err(message));
+    }
     match phase {
         Phase::Open | Phase::HalfOpen => Ok(()),
         Phase::Idle | Phase::Connecting | Phase::Closed => Err(condition::not_connected(slf)),

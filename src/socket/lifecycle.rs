@@ -1,11 +1,13 @@
 //! A `Socket` from its making to its end. What Python calls is in `socket.rs`, the states are in `phase.rs`.
 
 use crate::boundary::condition;
+use crate::boundary::tls_context::name_of;
 use crate::io::conn::link::Link;
 use crate::io::setup::connect;
 use crate::io::setup::connect::{Host, Target};
 use crate::io::setup::dial::{Given, Setup};
 use crate::io::sync::Mutex;
+use crate::io::tls::config::Client;
 use crate::shared::loop_state::LoopState;
 use crate::socket::ending;
 use crate::socket::object::Socket;
@@ -15,6 +17,7 @@ use crate::socket::reason::Reason;
 use crate::socket::state::{Callbacks, Settings, State};
 use crate::socket::streams;
 use pyo3::prelude::*;
+use rustls::pki_types::ServerName;
 use socket2::Socket as OwnedSocket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,6 +56,7 @@ impl Socket {
     /// Begins to connect; errors come to the `event_cb`.
     pub fn connect(slf: &Bound<'_, Self>, host: Host) -> PyResult<()> {
         let socket = slf.get();
+        let tls = tls_for(socket, &host)?;
         if !socket.step(Step::Connect) {
             return Err(if socket.is_closed() {
                 condition::socket_closed(slf)
@@ -75,6 +79,7 @@ impl Socket {
                 host,
                 setup,
                 family,
+                tls,
             }
         };
         streams::keep_own(slf)?;
@@ -105,6 +110,11 @@ impl Socket {
         if socket.closed.swap(true, Ordering::SeqCst) {
             return;
         }
+        // What was written waits for a handshake: until that can begin, events are looked for.
+        let waits = !force && socket.waits_for_handshake();
+        if !waits {
+            drop(socket.end_upgrade());
+        }
         let phase = Self::let_go(slf);
         // Before the task closes its own: an abortive close takes the last descriptor.
         options::close_os_socket(socket, slf.py());
@@ -115,7 +125,9 @@ impl Socket {
                 .close(&socket.event_loop.hub, force || pointless);
             socket.event_loop.mark_dirty(&socket.link);
             socket.event_loop.nudge();
-            drop(socket.event_loop.remove(socket.link.key));
+            if !waits {
+                drop(socket.event_loop.remove(socket.link.key));
+            }
         } else {
             // Never in the table, so no `Gone` will free its key.
             socket.event_loop.hub.keys.free_key(socket.link.key);
@@ -158,6 +170,24 @@ impl Socket {
         socket.link.abandon();
         options::close_os_socket(socket, slf.py());
     }
+}
+
+/// TLS, and whom the certificate must be for.
+fn tls_for(socket: &Socket, host: &Host) -> PyResult<Option<(Arc<Client>, ServerName<'static>)>> {
+    let config = {
+        let mut state = socket.state.lock();
+        let extras = state.extras_mut_if_any();
+        extras.and_then(|extras| extras.tls.clone())
+    };
+    let Some(config) = config else {
+        return Ok(None);
+    };
+    let name = match (&config.server_name, host) {
+        (Some(name), _) => name.clone(),
+        (None, Host::Address(address)) => ServerName::IpAddress(address.ip().into()),
+        (None, Host::Name(name, _)) => name_of(name)?,
+    };
+    Ok(Some((config, name)))
 }
 
 impl Drop for Socket {

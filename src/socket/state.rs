@@ -3,16 +3,19 @@
 use crate::io::failure::Failure;
 use crate::io::setup::connect::Host;
 use crate::io::setup::options::SocketOptions;
+use crate::io::tls::config::Client;
 use crate::socket::max_line::MaxLine;
 use crate::socket::phase::Phase;
 use crate::socket::reason::Ending;
 use crate::socket::stream_refs::Streams;
 use crate::socket::tcp_option::TcpOption;
+use crate::socket::upgrade::Upgrade;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use socket2::Socket as OwnedSocket;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// The app's functions; let go when the socket is closed.
 #[derive(Default)]
@@ -72,6 +75,8 @@ pub(crate) struct State {
     pub(crate) callbacks: Callbacks,
     pub(crate) reading: bool,
     pub(crate) half_open: bool,
+    /// What comes is for a session that is to come.
+    pub(crate) upgrading: bool,
     /// Whom it is to be connected to, until it is.
     pub(crate) target: Option<Box<Host>>,
     pub(crate) undelivered: VecDeque<Undelivered>,
@@ -105,6 +110,10 @@ pub(crate) struct Extras {
     pub(crate) names: Option<(Py<PyAny>, Py<PyAny>)>,
     /// Options to be set once connected.
     pub(crate) pending_options: Vec<TcpOption>,
+    /// TLS of an outgoing connection.
+    pub(crate) tls: Option<Arc<Client>>,
+    /// TLS on the way.
+    pub(crate) upgrade: Option<Box<Upgrade>>,
     /// `socket.c`, once it was asked for.
     pub(crate) os_socket: Option<Py<PyAny>>,
 }
@@ -117,6 +126,7 @@ impl State {
             callbacks,
             reading: true,
             half_open: settings.half_open,
+            upgrading: false,
             target: None,
             undelivered: VecDeque::new(),
             keeps: settings.keeps(),
@@ -135,7 +145,7 @@ impl State {
 
     /// While the app does not read, and until it has what was held back before, what comes is held back as well.
     pub(crate) fn holds_back(&self) -> bool {
-        !self.reading || !self.undelivered.is_empty()
+        !self.reading || !self.undelivered.is_empty() || self.upgrading
     }
 
     /// What a closed socket has no use for but its callbacks; to be dropped outside of the lock.
@@ -143,7 +153,10 @@ impl State {
         let extras = self.extras.as_mut();
         (
             std::mem::take(&mut self.undelivered),
-            extras.and_then(|extras| (extras.given.take(), extras.streams.let_go()).into()),
+            extras.and_then(|extras| {
+                let others = extras.tls.take();
+                (extras.given.take(), extras.streams.let_go(), others).into()
+            }),
         )
     }
 
@@ -157,16 +170,26 @@ impl State {
         self.extras.as_deref_mut()
     }
 
+    /// TLS on the way, if it is.
+    pub(crate) fn upgrade_mut(&mut self) -> Option<&mut Upgrade> {
+        self.extras_mut_if_any()?.upgrade.as_deref_mut()
+    }
+
     /// To be added to.
     pub(crate) fn extras_mut(&mut self) -> &mut Extras {
         self.extras.get_or_insert_default()
     }
 
     /// What shall be done with the OS socket before it is connected.
-    pub(crate) fn set_up(&mut self, options: SocketOptions, given: Option<OwnedSocket>) {
-        if given.is_some() || !options.is_empty() {
+    pub(crate) fn set_up(
+        &mut self,
+        options: SocketOptions,
+        given: Option<OwnedSocket>,
+        tls: Option<Arc<Client>>,
+    ) {
+        if given.is_some() || !options.is_empty() || tls.is_some() {
             let extras = self.extras_mut();
-            (extras.options, extras.given) = (options, given);
+            (extras.options, extras.given, extras.tls) = (options, given, tls);
         }
     }
 
@@ -192,6 +215,9 @@ impl State {
         match self.extras() {
             Some(extras) => {
                 extras.streams.visit(visit)?;
+                if let Some(upgrade) = &extras.upgrade {
+                    upgrade.visit(visit)?;
+                }
                 if let Some((peer, own)) = &extras.names {
                     visit.call(peer)?;
                     visit.call(own)?;

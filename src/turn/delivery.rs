@@ -202,6 +202,11 @@ fn handle(
         } => dispatcher.timed_out(py, key, epoch, timeout),
         Event::Refused(key, refused) => dispatcher.refused(py, key, &refused),
         Event::Level(key) => dispatcher.level(py, key),
+        Event::Upgrading(key) => {
+            dispatcher.upgrading(py, key);
+            Ok(())
+        }
+        Event::Secured(key) => dispatcher.secured(py, key),
         Event::Gone(key) => {
             dispatcher.gone(py, key);
             Ok(())

@@ -9,6 +9,7 @@ use crate::io::counter::add;
 use crate::io::event::{Refused, Timeout};
 use crate::io::failure::Failure;
 use crate::io::keys::Key;
+use crate::io::setup::connect::Host;
 use crate::io::setup::getaddrinfo::Found;
 use crate::io::setup::listener::Listener;
 use crate::objects::lookup;
@@ -31,13 +32,13 @@ use std::sync::Arc;
 
 impl Dispatcher<'_> {
     /// What consumes the events of `key`.
-    fn sink<'py>(&self, py: Python<'py>, key: Key) -> Option<Sink<'py>> {
+    pub(crate) fn sink<'py>(&self, py: Python<'py>, key: Key) -> Option<Sink<'py>> {
         Sink::of(self.event_loop.table.get(py, key)?)
     }
 
     /// The socket of `key`, for events that nothing else has.
     #[inline(always)]
-    fn socket<'py>(&self, py: Python<'py>, key: Key) -> Option<Bound<'py, Socket>> {
+    pub(crate) fn socket<'py>(&self, py: Python<'py>, key: Key) -> Option<Bound<'py, Socket>> {
         self.event_loop.table.get(py, key)?.cast_into().ok()
     }
 
@@ -93,8 +94,9 @@ impl Dispatcher<'_> {
         };
         let socket = &socket;
         socket.get().step(Step::Establish);
-        // From here on the connection itself knows its peer.
-        let target = socket.get().state.lock().target.take();
+        // From here on the connection itself knows its peer, but for the name, which STARTTLS may ask for.
+        let known = |target: &mut Box<Host>| matches!(**target, Host::Address(_));
+        let target = socket.get().state.lock().target.take_if(known);
         drop(target);
         match options::apply_pending(socket.get()) {
             Ok(()) => self.connect_cb(socket),
@@ -150,6 +152,10 @@ impl Dispatcher<'_> {
         let way = {
             let mut state = socket.get().state.lock();
             if state.holds_back() {
+                if state.upgrading {
+                    drop(state);
+                    return self.keep_for_upgrade(socket, &data);
+                }
                 state
                     .undelivered
                     .push_back(Undelivered::Data(data.unbind()));
@@ -158,6 +164,19 @@ impl Dispatcher<'_> {
             Way::of(socket.py(), &state)
         };
         self.deliver(socket, data, way)
+    }
+
+    #[cold]
+    fn keep_for_upgrade(
+        &self,
+        socket: &Bound<'_, Socket>,
+        data: &Bound<'_, PyBytes>,
+    ) -> PyResult<()> {
+        let (me, bytes) = (socket.get(), data.as_bytes());
+        me.keep_for_upgrade(bytes);
+        let memory = &self.event_loop.hub.inbox.memory;
+        memory.delivered(&me.link, bytes.len());
+        Ok(())
     }
 
     /// `read_cb(socket, data)`.
@@ -331,7 +350,9 @@ impl Dispatcher<'_> {
             Some(Sink::Server(server)) => server.get().end(),
             Some(Sink::Lookup(_)) => {}
             // A socket stays until its end was delivered.
-            Some(Sink::Socket(_)) | None => return,
+            Some(Sink::Socket(socket)) if !socket.get().was_closed() => return,
+            Some(Sink::Socket(_)) => {}
+            None => return,
         }
         drop(self.event_loop.remove(key));
     }
@@ -402,7 +423,7 @@ impl Way {
 /// Holds back what comes, where that is to be.
 fn is_held_back(socket: &Bound<'_, Socket>, undelivered: impl FnOnce() -> Undelivered) -> bool {
     let mut state = socket.get().state.lock();
-    let holds = state.holds_back();
+    let holds = state.holds_back() && !state.upgrading;
     if holds {
         state.undelivered.push_back(undelivered());
     }

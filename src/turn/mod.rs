@@ -20,6 +20,7 @@ pub(crate) mod foreign;
 pub(crate) mod policy;
 pub(crate) mod poll;
 pub(crate) mod pump;
+pub(crate) mod secure;
 pub(crate) mod sink;
 pub(crate) mod tell;
 pub(crate) mod undelivered;

@@ -319,6 +319,7 @@ impl Pump {
                 host,
                 setup: Default::default(),
                 family: None,
+                tls: None,
             },
         );
         link

@@ -97,6 +97,10 @@ def on_event(condition: Exception) -> None:
         assert_type((condition.callback, condition.function), tuple[str, str | None])
     if isinstance(condition, asynctcp.DnsError):
         assert_type(condition.host, str)
+    if isinstance(condition, asynctcp.TlsError):
+        assert_type((condition.reason, condition.alert), tuple[str, str | None])
+    if isinstance(condition, asynctcp.TlsCertificateError):
+        assert_type(condition.verify_message, str)
     if isinstance(condition, asynctcp.EventInfo):
         asynctcp.default_event_handler(condition)
 
@@ -165,6 +169,21 @@ def adopt(one: sockets.socket) -> None:
     options: SocketOptions = [(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 1), (1, 2, b"x")]
     asynctcp.tcp_connect("127.0.0.1", 80, on_read, sock=one, socket_options=options)
     asynctcp.tcp_server(None, 0, on_read, socket_options=options)
+
+
+def secure(socket: Socket, server: TcpServer) -> None:
+    client = asynctcp.TlsConfig.client(ca_file="ca.pem", alpn=["h2", b"http/1.1"], server_name="localhost")
+    own = asynctcp.TlsConfig.server("chain.pem", "key.pem", client_certs="optional", names={"other": client})
+    asynctcp.tcp_connect("localhost", 443, on_read, tls=True)
+    assert_type(asynctcp.tcp_connect("localhost", 443, on_read, tls=client), Socket)
+    asynctcp.tcp_server(None, 443, on_read, tls=own, max_handshakes=100)
+    socket.start_tls(client, server_side=False, server_name="localhost", connect_cb=on_write)
+    assert_type(socket.tls, asynctcp.TlsInfo | None)
+    server.reload_tls(own)
+    try:
+        asynctcp.TlsConfig.server()
+    except asynctcp.TlsConfigError as error:
+        assert_type(error, asynctcp.TlsConfigError)
 
 
 def connect_by_flags(stream: bool, drain: bool) -> None:

@@ -2,14 +2,34 @@
 
 use crate::io::conn::link::{
     CLOSING, FORCE, GIVEN_AWAY, Link, NOT_READING, READ_AFRESH, READ_OFF, STREAM_FULL, Timeouts,
-    WRITE_AFRESH,
+    UPGRADING, WRITE_AFRESH,
 };
 use crate::io::conn::outcome::{By, Flush};
 use crate::io::conn::transmit::transmit;
 use crate::io::event::Event;
 use crate::io::hub::Hub;
 use crate::io::runtime::commands::Command;
+use crate::io::tls::config::{Client, Server};
+use crate::io::tls::failure::TlsFailure;
+use crate::io::tls::shared::Tls;
+use rustls::pki_types::ServerName;
 use std::sync::Arc;
+
+/// A session that has not begun.
+#[derive(Debug)]
+pub struct Session(Tls);
+
+impl Session {
+    /// A client's, who expects `name`.
+    pub fn client(config: &Client, name: ServerName<'static>) -> Result<Self, TlsFailure> {
+        Tls::client(config, name).map(Self)
+    }
+
+    /// A server's.
+    pub fn server(config: &Arc<Server>) -> Result<Self, TlsFailure> {
+        Tls::server(config).map(Self)
+    }
+}
 
 impl Link {
     fn set(self: &Arc<Self>, hub: &Hub, set: u32, clear: u32) {
@@ -70,6 +90,21 @@ impl Link {
         self.set(hub, GIVEN_AWAY, NOT_READING);
     }
 
+    /// A session is to come: what is written from now on waits for it, and the task receives no more, which it tells by
+    /// [`Event::Upgrading`].
+    pub fn begin_upgrade(self: &Arc<Self>, hub: &Hub) {
+        self.sender.secure(true);
+        self.new_epoch();
+        self.set(hub, UPGRADING, 0);
+    }
+
+    /// The session whose handshake begins now; `received`: what was told until the task stopped.
+    pub fn upgrade(self: &Arc<Self>, hub: &Hub, session: Session, received: Vec<u8>) {
+        session.0.hold(received);
+        self.leave_upgrade(session.0);
+        self.set(hub, 0, 0);
+    }
+
     /// Replaces both timeouts.
     pub fn change_timeouts(self: &Arc<Self>, hub: &Hub, timeouts: Timeouts) {
         self.new_epoch();
@@ -94,7 +129,7 @@ impl Link {
         let sent = self.send(by, transmit);
         self.tell_level(hub, sent.crossed);
         let failed_or_full = matches!(sent.flush, Flush::Blocked | Flush::Failed);
-        if failed_or_full || self.control() & CLOSING != 0 {
+        if failed_or_full || self.control() & (CLOSING | UPGRADING) != 0 {
             hub.reactor.post(Command::Wake(self.clone()));
         }
         sent.flush

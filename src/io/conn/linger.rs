@@ -62,7 +62,7 @@ impl Linger {
         if all_sent && (ended || waiting == 0) {
             return Poll::Ready(());
         }
-        if self.stands_still(link.bytes_sent().saturating_sub(waiting as u64)) {
+        if self.stands_still(link.acknowledged_on(wire, waiting)) {
             wire.reset();
             return Poll::Ready(());
         }

@@ -15,6 +15,8 @@ use crate::io::keys::Key;
 use crate::io::proxy::header::Header;
 use crate::io::sync::Mutex;
 use crate::io::sys::address::Address;
+use crate::io::tls::info::Info;
+use crate::io::tls::shared::Tls;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -42,6 +44,8 @@ pub(crate) const WRITE_AFRESH: u32 = 64;
 pub(crate) const GIVEN_AWAY: u32 = 256;
 /// The task has ended.
 const ENDED: u32 = 512;
+/// A session is to come: what is received is its.
+pub(crate) const UPGRADING: u32 = 1024;
 
 /// Read and write timeout; None: none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -69,6 +73,8 @@ pub struct Link {
     minder: Mutex<Minder>,
     /// Once connected.
     ends: OnceLock<Ends>,
+    /// What was agreed on, once a handshake is done.
+    tls: OnceLock<Box<Info>>,
     received: AtomicU64,
     /// See [`Link::epoch`].
     epoch: AtomicU32,
@@ -85,6 +91,8 @@ struct Minder {
     task: Option<Waker>,
     /// Set before [`TIMED`]; None: no timeouts.
     timeouts: Option<Box<Timeouts>>,
+    /// The session that is to come, once all is there that was received for it.
+    upgrade: Option<Box<Tls>>,
 }
 
 impl Link {
@@ -99,6 +107,7 @@ impl Link {
             sender: Sender::default(),
             minder: Mutex::default(),
             ends: OnceLock::new(),
+            tls: OnceLock::new(),
             received: AtomicU64::new(0),
             epoch: AtomicU32::new(0),
             heard: AtomicU64::new(0),
@@ -148,6 +157,30 @@ impl Link {
     /// The connection's stream while it is open.
     pub fn stream(&self) -> Option<Arc<Wire>> {
         self.sender.stream()
+    }
+
+    /// What was agreed on with the peer; None: nothing, or not yet.
+    pub fn tls(&self) -> Option<&Info> {
+        self.tls.get().map(Box::as_ref)
+    }
+
+    /// A handshake is done.
+    pub(crate) fn set_tls(&self, session: &Tls) {
+        if let Some(info) = session.info() {
+            let _ = self.tls.set(Box::new(info));
+        }
+    }
+
+    /// Leaves the session to the task, which [`UPGRADING`] has told of it.
+    pub(crate) fn leave_upgrade(&self, session: Tls) {
+        let new = Some(Box::new(session));
+        let old = std::mem::replace(&mut self.minder.lock().upgrade, new);
+        drop(old);
+    }
+
+    /// What was left by that.
+    pub(crate) fn take_upgrade(&self) -> Option<Box<Tls>> {
+        self.minder.lock().upgrade.take()
     }
 
     pub(crate) fn control(&self) -> u32 {
@@ -223,10 +256,20 @@ impl Link {
 
     /// The bytes that the peer has, as far as the kernel knows now.
     pub fn bytes_acknowledged(&self) -> u64 {
-        let stream = self.stream();
-        let waiting = stream.and_then(|stream| stream.unacknowledged().ok());
-        self.bytes_sent()
-            .saturating_sub(waiting.unwrap_or(0) as u64)
+        let Some(wire) = self.stream() else {
+            return self.bytes_sent();
+        };
+        self.acknowledged_on(&wire, wire.unacknowledged().unwrap_or(0))
+    }
+
+    /// The bytes that the peer has, if all but `waiting` of those that the kernel took are.
+    pub(crate) fn acknowledged_on(&self, wire: &Wire, waiting: usize) -> u64 {
+        let sent = match wire.tls() {
+            None => self.bytes_sent(),
+            // What the kernel took is not what was written.
+            Some(tls) => tls.taken(),
+        };
+        sent.saturating_sub(waiting as u64)
     }
 
     pub(crate) fn new_epoch(&self) {

@@ -27,6 +27,15 @@ pub enum Staged {
     NoMemory,
 }
 
+/// What one offer to the kernel came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offer {
+    /// It had room for all that was offered.
+    pub room: bool,
+    /// Bytes that are sealed and that it did not take: they wait where they were sealed.
+    pub sealed: usize,
+}
+
 /// What became of a flush.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub enum Flush {

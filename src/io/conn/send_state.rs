@@ -14,9 +14,13 @@
 //! The sender takes what is to be sent now, has it sent outside of the lock, and settles: all is sent and more may be
 //! taken, or the rest is put back, or sending is over. It gives the turn back in the section in which it finds nothing
 //! staged, so no bytes are left behind.
+//!
+//! Over TLS what was taken is sealed as it is sent, and records that the kernel does not take wait with the session. While
+//! a handshake is under way, only what was written before it is taken.
 
 use crate::io::conn::levels::Levels;
-use crate::io::conn::outcome::{By, Flush};
+use crate::io::conn::outcome::{By, Flush, Offer};
+use crate::io::conn::secured::Secured;
 use crate::io::conn::segments::Segments;
 use std::io;
 use std::sync::Arc;
@@ -59,6 +63,8 @@ pub(crate) struct State<S> {
     pub(crate) stream: Option<Arc<S>>,
     /// None: the app has no limits.
     pub(crate) levels: Option<Box<Levels>>,
+    /// None: bytes go as they are.
+    pub(crate) secured: Option<Box<Secured>>,
     /// Why sending failed, for the task to tell.
     pub(crate) error: Option<io::Error>,
     pub(crate) who: Who,
@@ -79,6 +85,8 @@ pub(crate) struct State<S> {
 pub(crate) struct Taken<S> {
     pub(crate) segments: Segments,
     pub(crate) stream: Arc<S>,
+    /// Nothing of the app's comes after these.
+    pub(crate) last: bool,
 }
 
 /// What the sender does next.
@@ -99,6 +107,7 @@ impl<S> State<S> {
             sent: 0,
             stream: None,
             levels: None,
+            secured: None,
             error: None,
             who: Who::default(),
             fin: Fin::default(),
@@ -111,15 +120,57 @@ impl<S> State<S> {
     }
 
     pub(crate) fn size(&self) -> usize {
-        self.staged.len() + self.in_flight
+        let secured = self.secured.as_ref();
+        let secured = secured.map_or(0, |secured| secured.held.len() + secured.sealed);
+        self.staged.len() + self.in_flight + secured
     }
 
     pub(crate) fn is_all_sent(&self) -> bool {
         self.size() == 0 && self.fin != Fin::Wanted
     }
 
+    /// Where what is written now waits.
+    #[inline(always)]
+    pub(crate) fn waiting(&mut self) -> &mut Segments {
+        match &mut self.secured {
+            Some(secured) if secured.shaking => &mut secured.held,
+            _ => &mut self.staged,
+        }
+    }
+
+    fn is_shaking(&self) -> bool {
+        self.secured.as_ref().is_some_and(|secured| secured.shaking)
+    }
+
+    /// Whether there is something of the app's to send now.
     pub(crate) fn is_sendable(&self) -> bool {
-        !self.off && !self.dead && (self.owed || self.fin == Fin::Wanted)
+        if self.off || self.dead {
+            return false;
+        }
+        if self.is_shaking() {
+            return !self.staged.is_empty();
+        }
+        self.owed || self.fin == Fin::Wanted
+    }
+
+    /// Whether the session has something to say.
+    fn answers(&self) -> bool {
+        !self.dead && self.secured.as_ref().is_some_and(|secured| secured.answers)
+    }
+
+    /// The session is there; `shaking`: its handshake is to come.
+    pub(crate) fn secure(&mut self, mut new: Box<Secured>, shaking: bool) {
+        new.shaking = shaking;
+        self.secured = Some(new);
+    }
+
+    /// The handshake is done: what waited for it may go.
+    pub(crate) fn shaken(&mut self) {
+        if let Some(secured) = &mut self.secured {
+            secured.shaking = false;
+            let held = std::mem::take(&mut secured.held);
+            self.staged.append(held);
+        }
     }
 
     /// What `by` shall send now, if nobody else is at it.
@@ -138,18 +189,34 @@ impl<S> State<S> {
             return None;
         }
         let stream = self.stream.clone()?;
-        Some(Taken { segments, stream })
+        let last = self.is_last();
+        Some(Taken {
+            segments,
+            stream,
+            last,
+        })
     }
 
     /// Takes what is to be sent now into `empty`. False: there is nothing, and nobody sends.
     fn take(&mut self, empty: &mut Segments) -> bool {
-        let takes = self.is_sendable() && self.stream.is_some();
+        let own = self.is_sendable();
+        let takes = (own || self.answers()) && self.stream.is_some();
         self.who = if takes { Who::Somebody } else { Who::Nobody };
         if takes {
-            std::mem::swap(&mut self.staged, empty);
+            if own {
+                std::mem::swap(&mut self.staged, empty);
+            }
+            if let Some(secured) = &mut self.secured {
+                secured.answers = false;
+            }
             self.in_flight = empty.len();
         }
         takes
+    }
+
+    /// Whether nothing of the app's comes after what was taken: all was.
+    pub(crate) fn is_last(&self) -> bool {
+        self.fin == Fin::Wanted && self.staged.is_empty() && self.is_sendable()
     }
 
     /// After what was taken was offered to the kernel. `rest` was not sent; what is in it afterwards is to be sent next, or
@@ -157,17 +224,21 @@ impl<S> State<S> {
     #[inline(always)]
     pub(crate) fn settle(
         &mut self,
-        result: io::Result<bool>,
+        result: io::Result<Offer>,
         rest: &mut Segments,
         again: bool,
         flush: &mut Flush,
     ) -> Next {
         self.in_flight = 0;
+        if let (Some(secured), Ok(offer)) = (&mut self.secured, &result) {
+            secured.sealed = offer.sealed;
+            secured.answers |= offer.sealed > 0;
+        }
         match result {
-            Ok(true) if rest.is_empty() => self.sent_all(again, rest, flush),
-            Ok(room) => {
+            Ok(offer) if offer.room && rest.is_empty() => self.sent_all(again, rest, flush),
+            Ok(offer) => {
                 self.put_back(rest);
-                self.go_on(room && again, rest, flush)
+                self.go_on(offer.room && again, rest, flush)
             }
             Err(error) => {
                 rest.append(self.drop_staged());
@@ -181,15 +252,19 @@ impl<S> State<S> {
 
     /// All that was taken is with the kernel.
     fn sent_all(&mut self, again: bool, empty: &mut Segments, flush: &mut Flush) -> Next {
-        if !self.staged.is_empty() {
-            return self.go_on(again || !self.is_sendable(), empty, flush);
+        let more = self.is_sendable() || self.answers();
+        if !self.staged.is_empty() || self.answers() {
+            return self.go_on(again || !more, empty, flush);
         }
         self.who = Who::Nobody;
+        if self.is_shaking() && self.size() > 0 {
+            return Next::Stop;
+        }
         // A FIN alone is nothing that was written.
         if std::mem::take(&mut self.owed) {
             *flush = Flush::Done;
         }
-        if self.fin != Fin::Wanted {
+        if self.fin != Fin::Wanted || self.is_shaking() {
             return Next::Stop;
         }
         self.fin = Fin::Sent;
@@ -228,7 +303,12 @@ impl<S> State<S> {
     pub(crate) fn drop_staged(&mut self) -> Segments {
         self.dead = true;
         self.in_flight = 0;
-        std::mem::take(&mut self.staged)
+        let mut dropped = std::mem::take(&mut self.staged);
+        if let Some(secured) = &mut self.secured {
+            dropped.append(std::mem::take(&mut secured.held));
+            secured.sealed = 0;
+        }
+        dropped
     }
 
     /// `who` is done with the stream.
@@ -260,7 +340,11 @@ mod tests {
 
     fn full(state: &mut State<()>, rest: &mut Segments) -> Flush {
         let mut flush = Flush::Nothing;
-        let next = state.settle(Ok(false), rest, true, &mut flush);
+        let full = Offer {
+            room: false,
+            sealed: 0,
+        };
+        let next = state.settle(Ok(full), rest, true, &mut flush);
         assert!(matches!(next, Next::Stop));
         flush
     }

@@ -5,7 +5,8 @@
 
 use crate::io::conn::levels::{Levels, Marks};
 use crate::io::conn::loan::Loan;
-use crate::io::conn::outcome::{By, Flush, Sent, Staged};
+use crate::io::conn::outcome::{By, Flush, Offer, Sent, Staged};
+use crate::io::conn::secured::Secured;
 use crate::io::conn::segments::Segments;
 use crate::io::conn::send_state::{APP, Fin, Next, State, TASK, Taken, Who};
 use crate::io::sync::{AtomicBool, Mutex, Ordering};
@@ -68,7 +69,7 @@ impl<S> Sender<S> {
         if state.dead {
             return Staged::Broken;
         }
-        if push(&mut state.staged).is_err() {
+        if push(state.waiting()).is_err() {
             return Staged::NoMemory;
         }
         state.owed = true;
@@ -99,12 +100,38 @@ impl<S> Sender<S> {
         self.show_due(&state);
     }
 
+    /// From now on a session seals what is sent; `shaking`: once its handshake is done, which [`Sender::shaken`] says.
+    pub fn secure(&self, shaking: bool) {
+        // Made before the lock.
+        let new = Box::<Secured>::default();
+        self.with(|state| state.secure(new, shaking));
+    }
+
+    /// The handshake is done. The caller flushes afterwards.
+    pub fn shaken(&self) {
+        self.with(State::shaken);
+    }
+
+    /// Whether all that was written before the handshake is with the kernel.
+    pub fn may_shake(&self) -> bool {
+        self.with(|state| state.staged.is_empty() && state.in_flight == 0)
+    }
+
+    /// The session has something to say. The caller flushes afterwards.
+    pub fn answer(&self) {
+        self.with(|state| {
+            if let Some(secured) = &mut state.secured {
+                secured.answers = true;
+            }
+        });
+    }
+
     /// Sends what is staged, unless another thread is at it. `transmit` makes one system call, which takes bytes off the
-    /// front; it returns false if the kernel had no room for all. `shut_down` sends the FIN.
+    /// front, and is told whether they are the last. `shut_down` sends the FIN.
     pub fn send(
         &self,
         by: By,
-        transmit: impl Fn(&S, &mut Segments) -> io::Result<bool>,
+        transmit: impl Fn(&S, &mut Segments, bool) -> io::Result<Offer>,
         shut_down: impl Fn(&S),
     ) -> Sent {
         let mut sent = Sent::default();
@@ -113,10 +140,10 @@ impl<S> Sender<S> {
         };
         for round in 1..=ROUNDS {
             let before = taken.segments.len();
-            let result = transmit(&taken.stream, &mut taken.segments);
+            let result = transmit(&taken.stream, &mut taken.segments, taken.last);
             let count = before - taken.segments.len();
             sent.count += count;
-            let next = self.settle(count, result, &mut taken.segments, round, &mut sent);
+            let next = self.settle(count, result, &mut taken, round, &mut sent);
             if next == Next::Fin {
                 shut_down(&taken.stream);
             }
@@ -144,14 +171,16 @@ impl<S> Sender<S> {
     fn settle(
         &self,
         count: usize,
-        result: io::Result<bool>,
-        rest: &mut Segments,
+        result: io::Result<Offer>,
+        taken: &mut Taken<S>,
         round: usize,
         sent: &mut Sent,
     ) -> Next {
         let mut state = self.state.lock();
         state.sent += count as u64;
+        let rest = &mut taken.segments;
         let next = state.settle(result, rest, round < ROUNDS, &mut sent.flush);
+        taken.last = state.is_last();
         if next != Next::Send {
             sent.crossed = state.crossed();
         }
@@ -206,6 +235,10 @@ impl<S> Sender<S> {
     pub fn close(&self, force: bool) {
         let dropped = self.with(|state| {
             state.off = false;
+            if !force && state.secured.is_some() && state.fin == Fin::Open {
+                // The session says that it ends before the stream does.
+                state.fin = Fin::Wanted;
+            }
             let staged = if force {
                 state.drop_staged()
             } else {

@@ -5,12 +5,13 @@
 //! is boxed.
 
 use crate::io::conn::deadline::{Awaited, Deadlines};
+use crate::io::conn::handshake::Handshake;
 use crate::io::conn::linger::Linger;
 use crate::io::conn::link::{
-    CLOSING, FORCE, GIVEN_AWAY, Link, NOT_READING, READ_AFRESH, TIMED, WRITE_AFRESH,
+    CLOSING, FORCE, GIVEN_AWAY, Link, NOT_READING, READ_AFRESH, TIMED, UPGRADING, WRITE_AFRESH,
 };
 use crate::io::conn::loan::{LARGE, Room};
-use crate::io::conn::outcome::{By, Flush};
+use crate::io::conn::outcome::{By, Flush, Offer};
 use crate::io::conn::segments::Segments;
 use crate::io::conn::transmit::transmit;
 use crate::io::conn::wire::Wire;
@@ -37,15 +38,17 @@ thread_local! {
 type ErrorWatch = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What a connection that is read, or idle, does not need.
-enum Aside {
+pub(super) enum Aside {
     /// Waits for a reset while nothing is read.
     Watch(ErrorWatch),
+    /// A session is to come; None: its handshake has not begun.
+    Handshake(Option<Box<Handshake>>),
     /// Some: it is closing.
     Linger(Option<Box<Linger>>),
 }
 
 impl Aside {
-    const NONE: Self = Self::Linger(None);
+    pub(super) const NONE: Self = Self::Linger(None);
 
     fn is_lingering(&self) -> bool {
         matches!(self, Self::Linger(Some(_)))
@@ -62,19 +65,19 @@ pub(crate) struct ConnTask {
 }
 
 /// What happens to the stream, which each step borrows.
-struct Connection {
-    hub: Arc<Hub>,
-    link: Arc<Link>,
+pub(super) struct Connection {
+    pub(super) hub: Arc<Hub>,
+    pub(super) link: Arc<Link>,
     /// The link knows the task's waker.
     registered: bool,
-    eof: bool,
+    pub(super) eof: bool,
     /// Just accepted: something may be there before Tokio has looked.
-    fresh: bool,
+    pub(super) fresh: bool,
     /// The last read was large, so the next one may be.
-    large: bool,
+    pub(super) large: bool,
     /// A limit holds reading up: it is not the peer that is silent.
     held_up: bool,
-    aside: Aside,
+    pub(super) aside: Aside,
     deadlines: Option<Box<Deadlines>>,
 }
 
@@ -87,9 +90,14 @@ impl ConnTask {
         stream: Wire,
         listener: Option<Arc<Listener>>,
     ) -> Self {
+        if let Some(session) = stream.tls() {
+            link.sender.secure(false);
+            link.set_tls(session);
+        }
         let stream = Arc::new(stream);
         link.sender.attach(stream.clone());
-        let fresh = listener.is_some();
+        // With a session, what came with the handshake is there.
+        let fresh = listener.is_some() || stream.tls().is_some();
         Self {
             stream: Some(stream),
             listener,
@@ -119,6 +127,12 @@ impl Connection {
         }
         if self.link.sender.is_due() {
             self.poll_send(stream, context);
+        }
+        if control & UPGRADING != 0 {
+            match self.poll_upgrade(stream, context) {
+                Poll::Ready(Ok(())) => {}
+                other => return other,
+            }
         }
         if control & CLOSING != 0 {
             return self.poll_close(stream, context).map(Ok);
@@ -222,6 +236,9 @@ impl Connection {
 
     /// One read of at most `most` bytes; false: end of stream.
     fn receive(&mut self, stream: &Wire, most: usize, fresh: bool) -> io::Result<bool> {
+        if let Some(tls) = stream.tls() {
+            return self.receive_records(stream, tls, most, fresh);
+        }
         let room = if self.large {
             self.hub.inbox.rooms.take()
         } else {
@@ -263,12 +280,12 @@ impl Connection {
         result.map(|got| got != Some(0))
     }
 
-    fn tell_data(&mut self, bytes: &[u8]) {
+    pub(super) fn tell_data(&mut self, bytes: &[u8]) {
         self.received(bytes.len());
         self.hub.inbox.push_data(&self.link, bytes);
     }
 
-    fn tell_filled(&mut self, room: Room, count: usize) {
+    pub(super) fn tell_filled(&mut self, room: Room, count: usize) {
         self.received(count);
         self.hub.inbox.push_filled(&self.link, room, count);
     }
@@ -372,13 +389,20 @@ impl Connection {
 }
 
 /// [`transmit`] through Tokio's readiness, so that a full kernel buffer clears it.
-fn send_when_ready(stream: &Wire, segments: &mut Segments) -> io::Result<bool> {
-    let sent = stream.try_write(|| match transmit(stream, segments) {
-        Ok(false) => Err(io::ErrorKind::WouldBlock.into()),
+fn send_when_ready(stream: &Wire, segments: &mut Segments, last: bool) -> io::Result<Offer> {
+    let mut full = Offer {
+        room: false,
+        sealed: 0,
+    };
+    let sent = stream.try_write(|| match transmit(stream, segments, last) {
+        Ok(offer) if !offer.room => {
+            full = offer;
+            Err(io::ErrorKind::WouldBlock.into())
+        }
         result => result,
     });
     match sent {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(full),
         result => result,
     }
 }
@@ -401,8 +425,10 @@ impl Future for ConnTask {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(())) => Poll::Ready(()),
             Poll::Ready(Err(failure)) => {
-                // A FIN would make what the peer has look whole.
-                stream.reset();
+                // A FIN would make what the peer has look whole. Over TLS it does not, and a reset might take the alert away.
+                if !matches!(failure, Failure::Tls(_)) {
+                    stream.reset();
+                }
                 connection
                     .hub
                     .inbox

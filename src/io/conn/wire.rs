@@ -1,33 +1,44 @@
-//! Where a connection receives and sends: the socket as it is, or one day what is spoken over it.
+//! Where a connection receives and sends: its stream, and the session (TLS) that is spoken over it, if one is.
 
 use crate::io::conn::stream::Stream;
 use crate::io::sys::transfer;
 use crate::io::sys::watched::Watched;
+use crate::io::tls::shared::Tls;
 use socket2::Socket;
 use std::io::{self, ErrorKind, IoSlice};
 use std::mem::MaybeUninit;
+use std::sync::OnceLock;
 use std::task::{Context, Poll};
 
-/// See the module's page.
+/// See the module's page. Receiving and sending is the stream's: what a session makes of it is its own business.
 #[derive(Debug)]
-pub enum Wire {
-    /// Bytes go over the stream as they are.
-    Plain(Watched<Stream>),
+pub struct Wire {
+    stream: Watched<Stream>,
+    /// Set once, where a handshake is to come: from there on bytes of the stream are records.
+    tls: OnceLock<Box<Tls>>,
 }
 
 impl Wire {
     /// In the runtime's context.
     pub(crate) fn plain(stream: Stream) -> io::Result<Self> {
-        Watched::stream(stream).map(Self::Plain)
+        let stream = Watched::stream(stream)?;
+        let tls = OnceLock::new();
+        Ok(Self { stream, tls })
     }
 
-    fn watched(&self) -> &Watched<Stream> {
-        let Self::Plain(stream) = self;
-        stream
+    /// From now on `session` speaks over it. Once.
+    pub(crate) fn secure(&self, session: Tls) {
+        let _ = self.tls.set(Box::new(session));
+    }
+
+    /// The session, if there is one.
+    #[inline(always)]
+    pub(crate) fn tls(&self) -> Option<&Tls> {
+        self.tls.get().map(Box::as_ref)
     }
 
     fn stream(&self) -> &Stream {
-        self.watched().get()
+        self.stream.get()
     }
 
     /// The socket itself, whose bytes are nobody else's.
@@ -37,35 +48,32 @@ impl Wire {
 
     /// The socket, which Tokio watches no more.
     pub(crate) fn into_socket(self) -> Socket {
-        let Self::Plain(stream) = self;
-        stream.into_inner().into_socket()
+        self.stream.into_inner().into_socket()
     }
 
     /// Ready when a receive may give something, as far as Tokio knows.
     pub(crate) fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<()> {
         // An error is the runtime's end, with which all tasks end.
-        self.watched().poll_read_ready(context).map(drop)
+        self.stream.poll_read_ready(context).map(drop)
     }
 
     /// Ready when there may be room to send, as far as Tokio knows.
     pub(crate) fn poll_write_ready(&self, context: &mut Context<'_>) -> Poll<()> {
-        self.watched().poll_write_ready(context).map(drop)
+        self.stream.poll_write_ready(context).map(drop)
     }
 
     /// What one receive gives, if Tokio knows of something; 0: the peer sends no more. None: nothing is there.
     #[inline(always)]
     pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        let Self::Plain(stream) = self;
-        receive(stream, buffer.len(), || {
-            transfer::receive(stream.get().socket(), buffer)
+        receive(&self.stream, buffer.len(), || {
+            transfer::receive(self.socket(), buffer)
         })
     }
 
     /// [`Wire::receive`] into memory that is not initialised.
     pub(crate) fn receive_into(&self, space: &mut [MaybeUninit<u8>]) -> io::Result<Option<usize>> {
-        let Self::Plain(stream) = self;
-        receive(stream, space.len(), || {
-            transfer::receive_into(stream.get().socket(), space)
+        receive(&self.stream, space.len(), || {
+            transfer::receive_into(self.socket(), space)
         })
     }
 
@@ -84,7 +92,7 @@ impl Wire {
 
     /// Sends by `send`, if Tokio knows of room. WouldBlock of it clears that knowledge.
     pub(crate) fn try_write<R>(&self, send: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
-        self.watched().try_write(send)
+        self.stream.try_write(send)
     }
 
     /// Looks for received data or an error without taking data: true if bytes, or the peer's end, wait.
@@ -99,7 +107,7 @@ impl Wire {
 
     /// Waits for an error.
     pub(crate) async fn failed(&self) {
-        self.watched().failed().await;
+        self.stream.failed().await;
     }
 
     /// The error that the kernel has to tell, if any.
@@ -157,7 +165,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wire_is_as_small_as_a_socket_that_tokio_watches() {
-        assert_eq!(size_of::<Wire>(), size_of::<Watched<Socket>>());
+    fn a_wire_is_little_more_than_a_socket_that_tokio_watches() {
+        let more = size_of::<OnceLock<Box<Tls>>>();
+        assert_eq!(size_of::<Wire>(), size_of::<Watched<Socket>>() + more);
     }
 }

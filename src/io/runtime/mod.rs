@@ -8,6 +8,7 @@
 //! | `commands.rs`, `mailbox.rs` | what others ask of whoever drives; where they leave it |
 //! | `clock.rs`, `absence.rs` | the time of turns; how long Python keeps the pump, and who waits for its return |
 //! | `scheduler.rs` | the connections' tasks, polled by whoever drives |
+//! | `lane.rs` | handshakes, one step at a time |
 //! | `threads.rs` | threads of the runtime's own |
 //! | `flush_list.rs` | the connections that are to be flushed |
 //! | `late_flush.rs` | when those send what the pump is late to send |
@@ -22,6 +23,7 @@ pub mod driver;
 pub mod flush_list;
 pub mod handover;
 pub(crate) mod helper;
+pub(crate) mod lane;
 pub(crate) mod late_flush;
 pub mod mailbox;
 pub mod reactor;

@@ -9,6 +9,7 @@ use crate::io::runtime::clock::Clock;
 use crate::io::runtime::commands::{Command, Commands};
 use crate::io::runtime::flush_list::FlushList;
 use crate::io::runtime::handover::Handover;
+use crate::io::runtime::lane::Lane;
 use crate::io::runtime::late_flush::LateFlush;
 use crate::io::runtime::scheduler::Scheduler;
 use crate::io::sync::{AtomicU64, Ordering};
@@ -30,6 +31,7 @@ pub struct Reactor {
     scheduler: Scheduler,
     clock: Clock,
     absence: Absence,
+    lane: Lane,
     /// Connections with something to send.
     pub(crate) dirty: FlushList<Arc<Link>>,
     /// Of a runtime with threads of its own: who sends what the pump is late to send.
@@ -46,6 +48,7 @@ impl Reactor {
             scheduler: Scheduler::default(),
             clock: Clock::default(),
             absence: Absence::default(),
+            lane: Lane::default(),
             dirty: FlushList::default(),
             late: LateFlush::default(),
             spin: AtomicU64::new(0),
@@ -91,7 +94,20 @@ impl Reactor {
     pub(crate) fn poll_tasks(&self, context: &Context<'_>, enough: impl Fn() -> bool) {
         self.clock.tick();
         self.commands.run();
+        if self.lane.next_round() {
+            context.waker().wake_by_ref();
+        }
         self.scheduler.poll(context, BATCH, enough);
+    }
+
+    /// Whether a handshake may make a step, which is long; else it is woken when it may. Threads of the runtime's own make
+    /// as many as they are.
+    pub(crate) fn enter_lane(&self, handshake: &Waker) -> bool {
+        if self.has_threads() || self.lane.enter(handshake) {
+            return true;
+        }
+        self.scheduler.rouse();
+        false
     }
 
     /// The pump leaves the runtime, for Python.
@@ -183,6 +199,7 @@ impl Reactor {
         self.commands.end();
         self.handover.forget_helper();
         self.absence.forget();
+        self.lane.clear();
         drop(self.dirty.take());
     }
 }

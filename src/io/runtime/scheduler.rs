@@ -121,6 +121,11 @@ impl Scheduler {
         self.queue.inner.lock().tasks.is_some()
     }
 
+    /// Has whoever drives poll once more, after it has looked for events.
+    pub fn rouse(&self) {
+        self.queue.put(|_| {});
+    }
+
     /// Takes a task on.
     pub fn add(&self, future: impl Future<Output = ()> + Send + Unpin + 'static) {
         let woken_by = Arc::new(TaskWaker {

@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering;
 
 /// One of its server's connections.
 pub(crate) struct Arrival {
-    hub: Arc<Hub>,
+    pub(crate) hub: Arc<Hub>,
     place: Place,
     pub(crate) wire: Wire,
     peer: Address,
@@ -74,6 +74,11 @@ impl Arrival {
         self.place.0.as_ref()?.options.proxy.as_ref()
     }
 
+    /// Its server, which counts it.
+    pub(crate) fn listener(&self) -> Option<&Arc<Listener>> {
+        self.place.0.as_ref()
+    }
+
     /// Who has made it.
     pub(crate) fn peer(&self) -> &Address {
         &self.peer
@@ -115,19 +120,31 @@ impl Arrival {
 
     /// Resets it. `told`: the app may be interested.
     pub(crate) fn refuse(self, fault: Fault, told: bool) {
+        self.hub
+            .proxy_headers_failed
+            .fetch_add(1, Ordering::Relaxed);
+        self.wire.reset();
+        if told {
+            self.tell(Failure::Proxy(fault));
+        }
+    }
+
+    /// Tells the server's handler why the connection is refused, though not of each in a flood. It is closed.
+    pub(crate) fn tell(self, failure: Failure) {
         let Self {
-            hub, place, wire, ..
+            hub,
+            place,
+            wire,
+            peer,
+            ..
         } = self;
-        hub.proxy_headers_failed.fetch_add(1, Ordering::Relaxed);
-        wire.reset();
         drop(wire);
         if let Some(listener) = &place.0
-            && told
             && listener.refusals.may_tell(hub.reactor.time())
         {
             let refused = Refused {
-                peer: self.peer.canonical(),
-                failure: Failure::Proxy(fault),
+                peer: peer.canonical(),
+                failure,
             };
             hub.inbox
                 .push(Event::Refused(listener.key, Box::new(refused)));

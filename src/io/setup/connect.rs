@@ -1,5 +1,6 @@
 //! From a host and a port to a connection: lookup, Happy Eyeballs (RFC 8305), the connection's task.
 
+use crate::io::conn::handshake::Handshake;
 use crate::io::conn::linger::PATIENCE;
 use crate::io::conn::link::{CLOSING, FORCE, Link};
 use crate::io::conn::stream::Stream;
@@ -15,6 +16,9 @@ use crate::io::setup::preface;
 use crate::io::setup::race::Race;
 use crate::io::setup::resolve;
 use crate::io::sys::address::Address;
+use crate::io::tls::config::Client;
+use crate::io::tls::shared::Tls;
+use rustls::pki_types::ServerName;
 use socket2::Socket;
 use std::fmt;
 use std::net::SocketAddr;
@@ -50,6 +54,8 @@ pub struct Target {
     pub setup: Setup,
     /// AF_INET or AF_INET6; None: both.
     pub family: Option<i32>,
+    /// TLS, and the name that the peer must have; None: plain.
+    pub tls: Option<(Arc<Client>, ServerName<'static>)>,
 }
 
 /// Leaves the attempt to whoever drives. What becomes of it comes as events of `link`'s key.
@@ -99,6 +105,7 @@ impl Attempt {
     async fn run(mut self, mut target: Target) {
         let preface = std::mem::take(&mut target.setup.preface);
         let mut race = Race::new(std::mem::take(&mut target.setup));
+        let tls = target.tls.take();
         let ended = tokio::select! {
             biased;
             given_up = given_up(&self.link) => match given_up {
@@ -120,7 +127,10 @@ impl Attempt {
             Ok(None) => {}
             Ok(Some(Connected { wire, peer, own })) => {
                 self.link.set_ends(peer, own);
-                self.establish(wire);
+                match tls {
+                    None => self.establish(wire),
+                    Some((config, name)) => self.secure(wire, &config, name).await,
+                }
             }
         }
     }
@@ -144,6 +154,22 @@ impl Attempt {
                 sent?;
                 Ok(Some(connected))
             }
+        }
+    }
+
+    /// The handshake, for which the attempt's timeouts hold, too.
+    async fn secure(&mut self, wire: Wire, config: &Client, name: ServerName<'static>) {
+        let shaken = tokio::select! {
+            biased;
+            given_up = given_up(&self.link) => match given_up {
+                GivenUp::Closed => return,
+                GivenUp::Late => Err(Failure::Timeout("connection timeout: in the TLS handshake")),
+            },
+            shaken = shake(&self.hub, &wire, config, name) => shaken,
+        };
+        match shaken {
+            Ok(()) => self.establish(wire),
+            Err(failure) => self.hub.inbox.push(Event::failed(self.link.key, failure)),
         }
     }
 
@@ -225,6 +251,22 @@ fn patience(link: &Link) -> Option<Duration> {
         return Some(timeouts.write.unwrap_or(PATIENCE));
     }
     timeouts.read.into_iter().chain(timeouts.write).min()
+}
+
+async fn shake(
+    hub: &Hub,
+    wire: &Wire,
+    config: &Client,
+    name: ServerName<'static>,
+) -> Result<(), Failure> {
+    let session = Tls::client(config, name).map_err(|failure| Failure::Tls(failure.into()))?;
+    let mut handshake = Handshake::new(&session);
+    wire.secure(session);
+    std::future::poll_fn(|context| match wire.tls() {
+        Some(tls) => handshake.poll(wire, tls, hub, context),
+        None => Poll::Pending,
+    })
+    .await
 }
 
 /// None: all attempts of `race` have failed. An error: it did not come to any.

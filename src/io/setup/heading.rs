@@ -11,6 +11,7 @@ use crate::io::proxy::parsed::Parsed;
 use crate::io::proxy::policy::Trust;
 use crate::io::setup::alive::Alive;
 use crate::io::setup::arrival::{Arrival, Learned};
+use crate::io::setup::greeting;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -50,11 +51,11 @@ enum Met {
 /// Welcomes a connection as its server's policy wants it. In the runtime's context.
 pub(crate) fn welcome(arrival: Arrival, alive: &Arc<Alive>) {
     let Some(policy) = arrival.policy() else {
-        arrival.announce(Learned::default());
+        greeting::go_on(arrival, Learned::default(), alive);
         return;
     };
     match policy.trust(arrival.peer()) {
-        Trust::Plain => arrival.announce(Learned::default()),
+        Trust::Plain => greeting::go_on(arrival, Learned::default(), alive),
         Trust::None => arrival.refuse(Fault::Stranger, true),
         Trust::Header => {
             let task = Heading {
@@ -188,7 +189,7 @@ impl Future for Heading {
                 self.arrival = Some(arrival);
                 return Poll::Pending;
             }
-            Poll::Ready(Fate::Served(learned)) => arrival.announce(learned),
+            Poll::Ready(Fate::Served(learned)) => greeting::go_on(arrival, learned, &self.alive),
             Poll::Ready(Fate::Refused(fault, told)) => arrival.refuse(fault, told),
         }
         Poll::Ready(())

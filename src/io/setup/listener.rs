@@ -6,7 +6,9 @@ use crate::io::proxy::policy::Policy;
 use crate::io::setup::options::SocketOptions;
 use crate::io::setup::refusals::Refusals;
 use crate::io::sync::Mutex;
+use crate::io::tls::config::Server;
 use socket2::Socket;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::Waker;
 
@@ -27,6 +29,10 @@ pub struct Options {
     pub socket_options: SocketOptions,
     /// What it does with PROXY headers; None: it knows of none.
     pub proxy: Option<Policy>,
+    /// TLS; None: plain.
+    pub tls: Option<Arc<Server>>,
+    /// Accepting pauses at this number of handshakes under way; None: no limit.
+    pub max_handshakes: Option<usize>,
 }
 
 /// One server as the pump and its accept tasks share it: one task for each address.
@@ -47,6 +53,10 @@ pub struct Listener {
     unserved_since: AtomicU64,
     /// Those that were told last.
     pub(crate) refusals: Refusals,
+    /// For new connections. Leaf lock.
+    tls: Mutex<Option<Arc<Server>>>,
+    /// Handshakes under way.
+    greeted: AtomicUsize,
     /// For each accept task. Leaf locks.
     tasks: Box<[Mutex<Option<Waker>>]>,
 }
@@ -56,6 +66,8 @@ impl Listener {
     pub(crate) fn new(key: Key, sockets: Vec<Socket>, options: Options, adopted: bool) -> Self {
         Self {
             key,
+            tls: Mutex::new(options.tls.clone()),
+            greeted: AtomicUsize::new(0),
             options,
             adopted,
             tasks: sockets.iter().map(|_| Mutex::new(None)).collect(),
@@ -128,6 +140,36 @@ impl Listener {
         self.unserved.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// What new connections begin with.
+    pub(crate) fn tls(&self) -> Option<Arc<Server>> {
+        // A plain server stays one: no lock.
+        self.options.tls.as_ref()?;
+        self.tls.lock().clone()
+    }
+
+    /// New connections begin with `tls`; false: they are plain.
+    pub fn reload_tls(&self, tls: Arc<Server>) -> bool {
+        if self.options.tls.is_none() {
+            return false;
+        }
+        let old = self.tls.lock().replace(tls);
+        drop(old);
+        true
+    }
+
+    /// A handshake begins, or is over.
+    pub(crate) fn greets(&self, begins: bool) {
+        if begins {
+            self.greeted.fetch_add(1, Ordering::SeqCst);
+        } else if self.greeted.fetch_sub(1, Ordering::SeqCst) >= self.most_greeted() {
+            self.call();
+        }
+    }
+
+    fn most_greeted(&self) -> usize {
+        self.options.max_handshakes.unwrap_or(usize::MAX)
+    }
+
     /// Python has got to know a connection of those accepted.
     pub(crate) fn served_at(&self, now: impl FnOnce() -> u64) {
         // The last one's time is of no concern.
@@ -146,6 +188,11 @@ impl Listener {
     /// A connection has ended: there is room for another, and a free descriptor. On the driving thread.
     pub(crate) fn released(&self) {
         self.open.fetch_sub(1, Ordering::SeqCst);
+        self.call();
+    }
+
+    /// Has the accept tasks look again. On the driving thread.
+    fn call(&self) {
         for task in &self.tasks {
             let waker = task.lock().take();
             if let Some(waker) = waker {
@@ -155,8 +202,8 @@ impl Listener {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.options
-            .max_connections
-            .is_some_and(|most| self.open() >= most)
+        let greeted = self.greeted.load(Ordering::SeqCst);
+        let most = self.options.max_connections;
+        greeted >= self.most_greeted() || most.is_some_and(|most| self.open() >= most)
     }
 }

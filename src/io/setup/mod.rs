@@ -11,6 +11,7 @@
 //! | `arrival.rs`, `heading.rs` | a connection before Python knows of it; while its PROXY header is awaited |
 //! | `alive.rs`, `refusals.rs` | what keeps a server known to the pump; how many refused connections are told |
 //! | `preface.rs` | what is sent before anything else |
+//! | `arrival.rs`, `greeting.rs` | a connection that Python does not know yet; its handshake |
 //! | `family.rs`, `options.rs` | families of addresses and socket options, which the app names by number |
 
 pub(crate) mod accept;
@@ -23,6 +24,7 @@ pub mod connect;
 pub mod dial;
 pub mod family;
 pub mod getaddrinfo;
+pub(crate) mod greeting;
 pub(crate) mod heading;
 pub(crate) mod hosts;
 pub mod listener;

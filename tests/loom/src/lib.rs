@@ -11,6 +11,7 @@ pub mod io {
         pub mod levels;
         pub mod loan;
         pub mod outcome;
+        pub mod secured;
         pub mod segments;
         pub mod send_state;
         pub mod sender;

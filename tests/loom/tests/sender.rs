@@ -2,7 +2,7 @@
 
 use asynctcp_loom::check;
 use asynctcp_loom::io::conn::levels::Marks;
-use asynctcp_loom::io::conn::outcome::{By, Flush, Sent, Staged};
+use asynctcp_loom::io::conn::outcome::{By, Flush, Offer, Sent, Staged};
 use asynctcp_loom::io::conn::segments::{Segments, VECTORS};
 use asynctcp_loom::io::conn::sender::Sender;
 use asynctcp_loom::io::runtime::flush_list::FlushList;
@@ -16,6 +16,8 @@ use std::io::{self, IoSlice};
 #[derive(Default)]
 struct Wire {
     bytes: UnsafeCell<Vec<u8>>,
+    /// What a session over it has to say and has not.
+    unsaid: AtomicUsize,
 }
 
 /// What stands for the FIN there.
@@ -28,7 +30,7 @@ unsafe impl Sync for Wire {}
 
 impl Wire {
     /// One system call of a kernel with `room` for so many bytes.
-    fn transmit(&self, segments: &mut Segments, room: usize) -> io::Result<bool> {
+    fn transmit(&self, segments: &mut Segments, room: usize) -> io::Result<Offer> {
         let mut slices = [IoSlice::new(&[]); VECTORS];
         let (used, offered) = segments.gather(&mut slices);
         let all: Vec<u8> = slices[..used]
@@ -40,7 +42,12 @@ impl Wire {
         self.bytes
             .with_mut(|bytes| unsafe { (*bytes).extend_from_slice(&all[..count]) });
         segments.advance(count);
-        Ok(count == offered)
+        // What a session has to say is taken with it.
+        self.unsaid.store(0, Ordering::SeqCst);
+        Ok(Offer {
+            room: count == offered,
+            sealed: 0,
+        })
     }
 
     fn shut_down(&self) {
@@ -103,7 +110,7 @@ impl Connection {
     }
 
     fn send(&self, by: By, room: usize) -> Sent {
-        let transmit = |wire: &Wire, segments: &mut Segments| wire.transmit(segments, room);
+        let transmit = |wire: &Wire, segments: &mut Segments, _: bool| wire.transmit(segments, room);
         self.sender.send(by, transmit, Wire::shut_down)
     }
 
@@ -227,7 +234,7 @@ fn a_sender_that_others_keep_busy_leaves_the_rest_to_the_task() {
     check(2, || {
         let connection = Connection::open();
         connection.write(&[1]);
-        let transmit = |wire: &Wire, segments: &mut Segments| {
+        let transmit = |wire: &Wire, segments: &mut Segments, _: bool| {
             connection.write(&[2]);
             wire.transmit(segments, ROOM)
         };
@@ -237,6 +244,26 @@ fn a_sender_that_others_keep_busy_leaves_the_rest_to_the_task() {
         writer.join().unwrap();
         connection.task(ROOM);
         assert_eq!(connection.sent(), [1, 2, 2, 2, 2, 2]);
+    });
+}
+
+/// A session that has something to say while another thread sends.
+#[test]
+fn what_a_session_has_to_say_is_sent() {
+    check(3, || {
+        let connection = Connection::open();
+        connection.sender.secure(false);
+        let writer = run(&connection, |connection| {
+            connection.write(&[1]);
+            connection.flush(ROOM);
+        });
+        connection.wire.unsaid.store(1, Ordering::SeqCst);
+        connection.sender.answer();
+        connection.send(By::Other, ROOM);
+        writer.join().unwrap();
+        connection.task(ROOM);
+        assert_eq!(connection.wire.unsaid.load(Ordering::SeqCst), 0);
+        assert_eq!(connection.sent(), [1]);
     });
 }
 
@@ -326,7 +353,7 @@ fn why_sending_failed_is_told_once() {
             assert!(!connection.sender.has_error() && !connection.sender.is_due());
         });
         let writer = run(&connection, |connection| connection.write(&[2]));
-        let fail = |_: &Wire, _: &mut Segments| Err(io::ErrorKind::BrokenPipe.into());
+        let fail = |_: &Wire, _: &mut Segments, _: bool| Err(io::ErrorKind::BrokenPipe.into());
         let sent = connection.sender.send(By::Other, fail, Wire::shut_down);
         assert_eq!(sent.flush, Flush::Failed);
         connection.wake.notify();

@@ -1,0 +1,285 @@
+"""What is said of TLS, and what came of it: ``TlsConfig`` and ``TlsInfo``."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, final
+
+from asynctcp import _core
+from asynctcp._handlers import logger
+from asynctcp.conditions import TlsConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+#: A path, as ``open`` takes it.
+File = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+#: PEM (RFC 7468).
+Pem = str | bytes
+
+_VERSIONS = ("1.2", "1.3")
+_INSECURE = "insecure-none"
+
+
+@final
+class TlsConfig:
+    """TLS (RFC 8446, RFC 5246) as a client or a server shall speak it: made by ``client`` or ``server``.
+
+    Immutable, hashable by identity, usable from any thread and loop; made once and used for many sockets.
+    Making one reads and checks everything. It never shows a key, and cannot be pickled.
+    """
+
+    __slots__ = ("_context",)
+
+    _context: _core._TlsContext
+
+    def __init__(self) -> None:
+        raise TypeError("a TlsConfig is made by TlsConfig.client(...) or TlsConfig.server(...)")
+
+    @classmethod
+    def _of(cls, context: _core._TlsContext) -> TlsConfig:
+        self = object.__new__(cls)
+        object.__setattr__(self, "_context", context)
+        return self
+
+    @classmethod
+    def client(
+        cls,
+        *,
+        verify: Literal[True, "insecure-none"] = True,
+        ca_file: File | None = None,
+        ca_data: Pem | None = None,
+        cert_file: File | None = None,
+        key_file: File | None = None,
+        cert_data: Pem | None = None,
+        key_data: Pem | None = None,
+        key_password: str | bytes | None = None,
+        server_name: str | None = None,
+        alpn: Iterable[str | bytes] = (),
+        min_version: str = "1.2",
+        max_version: str = "1.3",
+        sessions: bool = True,
+        handshake_timeout: float | None = 10,
+        allow_truncation: bool = False,
+        crl_file: File | None = None,
+        crl_data: Pem | None = None,
+        key_log: bool = False,
+    ) -> TlsConfig:
+        """Say what a client expects of servers, and whom it is.
+
+        Args:
+            verify: True: the server's certificate must be valid, and be one of ``server_name``'s;
+                ``"insecure-none"``: any will do, so anybody can be in between.
+            ca_file, ca_data: whom to trust, in place of the system's store; a server's own certificate is
+                trusted as it is.
+            cert_file, key_file, cert_data, key_data: the client's own certificate with its chain, and its
+                key; without a key that is where the certificate is.
+            key_password: for a key that is encrypted (PKCS #8).
+            server_name: in place of the host that is connected to. It is checked, and sent as SNI
+                (RFC 6066), unless it is an IP address.
+            alpn: protocols, the preferred one first (RFC 7301).
+            min_version, max_version: ``"1.2"`` or ``"1.3"``.
+            sessions: resume earlier sessions with the same server.
+            handshake_timeout: seconds; None, 0, negative or infinite: none.
+            allow_truncation: an end of stream without close_notify is an end like any other.
+            crl_file, crl_data: revocation lists; checked are certificates of issuers that have one there.
+            key_log: append the secrets to the file that the environment's ``SSLKEYLOGFILE`` names.
+
+        Files and ``*_data`` hold PEM. Raises ``TlsConfigError``, which names what is wrong, ``TypeError``,
+        ``ValueError``.
+        """
+        if verify is not True and verify != _INSECURE:
+            raise ValueError(f"verify must be True or {_INSECURE!r}, not {verify!r}")
+        if server_name is not None and not isinstance(server_name, str):
+            raise TypeError(f"server_name must be a str or None, not {server_name!r}")
+        common = _common(
+            chain=_source("cert_file", cert_file, "cert_data", cert_data),
+            key=_source("key_file", key_file, "key_data", key_data),
+            trusted=_source("ca_file", ca_file, "ca_data", ca_data),
+            revoked=_source("crl_file", crl_file, "crl_data", crl_data),
+            password=None if key_password is None else _bytes("key_password", key_password),
+            alpn=_protocols(alpn),
+            versions=_range(min_version, max_version),
+            limit=handshake_timeout,
+            sessions=sessions,
+            truncation=allow_truncation,
+            key_log=key_log,
+        )
+        context = _core._tls_client(common, verify is True, server_name)
+        _tell_if_expired(context, common)
+        return cls._of(context)
+
+    @classmethod
+    def server(
+        cls,
+        cert_file: File | None = None,
+        key_file: File | None = None,
+        *,
+        cert_data: Pem | None = None,
+        key_data: Pem | None = None,
+        key_password: str | bytes | None = None,
+        client_certs: Literal["none", "optional", "required"] = "none",
+        ca_file: File | None = None,
+        ca_data: Pem | None = None,
+        alpn: Iterable[str | bytes] = (),
+        names: Mapping[str, TlsConfig] | None = None,
+        min_version: str = "1.2",
+        max_version: str = "1.3",
+        sessions: bool = True,
+        handshake_timeout: float | None = 10,
+        allow_truncation: bool = False,
+        crl_file: File | None = None,
+        crl_data: Pem | None = None,
+        key_log: bool = False,
+    ) -> TlsConfig:
+        """Say whom a server is, and what it expects of clients.
+
+        Args:
+            cert_file, cert_data: its certificate, then the chain up to an authority that clients know.
+            key_file, key_data: its key; without it that is where the certificate is.
+            client_certs: whether clients are asked for a certificate; ``"optional"``: they may have none,
+                but not a bad one.
+            ca_file, ca_data: who signs those; needed if they are asked for.
+            names: others by the name that a client asks for (SNI): a host, or ``"*.host"``, whose star stands
+                for one label. A client that asks for none of them, or for nothing, gets this one.
+
+        All else is as of ``client``; of ``alpn`` a client takes none if it offers none. Tickets let clients
+        resume (RFC 8446, 4.6.1); servers of a process that ask the same of clients take each other's.
+
+        Raises ``TlsConfigError``, which names what is wrong, ``TypeError``, ``ValueError``.
+        """
+        if client_certs not in ("none", "optional", "required"):
+            raise ValueError(f"client_certs must be 'none', 'optional' or 'required', not {client_certs!r}")
+        common = _common(
+            chain=_source("cert_file", cert_file, "cert_data", cert_data),
+            key=_source("key_file", key_file, "key_data", key_data),
+            trusted=_source("ca_file", ca_file, "ca_data", ca_data),
+            revoked=_source("crl_file", crl_file, "crl_data", crl_data),
+            password=None if key_password is None else _bytes("key_password", key_password),
+            alpn=_protocols(alpn),
+            versions=_range(min_version, max_version),
+            limit=handshake_timeout,
+            sessions=sessions,
+            truncation=allow_truncation,
+            key_log=key_log,
+        )
+        others = [(_host(host), _context_of(host, config)) for host, config in (names or {}).items()]
+        context = _core._tls_server(common, client_certs, others)
+        _tell_if_expired(context, common)
+        return cls._of(context)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"a TlsConfig cannot be changed: {name}")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"a TlsConfig cannot be changed: {name}")
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a TlsConfig cannot be pickled or copied: it holds a key")
+
+    def __copy__(self) -> TlsConfig:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> TlsConfig:
+        return self
+
+    def __repr__(self) -> str:
+        return f"<asynctcp.TlsConfig {self._context.role}>"
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class TlsInfo:
+    """What the two ends of a connection agreed on: ``socket.tls``."""
+
+    #: ``"TLSv1.3"`` or ``"TLSv1.2"``.
+    version: str
+    #: The cipher suite, as IANA registers it: ``"TLS_AES_256_GCM_SHA384"``.
+    cipher: str
+    #: The group of the key exchange, as IANA registers it: ``"X25519"``; None where there was no exchange.
+    group: str | None
+    #: The protocol (ALPN, RFC 7301), or None.
+    alpn: str | None
+    #: The name that the client asked for (SNI), or None.
+    server_name: str | None
+    #: The peer's certificate, DER, or None.
+    peer_certificate: bytes | None
+    #: The same and those above it, as the peer sent them.
+    peer_chain: list[bytes]
+    #: An earlier session was resumed.
+    resumed: bool
+    #: The subject alternative names of the peer's certificate: hosts, IP addresses, mail addresses, URIs.
+    peer_names: list[str]
+
+
+def _common(**common: Any) -> dict[str, Any]:
+    """What clients and servers have in common, as the native side reads it."""
+    if common["chain"] is None and common["key"] is not None:
+        raise TlsConfigError(f"{common['key'][0]}: a key without a certificate, cert_file or cert_data")
+    return common
+
+
+def _source(file_name: str, file: File | None, data_name: str, data: Pem | None) -> tuple[str, bytes] | None:
+    """What a message calls it, and what it holds."""
+    if data is not None:
+        if file is not None:
+            raise TypeError(f"{file_name} and {data_name} exclude each other")
+        return data_name, _bytes(data_name, data)
+    if file is None:
+        return None
+    try:
+        path = os.fsdecode(file)
+    except TypeError:
+        raise TypeError(f"{file_name} must be a path, not {file!r}") from None
+    try:
+        return f"{file_name} {path!r}", Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise TlsConfigError(f"{file_name} {path!r}: {reason}") from error
+
+
+def _bytes(name: str, value: str | bytes) -> bytes:
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    raise TypeError(f"{name} must be bytes or str, not {type(value).__name__}")
+
+
+def _protocols(alpn: Iterable[str | bytes]) -> list[bytes]:
+    if isinstance(alpn, (str, bytes)):
+        raise TypeError(f"alpn must be a sequence of protocols, not {alpn!r}")
+    protocols = [_bytes("a protocol of alpn", protocol) for protocol in alpn]
+    for protocol in protocols:
+        if not 0 < len(protocol) < 256:
+            raise ValueError(f"a protocol of alpn must have 1 to 255 bytes, not {protocol!r}")
+    return protocols
+
+
+def _range(least: str, most: str) -> tuple[bool, bool]:
+    """Whether TLS 1.2 is allowed, and TLS 1.3."""
+    for name, version in (("min_version", least), ("max_version", most)):
+        if version not in _VERSIONS:
+            raise ValueError(f"{name} must be '1.2' or '1.3', not {version!r}")
+    if least > most:
+        raise ValueError(f"min_version {least} is above max_version {most}")
+    return least == "1.2", most == "1.3"
+
+
+def _host(host: str) -> str:
+    if not isinstance(host, str):
+        raise TypeError(f"a host of names must be a str, not {host!r}")
+    return host.lower()
+
+
+def _context_of(host: str, config: TlsConfig) -> _core._TlsContext:
+    if not isinstance(config, TlsConfig):
+        raise TypeError(f"names[{host!r}] must be a TlsConfig, not {config!r}")
+    return config._context
+
+
+def _tell_if_expired(context: _core._TlsContext, common: dict[str, Any]) -> None:
+    if context.expired:
+        logger.warning("the certificate of %s has expired", common["chain"][0])

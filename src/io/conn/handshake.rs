@@ -1,0 +1,191 @@
+//! A session's handshake, as a step of whoever has the wire: an attempt, an accepted connection on its way to Python, or
+//! a connection's task (STARTTLS).
+
+use crate::io::conn::incoming::with_incoming;
+use crate::io::conn::transmit::send_records;
+use crate::io::conn::wire::Wire;
+use crate::io::failure::Failure;
+use crate::io::hub::Hub;
+use crate::io::tls::failure::TlsFailure;
+use crate::io::tls::shared::{Opened, Tls};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::time::{Sleep, sleep};
+
+/// One system call receives this much at most.
+const FLIGHT: usize = 32 * 1024;
+/// Bytes of a client's hello up to its version, with the record's head.
+const HELLO: usize = 11;
+/// Reads that are dropped of a peer whose handshake failed, so that the close is none that destroys our alert.
+const DROPS: usize = 4;
+/// See the module's page.
+pub(crate) struct Handshake {
+    /// None: it may take as long as it does.
+    timer: Option<Pin<Box<Sleep>>>,
+    /// Nothing was processed yet: a client begins, and what came before the session is to be looked at.
+    fresh: bool,
+    /// The peer has said something.
+    heard: bool,
+    /// What that begins with is good.
+    checked: bool,
+    /// Its turn in the lane has come, and the kernel had nothing then.
+    entered: bool,
+}
+
+impl Handshake {
+    /// In the runtime's context, over `wire`, which has a session.
+    pub(crate) fn new(tls: &Tls) -> Self {
+        Self {
+            timer: tls.limit.map(|limit| Box::pin(sleep(limit))),
+            fresh: true,
+            heard: tls.held() > 0,
+            checked: false,
+            entered: false,
+        }
+    }
+
+    /// Whether the peer has said anything.
+    pub(crate) fn has_heard(&self) -> bool {
+        self.heard
+    }
+
+    /// Ready when the session is open, or has failed: then the peer was told, as far as it listens.
+    pub(crate) fn poll(
+        &mut self,
+        wire: &Wire,
+        tls: &Tls,
+        hub: &Hub,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), Failure>> {
+        match self.poll_steps(wire, tls, hub, context) {
+            Poll::Pending if self.is_late(context) => {
+                Poll::Ready(Err(Failure::Tls(TlsFailure::late().into())))
+            }
+            Poll::Ready(Err(error)) => {
+                farewell(wire, tls);
+                Poll::Ready(Err(error.into()))
+            }
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn is_late(&mut self, context: &mut Context<'_>) -> bool {
+        let timer = self.timer.as_mut();
+        timer.is_some_and(|timer| timer.as_mut().poll(context).is_ready())
+    }
+
+    fn poll_steps(
+        &mut self,
+        wire: &Wire,
+        tls: &Tls,
+        hub: &Hub,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            if !self.fresh {
+                if self.poll_send(wire, tls, context)?.is_pending() {
+                    return Poll::Pending;
+                }
+                if tls.is_open() {
+                    return Poll::Ready(Ok(()));
+                }
+                if wire.poll_read_ready(context).is_pending() {
+                    return Poll::Pending;
+                }
+            }
+            if !std::mem::take(&mut self.entered) && !hub.reactor.enter_lane(context.waker()) {
+                return Poll::Pending;
+            }
+            self.entered = !self.step(wire, tls)?;
+        }
+    }
+
+    /// What the kernel does not take is told when it has room.
+    fn poll_send(&self, wire: &Wire, tls: &Tls, context: &mut Context<'_>) -> io::Result<Poll<()>> {
+        loop {
+            let mut records = Vec::new();
+            tls.take_sealed(&mut records);
+            if records.is_empty() {
+                return Ok(Poll::Ready(()));
+            }
+            let sent = wire.try_write(|| match send_records(wire, tls, &records) {
+                Ok(offer) if !offer.room => Err(io::ErrorKind::WouldBlock.into()),
+                result => result,
+            });
+            match sent {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if wire.poll_write_ready(context).is_pending() {
+                        return Ok(Poll::Pending);
+                    }
+                }
+                Err(error) => return Err(error),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// What has come is processed; false: nothing had.
+    fn step(&mut self, wire: &Wire, tls: &Tls) -> io::Result<bool> {
+        let held = tls.held();
+        with_incoming(held, FLIGHT, |buffer| {
+            let mut got = 0;
+            if !std::mem::take(&mut self.fresh) {
+                got = match wire.receive(&mut buffer[held..])? {
+                    Some(0) => return Err(cut_short()),
+                    Some(got) => got,
+                    None => return Ok(false),
+                };
+            }
+            let records = &mut buffer[..held + got];
+            self.heard |= got > 0;
+            if !self.checked && !records.is_empty() {
+                tls.show_held(&mut records[..held]);
+                self.checked = records.len() >= HELLO;
+                check(records).map_err(|failure| {
+                    tls.refuse(&failure);
+                    io::Error::other(failure)
+                })?;
+            }
+            let mut early = Vec::new();
+            let opened = tls.open(records, |plain| early.extend_from_slice(plain));
+            let Opened { ended, .. } = opened.map_err(io::Error::other)?;
+            if ended && !tls.is_open() {
+                return Err(cut_short());
+            }
+            tls.keep_early(early);
+            Ok(true)
+        })
+    }
+}
+
+fn cut_short() -> io::Error {
+    io::Error::other(TlsFailure::cut_short())
+}
+
+/// Whether a session may begin with these bytes: a record of a handshake, or of the alert of a peer that wants none
+/// (RFC 8446, 5.1), of version 3.x. That of a client's hello is told apart here: those of long ago lack other things, too.
+fn check(first: &[u8]) -> Result<(), TlsFailure> {
+    match first {
+        [22, 3, _, _, _, 1, _, _, _, 3, 0..=2, ..] => Err(TlsFailure::too_old()),
+        [22 | 21] | [22 | 21, 3, ..] => Ok(()),
+        // A hello as SSL 2 had it: its length, then what it is.
+        [0x80..=0xff, _, 1, ..] => Err(TlsFailure::too_old()),
+        _ => Err(TlsFailure::not_tls()),
+    }
+}
+
+/// Sends the alert, as far as there is one and the kernel takes it, and then the end.
+fn farewell(wire: &Wire, tls: &Tls) {
+    let mut records = Vec::new();
+    tls.take_sealed(&mut records);
+    let _ = send_records(wire, tls, &records);
+    wire.finish();
+    let mut waste = [0; 4096];
+    for _ in 0..DROPS {
+        if !matches!(wire.receive_unasked(&mut waste), Ok(Some(1..))) {
+            return;
+        }
+    }
+}

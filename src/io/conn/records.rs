@@ -1,0 +1,115 @@
+//! What a connection's task receives over TLS: records, of which the app gets what they hold.
+
+use crate::io::conn::incoming::with_incoming;
+use crate::io::conn::loan::{LARGE, Room};
+use crate::io::conn::outcome::By;
+use crate::io::conn::task::Connection;
+use crate::io::conn::transmit::transmit;
+use crate::io::conn::wire::Wire;
+use crate::io::tls::failure::TlsFailure;
+use crate::io::tls::shared::Tls;
+use std::cell::RefCell;
+use std::io;
+use std::mem::MaybeUninit;
+
+/// One system call receives this much at most.
+const SCRATCH: usize = 128 * 1024;
+
+thread_local! {
+    /// What the records of one receive held, to be told as one.
+    static PLAIN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Connection {
+    /// One read of at most `most` bytes; false: end of stream. `fresh`: what came with the handshake is all.
+    pub(super) fn receive_records(
+        &mut self,
+        wire: &Wire,
+        tls: &Tls,
+        most: usize,
+        fresh: bool,
+    ) -> io::Result<bool> {
+        if fresh {
+            let early = tls.take_early();
+            if !early.is_empty() {
+                self.tell_data(&early);
+            }
+            return Ok(!tls.has_ended());
+        }
+        let held = tls.held();
+        with_incoming(held, most.min(SCRATCH), |buffer| {
+            match wire.receive(&mut buffer[held..])? {
+                Some(0) => self.ended(tls),
+                Some(got) => self.open(tls, &mut buffer[..held + got]),
+                None => Ok(true),
+            }
+        })
+    }
+
+    /// The stream has ended.
+    fn ended(&self, tls: &Tls) -> io::Result<bool> {
+        if tls.truncation || tls.has_ended() {
+            return Ok(false);
+        }
+        Err(io::Error::other(TlsFailure::truncated()))
+    }
+
+    /// Tells what the records hold. False: the peer sends no more.
+    fn open(&mut self, tls: &Tls, records: &mut [u8]) -> io::Result<bool> {
+        let large = self.large && records.len() >= LARGE;
+        let mut room = if large {
+            self.hub.inbox.rooms.take()
+        } else {
+            None
+        };
+        let mut in_room = 0;
+        let mut plain = PLAIN.take();
+        plain.clear();
+        let opened = tls.open(records, |bytes| {
+            if let Some(room) = &mut room
+                && plain.is_empty()
+                && put(room, in_room, bytes)
+            {
+                in_room += bytes.len();
+            } else {
+                plain.extend_from_slice(bytes);
+            }
+        });
+        match room {
+            Some(room) if in_room >= LARGE => self.tell_filled(room, in_room),
+            Some(room) => {
+                if in_room > 0 {
+                    // SAFETY: `put` has written as many.
+                    self.tell_data(unsafe { room.filled(in_room) });
+                }
+                self.hub.inbox.rooms.put(room);
+            }
+            None => {}
+        }
+        if !plain.is_empty() {
+            self.tell_data(&plain);
+        }
+        PLAIN.set(plain);
+        // An alert about what is wrong is an answer, too.
+        if opened.as_ref().map_or(true, |opened| opened.answers) {
+            self.link.sender.answer();
+            self.link.send(By::Other, transmit);
+        }
+        match opened {
+            Ok(opened) => Ok(!opened.ended),
+            Err(failure) => Err(io::Error::other(failure)),
+        }
+    }
+}
+
+/// Puts `bytes` behind the first `filled` of the room; false: it is too small.
+fn put(room: &mut Room, filled: usize, bytes: &[u8]) -> bool {
+    let space = room.space(usize::MAX);
+    let Some(space) = space.get_mut(filled..filled + bytes.len()) else {
+        return false;
+    };
+    for (place, byte) in space.iter_mut().zip(bytes) {
+        *place = MaybeUninit::new(*byte);
+    }
+    true
+}

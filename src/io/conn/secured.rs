@@ -1,0 +1,16 @@
+//! What a session (TLS) adds to what waits to be sent.
+
+use crate::io::conn::segments::Segments;
+
+/// See the module's page.
+#[derive(Debug, Default)]
+pub(crate) struct Secured {
+    /// The handshake is under way: nothing of the app's may be sealed.
+    pub(crate) shaking: bool,
+    /// What was written since it began.
+    pub(crate) held: Segments,
+    /// Sealed bytes that the kernel has not taken.
+    pub(crate) sealed: usize,
+    /// The session itself has something to say.
+    pub(crate) answers: bool,
+}

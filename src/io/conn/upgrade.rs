@@ -1,0 +1,70 @@
+//! A connection's task takes up a session on the way (STARTTLS): it stops receiving and says so, gets the session with
+//! what was received for it, and goes on once the handshake is done.
+
+use crate::io::conn::handshake::Handshake;
+use crate::io::conn::link::UPGRADING;
+use crate::io::conn::outcome::By;
+use crate::io::conn::task::{Aside, Connection};
+use crate::io::conn::transmit::transmit;
+use crate::io::conn::wire::Wire;
+use crate::io::event::Event;
+use crate::io::failure::Failure;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+impl Connection {
+    /// Ready when the handshake is done, or has failed.
+    pub(super) fn poll_upgrade(
+        &mut self,
+        wire: &Arc<Wire>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), Failure>> {
+        if !matches!(self.aside, Aside::Handshake(_)) {
+            self.aside = Aside::Handshake(None);
+            self.hub.inbox.push(Event::Upgrading(self.link.key));
+        }
+        let Aside::Handshake(handshake) = &mut self.aside else {
+            return Poll::Pending;
+        };
+        if handshake.is_none() {
+            // What was written in the clear goes first; whoever sends the last of it wakes this task.
+            if !self.link.sender.may_shake() {
+                return self.wait_to_shake();
+            }
+            let Some(session) = self.link.take_upgrade() else {
+                return Poll::Pending;
+            };
+            *handshake = Some(Box::new(Handshake::new(&session)));
+            wire.secure(*session);
+        }
+        let (Some(handshake), Some(tls)) = (handshake, wire.tls()) else {
+            return Poll::Pending;
+        };
+        match handshake.poll(wire, tls, &self.hub, context) {
+            Poll::Ready(Ok(())) => {
+                self.link.set_tls(tls);
+                self.upgraded();
+                Poll::Ready(Ok(()))
+            }
+            other => other,
+        }
+    }
+
+    fn wait_to_shake(&self) -> Poll<Result<(), Failure>> {
+        match self.link.sender.take_error(|_| true) {
+            Some(error) => Poll::Ready(Err(Failure::Sending(error))),
+            None => Poll::Pending,
+        }
+    }
+
+    /// What waited for it may go.
+    fn upgraded(&mut self) {
+        self.aside = Aside::NONE;
+        self.fresh = true;
+        self.link.change_control(0, UPGRADING);
+        self.hub.inbox.push(Event::Secured(self.link.key));
+        self.link.sender.shaken();
+        let sent = self.link.send(By::Other, transmit);
+        self.link.tell_level(&self.hub, sent.crossed);
+    }
+}

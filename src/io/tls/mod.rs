@@ -1,0 +1,27 @@
+//! TLS over a connection's stream, by rustls.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `config.rs` | what a client or a server was set to; `options.rs`: what the app said of it |
+//! | `pem.rs` | certificates, keys and revocation lists as files hold them |
+//! | `certificate.rs` | what a certificate says of itself |
+//! | `verify.rs` | whether a peer's certificate is good |
+//! | `names.rs` | the name that a client asks for |
+//! | `tickets.rs` | resumption on the server's side |
+//! | `session.rs` | one session's records: what rustls makes of bytes |
+//! | `shared.rs` | a session as its connection's threads share it |
+//! | `failure.rs`, `alert.rs` | why it failed, in words |
+//! | `info.rs` | what was agreed |
+
+pub(crate) mod alert;
+pub(crate) mod certificate;
+pub mod config;
+pub mod failure;
+pub mod info;
+pub(crate) mod names;
+pub mod options;
+pub(crate) mod pem;
+pub(crate) mod session;
+pub(crate) mod shared;
+pub(crate) mod tickets;
+pub(crate) mod verify;

@@ -1,0 +1,228 @@
+//! A session as the threads of its connection share it: the task opens what comes, whoever sends seals what goes.
+//!
+//! What opening has to say (a ticket, an answer to a key update, an alert) is put among the sealed bytes under the lock
+//! under which whoever sends takes them, so records leave in the order in which they were sealed.
+
+use crate::io::sync::Mutex;
+use crate::io::tls::alert;
+use crate::io::tls::config::{Client, Server};
+use crate::io::tls::failure::TlsFailure;
+use crate::io::tls::info::Info;
+use crate::io::tls::session::Session;
+use rustls::AlertDescription;
+use rustls::pki_types::ServerName;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// See the module's page.
+#[derive(Debug)]
+pub(crate) struct Tls {
+    /// Leaf lock; never across a system call.
+    state: Mutex<State>,
+    /// How long the handshake may take.
+    pub(crate) limit: Option<Duration>,
+    /// An end without close_notify is an end.
+    pub(crate) truncation: bool,
+    /// The peer has sent its close_notify.
+    ended: AtomicBool,
+    /// Sealed bytes that the kernel took.
+    taken: AtomicU64,
+}
+
+#[derive(Debug)]
+struct State {
+    session: Box<Session>,
+    /// What has come of a record that is not all there.
+    incoming: Vec<u8>,
+    /// Records that the kernel has not taken. They go first.
+    sealed: Vec<u8>,
+    /// Our close_notify is sealed.
+    finished: bool,
+    /// What came with the end of the handshake.
+    early: Vec<u8>,
+}
+
+/// What [`Tls::open`] came to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Opened {
+    /// The peer sends no more.
+    pub(crate) ended: bool,
+    /// There is something to send.
+    pub(crate) answers: bool,
+}
+
+impl Tls {
+    fn new(session: Session, limit: Option<Duration>, truncation: bool) -> Self {
+        Self {
+            state: Mutex::new(State {
+                session: Box::new(session),
+                incoming: Vec::new(),
+                sealed: Vec::new(),
+                finished: false,
+                early: Vec::new(),
+            }),
+            limit,
+            truncation,
+            ended: AtomicBool::new(false),
+            taken: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn client(config: &Client, name: ServerName<'static>) -> Result<Self, TlsFailure> {
+        let session = Session::client(config, name)?;
+        Ok(Self::new(session, config.limit, config.truncation))
+    }
+
+    pub(crate) fn server(config: &Arc<Server>) -> Result<Self, TlsFailure> {
+        let session = Session::server(config)?;
+        Ok(Self::new(session, config.limit, config.truncation))
+    }
+
+    /// Bytes of a record that is not all there.
+    pub(crate) fn held(&self) -> usize {
+        self.state.lock().incoming.len()
+    }
+
+    /// Copies those bytes.
+    pub(crate) fn show_held(&self, buffer: &mut [u8]) {
+        buffer.copy_from_slice(&self.state.lock().incoming);
+    }
+
+    /// What came before the session did.
+    pub(crate) fn hold(&self, incoming: Vec<u8>) {
+        let old = std::mem::replace(&mut self.state.lock().incoming, incoming);
+        drop(old);
+    }
+
+    /// Opens what is held and what follows it in `buffer`, where there must be room for the first: as much as
+    /// [`Tls::held`] said. The task alone.
+    pub(crate) fn open(
+        &self,
+        buffer: &mut [u8],
+        plain: impl FnMut(&[u8]),
+    ) -> Result<Opened, TlsFailure> {
+        let mut state = self.state.lock();
+        let State {
+            session,
+            incoming,
+            sealed,
+            ..
+        } = &mut *state;
+        let held = incoming.len();
+        buffer[..held].copy_from_slice(incoming);
+        let progress = session.open(buffer, plain, sealed)?;
+        let rest = &buffer[progress.used..];
+        if rest.is_empty() {
+            if held > 0 {
+                *incoming = Vec::new();
+            }
+        } else {
+            incoming.clear();
+            incoming.extend_from_slice(rest);
+        }
+        let answers = !sealed.is_empty();
+        if progress.ended {
+            self.ended.store(true, Ordering::SeqCst);
+        }
+        Ok(Opened {
+            ended: progress.ended,
+            answers,
+        })
+    }
+
+    /// Plain bytes came with the end of the handshake, when nobody can have them yet.
+    pub(crate) fn keep_early(&self, plain: Vec<u8>) {
+        if !plain.is_empty() {
+            self.state.lock().early = plain;
+        }
+    }
+
+    /// What [`Tls::keep_early`] was given.
+    pub(crate) fn take_early(&self) -> Vec<u8> {
+        std::mem::take(&mut self.state.lock().early)
+    }
+
+    /// What came is nothing to begin a session with: the peer is told where it would understand.
+    pub(crate) fn refuse(&self, failure: &TlsFailure) {
+        if failure.alert.is_some() {
+            let record = alert::record(AlertDescription::ProtocolVersion);
+            self.state.lock().sealed.extend_from_slice(&record);
+        }
+    }
+
+    /// Whether the peer has said that it sends no more.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
+    }
+
+    /// Whether the handshake is done.
+    pub(crate) fn is_open(&self) -> bool {
+        self.state.lock().session.is_open()
+    }
+
+    /// Puts what waits to be sent behind `out`.
+    pub(crate) fn take_sealed(&self, out: &mut Vec<u8>) {
+        let mut state = self.state.lock();
+        take(&mut state.sealed, out);
+    }
+
+    /// Puts what waits to be sent behind `out`, then `plain` as records, after the `last` of which a close_notify.
+    pub(crate) fn seal<'a>(
+        &self,
+        plain: impl IntoIterator<Item = &'a [u8]>,
+        last: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<(), TlsFailure> {
+        let mut state = self.state.lock();
+        let State {
+            session,
+            incoming,
+            sealed,
+            finished,
+            ..
+        } = &mut *state;
+        take(sealed, out);
+        for piece in plain {
+            session.seal(piece, incoming, out)?;
+        }
+        if last && !std::mem::replace(finished, true) {
+            session.finish(incoming, out);
+        }
+        Ok(())
+    }
+
+    /// The kernel did not take these, which were taken out: they go first. How many wait now.
+    pub(crate) fn put_back(&self, rest: &[u8]) -> usize {
+        let mut state = self.state.lock();
+        if state.sealed.is_empty() {
+            state.sealed.extend_from_slice(rest);
+        } else {
+            state.sealed.splice(..0, rest.iter().copied());
+        }
+        state.sealed.len()
+    }
+
+    /// The kernel took so many sealed bytes.
+    pub(crate) fn count(&self, taken: usize) {
+        self.taken.fetch_add(taken as u64, Ordering::Relaxed);
+    }
+
+    /// Sealed bytes that the kernel took so far.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// What was agreed on, once the handshake is done.
+    pub(crate) fn info(&self) -> Option<Info> {
+        self.state.lock().session.info()
+    }
+}
+
+/// Moves all of `from`, whose memory is given back.
+fn take(from: &mut Vec<u8>, to: &mut Vec<u8>) {
+    if !from.is_empty() {
+        to.extend_from_slice(from);
+        *from = Vec::new();
+    }
+}

@@ -1,0 +1,204 @@
+//! TLS of a `Socket`: what was agreed on, and STARTTLS.
+
+use crate::boundary::args::refusal::wrong_type;
+use crate::boundary::call::call;
+use crate::boundary::condition;
+use crate::boundary::tls_context::{client_of, name_of, server_of};
+use crate::io::conn::control::Session;
+use crate::io::setup::connect::Host;
+use crate::io::tls::certificate;
+use crate::io::tls::failure::TlsFailure;
+use crate::io::tls::info::Info;
+use crate::socket::object::Socket;
+use crate::socket::phase::Phase;
+use crate::socket::state::Undelivered;
+use crate::socket::streams;
+use crate::socket::upgrade::Upgrade;
+use pyo3::exceptions::PyValueError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyBytes;
+use std::collections::VecDeque;
+
+/// A `TlsInfo`.
+pub(crate) fn info<'py>(py: Python<'py>, info: &Info) -> PyResult<Bound<'py, PyAny>> {
+    static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let class = CLASS.import(py, "asynctcp._tls", "TlsInfo")?;
+    let chain = info.chain.iter().map(|der| PyBytes::new(py, der));
+    let chain: Vec<_> = chain.collect();
+    let alpn = info.alpn.as_deref().map(String::from_utf8_lossy);
+    class.call1((
+        info.version(),
+        info.cipher(),
+        info.group(),
+        alpn,
+        info.server_name.as_deref(),
+        chain.first(),
+        &chain,
+        info.resumed,
+        info.chain
+            .first()
+            .map(|own| certificate::names(own))
+            .unwrap_or_default(),
+    ))
+}
+
+/// The session that STARTTLS is to begin, as `server` or as what the socket was made.
+pub(crate) fn session(
+    slf: &Bound<'_, Socket>,
+    config: &Bound<'_, PyAny>,
+    server_side: Option<bool>,
+    server_name: Option<&str>,
+) -> PyResult<Session> {
+    check(slf)?;
+    let socket = slf.get();
+    let refused = |failure: TlsFailure| condition::tls_refused(slf, &failure);
+    if server_side.unwrap_or(socket.is_accepted()) {
+        let config = server_of("config", Some(config))?
+            .ok_or_else(|| wrong_type("config", "a TlsConfig.server(...)", config))?;
+        return Session::server(&config).map_err(refused);
+    }
+    let config = client_of("config", Some(config))?
+        .ok_or_else(|| wrong_type("config", "a TlsConfig.client(...)", config))?;
+    let name = match (server_name, &config.server_name) {
+        (Some(name), _) => name_of(name)?,
+        (None, Some(name)) => name.clone(),
+        (None, None) => name_of(&host_of(socket)?)?,
+    };
+    Session::client(&config, name).map_err(refused)
+}
+
+/// Whom it was connected to.
+fn host_of(socket: &Socket) -> PyResult<String> {
+    if let Some(Host::Name(name, _)) = socket.state.lock().target.as_deref() {
+        return Ok(name.clone());
+    }
+    let (peer, _) = socket.link.addresses().ok_or_else(|| {
+        PyValueError::new_err(
+            "server_name is needed: the peer has no address that a certificate can be for",
+        )
+    })?;
+    Ok(peer.ip().to_string())
+}
+
+/// Begins STARTTLS: from now on what the peer sends is the session's, and what is written waits for it.
+pub(crate) fn start(
+    slf: &Bound<'_, Socket>,
+    session: Session,
+    connect_cb: Option<Py<PyAny>>,
+) -> PyResult<()> {
+    let socket = slf.get();
+    let mut upgrade = Box::new(Upgrade {
+        session: Some(session),
+        received: Vec::new(),
+        connect_cb,
+    });
+    take_from_streams(slf, &mut upgrade.received)?;
+    let held = std::mem::take(&mut socket.state.lock().undelivered);
+    let mut later = VecDeque::new();
+    for one in held {
+        match one {
+            Undelivered::Data(data) => {
+                let bytes = data.as_bytes(slf.py());
+                upgrade.received.extend_from_slice(bytes);
+                let memory = &socket.event_loop.hub.inbox.memory;
+                memory.delivered(&socket.link, bytes.len());
+            }
+            other => later.push_back(other),
+        }
+    }
+    {
+        let mut state = socket.state.lock();
+        state.undelivered = later;
+        state.extras_mut().upgrade = Some(upgrade);
+        state.upgrading = true;
+    }
+    socket.link.begin_upgrade(&socket.event_loop.hub);
+    socket.event_loop.mark_dirty(&socket.link);
+    socket.event_loop.nudge();
+    Ok(())
+}
+
+/// What the app has not read from its streams came after what it knows, so it is the session's.
+fn take_from_streams(slf: &Bound<'_, Socket>, received: &mut Vec<u8>) -> PyResult<()> {
+    if !slf.get().state.lock().keeps {
+        return Ok(());
+    }
+    // Each has the same.
+    let mut unread = None;
+    for stream in streams::live(slf) {
+        unread = Some(call(&stream.getattr(intern!(slf.py(), "read"))?, ())?);
+    }
+    if let Some(bytes) = unread.and_then(|unread| unread.cast_into::<PyBytes>().ok()) {
+        received.extend_from_slice(bytes.as_bytes());
+    }
+    Ok(())
+}
+
+fn check(slf: &Bound<'_, Socket>) -> PyResult<()> {
+    Socket::check_open(slf)?;
+    let socket = slf.get();
+    if !socket.event_loop.is_current() {
+        let message = "TLS is started by a callback of the socket's event loop";
+        return Err(condition::loop_error(slf.py(), message));
+    }
+    let (phase, upgrading) = {
+        let state = socket.state.lock();
+        (state.phase, state.upgrading)
+    };
+    if upgrading || socket.link.tls().is_some() {
+        return Err(condition::secured_twice(slf));
+    }
+    match phase {
+        Phase::Open => Ok(()),
+        _ => Err(condition::not_connected(slf)),
+    }
+}
+
+impl Socket {
+    /// Keeps what came for a session that is to come; None: it is not that one's.
+    pub(crate) fn keep_for_upgrade(&self, bytes: &[u8]) -> bool {
+        let mut state = self.state.lock();
+        if !state.upgrading {
+            return false;
+        }
+        if let Some(upgrade) = state.upgrade_mut() {
+            upgrade.received.extend_from_slice(bytes);
+        }
+        true
+    }
+
+    /// Whether a handshake is to come that has not begun.
+    pub(crate) fn waits_for_handshake(&self) -> bool {
+        let mut state = self.state.lock();
+        let upgrade = state.upgrade_mut();
+        upgrade.is_some_and(|upgrade| upgrade.session.is_some())
+    }
+
+    /// The task receives nothing more: the handshake begins, with what was received for it.
+    pub(crate) fn begin_handshake(&self) {
+        let begun = {
+            let mut state = self.state.lock();
+            state.upgrade_mut().and_then(|upgrade| {
+                let received = std::mem::take(&mut upgrade.received);
+                upgrade.session.take().map(|session| (session, received))
+            })
+        };
+        if let Some((session, received)) = begun {
+            self.link.upgrade(&self.event_loop.hub, session, received);
+        }
+    }
+
+    /// The handshake is done; what is to be called.
+    pub(crate) fn end_upgrade(&self) -> Option<Py<PyAny>> {
+        let ended = {
+            let mut state = self.state.lock();
+            state.upgrading = false;
+            state
+                .extras_mut_if_any()
+                .and_then(|extras| extras.upgrade.take())
+        };
+        ended.and_then(|upgrade| upgrade.connect_cb)
+    }
+}

@@ -1,0 +1,371 @@
+"""STARTTLS: ``socket.start_tls`` on a connection that is there (docs/contract.md, "TLS")."""
+
+from __future__ import annotations
+
+import ssl
+
+import pytest
+
+import asynctcp
+from asynctcp import EventLoop, exit_event_loop, tcp_connect, tcp_server
+from certificates import authority
+from helpers import LOOPBACK, MUCH, after_quiet, fail, ignore, receive_exactly, run, wait_until
+
+LOOPS = {"plain": {}, "threads": {"io_threads": 1}}
+
+
+@pytest.fixture(params=LOOPS)
+def loop(request):
+    """A loop that drives itself, or one with a thread for it."""
+    return EventLoop(**LOOPS[request.param])
+
+
+@pytest.fixture
+def ca():
+    return authority()
+
+
+def starts_tls(config, then, told=None):
+    """Make a ``read_cb`` that begins TLS when the peer asks for it, and then calls ``then``."""
+
+    def read(ours, data):
+        if ours.tls is None:
+            assert data == b"STARTTLS\r\n"
+            ours.write(b"220 go ahead\r\n")
+            ours.start_tls(config, connect_cb=told)
+        else:
+            then(ours, data)
+
+    return read
+
+
+def test_server_upgrades_and_echoes_to_pythons_client(loop, peers, spawn, ca):
+    def talk(server, core):
+        raw = peers.connect(server)
+        raw.sendall(b"STARTTLS\r\n")
+        assert receive_exactly(raw, 14) == b"220 go ahead\r\n"
+        with ca.client_context().wrap_socket(raw, server_hostname="localhost") as secured:
+            secured.sendall(b"secret")
+            got.append(receive_exactly(secured, 6))
+        core.exit()
+
+    def start():
+        read = starts_tls(
+            ca.server(), lambda ours, data: ours.write(data), lambda ours: told.append(ours.tls.version)
+        )
+        server = tcp_server(LOOPBACK, 0, read, ignore)
+        spawn(talk, server, asynctcp.current_event_loop())
+
+    got, told = [], []
+    run(start, loop=loop)
+    assert (got, told) == ([b"secret"], ["TLSv1.3"])
+
+
+def test_both_ends_of_ours_upgrade(loop, ca):
+    def answered(ours, data):
+        if data == b"220 go ahead\r\n":
+            ours.start_tls(ca.client(), connect_cb=lambda ours: ours.write(b"over TLS"))
+        else:
+            got.append((data, ours.tls.server_name))
+            exit_event_loop()
+
+    def start():
+        server = tcp_server(LOOPBACK, 0, starts_tls(ca.server(), lambda ours, data: ours.write(data)), fail)
+        tcp_connect("localhost", server.port, answered, fail, data=b"STARTTLS\r\n")
+
+    got = []
+    run(start, loop=loop)
+    assert got == [(b"over TLS", "localhost")], "the name is that of the host that was connected to"
+
+
+def test_what_was_written_before_goes_in_the_clear_and_what_comes_after_waits(loop, peers, spawn, ca):
+    def welcome(ours):
+        ours.write(b"x" * MUCH)
+        ours.start_tls(ca.server())
+        ours.write(b"sealed")
+        assert ours.write_buffer_size >= 6
+
+    def talk(server, core):
+        raw = peers.connect(server)
+        assert receive_exactly(raw, MUCH) == b"x" * MUCH
+        with ca.client_context().wrap_socket(raw, server_hostname="localhost") as secured:
+            got.append(receive_exactly(secured, 6))
+        core.exit()
+
+    def start():
+        server = tcp_server(LOOPBACK, 0, fail, ignore, connect_cb=welcome)
+        spawn(talk, server, asynctcp.current_event_loop())
+
+    got = []
+    run(start, loop=loop)
+    assert got == [b"sealed"]
+
+
+def test_what_a_peer_sneaks_in_before_the_handshake_reaches_nobody(loop, peers, spawn, ca):
+    def told(condition):
+        conditions.append(condition)
+        exit_event_loop()
+
+    def start():
+        server = tcp_server(LOOPBACK, 0, starts_tls(ca.server(), fail), told)
+        spawn(talk, server)
+
+    def talk(server):
+        raw = peers.connect(server)
+        raw.sendall(b"STARTTLS\r\n")
+        assert receive_exactly(raw, 14) == b"220 go ahead\r\n"
+        raw.sendall(b"DELETE everything\r\n")
+        raw.recv(1)
+
+    conditions = []
+    run(start, loop=loop)
+    assert conditions[0].reason == "not-tls"
+    assert conditions[0].socket is not None
+
+
+def test_hello_that_was_received_before_the_call_is_the_sessions(loop, peers, spawn, ca):
+    """The app does not read while its peer begins already."""
+
+    def welcome(ours):
+        ours.disable(read=True)
+        accepted.append(ours)
+
+    def begin():
+        ours = accepted[0]
+        ours.start_tls(ca.server(), connect_cb=lambda ours: ours.write(b"done"))
+        ours.enable(read=True)
+
+    def talk(server, core):
+        raw = peers.connect(server)
+        context = ca.client_context()
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        secured = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+        with pytest.raises(ssl.SSLWantReadError):
+            secured.do_handshake()
+        raw.sendall(outgoing.read())
+        wait_until(lambda: accepted)
+        core.call_soon_threadsafe(lambda: after_quiet(begin))
+        while True:
+            incoming.write(raw.recv(1 << 16))
+            try:
+                secured.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                pass
+        raw.sendall(outgoing.read())
+        while True:
+            try:
+                got.append(secured.read(4))
+                break
+            except ssl.SSLWantReadError:
+                incoming.write(raw.recv(1 << 16))
+        core.exit()
+
+    def start():
+        server = tcp_server(LOOPBACK, 0, fail, ignore, connect_cb=welcome)
+        spawn(talk, server, asynctcp.current_event_loop())
+
+    accepted, got = [], []
+    run(start, loop=loop)
+    assert got == [b"done"]
+
+
+def test_unread_bytes_of_a_stream_are_the_sessions(loop, peers, spawn, ca):
+    def read(ours, stream):
+        if ours.tls is None:
+            assert stream.readline() == b"STARTTLS\r\n"
+            ours.start_tls(ca.server())
+        else:
+            got.append(stream.read())
+            exit_event_loop()
+
+    def talk(server):
+        raw = peers.connect(server)
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        secured = ca.client_context().wrap_bio(incoming, outgoing, server_hostname="localhost")
+        with pytest.raises(ssl.SSLWantReadError):
+            secured.do_handshake()
+        raw.sendall(b"STARTTLS\r\n" + outgoing.read())
+        while True:
+            incoming.write(raw.recv(1 << 16))
+            try:
+                secured.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                pass
+        secured.write(b"secret")
+        raw.sendall(outgoing.read())
+        raw.recv(1)
+
+    def start():
+        server = tcp_server(LOOPBACK, 0, read, ignore, stream=True)
+        spawn(talk, server)
+
+    got = []
+    run(start, loop=loop)
+    assert got == [b"secret"]
+
+
+def test_close_in_the_handshake_sends_what_was_written_first(loop, peers, spawn, ca):
+    def welcome(ours):
+        ours.start_tls(ca.server())
+        ours.write(b"all of it")
+        ours.close()
+
+    def talk(server, core):
+        raw = peers.connect(server)
+        with ca.client_context().wrap_socket(
+            raw, server_hostname="localhost", suppress_ragged_eofs=False
+        ) as secured:
+            got.append(receive_exactly(secured, 9))
+            got.append(secured.recv(1))
+        core.exit()
+
+    def start():
+        server = tcp_server(LOOPBACK, 0, fail, ignore, connect_cb=welcome)
+        spawn(talk, server, asynctcp.current_event_loop())
+
+    got = []
+    run(start, loop=loop)
+    assert got == [b"all of it", b""]
+
+
+def test_client_may_be_the_one_that_serves(loop, peers, spawn, ca):
+    """FTP in active mode, for one."""
+
+    def talk(listener_core):
+        raw = peers.accept()
+        with ca.client_context().wrap_socket(raw, server_hostname="localhost") as secured:
+            got.append(receive_exactly(secured, 2))
+        listener_core.exit()
+
+    def connected(ours):
+        ours.start_tls(ca.server(), server_side=True, connect_cb=lambda ours: ours.write(b"hi"))
+
+    def start():
+        tcp_connect(*peers.address, None, ignore, connect_cb=connected)
+        spawn(talk, asynctcp.current_event_loop())
+
+    got = []
+    run(start, loop=loop)
+    assert got == [b"hi"]
+
+
+def test_handshake_timeout_is_a_closing_condition(loop, peers, ca):
+    def told(condition):
+        conditions.append(condition)
+        exit_event_loop()
+
+    def start():
+        server = tcp_server(
+            LOOPBACK, 0, fail, told, connect_cb=lambda ours: ours.start_tls(ca.server(handshake_timeout=0.05))
+        )
+        peers.connect(server)
+
+    conditions = []
+    run(start, loop=loop)
+    assert conditions[0].reason == "handshake-timeout"
+    assert conditions[0].socket.closed
+
+
+def test_certificate_for_another_name_is_refused(loop, ca):
+    def told(condition):
+        if condition.socket is ours[0]:
+            conditions.append(condition)
+            exit_event_loop()
+
+    def start():
+        server = tcp_server(LOOPBACK, 0, fail, ignore, connect_cb=lambda each: each.start_tls(ca.server()))
+        ours.append(
+            tcp_connect(
+                server.host,
+                server.port,
+                fail,
+                told,
+                connect_cb=lambda each: each.start_tls(ca.client(), server_name="other.example"),
+            )
+        )
+
+    ours, conditions = [], []
+    run(start, loop=loop)
+    assert (type(conditions[0]), conditions[0].reason) == (asynctcp.TlsCertificateError, "wrong-name")
+
+
+def test_second_session_over_one_connection_is_refused(ca):
+    def secured(ours):
+        with pytest.raises(asynctcp.TcpError, match="TLS already"):
+            ours.start_tls(ca.client())
+        with pytest.raises(ValueError, match="cannot be detached"):
+            ours.detach()
+        exit_event_loop()
+
+    def start():
+        server = tcp_server(LOOPBACK, 0, None, ignore, tls=ca.server())
+        tcp_connect(server.host, server.port, None, fail, connect_cb=secured, tls=ca.client())
+
+    run(start)
+
+
+def test_call_during_a_handshake_is_refused(ca):
+    def welcome(ours):
+        ours.start_tls(ca.server())
+        with pytest.raises(asynctcp.TcpError, match="TLS already"):
+            ours.start_tls(ca.server())
+        with pytest.raises(ValueError, match="cannot be detached"):
+            ours.detach()
+        exit_event_loop()
+
+    def start():
+        server = tcp_server(LOOPBACK, 0, None, ignore, connect_cb=welcome)
+        tcp_connect(server.host, server.port, None, ignore)
+
+    run(start)
+
+
+def test_what_is_no_connection_cannot_begin(ca):
+    def start():
+        ours = asynctcp.init_tcp_socket(None)
+        with pytest.raises(asynctcp.TcpError, match="not connected"):
+            ours.start_tls(ca.client())
+        ours.close()
+        with pytest.raises(asynctcp.SocketClosed):
+            ours.start_tls(ca.client())
+        exit_event_loop()
+
+    run(start)
+
+
+def test_config_of_the_other_side_is_refused(ca):
+    def welcome(ours):
+        with pytest.raises(TypeError, match=r"config must be a TlsConfig\.server"):
+            ours.start_tls(ca.client())
+        with pytest.raises(TypeError, match=r"config must be a TlsConfig\.client"):
+            ours.start_tls(ca.server(), server_side=False)
+        with pytest.raises(TypeError, match="config must be"):
+            ours.start_tls(None)
+        with pytest.raises(ValueError, match="no name that a certificate can be for"):
+            ours.start_tls(ca.client(), server_side=False, server_name="no name")
+        exit_event_loop()
+
+    def start():
+        server = tcp_server(LOOPBACK, 0, None, ignore, connect_cb=welcome)
+        tcp_connect(server.host, server.port, None, ignore)
+
+    run(start)
+
+
+def test_another_thread_cannot_begin(spawn, ca):
+    def welcome(ours):
+        def elsewhere():
+            with pytest.raises(asynctcp.EventLoopError):
+                ours.start_tls(ca.server())
+            core.exit()
+
+        core = asynctcp.current_event_loop()
+        spawn(elsewhere)
+
+    def start():
+        server = tcp_server(LOOPBACK, 0, None, ignore, connect_cb=welcome)
+        tcp_connect(server.host, server.port, None, ignore)
+
+    run(start)
