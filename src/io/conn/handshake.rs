@@ -110,12 +110,20 @@ impl Handshake {
             if records.is_empty() {
                 return Ok(Poll::Ready(()));
             }
-            let sent = wire.try_write(|| match send_records(wire, tls, &records) {
-                Ok(offer) if !offer.room => Err(io::ErrorKind::WouldBlock.into()),
-                result => result,
+            let mut tried = false;
+            let sent = wire.try_write(|| {
+                tried = true;
+                match send_records(wire, tls, &records) {
+                    Ok(offer) if !offer.room => Err(io::ErrorKind::WouldBlock.into()),
+                    result => result,
+                }
             });
             match sent {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if !tried {
+                        // Tokio has not looked yet: the hello came with a PROXY header, which was read unasked.
+                        tls.put_back(&records);
+                    }
                     if wire.poll_write_ready(context).is_pending() {
                         return Ok(Poll::Pending);
                     }
