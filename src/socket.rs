@@ -160,11 +160,8 @@ impl Socket {
     /// Anything of the app's; None at first.
     #[getter]
     pub fn data(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.state
-            .lock()
-            .data
-            .as_ref()
-            .map(|data| data.clone_ref(py))
+        let state = self.state.lock();
+        state.data.as_ref().map(|data| data.clone_ref(py))
     }
 
     #[setter]
@@ -366,7 +363,14 @@ impl Socket {
         Ok(())
     }
 
-    /// What was agreed on by TLS: a `TlsInfo`; None without TLS, and before its handshake is done.
+    /// `(pid, uid, gid)` of the process at the other end of a pipe, as it was when it connected or began to listen
+    /// (SO_PEERCRED); None of a TCP socket, and once closed.
+    #[getter]
+    fn peercred(&self) -> Option<(i32, u32, u32)> {
+        self.link.stream()?.credentials()
+    }
+
+    /// What was agreed on by TLS, as a `TlsInfo`; None without TLS, and before its handshake is done.
     #[getter]
     fn tls<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.link.tls().map(|info| tls::info(py, info)).transpose()
@@ -374,15 +378,13 @@ impl Socket {
 
     /// Speaks TLS from here on (STARTTLS; RFC 3207 and its kin), by a callback of the loop.
     ///
-    /// What `read_cb` was given stays plain; what the peer sends after that is TLS, and so must it be that came with the
-    /// last of it, or the handshake fails. What was written before goes out in the clear; what is written from now on
-    /// waits for the handshake. A failure is a closing condition: `TlsError`.
+    /// What `read_cb` was given stays plain; what came after that must be TLS. What was written before goes out in the clear, what
+    /// is written from now on waits for the handshake. A failure is a closing condition: `TlsError`.
     ///
     /// Args:
     ///     config: a `TlsConfig` of the side that this is.
     ///     server_side: whether this is the server; None: as the socket was made.
-    ///     server_name: of a client: whom the peer's certificate must be for; None: the config's, else the host that was
-    ///         connected to.
+    ///     server_name: whom a server's certificate must be for; None: the config's, else the host that was connected to.
     ///     connect_cb: `connect_cb(socket)` after the handshake, in the loop's thread.
     ///
     /// Raises `TcpError` if it is not connected or speaks TLS already, `SocketClosed`, `EventLoopError`, `TypeError`,

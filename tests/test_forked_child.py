@@ -81,6 +81,10 @@ USES = {
     "tcp_send": lambda _: send(),
     "adopt_tcp_socket": lambda _: asynctcp.adopt_tcp_socket(socket.socketpair()[0], None),
     "init_tcp_socket": lambda _: asynctcp.init_tcp_socket(None),
+    "init_pipe_socket": lambda _: asynctcp.init_pipe_socket(None),
+    "pipe_connect": lambda _: asynctcp.pipe_connect("/", None),
+    "pipe_server": lambda _: asynctcp.pipe_server("/", None),
+    "connect_pipe_socket": lambda kept: asynctcp.connect_pipe_socket(kept["socket"], "/"),
     "tcp_server": lambda _: asynctcp.tcp_server(LOOPBACK, 0, None),
     "dns_lookup": lambda _: asynctcp.dns_lookup(LOOPBACK, fail),
     "reverse_dns_lookup": lambda _: asynctcp.reverse_dns_lookup(LOOPBACK, fail),
@@ -110,6 +114,7 @@ ANSWERS = {
     "Socket.sockname": lambda kept: kept["socket"].sockname,
     "Socket.transport_peername": lambda kept: kept["socket"].transport_peername,
     "Socket.proxy": lambda kept: kept["socket"].proxy,
+    "Socket.peercred": lambda kept: kept["socket"].peercred,
     "Socket.tls": lambda kept: kept["socket"].tls,
     "Socket.bytes_read": lambda kept: kept["socket"].bytes_read,
     "Socket.bytes_written": lambda kept: kept["socket"].bytes_written,
@@ -154,7 +159,7 @@ OF_NO_LOOP = {
     "start_event_loop",
 }
 #: Made by the library only.
-NOT_MADE = {"Socket", "TcpServer", "Timer", "TlsConfig", "TlsInfo"}
+NOT_MADE = {"Server", "Socket", "TcpServer", "Timer", "TlsConfig", "TlsInfo"}
 #: No names of their own.
 SLOTS = {"Timer()", "TcpServer.__exit__"}
 

@@ -13,12 +13,16 @@ from asynctcp._core import (
     __version__,
     adopt_tcp_socket,
     close_socket,
+    connect_pipe_socket,
     connect_tcp_socket,
     current_event_loop,
     delay,
     dns_lookup,
+    init_pipe_socket,
     init_tcp_socket,
     interval,
+    pipe_connect,
+    pipe_server,
     reverse_dns_lookup,
     set_default_event_handler,
     tcp_connect,
@@ -46,12 +50,16 @@ from asynctcp.clasync import __all__ as _clasync
 from asynctcp.conditions import *  # noqa: F403
 from asynctcp.conditions import __all__ as _conditions
 
+#: What listens, be it for TCP or for pipes: the other name of the same class.
+Server = TcpServer
+
 __all__ = [  # noqa: PLE0604 - the starred name is a list of strings
     "AsyncIOStream",
     "EventLoop",
     "Notifier",
     "ProxyHeader",
     "ProxyInfo",
+    "Server",
     "Socket",
     "TcpServer",
     "Timer",
@@ -62,6 +70,7 @@ __all__ = [  # noqa: PLE0604 - the starred name is a list of strings
     "adopt_tcp_socket",
     "clear_signal_handlers",
     "close_socket",
+    "connect_pipe_socket",
     "connect_tcp_socket",
     "current_event_loop",
     "default_event_handler",
@@ -70,9 +79,12 @@ __all__ = [  # noqa: PLE0604 - the starred name is a list of strings
     "event_loop",
     "exit_event_loop",
     "free_signal_handler",
+    "init_pipe_socket",
     "init_tcp_socket",
     "interval",
     "make_notifier",
+    "pipe_connect",
+    "pipe_server",
     "reverse_dns_lookup",
     "set_default_event_handler",
     "signal_handler",

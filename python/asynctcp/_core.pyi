@@ -24,6 +24,7 @@ from asynctcp.typing import (
     DnsCallback,
     EventCallback,
     Network,
+    PipePath,
     ReadCallback,
     ReverseDnsCallback,
     Seconds,
@@ -55,14 +56,18 @@ __all__ = [
     "adopt_tcp_socket",
     "close_socket",
     "close_tcp_server",
+    "connect_pipe_socket",
     "connect_tcp_socket",
     "current_event_loop",
     "delay",
     "disable_socket",
     "dns_lookup",
     "enable_socket",
+    "init_pipe_socket",
     "init_tcp_socket",
     "interval",
+    "pipe_connect",
+    "pipe_server",
     "remove_interval",
     "reverse_dns_lookup",
     "set_default_event_handler",
@@ -166,11 +171,11 @@ class Socket(Generic[_Data]):
     @property
     def server(self) -> TcpServer | None: ...
     @property
-    def peername(self) -> Address | None: ...
+    def peername(self) -> Address | str | None: ...
     @property
-    def sockname(self) -> Address | None: ...
+    def sockname(self) -> Address | str | None: ...
     @property
-    def transport_peername(self) -> Address | None: ...
+    def transport_peername(self) -> Address | str | None: ...
     @property
     def proxy(self) -> ProxyInfo | None: ...
     @property
@@ -210,6 +215,8 @@ class Socket(Generic[_Data]):
         close_cb: CloseCallback | None = ...,
     ) -> None: ...
     @property
+    def peercred(self) -> tuple[int, int, int] | None: ...
+    @property
     def tls(self) -> TlsInfo | None: ...
     def start_tls(
         self,
@@ -236,9 +243,9 @@ class TcpServer:
     @property
     def closed(self) -> bool: ...
     @property
-    def address(self) -> Address: ...
+    def address(self) -> Address | str: ...
     @property
-    def addresses(self) -> list[Address]: ...
+    def addresses(self) -> list[Address | str]: ...
     @property
     def host(self) -> str: ...
     @property
@@ -721,6 +728,334 @@ def tcp_server(
     close_cb: CloseCallback | None = None,
     max_line: int | None = 65536,
     family: int = 0,
+    socket_options: SocketOptions | None = None,
+    proxy_protocol: Literal["require", "accept"] | None = None,
+    proxy_from: Iterable[Network] | None = None,
+    proxy_timeout: Seconds = 5,
+    tls: TlsConfig | None = None,
+    max_handshakes: int = 1024,
+) -> TcpServer: ...
+@overload
+def pipe_connect(
+    path: PipePath,
+    read_cb: ReadCallback | None,
+    event_cb: EventCallback | None = None,
+    *,
+    data: Data | None = None,
+    stream: Literal[False] = False,
+    connect_cb: ConnectCallback | None = None,
+    write_cb: WriteCallback | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
+    dont_drain_read_buffer: Literal[False] | None = None,
+    allow_half_open: bool = False,
+    close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
+    socket_options: SocketOptions | None = None,
+    send_proxy: ProxyHeader | None = None,
+    tls: TlsConfig | bool | None = None,
+) -> Socket: ...
+@overload
+def pipe_connect(
+    path: PipePath,
+    read_cb: StreamReadCallback | None,
+    event_cb: EventCallback | None = None,
+    *,
+    data: Data | None = None,
+    stream: Literal[True],
+    connect_cb: ConnectCallback | None = None,
+    write_cb: WriteCallback | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
+    dont_drain_read_buffer: Literal[True] | None = None,
+    allow_half_open: bool = False,
+    close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
+    socket_options: SocketOptions | None = None,
+    send_proxy: ProxyHeader | None = None,
+    tls: TlsConfig | bool | None = None,
+) -> AsyncIOStream: ...
+@overload
+def pipe_connect(
+    path: PipePath,
+    read_cb: ReadCallback | None,
+    event_cb: EventCallback | None = None,
+    *,
+    data: Data | None = None,
+    stream: Literal[True],
+    connect_cb: ConnectCallback | None = None,
+    write_cb: WriteCallback | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
+    dont_drain_read_buffer: Literal[False],
+    allow_half_open: bool = False,
+    close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
+    socket_options: SocketOptions | None = None,
+    send_proxy: ProxyHeader | None = None,
+    tls: TlsConfig | bool | None = None,
+) -> AsyncIOStream: ...
+@overload
+def pipe_connect(
+    path: PipePath,
+    read_cb: StreamReadCallback | None,
+    event_cb: EventCallback | None = None,
+    *,
+    data: Data | None = None,
+    stream: Literal[False] = False,
+    connect_cb: ConnectCallback | None = None,
+    write_cb: WriteCallback | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
+    dont_drain_read_buffer: Literal[True],
+    allow_half_open: bool = False,
+    close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
+    socket_options: SocketOptions | None = None,
+    send_proxy: ProxyHeader | None = None,
+    tls: TlsConfig | bool | None = None,
+) -> Socket: ...
+@overload
+def pipe_connect(
+    path: PipePath,
+    read_cb: AnyReadCallback | None,
+    event_cb: EventCallback | None = None,
+    *,
+    data: Data | None = None,
+    stream: bool = False,
+    connect_cb: ConnectCallback | None = None,
+    write_cb: WriteCallback | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
+    dont_drain_read_buffer: bool | None = None,
+    allow_half_open: bool = False,
+    close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
+    socket_options: SocketOptions | None = None,
+    send_proxy: ProxyHeader | None = None,
+    tls: TlsConfig | bool | None = None,
+) -> Socket | AsyncIOStream: ...
+@overload
+def init_pipe_socket(
+    read_cb: ReadCallback | None,
+    event_cb: EventCallback | None = None,
+    *,
+    data: Data | None = None,
+    stream: Literal[False] = False,
+    connect_cb: ConnectCallback | None = None,
+    write_cb: WriteCallback | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
+    dont_drain_read_buffer: Literal[False] | None = None,
+    allow_half_open: bool = False,
+    close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
+    socket_options: SocketOptions | None = None,
+    send_proxy: ProxyHeader | None = None,
+    tls: TlsConfig | bool | None = None,
+) -> Socket: ...
+@overload
+def init_pipe_socket(
+    read_cb: StreamReadCallback | None,
+    event_cb: EventCallback | None = None,
+    *,
+    data: Data | None = None,
+    stream: Literal[True],
+    connect_cb: ConnectCallback | None = None,
+    write_cb: WriteCallback | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
+    dont_drain_read_buffer: Literal[True] | None = None,
+    allow_half_open: bool = False,
+    close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
+    socket_options: SocketOptions | None = None,
+    send_proxy: ProxyHeader | None = None,
+    tls: TlsConfig | bool | None = None,
+) -> AsyncIOStream: ...
+@overload
+def init_pipe_socket(
+    read_cb: ReadCallback | None,
+    event_cb: EventCallback | None = None,
+    *,
+    data: Data | None = None,
+    stream: Literal[True],
+    connect_cb: ConnectCallback | None = None,
+    write_cb: WriteCallback | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
+    dont_drain_read_buffer: Literal[False],
+    allow_half_open: bool = False,
+    close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
+    socket_options: SocketOptions | None = None,
+    send_proxy: ProxyHeader | None = None,
+    tls: TlsConfig | bool | None = None,
+) -> AsyncIOStream: ...
+@overload
+def init_pipe_socket(
+    read_cb: StreamReadCallback | None,
+    event_cb: EventCallback | None = None,
+    *,
+    data: Data | None = None,
+    stream: Literal[False] = False,
+    connect_cb: ConnectCallback | None = None,
+    write_cb: WriteCallback | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
+    dont_drain_read_buffer: Literal[True],
+    allow_half_open: bool = False,
+    close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
+    socket_options: SocketOptions | None = None,
+    send_proxy: ProxyHeader | None = None,
+    tls: TlsConfig | bool | None = None,
+) -> Socket: ...
+@overload
+def init_pipe_socket(
+    read_cb: AnyReadCallback | None,
+    event_cb: EventCallback | None = None,
+    *,
+    data: Data | None = None,
+    stream: bool = False,
+    connect_cb: ConnectCallback | None = None,
+    write_cb: WriteCallback | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
+    dont_drain_read_buffer: bool | None = None,
+    allow_half_open: bool = False,
+    close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
+    socket_options: SocketOptions | None = None,
+    send_proxy: ProxyHeader | None = None,
+    tls: TlsConfig | bool | None = None,
+) -> Socket | AsyncIOStream: ...
+def connect_pipe_socket(
+    socket_or_stream: _Either, path: PipePath, *, event_cb: EventCallback | None = None
+) -> _Either: ...
+@overload
+def pipe_server(
+    path: PipePath,
+    read_cb: ReadCallback | None,
+    event_cb: EventCallback | None = None,
+    *,
+    mode: int = 0o600,
+    unlink: bool = True,
+    connect_cb: ConnectCallback | None = None,
+    backlog: int = -1,
+    stream: Literal[False] = False,
+    dont_drain_read_buffer: Literal[False] | None = None,
+    fd: int | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
+    allow_half_open: bool = False,
+    max_connections: int | None = None,
+    close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
+    socket_options: SocketOptions | None = None,
+    proxy_protocol: Literal["require", "accept"] | None = None,
+    proxy_from: Iterable[Network] | None = None,
+    proxy_timeout: Seconds = 5,
+    tls: TlsConfig | None = None,
+    max_handshakes: int = 1024,
+) -> TcpServer: ...
+@overload
+def pipe_server(
+    path: PipePath,
+    read_cb: StreamReadCallback | None,
+    event_cb: EventCallback | None = None,
+    *,
+    mode: int = 0o600,
+    unlink: bool = True,
+    connect_cb: ConnectCallback | None = None,
+    backlog: int = -1,
+    stream: Literal[True],
+    dont_drain_read_buffer: Literal[True] | None = None,
+    fd: int | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
+    allow_half_open: bool = False,
+    max_connections: int | None = None,
+    close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
+    socket_options: SocketOptions | None = None,
+    proxy_protocol: Literal["require", "accept"] | None = None,
+    proxy_from: Iterable[Network] | None = None,
+    proxy_timeout: Seconds = 5,
+    tls: TlsConfig | None = None,
+    max_handshakes: int = 1024,
+) -> TcpServer: ...
+@overload
+def pipe_server(
+    path: PipePath,
+    read_cb: ReadCallback | None,
+    event_cb: EventCallback | None = None,
+    *,
+    mode: int = 0o600,
+    unlink: bool = True,
+    connect_cb: ConnectCallback | None = None,
+    backlog: int = -1,
+    stream: Literal[True],
+    dont_drain_read_buffer: Literal[False],
+    fd: int | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
+    allow_half_open: bool = False,
+    max_connections: int | None = None,
+    close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
+    socket_options: SocketOptions | None = None,
+    proxy_protocol: Literal["require", "accept"] | None = None,
+    proxy_from: Iterable[Network] | None = None,
+    proxy_timeout: Seconds = 5,
+    tls: TlsConfig | None = None,
+    max_handshakes: int = 1024,
+) -> TcpServer: ...
+@overload
+def pipe_server(
+    path: PipePath,
+    read_cb: StreamReadCallback | None,
+    event_cb: EventCallback | None = None,
+    *,
+    mode: int = 0o600,
+    unlink: bool = True,
+    connect_cb: ConnectCallback | None = None,
+    backlog: int = -1,
+    stream: Literal[False] = False,
+    dont_drain_read_buffer: Literal[True],
+    fd: int | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
+    allow_half_open: bool = False,
+    max_connections: int | None = None,
+    close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
+    socket_options: SocketOptions | None = None,
+    proxy_protocol: Literal["require", "accept"] | None = None,
+    proxy_from: Iterable[Network] | None = None,
+    proxy_timeout: Seconds = 5,
+    tls: TlsConfig | None = None,
+    max_handshakes: int = 1024,
+) -> TcpServer: ...
+@overload
+def pipe_server(
+    path: PipePath,
+    read_cb: AnyReadCallback | None,
+    event_cb: EventCallback | None = None,
+    *,
+    mode: int = 0o600,
+    unlink: bool = True,
+    connect_cb: ConnectCallback | None = None,
+    backlog: int = -1,
+    stream: bool = False,
+    dont_drain_read_buffer: bool | None = None,
+    fd: int | None = None,
+    read_timeout: Seconds = -1,
+    write_timeout: Seconds = -1,
+    allow_half_open: bool = False,
+    max_connections: int | None = None,
+    close_cb: CloseCallback | None = None,
+    max_line: int | None = 65536,
     socket_options: SocketOptions | None = None,
     proxy_protocol: Literal["require", "accept"] | None = None,
     proxy_from: Iterable[Network] | None = None,

@@ -1,23 +1,15 @@
 """What is said of TLS, and what came of it: ``TlsConfig`` and ``TlsInfo``."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, final
+from typing import Any, Literal, NoReturn, Self, final
 
 from asynctcp import _core
 from asynctcp._handlers import logger
 from asynctcp.conditions import TlsConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-#: A path, as ``open`` takes it.
-File = str | bytes | os.PathLike[str] | os.PathLike[bytes]
-#: PEM (RFC 7468).
-Pem = str | bytes
+from asynctcp.typing import FilePath, Pem
 
 _VERSIONS = ("1.2", "1.3")
 _INSECURE = "insecure-none"
@@ -39,7 +31,7 @@ class TlsConfig:
         raise TypeError("a TlsConfig is made by TlsConfig.client(...) or TlsConfig.server(...)")
 
     @classmethod
-    def _of(cls, context: _core._TlsContext) -> TlsConfig:
+    def _of(cls, context: _core._TlsContext) -> Self:
         self = object.__new__(cls)
         object.__setattr__(self, "_context", context)
         return self
@@ -49,10 +41,10 @@ class TlsConfig:
         cls,
         *,
         verify: Literal[True, "insecure-none"] = True,
-        ca_file: File | None = None,
+        ca_file: FilePath | None = None,
         ca_data: Pem | None = None,
-        cert_file: File | None = None,
-        key_file: File | None = None,
+        cert_file: FilePath | None = None,
+        key_file: FilePath | None = None,
         cert_data: Pem | None = None,
         key_data: Pem | None = None,
         key_password: str | bytes | None = None,
@@ -63,10 +55,10 @@ class TlsConfig:
         sessions: bool = True,
         handshake_timeout: float | None = 10,
         allow_truncation: bool = False,
-        crl_file: File | None = None,
+        crl_file: FilePath | None = None,
         crl_data: Pem | None = None,
         key_log: bool = False,
-    ) -> TlsConfig:
+    ) -> Self:
         """Say what a client expects of servers, and whom it is.
 
         Args:
@@ -114,26 +106,26 @@ class TlsConfig:
     @classmethod
     def server(
         cls,
-        cert_file: File | None = None,
-        key_file: File | None = None,
+        cert_file: FilePath | None = None,
+        key_file: FilePath | None = None,
         *,
         cert_data: Pem | None = None,
         key_data: Pem | None = None,
         key_password: str | bytes | None = None,
         client_certs: Literal["none", "optional", "required"] = "none",
-        ca_file: File | None = None,
+        ca_file: FilePath | None = None,
         ca_data: Pem | None = None,
         alpn: Iterable[str | bytes] = (),
-        names: Mapping[str, TlsConfig] | None = None,
+        names: Mapping[str, "TlsConfig"] | None = None,
         min_version: str = "1.2",
         max_version: str = "1.3",
         sessions: bool = True,
         handshake_timeout: float | None = 10,
         allow_truncation: bool = False,
-        crl_file: File | None = None,
+        crl_file: FilePath | None = None,
         crl_data: Pem | None = None,
         key_log: bool = False,
-    ) -> TlsConfig:
+    ) -> Self:
         """Say whom a server is, and what it expects of clients.
 
         Args:
@@ -179,10 +171,10 @@ class TlsConfig:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a TlsConfig cannot be pickled or copied: it holds a key")
 
-    def __copy__(self) -> TlsConfig:
+    def __copy__(self) -> Self:
         return self
 
-    def __deepcopy__(self, _memo: object) -> TlsConfig:
+    def __deepcopy__(self, _memo: object) -> Self:
         return self
 
     def __repr__(self) -> str:
@@ -196,9 +188,9 @@ class TlsInfo:
 
     #: ``"TLSv1.3"`` or ``"TLSv1.2"``.
     version: str
-    #: The cipher suite, as IANA registers it: ``"TLS_AES_256_GCM_SHA384"``.
+    #: IANA's name of the cipher suite, such as ``"TLS_AES_256_GCM_SHA384"``.
     cipher: str
-    #: The group of the key exchange, as IANA registers it: ``"X25519"``; None where there was no exchange.
+    #: IANA's name of the key exchange's group, such as ``"X25519"``; None where there was no exchange.
     group: str | None
     #: The protocol (ALPN, RFC 7301), or None.
     alpn: str | None
@@ -208,9 +200,9 @@ class TlsInfo:
     peer_certificate: bytes | None
     #: The same and those above it, as the peer sent them.
     peer_chain: list[bytes]
-    #: An earlier session was resumed.
+    #: Whether an earlier session was resumed.
     resumed: bool
-    #: The subject alternative names of the peer's certificate: hosts, IP addresses, mail addresses, URIs.
+    #: The peer's names, as its certificate has them (SAN), be they hosts, IP or mail addresses, or URIs.
     peer_names: list[str]
 
 
@@ -221,7 +213,9 @@ def _common(**common: Any) -> dict[str, Any]:
     return common
 
 
-def _source(file_name: str, file: File | None, data_name: str, data: Pem | None) -> tuple[str, bytes] | None:
+def _source(
+    file_name: str, file: FilePath | None, data_name: str, data: Pem | None
+) -> tuple[str, bytes] | None:
     """What a message calls it, and what it holds."""
     if data is not None:
         if file is not None:

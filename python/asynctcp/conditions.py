@@ -43,6 +43,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import os
 from socket import gaierror
 from typing import TYPE_CHECKING, Any
 
@@ -265,15 +266,21 @@ class TcpServerBindError(TcpError):
 
     No socket and no server exist. Carries ``errcode`` (``EMFILE`` where the process has no descriptor left,
     an ``EAI_`` code where a name was not found), ``errmsg``, and ``address``, ``port`` and ``fd`` as they
-    were given to ``tcp_server`` (an address of None or ``""`` is any address).
+    were given to ``tcp_server`` (an address of None or ``""`` is any address). From ``pipe_server``
+    ``address`` is the path and ``port`` None.
     """
 
-    address: str | None
-    port: int
+    address: str | bytes | os.PathLike[str] | None
+    port: int | None
     fd: int | None
 
     def __init__(
-        self, errcode: int, errmsg: str, address: str | None, port: int, fd: int | None = None
+        self,
+        errcode: int,
+        errmsg: str,
+        address: str | bytes | os.PathLike[str] | None,
+        port: int | None,
+        fd: int | None = None,
     ) -> None:
         super().__init__(errcode, errmsg)
         self.address = address
@@ -283,7 +290,9 @@ class TcpServerBindError(TcpError):
     def __str__(self) -> str:
         if self.fd is not None:  # its message tells which
             return super().__str__()
-        host = self.address or "*"
+        if self.port is None:
+            return f"{super().__str__()} (path {os.fsdecode(self.address or '')})"
+        host = str(self.address or "*")
         return f"{super().__str__()} (address {f'[{host}]' if ':' in host else host}:{self.port})"
 
 

@@ -9,18 +9,20 @@ An app imports them where it annotates its own functions; nothing here is needed
 All callbacks run in the loop's thread, and what they return is ignored.
 """
 
+import os
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from asynctcp._core import ProxyHeader, Socket
 from asynctcp._stream import AsyncIOStream
-from asynctcp._tls import TlsConfig
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
 
     from typing_extensions import Buffer
+
+    from asynctcp._tls import TlsConfig
 
 __all__ = [
     "Address",
@@ -33,7 +35,10 @@ __all__ = [
     "Data",
     "DnsCallback",
     "EventCallback",
+    "FilePath",
     "Network",
+    "Pem",
+    "PipePath",
     "ProxyTls",
     "ReadCallback",
     "ReverseDnsCallback",
@@ -88,6 +93,12 @@ SocketOptions: TypeAlias = Sequence[tuple[int, int, int | bytes]]
 Seconds: TypeAlias = float | None
 #: As ``getsockname()`` gives it, host and port, for IPv6 also flow label and scope.
 Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
+#: A path, as ``open`` takes it.
+FilePath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+#: Certificates, keys or revocation lists (RFC 7468).
+Pem: TypeAlias = str | bytes
+#: A Unix socket's name, which is a path, or ``"\0name"`` in Linux's abstract namespace.
+PipePath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 
 class ConnectOptions(TypedDict, total=False):
@@ -108,7 +119,7 @@ class ConnectOptions(TypedDict, total=False):
     sock: socket.socket | None
     socket_options: SocketOptions | None
     send_proxy: ProxyHeader | None
-    tls: TlsConfig | bool | None
+    tls: "TlsConfig | bool | None"
     close_cb: CloseCallback | None
     max_line: int | None
 
@@ -146,7 +157,7 @@ class ServerOptions(TypedDict, total=False):
     proxy_protocol: Literal["require", "accept"] | None
     proxy_from: Iterable[Network] | None
     proxy_timeout: Seconds
-    tls: TlsConfig | None
+    tls: "TlsConfig | None"
     max_handshakes: int
     close_cb: CloseCallback | None
     max_line: int | None

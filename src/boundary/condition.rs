@@ -1,6 +1,6 @@
 //! From what the I/O side tells to the condition classes of `asynctcp.conditions`: the one place that maps them.
 
-use crate::boundary::address::address_tuple;
+use crate::boundary::address::address_object;
 use crate::boundary::call::call;
 use crate::io::event::Refused;
 use crate::io::failure::Failure;
@@ -107,7 +107,7 @@ pub fn tls_config_error(py: Python<'_>, message: &str) -> PyErr {
 fn attempts<'py>(py: Python<'py>, tries: &[Try]) -> PyResult<Bound<'py, PyTuple>> {
     let attempts = tries
         .iter()
-        .map(|one| (address_tuple(py, one.address)?, one.code, &one.text).into_pyobject(py))
+        .map(|one| (address_object(py, &one.address)?, one.code, &one.text).into_pyobject(py))
         .collect::<PyResult<Vec<_>>>()?;
     PyTuple::new(py, attempts)
 }
@@ -206,7 +206,7 @@ pub fn bind_error(
     py: Python<'_>,
     failure: &Failure,
     address: &Bound<'_, PyAny>,
-    port: u16,
+    port: Option<u16>,
     fd: Option<i32>,
 ) -> PyErr {
     let arguments = (failure.code(), failure.message(), address, port, fd);

@@ -199,13 +199,23 @@ pub fn connect_tcp_socket(
     port: &Bound<'_, PyAny>,
     event_cb: Given<'_, '_>,
 ) -> PyResult<Py<PyAny>> {
+    connect_to(socket_or_stream, || target(host, port), event_cb)
+}
+
+/// [`connect_tcp_socket`], wherever to.
+pub fn connect_to(
+    socket_or_stream: &Bound<'_, PyAny>,
+    target: impl FnOnce() -> PyResult<Host>,
+    event_cb: Given<'_, '_>,
+) -> PyResult<Py<PyAny>> {
+    let py = socket_or_stream.py();
     let socket = socket("socket_or_stream", socket_or_stream)?;
-    let target = target(host, port)?;
+    let target = target()?;
     let event = args::callback("event_cb", event_cb)?;
-    let event_loop = LoopState::current(host.py())?;
+    let event_loop = LoopState::current(py)?;
     if !std::ptr::eq(&raw const *event_loop, &raw const *socket.get().event_loop) {
         return Err(condition::loop_error(
-            host.py(),
+            py,
             "the socket belongs to another event loop",
         ));
     }

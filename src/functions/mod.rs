@@ -3,6 +3,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `connect.rs`, `adopt.rs` | a new socket: connecting, or with a connection that was made elsewhere |
+//! | `pipe.rs` | the same over Unix sockets |
 //! | `serve.rs` | a server |
 //! | `calls.rs` | calls on sockets, servers and timers |
 //! | `make.rs`, `given.rs` | what they have in common; sockets of the app's own |
@@ -12,4 +13,5 @@ pub(crate) mod calls;
 pub(crate) mod connect;
 pub(crate) mod given;
 pub(crate) mod make;
+pub(crate) mod pipe;
 pub(crate) mod serve;

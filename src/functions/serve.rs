@@ -4,7 +4,7 @@ use crate::boundary::args::{self, ProxyTimeout};
 use crate::boundary::tls_context::server_of;
 use crate::functions::make::callbacks;
 use crate::io::setup::listener::Options;
-use crate::objects::server::{Listening, TcpServer};
+use crate::objects::server::{Listening, Place, TcpServer};
 use crate::shared::loop_state::LoopState;
 use crate::socket::max_line::MaxLine;
 use crate::socket::state::Settings;
@@ -105,23 +105,17 @@ pub fn tcp_server(
         max_handshakes: handshakes(max_handshakes)?,
     };
     let listening = Listening {
-        host: args::bind_host("bind_address", bind_address)?,
-        port: number,
+        place: Place::Ip(args::bind_host("bind_address", bind_address)?, number),
         fd: args::optional_whole("fd", fd, 0)?,
         options,
     };
-    let settings = Settings {
-        half_open: allow_half_open,
-        stream,
-        dont_drain: dont_drain_read_buffer,
-        max_line,
-        ..Settings::default()
-    };
+    let settings = Settings::of(allow_half_open, stream, dont_drain_read_buffer, max_line);
     let event_loop = LoopState::current(py)?;
     TcpServer::listen(&event_loop, bind_address, listening, callbacks, settings)
 }
 
-fn handshakes(most: Option<&Bound<'_, PyAny>>) -> PyResult<Option<usize>> {
+/// `max_handshakes`.
+pub fn handshakes(most: Option<&Bound<'_, PyAny>>) -> PyResult<Option<usize>> {
     Ok(Some(match most {
         None => HANDSHAKES,
         Some(most) => args::whole("max_handshakes", most, 1)?,

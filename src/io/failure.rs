@@ -1,10 +1,10 @@
 //! What can go wrong with a connection, as plain data; the pump side makes a condition of it.
 
 use crate::io::proxy::fault::Fault;
+use crate::io::sys::address::Address;
 use crate::io::sys::platform::c;
 use crate::io::tls::failure::TlsFailure;
 use std::io;
-use std::net::SocketAddr;
 
 /// Why a connection, an attempt or an accept failed.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ pub struct ConnectFailure {
 #[derive(Debug)]
 pub struct Try {
     /// Whom it was to reach.
-    pub address: SocketAddr,
+    pub address: Address,
     /// Its errno.
     pub code: i32,
     /// The system's words.

@@ -1,6 +1,6 @@
 //! The `TcpServer` that Python sees.
 
-use crate::boundary::address::{address_text, address_tuple};
+use crate::boundary::address::{address_object, address_text};
 use crate::boundary::args::HostArg;
 use crate::boundary::args::refusal::wrong_type;
 use crate::boundary::condition;
@@ -12,24 +12,25 @@ use crate::io::setup::adopt;
 use crate::io::setup::bind;
 use crate::io::setup::family::is_of;
 use crate::io::setup::listener::{Listener, Options};
+use crate::io::setup::unix::{self, FileOptions};
 use crate::io::sync::Mutex;
+use crate::io::sys::address::Address;
 use crate::io::sys::platform::RawFd;
 use crate::shared::loop_state::LoopState;
 use crate::socket::object::Socket;
 use crate::socket::state::{Callbacks, Settings};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A listening server: what `tcp_server` returns.
+/// A listening server: what `tcp_server` and `pipe_server` return.
 #[pyclass(frozen, weakref, module = "asynctcp")]
 pub struct TcpServer {
     event_loop: Arc<LoopState>,
     listener: Arc<Listener>,
     /// At least one.
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<Address>,
     closed: AtomicBool,
     /// For each connection; let go when the accept loop has ended.
     callbacks: Mutex<Callbacks>,
@@ -88,12 +89,18 @@ impl TcpServer {
     }
 }
 
+/// Where a server listens.
+pub enum Place {
+    /// None: any address; port 0: any free one.
+    Ip(Option<HostArg>, u16),
+    /// A Unix socket's name.
+    Unix(Address, FileOptions),
+}
+
 /// Where a server listens, and how.
 pub struct Listening {
-    /// None: any address.
-    pub host: Option<HostArg>,
-    /// 0: any free one.
-    pub port: u16,
+    /// Where.
+    pub place: Place,
     /// A descriptor that listens already, in their place.
     pub fd: Option<i32>,
     /// Of the listening socket and its connections.
@@ -110,7 +117,7 @@ impl TcpServer {
         settings: Settings,
     ) -> PyResult<Py<Self>> {
         let py = bind_address.py();
-        let (port, fd) = (listening.port, listening.fd);
+        let (port, fd) = (listening.port(), listening.fd);
         let key = event_loop.hub.keys.new_key();
         let started = py.detach(|| listening.start(event_loop, key));
         let (listener, addresses) = started.map_err(|failure| {
@@ -138,21 +145,34 @@ impl TcpServer {
 }
 
 impl Listening {
+    /// None: it has none.
+    fn port(&self) -> Option<u16> {
+        match self.place {
+            Place::Ip(_, port) => Some(port),
+            Place::Unix(..) => None,
+        }
+    }
+
     fn start(
         self,
         event_loop: &LoopState,
         key: Key,
-    ) -> Result<(Arc<Listener>, Vec<SocketAddr>), Failure> {
-        let sockets = match self.fd {
-            Some(fd) => vec![adopt::adopt(fd as RawFd, &self.options)?],
-            None => bind_all(self.host, self.port, &self.options)?,
+    ) -> Result<(Arc<Listener>, Vec<Address>), Failure> {
+        let mut file = None;
+        let sockets = match (self.fd, self.place) {
+            (Some(fd), Place::Ip(..)) => vec![adopt::adopt(fd as RawFd, &self.options)?],
+            (Some(fd), Place::Unix(..)) => vec![adopt::adopt_unix(fd as RawFd, &self.options)?],
+            (None, Place::Ip(host, port)) => bind_all(host, port, &self.options)?,
+            (None, Place::Unix(address, how)) => {
+                let (socket, made) = unix::bind(&address, how, &self.options)?;
+                file = made;
+                vec![socket]
+            }
         };
-        let addresses = sockets
-            .iter()
-            .map(bind::address_of)
-            .collect::<Result<_, _>>()?;
+        let addresses = sockets.iter().map(Address::own).collect::<Result<_, _>>()?;
         let adopted = self.fd.is_some();
         let listener = Listener::start(&event_loop.hub, key, sockets, self.options, adopted)?;
+        listener.keep_file(file);
         Ok((listener, addresses))
     }
 }
@@ -209,7 +229,7 @@ impl TcpServer {
     /// The first address that it listens (or listened) on, as `getsockname()` gives it.
     #[getter]
     fn address<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        address_tuple(py, self.addresses[0])
+        address_object(py, &self.addresses[0])
     }
 
     /// All addresses that it listens (or listened) on, as `getsockname()` gives them: of a name those of both families, IPv4
@@ -218,20 +238,23 @@ impl TcpServer {
     fn addresses<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
         let addresses = self.addresses.iter();
         addresses
-            .map(|address| address_tuple(py, *address))
+            .map(|address| address_object(py, address))
             .collect()
     }
 
-    /// The host of the first address, to connect to; kept after closing.
+    /// The host of the first address, to connect to; kept after closing. A pipe's is its path.
     #[getter]
-    fn host(&self) -> String {
-        address_text(&self.addresses[0])
+    fn host<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match &self.addresses[0] {
+            Address::Ip(address) => Ok(address_text(address).into_pyobject(py)?.into_any()),
+            name => address_object(py, name),
+        }
     }
 
-    /// The port; kept after closing.
+    /// The port; kept after closing. A pipe's is 0.
     #[getter]
     fn port(&self) -> u16 {
-        self.addresses[0].port()
+        self.addresses[0].ip().map_or(0, |address| address.port())
     }
 
     /// A list of its sockets that are open now.
@@ -278,7 +301,7 @@ impl TcpServer {
 
     fn __repr__(&self) -> String {
         let state = if self.closed() { "closed" } else { "listening" };
-        let addresses: Vec<_> = self.addresses.iter().map(SocketAddr::to_string).collect();
+        let addresses: Vec<_> = self.addresses.iter().map(Address::to_string).collect();
         format!(
             "<asynctcp.TcpServer {state} {} connections={}>",
             addresses.join(" "),

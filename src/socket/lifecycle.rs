@@ -16,9 +16,11 @@ use crate::socket::phase::{Phase, Step};
 use crate::socket::reason::Reason;
 use crate::socket::state::{Callbacks, Settings, State};
 use crate::socket::streams;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use rustls::pki_types::ServerName;
 use socket2::Socket as OwnedSocket;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -186,6 +188,15 @@ fn tls_for(socket: &Socket, host: &Host) -> PyResult<Option<(Arc<Client>, Server
         (Some(name), _) => name.clone(),
         (None, Host::Address(address)) => ServerName::IpAddress(address.ip().into()),
         (None, Host::Name(name, _)) => name_of(name)?,
+        // Nobody looks at it, and an address is not sent.
+        (None, Host::Unix(_)) if !config.verifies => {
+            ServerName::IpAddress(IpAddr::from(Ipv4Addr::LOCALHOST).into())
+        }
+        (None, Host::Unix(_)) => {
+            let message =
+                "TLS over a Unix socket needs a server_name: whom the certificate must be for";
+            return Err(PyValueError::new_err(message));
+        }
     };
     Ok(Some((config, name)))
 }

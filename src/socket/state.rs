@@ -247,6 +247,17 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Those of a server's connections.
+    pub fn of(half_open: bool, stream: bool, dont_drain: Option<bool>, max_line: MaxLine) -> Self {
+        Self {
+            half_open,
+            stream,
+            dont_drain,
+            max_line,
+            ..Self::default()
+        }
+    }
+
     /// Received bytes go to a stream instead of the `read_cb`.
     pub fn keeps(self) -> bool {
         self.dont_drain.unwrap_or(self.stream)

@@ -1,6 +1,7 @@
 """Every public name, method and property as an app would use it, for ``mypy --strict``; it is never run."""
 
 import array
+import os
 import socket as sockets
 from typing import Unpack, assert_type
 
@@ -17,7 +18,10 @@ from asynctcp.typing import (
     Data,
     DnsCallback,
     EventCallback,
+    FilePath,
     Network,
+    Pem,
+    PipePath,
     ProxyTls,
     ReadCallback,
     ReverseDnsCallback,
@@ -122,8 +126,9 @@ KINDS: list[type[asynctcp.TcpInfo]] = [
 def use_a_socket(socket: Socket) -> None:
     assert_type(socket.closed, bool)
     assert_type(socket.server, TcpServer | None)
-    assert_type(socket.peername, Address | None)
-    assert_type(socket.sockname, Address | None)
+    assert_type(socket.peername, Address | str | None)
+    assert_type(socket.sockname, Address | str | None)
+    assert_type(socket.peercred, tuple[int, int, int] | None)
     assert_type(socket.c, sockets.socket | None)
     assert_type(socket.bytes_read + socket.bytes_written + socket.write_buffer_size, int)
     socket.data = {"anything": 1}
@@ -171,8 +176,18 @@ def adopt(one: sockets.socket) -> None:
     asynctcp.tcp_server(None, 0, on_read, socket_options=options)
 
 
-def secure(socket: Socket, server: TcpServer) -> None:
-    client = asynctcp.TlsConfig.client(ca_file="ca.pem", alpn=["h2", b"http/1.1"], server_name="localhost")
+def pipe(path: PipePath) -> None:
+    assert_type(asynctcp.pipe_connect(path, on_read), Socket)
+    assert_type(asynctcp.pipe_connect(b"/run/x", on_stream, stream=True), AsyncIOStream)
+    waiting = asynctcp.init_pipe_socket(on_read, close_cb=on_close)
+    assert_type(asynctcp.connect_pipe_socket(waiting, "\0name", event_cb=on_event), Socket)
+    assert_type(asynctcp.pipe_server(path, on_read, mode=0o660, unlink=False), asynctcp.Server)
+
+
+def secure(socket: Socket, server: TcpServer, ca: FilePath, key: Pem) -> None:
+    client = asynctcp.TlsConfig.client(
+        ca_file=ca, key_data=key, alpn=["h2", b"http/1.1"], server_name="localhost"
+    )
     own = asynctcp.TlsConfig.server("chain.pem", "key.pem", client_certs="optional", names={"other": client})
     asynctcp.tcp_connect("localhost", 443, on_read, tls=True)
     assert_type(asynctcp.tcp_connect("localhost", 443, on_read, tls=client), Socket)
@@ -244,11 +259,11 @@ def serve() -> None:
             None, 0, on_read, on_event, connect_cb=on_write, backlog=-1, reuse_port=True, max_connections=10
         )
     except asynctcp.TcpServerBindError as error:
-        assert_type((error.address, error.port), tuple[str | None, int])
+        assert_type((error.address, error.port), tuple[str | bytes | os.PathLike[str] | None, int | None])
         return
     assert_type(server, TcpServer)
-    assert_type(server.address, Address)
-    assert_type(server.addresses, list[Address])
+    assert_type(server.address, Address | str)
+    assert_type(server.addresses, list[Address | str])
     assert_type((server.host, server.port), tuple[str, int])
     assert_type(server.connections, int)
     assert_type(server.sockets, list[Socket])
@@ -273,7 +288,7 @@ def behind_a_balancer(networks: list[Network]) -> TcpServer:
 
 
 def on_client(socket: Socket) -> None:
-    assert_type(socket.transport_peername, Address | None)
+    assert_type(socket.transport_peername, Address | str | None)
     info = socket.proxy
     assert_type(info, ProxyInfo | None)
     if info is not None:

@@ -121,7 +121,8 @@ impl Handshake {
             match sent {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if !tried {
-                        // Tokio has not looked yet: the hello came with a PROXY header, which was read unasked.
+                        // Tokio has not looked yet: a Unix socket is connected at once, and a hello may come with a PROXY
+                        // header, which was read unasked.
                         tls.put_back(&records);
                     }
                     if wire.poll_write_ready(context).is_pending() {

@@ -61,6 +61,11 @@ impl Stream {
         }
     }
 
+    /// Whether a peer that goes without having read all has only ended: the kernel calls that a reset of a Unix socket's.
+    pub(crate) fn ends_only(&self) -> bool {
+        matches!(self, Self::Unix(_))
+    }
+
     /// Whether small segments are sent at once. A Unix socket holds none back.
     pub(crate) fn set_nodelay(&self, on: bool) -> io::Result<()> {
         match self {

@@ -201,7 +201,8 @@ impl Connection {
             if !fresh && stream.poll_read_ready(context).is_pending() {
                 return self.tell_broken(stream);
             }
-            match self.receive(stream, room, fresh) {
+            let received = self.receive(stream, room, fresh);
+            match received.or_else(|error| stream.end_of(error)) {
                 Ok(true) => {}
                 Ok(false) => {
                     // A send that met a reset took it out of the kernel, which then tells of an end only.
@@ -324,6 +325,10 @@ impl Connection {
         }
         // Done watching: with data before it, the error comes when that is read, or when a write meets it.
         self.aside = Aside::Watch(Box::pin(std::future::pending()));
+        if stream.ends_only() {
+            // Whoever reads is told of the end.
+            return Ok(());
+        }
         if self.eof {
             // A receive would only tell of the end again.
             let error = stream.take_error().unwrap_or_else(Some);

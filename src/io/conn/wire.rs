@@ -1,6 +1,7 @@
 //! Where a connection receives and sends: its stream, and the session (TLS) that is spoken over it, if one is.
 
 use crate::io::conn::stream::Stream;
+use crate::io::sys::platform;
 use crate::io::sys::transfer;
 use crate::io::sys::watched::Watched;
 use crate::io::tls::shared::Tls;
@@ -118,6 +119,28 @@ impl Wire {
     /// See [`Stream::unacknowledged`].
     pub(crate) fn unacknowledged(&self) -> io::Result<usize> {
         self.stream().unacknowledged()
+    }
+
+    /// See [`Stream::ends_only`].
+    pub(crate) fn ends_only(&self) -> bool {
+        self.stream().ends_only()
+    }
+
+    /// What an error of receiving means: false: an end.
+    pub(crate) fn end_of(&self, error: io::Error) -> io::Result<bool> {
+        if error.kind() == ErrorKind::ConnectionReset && self.ends_only() {
+            Ok(false)
+        } else {
+            Err(error)
+        }
+    }
+
+    /// Process, user and group at the other end of a Unix socket.
+    pub fn credentials(&self) -> Option<(i32, u32, u32)> {
+        match self.stream() {
+            Stream::Unix(socket) => platform::peer_credentials(socket).ok(),
+            Stream::Tcp(_) => None,
+        }
     }
 
     /// See [`Stream::finish`].

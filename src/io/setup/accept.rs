@@ -45,8 +45,10 @@ impl Listener {
         let mut accepting = Vec::with_capacity(sockets.len());
         for socket in &sockets {
             socket.set_nonblocking(true)?;
-            // Linux hands it on to accepted sockets, which saves a system call for each.
-            socket.set_tcp_nodelay(true)?;
+            if let Ok(Address::Ip(_)) = Address::own(socket) {
+                // Linux hands it on to accepted sockets, which saves a system call for each.
+                socket.set_tcp_nodelay(true)?;
+            }
             accepting.push(socket.try_clone()?);
         }
         let listener = Arc::new(Self::new(key, sockets, options, adopted));

@@ -15,6 +15,22 @@ pub fn adopt(fd: RawFd, options: &Options) -> Result<Socket, Failure> {
     Ok(socket)
 }
 
+/// The same of one that listens for connections of Unix sockets.
+pub fn adopt_unix(fd: RawFd, options: &Options) -> Result<Socket, Failure> {
+    let socket = duplicate(fd)?;
+    let is_unix = matches!(
+        Address::own(&socket),
+        Ok(Address::Path(_) | Address::Abstract(_))
+    );
+    let is_stream = matches!(socket.r#type(), Ok(Type::STREAM));
+    if !is_unix || !is_stream || !platform::is_listening(&socket)? {
+        let message = format!("descriptor {fd} is not a listening Unix stream socket");
+        return Err(Failure::Unfit(c::EINVAL, message));
+    }
+    options.socket_options.set(&socket)?;
+    Ok(socket)
+}
+
 fn listening(fd: RawFd) -> Result<Socket, Failure> {
     let socket = duplicate(fd)?;
     let unfit = |what: &str| {

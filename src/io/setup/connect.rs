@@ -15,6 +15,7 @@ use crate::io::setup::family::is_of;
 use crate::io::setup::preface;
 use crate::io::setup::race::Race;
 use crate::io::setup::resolve;
+use crate::io::setup::unix;
 use crate::io::sys::address::Address;
 use crate::io::tls::config::Client;
 use crate::io::tls::shared::Tls;
@@ -34,6 +35,8 @@ pub enum Host {
     Address(SocketAddr),
     /// A name and a port.
     Name(String, u16),
+    /// A Unix socket's.
+    Unix(Address),
 }
 
 impl fmt::Display for Host {
@@ -41,6 +44,7 @@ impl fmt::Display for Host {
         match self {
             Self::Address(address) => address.fmt(formatter),
             Self::Name(name, port) => write!(formatter, "{name}:{port}"),
+            Self::Unix(address) => address.fmt(formatter),
         }
     }
 }
@@ -282,6 +286,16 @@ async fn establish(
         // The resolver refuses a literal of the other family with the right code.
         Host::Address(address) => (address.ip().to_string(), address.port()),
         Host::Name(name, port) => (name, port),
+        Host::Unix(address) => {
+            let options = race.leave_to_unix(address.clone());
+            return Ok(match unix::dial(&address, &options).await {
+                Ok(connected) => Some(connected),
+                Err(error) => {
+                    race.unix_failed(error);
+                    None
+                }
+            });
+        }
     };
     let found = {
         let _counted = hub.keys.lookup_begins();

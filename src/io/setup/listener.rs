@@ -5,6 +5,7 @@ use crate::io::keys::Key;
 use crate::io::proxy::policy::Policy;
 use crate::io::setup::options::SocketOptions;
 use crate::io::setup::refusals::Refusals;
+use crate::io::setup::socket_file::SocketFile;
 use crate::io::sync::Mutex;
 use crate::io::tls::config::Server;
 use socket2::Socket;
@@ -53,6 +54,8 @@ pub struct Listener {
     unserved_since: AtomicU64,
     /// Those that were told last.
     pub(crate) refusals: Refusals,
+    /// Of a Unix socket: goes when nothing is accepted any more. Leaf lock.
+    file: Mutex<Option<SocketFile>>,
     /// For new connections. Leaf lock.
     tls: Mutex<Option<Arc<Server>>>,
     /// Handshakes under way.
@@ -66,6 +69,7 @@ impl Listener {
     pub(crate) fn new(key: Key, sockets: Vec<Socket>, options: Options, adopted: bool) -> Self {
         Self {
             key,
+            file: Mutex::new(None),
             tls: Mutex::new(options.tls.clone()),
             greeted: AtomicUsize::new(0),
             options,
@@ -83,6 +87,8 @@ impl Listener {
     /// Nothing is accepted any more. The accept tasks are to be woken.
     pub(crate) fn shut(&self) {
         self.closed.store(true, Ordering::SeqCst);
+        // While a socket is open, no other file has its number.
+        self.drop_file();
         let sockets = std::mem::take(&mut *self.sockets.lock());
         for socket in sockets.iter().filter(|_| !self.adopted) {
             // Closing it would not stop it: the accept loop has a duplicate until it runs.
@@ -114,6 +120,7 @@ impl Listener {
     /// The accept loops have ended: what is left of them here would keep the runtime's descriptors open.
     pub(crate) fn let_go(&self) {
         self.closed.store(true, Ordering::SeqCst);
+        self.drop_file();
         let sockets = std::mem::take(&mut *self.sockets.lock());
         drop(sockets);
         for task in &self.tasks {
@@ -138,6 +145,21 @@ impl Listener {
             self.unserved_since.store(now(), Ordering::Relaxed);
         }
         self.unserved.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Its file goes with it.
+    pub fn keep_file(&self, file: Option<SocketFile>) {
+        let old = std::mem::replace(&mut *self.file.lock(), file);
+        drop(old);
+        if self.is_shut() {
+            self.drop_file();
+        }
+    }
+
+    fn drop_file(&self) {
+        let file = self.file.lock().take();
+        // Not under the lock: it asks the system.
+        drop(file);
     }
 
     /// What new connections begin with.

@@ -6,6 +6,7 @@
 //! | `resolve.rs`, `lookup.rs` | names to addresses and back; lookups of the app's |
 //! | `getaddrinfo.rs`, `resolver_threads.rs`, `hosts.rs` | the system's resolver; who waits for it; what it asks no server for |
 //! | `bind.rs`, `adopt.rs` | listening sockets: own ones, and those from outside |
+//! | `unix.rs`, `socket_file.rs` | Unix sockets: to bind one to a path, and to connect to one |
 //! | `listener.rs` | one server, as the pump and its accept loops share it |
 //! | `accept.rs`, `acceptor.rs` | the accept loop; a listening socket, as Tokio watches it |
 //! | `arrival.rs`, `heading.rs` | a connection before Python knows of it; while its PROXY header is awaited |
@@ -35,3 +36,5 @@ pub(crate) mod race;
 pub(crate) mod refusals;
 pub mod resolve;
 pub(crate) mod resolver_threads;
+pub(crate) mod socket_file;
+pub mod unix;

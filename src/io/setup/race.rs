@@ -2,6 +2,8 @@
 
 use crate::io::failure::{ConnectFailure, Failure, Try, describe};
 use crate::io::setup::dial::{Connected, Dial, Setup};
+use crate::io::setup::options::SocketOptions;
+use crate::io::sys::address::Address;
 use crate::io::sys::platform::c;
 use std::future::poll_fn;
 use std::io;
@@ -21,6 +23,7 @@ pub struct Race {
     setup: Setup,
     tries: Vec<(SocketAddr, State)>,
     untried: std::vec::IntoIter<SocketAddr>,
+    unix: Option<(Address, Option<io::Error>)>,
 }
 
 #[derive(Debug)]
@@ -43,6 +46,20 @@ impl Race {
             setup,
             tries: Vec::new(),
             untried: Vec::new().into_iter(),
+            unix: None,
+        }
+    }
+
+    /// The attempt at a Unix socket is none of these, but what is told of it is told here; the options of all attempts.
+    pub(crate) fn leave_to_unix(&mut self, address: Address) -> SocketOptions {
+        self.unix = Some((address, None));
+        self.setup.options.clone()
+    }
+
+    /// That one has failed.
+    pub(crate) fn unix_failed(&mut self, error: io::Error) {
+        if let Some((_, why)) = &mut self.unix {
+            *why = Some(error);
         }
     }
 
@@ -95,7 +112,11 @@ impl Race {
     }
 
     /// Why there is no connection, all attempts having failed: what the most telling one said.
-    pub fn failure(self) -> Failure {
+    pub fn failure(mut self) -> Failure {
+        let unix = self.unix.as_mut().and_then(|(_, error)| error.take());
+        if let Some(error) = unix {
+            return self.told(Failure::Os(error));
+        }
         let telling = self
             .tries
             .iter()
@@ -110,6 +131,11 @@ impl Race {
 
     fn told(self, why: Failure) -> Failure {
         let late = || io::Error::from_raw_os_error(c::ETIMEDOUT);
+        let unix = self.unix.map(|(address, _)| Try {
+            address,
+            code: why.code(),
+            text: why.message(),
+        });
         let tries = self.tries.into_iter().filter_map(|(address, state)| {
             let error = match state {
                 State::Going(_) => late(),
@@ -119,14 +145,14 @@ impl Race {
             let code = error.raw_os_error().unwrap_or(c::EIO);
             let text = describe(&error);
             Some(Try {
-                address,
+                address: address.into(),
                 code,
                 text,
             })
         });
         Failure::Connect(Box::new(ConnectFailure {
             why,
-            tries: tries.collect(),
+            tries: tries.chain(unix).collect(),
         }))
     }
 

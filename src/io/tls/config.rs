@@ -30,6 +30,8 @@ pub struct Client {
     pub(crate) rustls: Arc<ClientConfig>,
     /// In place of the host that is connected to.
     pub server_name: Option<ServerName<'static>>,
+    /// Whose certificate it is matters.
+    pub verifies: bool,
     pub(crate) limit: Option<Duration>,
     pub(crate) truncation: bool,
 }
@@ -183,6 +185,7 @@ impl Client {
         let client = Self {
             rustls: Arc::new(rustls),
             server_name: options.server_name,
+            verifies: options.verify,
             limit: common.limit,
             truncation: common.truncation,
         };

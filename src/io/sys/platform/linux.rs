@@ -1,8 +1,9 @@
 //! Linux.
 
 use crate::io::sys::address::Address;
-use crate::io::sys::platform::unix::{address, set_option};
+use crate::io::sys::platform::unix::{path, set_option};
 use rustix::io::Errno;
+use rustix::net::{SocketAddrAny, SocketAddrUnix};
 use rustix::net::{SocketFlags, acceptfrom_with, connect_unspec};
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
@@ -71,12 +72,27 @@ pub(crate) fn accept(listening: &Socket) -> io::Result<(Socket, Address)> {
         }
     };
     let accepted = Socket::from(accepted);
-    let peer = match peer.map(SocketAddr::try_from) {
-        Some(Ok(peer)) => peer.into(),
-        // Rare enough to be asked for.
-        Some(Err(_)) | None => address(&accepted.peer_addr()?)?,
-    };
-    Ok((accepted, peer))
+    Ok((accepted, peer.map_or(Address::Unnamed, address_of)))
+}
+
+/// Asked again, the kernel has forgotten it if the peer has gone meanwhile.
+fn address_of(peer: SocketAddrAny) -> Address {
+    if let Ok(ip) = SocketAddr::try_from(peer.clone()) {
+        return ip.into();
+    }
+    match SocketAddrUnix::try_from(peer) {
+        Ok(unix) => match (unix.path_bytes(), unix.abstract_name()) {
+            (Some(bytes), _) if !bytes.is_empty() => Address::Path(path(bytes).into()),
+            (_, Some(name)) if !name.is_empty() => Address::Abstract(name.into()),
+            _ => Address::Unnamed,
+        },
+        Err(_) => Address::Unnamed,
+    }
+}
+
+pub(crate) fn peer_credentials(socket: &impl AsFd) -> io::Result<(i32, u32, u32)> {
+    let peer = rustix::net::sockopt::socket_peercred(socket)?;
+    Ok((peer.pid.as_raw_pid(), peer.uid.as_raw(), peer.gid.as_raw()))
 }
 
 /// glibc gives back the heap's end only, and one small block there, which another thread freed and caches, keeps all

@@ -16,6 +16,10 @@
 //! | `this_thread` | the thread, as Python's `threading.get_ident()` numbers it |
 //! | `copy`, `duplicate` | a socket a second time; that of a number, whose owner keeps it: EBADF where nothing is open |
 //! | `address` | an address of the system's; EAFNOSUPPORT where it is neither IP nor Unix |
+//! | `set_mode`, `set_file_mode` | permissions of a Unix socket's file, before it is bound and after |
+//! | `lock_folder` | keeps others that lock it, too, from a folder |
+//! | `socket_file_at` | which file a path is, if it is a socket's |
+//! | `peer_credentials` | process, user and group of a Unix socket's peer |
 //! | `path` | the path that these bytes name |
 //! | `set_option` | `setsockopt` with a value as the kernel reads it |
 //! | `let_rebind`, `share_port` | a restarted server may bind; several servers may |

@@ -14,3 +14,7 @@ pub(crate) fn accept(listening: &Socket) -> io::Result<(Socket, Address)> {
     let (accepted, peer) = accept_one(listening)?;
     Ok((accepted, address(&peer)?))
 }
+
+pub(crate) fn peer_credentials(_socket: &impl AsFd) -> io::Result<(i32, u32, u32)> {
+    Err(io::ErrorKind::Unsupported.into())
+}

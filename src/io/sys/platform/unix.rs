@@ -2,19 +2,26 @@
 
 use crate::io::sys::address::Address;
 pub(crate) use libc as c;
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 use socket2::{SockAddr, Socket};
 use std::borrow::Borrow;
 use std::ffi::{CStr, OsStr};
-use std::fs::Metadata;
+use std::fs::{File, Metadata, Permissions};
 use std::io;
 pub(crate) use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+
+/// How long somebody may keep a folder locked: longer than it takes to begin to listen.
+const LOCK_TRIES: u32 = 200;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Without waiting, and without SIGPIPE. By libc's names, which all systems have that have the flags.
 pub(crate) const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
@@ -103,6 +110,37 @@ pub(crate) fn address(address: &SockAddr) -> io::Result<Address> {
     let ip = address.as_socket().map(Address::Ip);
     let known = ip.or_else(path).or_else(name).or_else(unnamed);
     known.ok_or_else(|| io::Error::from_raw_os_error(libc::EAFNOSUPPORT))
+}
+
+/// The permissions of the file that `bind` makes of it, but for what the umask takes away.
+pub(crate) fn set_mode(socket: &impl AsFd, mode: u32) -> io::Result<()> {
+    Ok(rustix::fs::fchmod(
+        socket,
+        rustix::fs::Mode::from_bits_truncate(mode as _),
+    )?)
+}
+
+pub(crate) fn set_file_mode(path: &Path, mode: u32) -> io::Result<()> {
+    std::fs::set_permissions(path, Permissions::from_mode(mode))
+}
+
+/// Until the result is dropped. Where the folder cannot be locked, or somebody keeps it locked, there is none.
+pub(crate) fn lock_folder(folder: &Path) -> Option<File> {
+    let folder = File::open(folder).ok()?;
+    for _ in 0..LOCK_TRIES {
+        match rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Some(folder),
+            Err(Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
+            Err(_) => return None,
+        }
+    }
+    None
+}
+
+pub(crate) fn socket_file_at(path: &Path) -> io::Result<Option<(u64, u64)>> {
+    let found = std::fs::symlink_metadata(path)?;
+    let is_socket = found.file_type().is_socket();
+    Ok(is_socket.then(|| (found.dev(), found.ino())))
 }
 
 pub(crate) fn path(bytes: &[u8]) -> &Path {

@@ -239,3 +239,23 @@ impl<S> Watcher<S> {
         self.watched.ready(interest).await
     }
 }
+
+pub(crate) fn peer_credentials(_socket: &impl AsFd) -> io::Result<(i32, u32, u32)> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+pub(crate) fn set_mode(_socket: &impl AsFd, _mode: u32) -> io::Result<()> {
+    Ok(())
+}
+
+pub(crate) fn set_file_mode(_path: &Path, _mode: u32) -> io::Result<()> {
+    Ok(())
+}
+
+pub(crate) fn socket_file_at(_path: &Path) -> io::Result<Option<(u64, u64)>> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+pub(crate) fn lock_folder(_folder: &Path) -> Option<()> {
+    None
+}
