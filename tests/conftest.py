@@ -12,7 +12,8 @@ from hypothesis import settings
 
 import asynctcp
 from cli import Commands, Terminal
-from helpers import DEADLINE, Log, Peers, descriptors, wait_until
+from helpers import DEADLINE, Log, descriptors, wait_until
+from wires import WIRES
 
 # A shell that starts this in the background has Ctrl-C ignored, also by children; here it is what tests send.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -23,10 +24,19 @@ settings.register_profile("same", derandomize=True)
 settings.load_profile("same")
 
 
+def pytest_generate_tests(metafunc):
+    """Run a test over each of the wires that its file names (`wires.py`)."""
+    wires = getattr(metafunc.module, "WIRES", None)
+    if wires and "peers" in metafunc.fixturenames:
+        if metafunc.definition.get_closest_marker("tcp_only"):
+            wires = wires[:1]
+        metafunc.parametrize("peers", wires, indirect=True)
+
+
 @pytest.fixture
-def peers():
-    """Raw sockets for the other end."""
-    peers = Peers()
+def peers(request):
+    """Raw sockets for the other end, over the wire that the test is about."""
+    peers = WIRES[getattr(request, "param", "tcp")]()
     yield peers
     peers.close()
 

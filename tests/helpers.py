@@ -213,7 +213,8 @@ def receive_exactly(raw, count):
 
 
 def reset(raw):
-    """Close ``raw`` with an RST."""
+    """Close ``raw`` with an RST, whatever is spoken over it."""
+    raw = getattr(raw, "raw", raw)
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     raw.close()
 

@@ -28,6 +28,9 @@ from helpers import (
     when,
 )
 
+#: What each test runs over, unless it is about TCP itself.
+WIRES = ("tcp", "tls", "unix")
+
 MEGABYTE = bytes(range(256)) * 4096
 
 
@@ -106,6 +109,7 @@ def test_closing_a_closed_socket_again_does_nothing(force, peers):
     assert kept[0].closed
 
 
+@pytest.mark.tcp_only
 def test_closing_a_socket_that_a_condition_closed_does_nothing(peers):
     kept = []
     run(lambda: kept.append(peers.link(lambda _ours, raw: reset(raw), None, ignore)))
@@ -209,6 +213,7 @@ def test_close_in_any_callback_loses_nothing(where, peers, spawn):
     assert got[0] == MEGABYTE
 
 
+@pytest.mark.tcp_only
 def test_close_in_the_write_cb_with_bytes_unread_loses_nothing(peers, spawn):
     got = []
 
@@ -226,6 +231,7 @@ def test_close_in_the_write_cb_with_bytes_unread_loses_nothing(peers, spawn):
     assert got[0] == MEGABYTE
 
 
+@pytest.mark.tcp_only
 def test_close_while_connecting_still_sends_what_was_written(peers):
     def start():
         ours = tcp_connect(*peers.address, fail, fail, connect_cb=fail, write_cb=fail, data=b"data ")
@@ -237,6 +243,7 @@ def test_close_while_connecting_still_sends_what_was_written(peers):
 
 
 @pytest.mark.parametrize("io_threads", [0, 2])
+@pytest.mark.tcp_only
 def test_close_after_the_data_went_out_but_before_connect_cb_loses_nothing(io_threads, peers):
     """Python is busy: other threads connect and send, while the app does not know of it yet."""
 
@@ -249,6 +256,7 @@ def test_close_after_the_data_went_out_but_before_connect_cb_loses_nothing(io_th
     assert receive_all(peers.accept()) == b"data"
 
 
+@pytest.mark.tcp_only
 def test_close_while_connecting_by_name_still_sends_what_was_written(peers):
     run(lambda: tcp_connect("localhost", peers.address[1], fail, fail, connect_cb=fail, data=b"data").close())
     assert receive_all(peers.accept()) == b"data"
@@ -373,6 +381,7 @@ def test_closing_an_attempt_with_nothing_to_send_ends_the_loop_at_once(peers):
 # --- force --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.tcp_only
 def test_force_resets_the_connection(peers):
     kept = []
     run(lambda: peers.link(lambda ours, raw: (kept.append(raw), ours.close(force=True))))
@@ -380,6 +389,7 @@ def test_force_resets_the_connection(peers):
         kept[0].recv(1)
 
 
+@pytest.mark.tcp_only
 def test_force_drops_what_was_written(peers):
     kept = []
 

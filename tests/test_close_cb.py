@@ -12,6 +12,9 @@ import asynctcp
 from asynctcp import EventLoop, EventLoopError, TcpAppError, TcpEof, delay, exit_event_loop, tcp_connect
 from helpers import LOOPBACK, Oops, Serving, after_quiet, fail, ignore, oops, reset, run, wait_until, when
 
+#: What each test runs over, unless it is about TCP itself.
+WIRES = ("tcp", "tls", "unix")
+
 
 class Ends:
     """A `close_cb` that writes down what it is given."""
@@ -63,6 +66,7 @@ REASONS = {
 
 
 @pytest.mark.parametrize(("end", "kind"), REASONS.items())
+@pytest.mark.tcp_only
 def test_close_cb_of_a_client_is_told_the_reason_once(end, kind, peers, ends):
     run(lambda: peers.link(end, None, ignore, close_cb=ends))
     assert ends.kinds() == [kind]

@@ -23,6 +23,9 @@ from helpers import (
     when,
 )
 
+#: What each test runs over, unless it is about TCP itself.
+WIRES = ("tcp", "tls", "unix")
+
 
 def settled(raw, action):
     """Call ``action()`` when the loop's side has all that ``raw`` sent and has had the time to see it."""
@@ -32,6 +35,7 @@ def settled(raw, action):
 # --- reading ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.tcp_only
 def test_no_data_is_told_while_reading_is_disabled(peers):
     def use(ours, raw):
         ours.disable(read=True)
@@ -41,6 +45,7 @@ def test_no_data_is_told_while_reading_is_disabled(peers):
     run(lambda: peers.link(use, fail, fail))
 
 
+@pytest.mark.tcp_only
 def test_data_that_came_while_disabled_is_told_after_enabling(peers, log):
     def use(ours, raw):
         ours.disable(read=True)
@@ -54,6 +59,7 @@ def test_data_that_came_while_disabled_is_told_after_enabling(peers, log):
     assert log.order() == ["enable", b"first second", "TcpEof"]
 
 
+@pytest.mark.tcp_only
 def test_data_is_not_told_inside_enable(peers, log):
     def use(ours, raw):
         ours.disable(read=True)
@@ -179,6 +185,7 @@ def test_end_of_stream_is_told_within_100_ms_of_enabling(peers):
     assert is_within(0.1, told_after)
 
 
+@pytest.mark.tcp_only
 def test_reset_is_told_at_once_if_no_data_waits(peers, log):
     def use(ours, raw):
         ours.disable(read=True)
@@ -188,6 +195,7 @@ def test_reset_is_told_at_once_if_no_data_waits(peers, log):
     assert log.told == ["TcpReset"]
 
 
+@pytest.mark.tcp_only
 def test_reset_of_an_idle_disabled_connection_is_told(peers, log):
     def use(ours, raw):
         ours.disable(read=True)
@@ -197,6 +205,7 @@ def test_reset_of_an_idle_disabled_connection_is_told(peers, log):
     assert log.told == ["TcpReset"]
 
 
+@pytest.mark.tcp_only
 def test_reset_waits_behind_data_that_waits(peers, log):
     def use(ours, raw):
         ours.disable(read=True)
@@ -208,6 +217,7 @@ def test_reset_waits_behind_data_that_waits(peers, log):
     assert log.told == ["enable", b"data", "TcpReset"]
 
 
+@pytest.mark.tcp_only
 def test_reset_behind_data_of_a_hundred_kilobytes_loses_none_of_it(peers, log):
     def use(ours, raw):
         ours.disable(read=True)
@@ -219,6 +229,7 @@ def test_reset_behind_data_of_a_hundred_kilobytes_loses_none_of_it(peers, log):
     assert log.order() == [bytes(100_000), "TcpReset"]
 
 
+@pytest.mark.tcp_only
 def test_reset_behind_data_held_by_python_waits(peers, log):
     """The data was received before reading was disabled, so it waits on Python's side."""
 
@@ -233,6 +244,7 @@ def test_reset_behind_data_held_by_python_waits(peers, log):
     assert log.told == ["enable", b"data", "TcpReset"]
 
 
+@pytest.mark.tcp_only
 def test_write_that_meets_a_reset_tells_it_though_data_waits(peers, log):
     def use(ours, raw):
         ours.disable(read=True)
@@ -284,6 +296,7 @@ def test_peer_feels_backpressure_while_reading_is_disabled(peers, log):
     assert log.told[0] < 8 * MUCH
 
 
+@pytest.mark.tcp_only
 def test_disabled_before_the_connection_exists_reads_nothing(peers, log):
     def use(ours, raw):
         raw.sendall(b"x")

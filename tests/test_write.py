@@ -22,6 +22,9 @@ from helpers import (
     when,
 )
 
+#: What each test runs over, unless it is about TCP itself.
+WIRES = ("tcp", "tls", "unix")
+
 
 def written(peers, *writes, **keywords):
     """What a peer receives after ``writes``, each a call with the socket, in one batch."""
@@ -82,6 +85,7 @@ def test_mutable_buffer_is_sent_as_it_was_at_the_call(make, peers):
     assert written(peers, write) == b"before"
 
 
+@pytest.mark.tcp_only
 def test_mutable_buffer_given_as_data_is_sent_as_it_was_at_the_call(peers):
     buffer = bytearray(b"before")
 
@@ -154,6 +158,7 @@ def test_small_and_large_writes_keep_their_order(peers, spawn):
     assert got[0] == b"".join(pieces)
 
 
+@pytest.mark.tcp_only
 def test_several_writes_of_one_batch_are_one_send(peers):
     seen = []
 
@@ -218,6 +223,7 @@ def test_bytes_written_before_go_out_while_python_is_busy(idle, peers):
 # --- closed and shut ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.tcp_only
 def test_shutdown_write_sends_all_then_a_fin_and_reading_goes_on(peers, log):
     def use(ours, raw):
         log.raw = raw
@@ -266,6 +272,7 @@ def test_shutdown_write_twice_does_nothing_more(peers):
     assert written(peers, lambda ours: ours.write(b"x"), *[lambda ours: ours.shutdown_write()] * 2) == b"x"
 
 
+@pytest.mark.tcp_only
 def test_shutdown_write_while_connecting_sends_the_data_first(peers, log):
     def start():
         ours = tcp_connect(*peers.address, None, log.event, data=b"x", connect_cb=accepted)

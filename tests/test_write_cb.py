@@ -19,6 +19,9 @@ from helpers import (
     run,
 )
 
+#: What each test runs over, unless it is about TCP itself.
+WIRES = ("tcp", "tls", "unix")
+
 
 def test_write_cb_runs_once_for_several_writes_of_a_batch(peers, log):
     run(

@@ -39,10 +39,13 @@ impl Stream {
         }
     }
 
-    /// What the peer does not have yet: 0 if it has all. In bytes for TCP; a Unix socket counts the memory of what its peer has
-    /// not read, which is more.
+    /// What the peer does not have yet, in bytes: 0 if it has all. What the kernel took of a Unix socket's is there, and stays
+    /// there after a close.
     pub(crate) fn unacknowledged(&self) -> io::Result<usize> {
-        tcp::unacknowledged(self.socket())
+        match self {
+            Self::Tcp(socket) => tcp::unacknowledged(socket),
+            Self::Unix(_) => Ok(0),
+        }
     }
 
     /// Nothing more is sent, although copies of the descriptor may be open elsewhere.
