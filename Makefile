@@ -236,6 +236,10 @@ platforms: ## checks that the crate compiles for Windows, macOS and musl, by Deb
 audit: ## checks licenses, sources and advisories of the crates (cargo install cargo-deny; fetches the advisories)
 	cargo deny check
 
+.PHONY: licenses
+licenses: ## writes THIRD_PARTY_LICENSES, the texts of all crates' licences (cargo install cargo-bundle-licenses)
+	cargo bundle-licenses --format yaml --prefer MIT --output THIRD_PARTY_LICENSES
+
 # --- documentation ----------------------------------------------------------------------------------------------------
 
 $(SPHINX): docs/requirements.txt $(MADE)

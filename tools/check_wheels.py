@@ -10,7 +10,9 @@ usage: check_wheels.py [--zig] PYTHON...      (run by a Python that has maturin;
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 DIST = ROOT / "dist"
-TEST_TOOLS = ["hypothesis", "psutil", "pytest", "pytest-timeout", "rich"]
+TEST_TOOLS = ["hypothesis", "psutil", "pytest", "pytest-timeout", "rich", "trustme"]
 #: Ends of the names that a wheel must hold.
 IN_WHEEL = [
     "asynctcp/__init__.py",
@@ -30,6 +32,7 @@ IN_WHEEL = [
     ".dist-info/METADATA",
     ".dist-info/entry_points.txt",
     ".dist-info/licenses/LICENSE",
+    ".dist-info/licenses/THIRD_PARTY_LICENSES",
     ".cyclonedx.json",
 ]
 IN_SDIST = ["Cargo.lock", "Cargo.toml", "LICENSE", "PKG-INFO", "README.md", "pyproject.toml", "src/lib.rs"]
@@ -103,6 +106,21 @@ def check_holds(archive: Path, names: list[str], wanted: list[str]) -> None:
         sys.exit(f"{archive.name} does not hold {', '.join(missing)}")
 
 
+def check_licenses(wheel: Path) -> None:
+    """Check that each crate that the wheel's bill of materials names has its licence in the wheel."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name.rpartition("/")[2]: name for name in archive.namelist()}
+        bill = json.loads(archive.read(names["asynctcp.cyclonedx.json"]))
+        licenses = archive.read(names["THIRD_PARTY_LICENSES"]).decode()
+    named = set(re.findall(r"package_name: (\S+)\n  package_version: (\S+)", licenses))
+    # What only the build needed is not in the wheel.
+    crates = {
+        (each["name"], each["version"]) for each in bill["components"] if each.get("scope") != "excluded"
+    }
+    if missing := sorted(crates - named):
+        sys.exit(f"THIRD_PARTY_LICENSES lacks {missing}: make licenses")
+
+
 def fresh_environment(python: Path, place: Path) -> Path:
     """Make a virtual environment; return its interpreter."""
     run(python, "-m", "venv", "--clear", place)
@@ -112,6 +130,7 @@ def fresh_environment(python: Path, place: Path) -> Path:
 def check_wheel(python: Path, wheel: Path, pytest_options: list[str]) -> bool:
     """Install the wheel into a fresh environment; return whether the tests pass there."""
     check_holds(wheel, zipfile.ZipFile(wheel).namelist(), IN_WHEEL)
+    check_licenses(wheel)
     with tempfile.TemporaryDirectory() as place:
         inside, environment = fresh_environment(python, Path(place)), without_rust()
         pip = [inside, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
