@@ -333,6 +333,7 @@ def test_closing_socket_is_given_up_after_the_write_timeout_without_progress(pee
 
 
 @pytest.mark.slow
+@pytest.mark.tcp_only
 def test_closing_socket_with_a_slow_reader_is_not_given_up(peers, spawn):
     got = []
 

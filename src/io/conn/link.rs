@@ -17,6 +17,7 @@ use crate::io::sync::Mutex;
 use crate::io::sys::address::Address;
 use crate::io::tls::info::Info;
 use crate::io::tls::shared::Tls;
+use once_cell::race::OnceBox;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -74,7 +75,7 @@ pub struct Link {
     /// Once connected.
     ends: OnceLock<Ends>,
     /// What was agreed on, once a handshake is done.
-    tls: OnceLock<Box<Info>>,
+    tls: OnceBox<Info>,
     received: AtomicU64,
     /// See [`Link::epoch`].
     epoch: AtomicU32,
@@ -107,7 +108,7 @@ impl Link {
             sender: Sender::default(),
             minder: Mutex::default(),
             ends: OnceLock::new(),
-            tls: OnceLock::new(),
+            tls: OnceBox::new(),
             received: AtomicU64::new(0),
             epoch: AtomicU32::new(0),
             heard: AtomicU64::new(0),
@@ -161,7 +162,7 @@ impl Link {
 
     /// What was agreed on with the peer; None: nothing, or not yet.
     pub fn tls(&self) -> Option<&Info> {
-        self.tls.get().map(Box::as_ref)
+        self.tls.get()
     }
 
     /// A handshake is done.

@@ -5,10 +5,10 @@ use crate::io::sys::platform;
 use crate::io::sys::transfer;
 use crate::io::sys::watched::Watched;
 use crate::io::tls::shared::Tls;
+use once_cell::race::OnceBox;
 use socket2::Socket;
 use std::io::{self, ErrorKind, IoSlice};
 use std::mem::MaybeUninit;
-use std::sync::OnceLock;
 use std::task::{Context, Poll};
 
 /// See the module's page. Receiving and sending is the stream's: what a session makes of it is its own business.
@@ -16,14 +16,14 @@ use std::task::{Context, Poll};
 pub struct Wire {
     stream: Watched<Stream>,
     /// Set once, where a handshake is to come: from there on bytes of the stream are records.
-    tls: OnceLock<Box<Tls>>,
+    tls: OnceBox<Tls>,
 }
 
 impl Wire {
     /// In the runtime's context.
     pub(crate) fn plain(stream: Stream) -> io::Result<Self> {
         let stream = Watched::stream(stream)?;
-        let tls = OnceLock::new();
+        let tls = OnceBox::new();
         Ok(Self { stream, tls })
     }
 
@@ -35,7 +35,7 @@ impl Wire {
     /// The session, if there is one.
     #[inline(always)]
     pub(crate) fn tls(&self) -> Option<&Tls> {
-        self.tls.get().map(Box::as_ref)
+        self.tls.get()
     }
 
     fn stream(&self) -> &Stream {
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_wire_is_little_more_than_a_socket_that_tokio_watches() {
-        let more = size_of::<OnceLock<Box<Tls>>>();
+        let more = size_of::<usize>();
         assert_eq!(size_of::<Wire>(), size_of::<Watched<Socket>>() + more);
     }
 }
