@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import collections
+import itertools
 import socket
 import ssl
+import sys
+import time
 
 import pytest
 
@@ -185,6 +189,47 @@ def test_shutdown_write_sends_close_notify_and_goes_on_reading(loop, wrap, ca, l
     run(serve, loop=loop)
     assert got == [b"all of it"]
     assert log.joined() == b"after your end"
+
+
+@pytest.mark.slow
+def test_shutdown_write_of_another_thread_never_loses_the_close_notify(loop, ca, spawn):
+    """The call falls into the flush of what was written; the pauses and the switch interval see to that."""
+
+    def begin():
+        server = tcp_server(LOOPBACK, 0, ignore, told, tls=ca.server())
+        for _ in range(4):
+            connect(server)
+
+    def connect(server):
+        tcp_connect(LOOPBACK, server.port, ignore, ignore, connect_cb=connected, tls=trusting)
+        servers[:] = [server]
+
+    def connected(ours):
+        spawn(say_and_end, ours, next(pauses))
+
+    def say_and_end(ours, pause):
+        ours.write(b"x" * 60_000)
+        until = time.perf_counter() + pause
+        while time.perf_counter() < until:
+            pass
+        ours.shutdown_write()
+
+    def told(condition):
+        ends.append(type(condition))
+        if len(ends) < 150:
+            connect(servers[0])
+        elif len(ends) == 153:
+            exit_event_loop()
+
+    ends, servers, trusting = [], [], ca.client()
+    pauses = itertools.cycle(step * 1e-5 for step in range(20))
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        run(begin, loop=loop)
+    finally:
+        sys.setswitchinterval(before)
+    assert collections.Counter(ends) == {asynctcp.TcpEof: 153}
 
 
 def test_peers_close_notify_is_an_end_of_stream(loop, wrap, ca, log):

@@ -219,13 +219,14 @@ impl<S> State<S> {
         self.fin == Fin::Wanted && self.staged.is_empty() && self.is_sendable()
     }
 
-    /// After what was taken was offered to the kernel. `rest` was not sent; what is in it afterwards is to be sent next, or
-    /// freed after the lock. `again`: there may be another round.
+    /// After what was taken was offered to the kernel, `last` as its taker knew it. `rest` was not sent; what is in it
+    /// afterwards is to be sent next, or freed after the lock. `again`: there may be another round.
     #[inline(always)]
     pub(crate) fn settle(
         &mut self,
         result: io::Result<Offer>,
         rest: &mut Segments,
+        last: bool,
         again: bool,
         flush: &mut Flush,
     ) -> Next {
@@ -235,7 +236,7 @@ impl<S> State<S> {
             secured.answers |= offer.sealed > 0;
         }
         match result {
-            Ok(offer) if offer.room && rest.is_empty() => self.sent_all(again, rest, flush),
+            Ok(offer) if offer.room && rest.is_empty() => self.sent_all(last, again, rest, flush),
             Ok(offer) => {
                 self.put_back(rest);
                 self.go_on(offer.room && again, rest, flush)
@@ -251,9 +252,15 @@ impl<S> State<S> {
     }
 
     /// All that was taken is with the kernel.
-    fn sent_all(&mut self, again: bool, empty: &mut Segments, flush: &mut Flush) -> Next {
+    fn sent_all(
+        &mut self,
+        last: bool,
+        again: bool,
+        empty: &mut Segments,
+        flush: &mut Flush,
+    ) -> Next {
         let more = self.is_sendable() || self.answers();
-        if !self.staged.is_empty() || self.answers() {
+        if !self.staged.is_empty() || self.answers() || self.owes_notify(last) {
             return self.go_on(again || !more, empty, flush);
         }
         self.who = Who::Nobody;
@@ -269,6 +276,11 @@ impl<S> State<S> {
         }
         self.fin = Fin::Sent;
         Next::Fin
+    }
+
+    /// Whether the session has still to say that it ends: the FIN was asked for after what was sent had been taken.
+    fn owes_notify(&self, last: bool) -> bool {
+        self.secured.is_some() && !last && self.fin == Fin::Wanted && !self.is_shaking()
     }
 
     /// Puts what the kernel did not take ahead of what was staged meanwhile, unless sending is over.
@@ -344,7 +356,7 @@ mod tests {
             room: false,
             sealed: 0,
         };
-        let next = state.settle(Ok(full), rest, true, &mut flush);
+        let next = state.settle(Ok(full), rest, false, true, &mut flush);
         assert!(matches!(next, Next::Stop));
         flush
     }
@@ -367,6 +379,61 @@ mod tests {
             (&slices[0][..], &slices[1][..]),
             (&b"der"[..], &b"newer"[..])
         );
+    }
+
+    /// What was taken is all with the kernel.
+    fn sent(state: &mut State<()>, last: bool, again: bool) -> (Next, Flush) {
+        let mut flush = Flush::Nothing;
+        let room = Offer {
+            room: true,
+            sealed: 0,
+        };
+        let mut rest = Segments::default();
+        let next = state.settle(Ok(room), &mut rest, last, again, &mut flush);
+        (next, flush)
+    }
+
+    /// A session whose FIN is asked for while somebody sends what was written before.
+    fn shut_down_in_flight() -> State<()> {
+        let mut state = open(b"written");
+        state.secure(Box::default(), false);
+        assert!(!state.begin(By::List).unwrap().last);
+        state.fin = Fin::Wanted;
+        state
+    }
+
+    #[test]
+    fn session_says_that_it_ends_although_the_fin_was_asked_for_in_flight() {
+        let mut state = shut_down_in_flight();
+        assert_eq!(sent(&mut state, false, true).0, Next::Send);
+        assert!(state.is_last(), "the round to come seals close_notify");
+        let (next, flush) = sent(&mut state, true, true);
+        assert_eq!((next, flush), (Next::Fin, Flush::Done));
+    }
+
+    #[test]
+    fn task_says_so_when_there_is_no_other_round() {
+        let mut state = shut_down_in_flight();
+        let (next, flush) = sent(&mut state, false, false);
+        assert_eq!((next, flush), (Next::Stop, Flush::Blocked));
+        assert!(state.begin(By::Task).unwrap().last);
+    }
+
+    #[test]
+    fn while_writing_is_off_the_end_of_a_session_waits() {
+        let mut state = shut_down_in_flight();
+        state.off = true;
+        assert_eq!(sent(&mut state, false, true).0, Next::Stop);
+        state.off = false;
+        assert!(state.begin(By::Other).unwrap().last);
+    }
+
+    #[test]
+    fn fin_without_a_session_needs_no_other_round() {
+        let mut state = open(b"written");
+        state.begin(By::List).unwrap();
+        state.fin = Fin::Wanted;
+        assert_eq!(sent(&mut state, false, true).0, Next::Fin);
     }
 
     #[test]

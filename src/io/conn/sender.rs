@@ -179,7 +179,8 @@ impl<S> Sender<S> {
         let mut state = self.state.lock();
         state.sent += count as u64;
         let rest = &mut taken.segments;
-        let next = state.settle(result, rest, round < ROUNDS, &mut sent.flush);
+        let again = round < ROUNDS;
+        let next = state.settle(result, rest, taken.last, again, &mut sent.flush);
         taken.last = state.is_last();
         if next != Next::Send {
             sent.crossed = state.crossed();
