@@ -190,6 +190,12 @@ def test_line_end_that_came_in_two_pieces_is_one(data, last, sent):
     assert with_crlf(data, last) == sent
 
 
+def test_host_and_port_may_be_one(commands, peers):
+    command = commands.start("connect", "{}:{}".format(*peers.address))
+    peers.accept().sendall(b"hello")
+    assert command.stdout.read(5) == b"hello"
+
+
 def test_verbose_says_who_answered(connect, peers):
     command, raw = connect("--verbose")
     raw.close()
@@ -337,6 +343,8 @@ def test_ctrl_c_ends_it_although_nobody_takes_its_output(connect):
         (["localhost", "0"], "PORT"),
         (["localhost", "65536"], "PORT"),
         (["localhost", "http"], "PORT"),
+        (["localhost:http"], "PORT"),
+        (["::1"], "PORT"),
         (["--timeout", "nan", "localhost", "80"], "--timeout"),
         (["--timeout", "-1", "localhost", "80"], "--timeout"),
     ],

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from asynctcp._cli import main as command_line
-from asynctcp._cli.main import COMMANDS, main, program_name
+from asynctcp._cli.main import COMMANDS, main, parse, program_name
 from cli import COMMAND, finish
 from peers import DEADLINE
 
@@ -38,6 +38,28 @@ def test_no_command_is_said_with_status_2(capsys):
         main([])
     assert ended.value.code == 2
     assert "COMMAND" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["echo", "7000"], "unrecognized arguments: 7000"),
+        (["connect", "localhost", "--bogus", "80"], "unrecognized arguments: --bogus"),
+        (["connect", "localhost", "80", "81"], "unrecognized arguments: 81"),
+        (["proxy", ":0", "localhost:1", "localhost:2"], "unrecognized arguments: localhost:2"),
+    ],
+    ids=repr,
+)
+def test_argument_that_nobody_takes_is_named_with_status_2(arguments, told, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_options_may_stand_between_arguments():
+    options = parse(["connect", "localhost", "--crlf", "80"])
+    assert (options.places, options.crlf) == (["localhost", "80"], True)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 from asynctcp._cli.live import Live
 from asynctcp._cli.main import main
 from asynctcp._cli.proxy import Proxy
+from asynctcp._cli.values import Address
 from cli import COMMAND
 from helpers import Oops, reset
 from peers import (
@@ -32,6 +33,8 @@ from peers import (
 
 #: Any free port of loopback.
 ANY = f"{LOOPBACK}:0"
+#: Where a proxy listens that does not.
+NOWHERE = Address(LOOPBACK, 1)
 #: More than the proxy and the kernel keep for a side that takes nothing.
 MUCH = 64 * MIB
 
@@ -187,7 +190,7 @@ def test_statistics_that_do_not_change_are_told_once_off_a_terminal():
 
 
 def test_what_concerns_no_pair_is_logged(caplog):
-    Proxy(argparse.Namespace(), Live(io.StringIO())).on_event(Oops())
+    Proxy(argparse.Namespace(), Live(io.StringIO()), NOWHERE, NOWHERE).on_event(Oops())
     assert [record.name for record in caplog.records] == ["asynctcp"]
 
 

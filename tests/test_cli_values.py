@@ -5,7 +5,7 @@ import argparse
 import pytest
 
 from asynctcp._cli import values
-from asynctcp._cli.values import Address, show_size
+from asynctcp._cli.values import Address, UnixPath, show_size
 
 
 @pytest.mark.parametrize(
@@ -18,26 +18,32 @@ from asynctcp._cli.values import Address, show_size
     ],
 )
 def test_address_to_listen_on_is_read_and_written(text, address):
-    assert values.listen_address(text) == address
+    assert values.listen_place(text) == address
     assert str(address) == text
 
 
 @pytest.mark.parametrize(
-    "text", ["", "80", "localhost", "::1:80", "host:", "host:http", "host:65536", "host:-1", "h:1_0"]
+    "text", ["", "80", "localhost", "unix:", "::1:80", "host:", "host:http", "host:65536", "host:-1", "h:1_0"]
 )
 def test_what_is_no_address_is_refused(text):
     with pytest.raises(argparse.ArgumentTypeError):
-        values.listen_address(text)
+        values.listen_place(text)
 
 
 @pytest.mark.parametrize("text", [":80", "[]:80", "host:0"])
 def test_address_without_host_or_port_is_no_target(text):
     with pytest.raises(argparse.ArgumentTypeError):
-        values.target_address(text)
+        values.target_place(text)
+
+
+@pytest.mark.parametrize("read", [values.listen_place, values.target_place])
+def test_path_of_a_unix_socket_is_read_and_written(read):
+    assert read("unix:/run/a:1") == UnixPath("/run/a:1")
+    assert str(read("unix:a")) == "unix:a"
 
 
 def test_target_is_read():
-    assert values.target_address("[fe80::1%eth0]:443") == Address("fe80::1%eth0", 443)
+    assert values.target_place("[fe80::1%eth0]:443") == Address("fe80::1%eth0", 443)
 
 
 @pytest.mark.parametrize(

@@ -289,7 +289,7 @@ def test_consoles_name_commands_that_are_there():
 @pytest.mark.slow
 def test_connect_prints_what_the_page_says(start, ports):
     start("server.py").wait_for("listening on")
-    (console,) = (block.text for block in BLOCKS if "asynctcp connect" in block.text)
+    (console,) = (block.text for block in BLOCKS if "connect --verbose 127" in block.text)
     done = subprocess.run(
         [sys.executable, "-m", "asynctcp", "connect", "--verbose", LOOPBACK, str(ports[0])],
         input="hello\n",

@@ -10,12 +10,13 @@ import time
 
 import asynctcp
 from asynctcp._cli.echo import Echo
+from asynctcp._cli.values import Address
 
 
 def serve() -> None:
     """Print the port; serve; print the seconds of CPU time."""
     with asynctcp.event_loop(catch_app_errors=True) as loop:
-        server = Echo().listen("127.0.0.1", 0)
+        server = Echo().listen(Address("127.0.0.1", 0))
         print(server.port, flush=True)
         begun = time.process_time()
 

@@ -13,13 +13,14 @@ import sys
 import threading
 
 import asynctcp
-from asynctcp._cli import pace
-from asynctcp._cli.values import Address, port, seconds
+from asynctcp._cli import pace, place, secured, tls_words
+from asynctcp._cli.values import Address, Place, UnixPath, port, read_as, seconds, target_place
 
 HELP = "talk to a server, as nc does"
 DESCRIPTION = """\
-Send standard input to a TCP server, and print what comes from it. The end of the input ends our half of the
+Send standard input to a server, and print what comes from it. The end of the input ends our half of the
 connection (as nc -N does); the command ends when the peer ends its own, and what was read until then is sent.
+HOST PORT may also be HOST:PORT, [IPV6]:PORT or unix:PATH.
 """
 EPILOG = """\
 examples:
@@ -27,6 +28,9 @@ examples:
   printf 'PING\\r\\nQUIT\\r\\n' | %(prog)s localhost 6379
   %(prog)s --crlf --verbose example.com 80
   %(prog)s --timeout 5 --idle 60 10.0.0.1 7000 < request > answer
+  %(prog)s --tls --alpn h2,http/1.1 example.org:443 < /dev/null
+  %(prog)s --tls --ca ca.pem --cert client.pem --key client.key localhost 7000
+  %(prog)s --unix /run/app.sock
 
 exit status: 0 the peer ended the connection, 1 it could not be made or was lost, or the output is gone,
 2 wrong arguments, 130 Ctrl-C
@@ -37,8 +41,10 @@ PIECE = 64 * 1024  # most bytes of standard input that are read at a time
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the command takes."""
-    parser.add_argument("host", metavar="HOST", help="name or address to connect to")
-    parser.add_argument("port", metavar="PORT", type=port)
+    parser.add_argument(
+        "places", nargs="*", metavar="HOST PORT", help="name or address to connect to, and port"
+    )
+    parser.add_argument("--unix", metavar="PATH", help="connect to a Unix socket, and to no HOST")
     parser.add_argument(
         "--timeout",
         type=seconds,
@@ -55,6 +61,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--crlf", action="store_true", help="send CR and LF for each LF of the input")
     parser.add_argument("-v", "--verbose", action="store_true", help="say on standard error who answered")
+    parser.add_argument("-q", "--quiet", action="store_true", help="say nothing there of TLS that went well")
+    parser.add_argument(
+        "--send-proxy",
+        type=int,
+        choices=(1, 2),
+        help="begin with a PROXY header of that version, as the health check of a balancer does",
+    )
+    secured.add_client_arguments(parser)
+
+
+def peer_of(options: argparse.Namespace) -> Place:
+    """Return whom to connect to. Exits with status 2 if that is not said."""
+    places: list[str] = options.places
+    if options.unix is not None:
+        if places:
+            options.error("--unix stands in place of HOST PORT")
+        return UnixPath(options.unix)
+    if len(places) == 1 and ":" in places[0]:
+        return read_as("HOST PORT", target_place, places[0], options.error)
+    if len(places) < 2:
+        options.error(f"the following arguments are required: {'PORT' if places else 'HOST PORT'}")
+    if len(places) > 2:
+        options.error(f"unrecognized arguments: {' '.join(places[2:])}")
+    return Address(places[0], read_as("PORT", port, places[1], options.error))
 
 
 class Input(threading.Thread):
@@ -170,29 +200,35 @@ def with_crlf(data: bytes, last: bytes) -> bytes:
 class Talk:
     """The callbacks of the connection, and how it went."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
+    def __init__(self, options: argparse.Namespace, peer: Place, tls: asynctcp.TlsConfig | None) -> None:
         self.options = options
-        self.address = Address(options.host, options.port)
+        self.peer = peer
+        self.tls = tls
         self.input: Input | None = None
         self.output = Output(None if sys.stdout is None else sys.stdout.fileno())
         self.failure: str | None = None
 
     def begin(self) -> None:
         """Connect. Raises ``ValueError`` for what is no host name."""
-        asynctcp.tcp_connect(
-            *self.address,
+        version = self.options.send_proxy
+        place.connect(
+            self.peer,
             self.output.put,
             self.on_event,
-            connect_cb=self.on_connect,
+            self.on_connect,
             read_timeout=self.options.timeout,
             write_timeout=self.options.timeout,
+            send_proxy=version and asynctcp.ProxyHeader(None, None, version=version),
+            tls=self.tls,
         )
         self.output.start()
 
     def on_connect(self, socket: asynctcp.Socket) -> None:
         """Begin to send."""
         if self.options.verbose:
-            print("connected to", Address(*(socket.peername or self.address)[:2]), file=sys.stderr)
+            print("connected to", name_of(socket, self.peer), file=sys.stderr)
+        if socket.tls is not None and not self.options.quiet:
+            print(tls_words.describe(socket.tls, is_verified=not self.options.insecure), file=sys.stderr)
         socket.set_timeouts(self.options.idle, self.options.idle)
         pace.limit(socket)
         descriptor = None if sys.stdin is None else sys.stdin.fileno()
@@ -205,14 +241,31 @@ class Talk:
             self.input.taken.set()
         elif isinstance(condition, asynctcp.TcpError):
             what = "cannot connect" if self.input is None else "lost the connection"
-            self.failure = f"{what} to {self.address}: {condition.errmsg}"
+            self.failure = f"{what} to {self.peer}: {reason_of(condition)}"
         # Else it is TcpEof, the end that was waited for, or TcpBufferFull, which the input sees by itself.
+
+
+def reason_of(error: asynctcp.TcpError) -> str:
+    """Why it failed."""
+    return tls_words.explain(error) if isinstance(error, asynctcp.TlsError) else error.errmsg
+
+
+def name_of(socket: asynctcp.Socket, peer: Place) -> Place:
+    """Who answered; ``peer`` is who was asked for."""
+    name = socket.peername
+    return Address(*name[:2]) if isinstance(name, tuple) else peer
 
 
 def run(options: argparse.Namespace) -> int:
     """Talk until the peer ends the connection; return the exit status. Raises ``BrokenPipeError``."""
+    peer = peer_of(options)
+    try:
+        tls = secured.client_config(options)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
     with asynctcp.event_loop():
-        talk = Talk(options)
+        talk = Talk(options, peer, tls)
         try:
             talk.begin()
         except ValueError as error:

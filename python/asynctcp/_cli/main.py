@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import asynctcp
-from asynctcp._cli import bench, connect, doctor, echo, proxy
+from asynctcp._cli import bench, certificate, connect, doctor, echo, proxy
 
-COMMANDS = (echo, connect, proxy, bench, doctor)
+COMMANDS = (echo, connect, proxy, certificate, bench, doctor)
 
 EPILOG = """\
 examples:
   %(prog)s echo --port 7000
   %(prog)s connect 127.0.0.1 7000
   %(prog)s proxy 127.0.0.1:8000 example.com:80
+  %(prog)s certificate
   %(prog)s bench --connections 50 --seconds 5
   %(prog)s doctor
   %(prog)s COMMAND --help
@@ -34,7 +35,7 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     version = f"asynctcp {asynctcp.__version__} (Python {platform.python_version()})"
-    parser.add_argument("--version", action="version", version=version)
+    parser.add_argument("-V", "--version", action="version", version=version)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for module in COMMANDS:
         command = commands.add_parser(
@@ -45,8 +46,19 @@ def make_parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.add_arguments(command)
-        command.set_defaults(run=module.run)
+        command.set_defaults(run=module.run, error=command.error, program=parser.prog)
     return parser
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line (None: the process's own arguments)."""
+    options, left = make_parser().parse_known_args(arguments)
+    # argparse thinks that a list ends at the next option; `HOST --crlf PORT` has always been fine.
+    if left and ("places" not in options or any(text.startswith("-") for text in left)):
+        options.error(f"unrecognized arguments: {' '.join(left)}")
+    if left:
+        options.places += left
+    return options
 
 
 def program_name(path: str) -> str:
@@ -58,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line (None: the process's own arguments); return the exit status."""
     try:
         try:
-            options = make_parser().parse_args(arguments)
+            options = parse(arguments)
             status: int = options.run(options)
         except KeyboardInterrupt:
             status = 130

@@ -6,15 +6,25 @@ import time
 from dataclasses import dataclass, field
 
 import asynctcp
-from asynctcp._cli import pace, proxied
+from asynctcp._cli import pace, place, proxied, secured
 from asynctcp._cli.live import Live
-from asynctcp._cli.values import Address, at_least_one, listen_address, seconds, show_size, target_address
+from asynctcp._cli.values import (
+    Place,
+    UnixPath,
+    at_least_one,
+    listen_place,
+    read_as,
+    seconds,
+    show_size,
+    target_place,
+)
 
-HELP = "a TCP proxy with live statistics"
+HELP = "a proxy with live statistics"
 DESCRIPTION = """\
 Accept connections on LISTEN and hand each on to TARGET, both ways, until Ctrl-C. The slower side sets the
 pace, the end of one direction goes through and leaves the other, and an error of one side closes both.
-LISTEN is HOST:PORT, [IPV6]:PORT or :PORT (any address); port 0 is any free one.
+LISTEN is HOST:PORT, [IPV6]:PORT or :PORT (any address), where port 0 is any free one, or unix:PATH;
+so is TARGET, with a host and a port. With --tls clients speak TLS, with --target-tls TARGET does.
 """
 EPILOG = """\
 examples:
@@ -22,6 +32,8 @@ examples:
   %(prog)s :6380 localhost:6379 --max-connections 100
   %(prog)s :443 127.0.0.1:8443 --send-proxy 2
   %(prog)s '[::1]:0' '[2001:db8::1]:443' --every 10 >> proxy.log
+  %(prog)s :443 unix:/run/app.sock --tls --cert server.pem --key server.key
+  %(prog)s --unix /tmp/web.sock example.org:443 --target-tls
 
 exit status: 130 Ctrl-C, which is how it ends, 1 it cannot listen, or nobody reads its output,
 2 wrong arguments
@@ -30,8 +42,15 @@ exit status: 130 Ctrl-C, which is how it ends, 1 it cannot listen, or nobody rea
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the command takes."""
-    parser.add_argument("listen", metavar="LISTEN", type=listen_address, help="where clients connect to")
-    parser.add_argument("target", metavar="TARGET", type=target_address, help="where they are led to")
+    parser.add_argument(
+        "places",
+        nargs="*",
+        metavar="LISTEN TARGET",
+        help="where clients connect to, and where they are led to",
+    )
+    parser.add_argument(
+        "--unix", metavar="PATH", help="listen on a Unix socket, which is made: in place of LISTEN"
+    )
     parser.add_argument(
         "--timeout",
         type=seconds,
@@ -66,6 +85,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="tell TARGET first whom each connection serves, by a PROXY header of that version",
     )
     proxied.add_arguments(parser)
+    secured.add_server_arguments(parser)
+    secured.add_target_arguments(parser)
+
+
+def ends_of(options: argparse.Namespace) -> tuple[Place, Place]:
+    """Return where to listen, and the target. Exits with status 2 if these are not said."""
+    places = options.places if options.unix is None else [str(UnixPath(options.unix)), *options.places]
+    if len(places) < 2:
+        missing = "TARGET" if places else "LISTEN, TARGET"
+        options.error(f"the following arguments are required: {missing}")
+    if len(places) > 2:
+        options.error(f"unrecognized arguments: {' '.join(places[2:])} (--unix stands in place of LISTEN)")
+    return (
+        read_as("LISTEN", listen_place, places[0], options.error),
+        read_as("TARGET", target_place, places[1], options.error),
+    )
 
 
 @dataclass(slots=True)
@@ -97,6 +132,10 @@ class Proxy:
 
     options: argparse.Namespace
     live: Live
+    listen_at: Place
+    target: Place
+    tls: asynctcp.TlsConfig | None = None  # towards clients
+    target_tls: asynctcp.TlsConfig | None = None
     accepted: int = 0
     open: int = 0
     failed: int = 0
@@ -106,32 +145,30 @@ class Proxy:
 
     def listen(self) -> asynctcp.TcpServer:
         """Open the server. Raises ``TcpServerBindError``, and ``ValueError`` for what is no host name."""
-        address: Address = self.options.listen
-        return asynctcp.tcp_server(
-            address.host,
-            address.port,
+        return place.listen(
+            self.listen_at,
             forward,
             self.on_event,
-            connect_cb=self.on_client,
+            self.on_client,
             allow_half_open=True,
             max_connections=self.options.max_connections,
+            tls=self.tls,
             **proxied.server_options(self.options),
         )
 
     def on_client(self, client: asynctcp.Socket) -> None:
         """Connect a client to the target."""
-        address: Address = self.options.target
         version = self.options.send_proxy
-        target = asynctcp.tcp_connect(
-            address.host,
-            address.port,
+        target = place.connect(
+            self.target,
             forward,
             self.on_event,
-            connect_cb=on_target,
+            on_target,
             read_timeout=self.options.timeout,
             write_timeout=self.options.timeout,
             allow_half_open=True,
             send_proxy=version and asynctcp.ProxyHeader.of(client, version=version),
+            tls=self.target_tls,
         )
         self.accepted += 1
         self.open += 1
@@ -197,17 +234,18 @@ def forward(socket: asynctcp.Socket, data: bytes) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve until Ctrl-C, which comes out; return the exit status. Raises ``BrokenPipeError``."""
+    listen_at, target = ends_of(options)
     live = Live(sys.stdout)
-    proxy = Proxy(options, live)
     try:
+        tls, target_tls = secured.server_config(options), secured.target_config(options)
+        proxy = Proxy(options, live, listen_at, target, tls, target_tls)
         with asynctcp.event_loop(catch_app_errors=True):
-            server = proxy.listen()
-            address = Address(server.host, server.port)
-            print(f"listening on {address} for {options.target}   (Ctrl-C ends it)", flush=True)
+            at = place.listening_at(proxy.listen(), listen_at)
+            print(f"listening on {at} for {target}   (Ctrl-C ends it)", flush=True)
             if options.every:
                 asynctcp.interval(proxy.tell, options.every)
     except asynctcp.TcpServerBindError as error:
-        print(f"cannot listen on {options.listen}: {error.errmsg}", file=sys.stderr)
+        print(f"cannot listen on {listen_at}: {error.errmsg}", file=sys.stderr)
         return 1
     except ValueError as error:
         print(error, file=sys.stderr)

@@ -1,8 +1,11 @@
-"""What stands on the command line and in the output: addresses, ports, seconds, sizes."""
+"""What stands on the command line and in the output: addresses, paths, ports, seconds, sizes."""
 
 import argparse
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, NoReturn, TypeVar
+
+_Value = TypeVar("_Value")
 
 
 class Address(NamedTuple):
@@ -15,17 +18,48 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def listen_address(text: str) -> Address:
-    """Read ``HOST:PORT``; an empty host is any address, port 0 any free port."""
-    return _address(text, 0)
+class UnixPath(NamedTuple):
+    """The path of a Unix socket; its text is what the command line takes."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
 
 
-def target_address(text: str) -> Address:
-    """Read ``HOST:PORT`` of something to connect to."""
+#: Where to listen, or to connect to.
+Place = Address | UnixPath
+
+
+def read_as(name: str, read: Callable[[str], _Value], text: str, error: Callable[[str], NoReturn]) -> _Value:
+    """Read an argument that argparse could not: which one it is, the others tell."""
+    try:
+        return read(text)
+    except argparse.ArgumentTypeError as wrong:
+        error(f"argument {name}: {wrong}")
+
+
+def listen_place(text: str) -> Place:
+    """Read ``HOST:PORT`` or ``unix:PATH``; an empty host is any address, port 0 any free port."""
+    return _unix_path(text) or _address(text, 0)
+
+
+def target_place(text: str) -> Place:
+    """Read ``HOST:PORT`` or ``unix:PATH`` of something to connect to."""
+    if path := _unix_path(text):
+        return path
     address = _address(text, 1)
     if not address.host:
         raise argparse.ArgumentTypeError(f"no host in {text!r}")
     return address
+
+
+def _unix_path(text: str) -> UnixPath | None:
+    if not text.startswith("unix:"):
+        return None
+    if text == "unix:":
+        raise argparse.ArgumentTypeError("no path after unix:")
+    return UnixPath(text.removeprefix("unix:"))
 
 
 def _address(text: str, lowest: int) -> Address:
@@ -33,7 +67,7 @@ def _address(text: str, lowest: int) -> Address:
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif not colon or ":" in host:
-        raise argparse.ArgumentTypeError(f"expected HOST:PORT or [IPV6]:PORT, not {text!r}")
+        raise argparse.ArgumentTypeError(f"expected HOST:PORT, [IPV6]:PORT or unix:PATH, not {text!r}")
     return Address(host, _number(number, lowest, 65535, "port"))
 
 
@@ -45,6 +79,11 @@ def port(text: str) -> int:
 def at_least_one(text: str) -> int:
     """Read a number of things."""
     return _number(text, 1, 1 << 30, "number")
+
+
+def days(text: str) -> int:
+    """Read a number of days, a hundred years at most."""
+    return _number(text, 1, 36500, "days")
 
 
 def _number(text: str, lowest: int, highest: int, what: str) -> int:
@@ -63,6 +102,14 @@ def seconds(text: str) -> float:
     if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"expected seconds, 0 or more, not {text!r}")
     return value
+
+
+def names(text: str) -> list[str]:
+    """Read names between commas."""
+    found = text.split(",")
+    if "" in found:
+        raise argparse.ArgumentTypeError(f"expected names between commas, not {text!r}")
+    return found
 
 
 def size(text: str) -> int:
