@@ -281,6 +281,11 @@ def test_directory_that_is_not_there_is_a_bind_error(path):
         ("/" + "x" * 107, ValueError, "at most 107 bytes"),
         (b"\0" + b"x" * 108, ValueError, "at most 107 bytes"),
         ("/a\0b", ValueError, "without NUL"),
+        (
+            "/\ud800",
+            ValueError,
+            "path must be a path that the file system's encoding can encode, not '/.ud800'",
+        ),
         (1, TypeError, "path"),
         (None, TypeError, "path"),
     ],

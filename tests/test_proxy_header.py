@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import ipaddress
+import pickle
 import socket
 import struct
 from pathlib import Path
@@ -195,6 +197,44 @@ def test_largest_header_arrives_whole():
     assert log.order() == ["connect", b"hello"]
 
 
+def test_headers_that_are_equal_are_one_in_a_set():
+    headers = {ProxyHeader(CLIENT, SERVICE), ProxyHeader(CLIENT, SERVICE), ProxyHeader(SERVICE, CLIENT)}
+    assert len(headers) == 2
+    assert ProxyHeader(CLIENT, SERVICE, version=1) not in headers
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        ProxyHeader(CLIENT, SERVICE, tlvs={5: b"id", 0xE0: b""}),
+        ProxyHeader(("2001:db8::1", 7, 0, 3), ("::2", 8), version=1),
+        ProxyHeader("/run/\udcff", "\0hidden", version=1),
+        ProxyHeader("", ""),
+        ProxyHeader(None, None),
+    ],
+)
+def test_header_survives_pickling_and_copying(header):
+    for twin in [*(pickle.loads(pickle.dumps(header, each)) for each in range(6)), copy.deepcopy(header)]:
+        assert (twin, bytes(twin), hash(twin)) == (header, bytes(header), hash(header))
+
+
+@pytest.mark.parametrize("wrong", ["/\ud800", b"a\0b"])
+def test_path_that_cannot_be_is_refused_by_its_name(wrong):
+    with pytest.raises(ValueError, match="source must be a path"):
+        ProxyHeader(wrong, "")
+    with pytest.raises(ValueError, match="destination must be a path"):
+        ProxyHeader("", wrong)
+
+
+def test_path_whose_fspath_is_interrupted_says_so():
+    class Interrupted:
+        def __fspath__(self):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ProxyHeader(Interrupted(), "")
+
+
 def test_send_proxy_takes_a_header_alone():
     def look():
         for wrong in [LINE, CLIENT, True]:
@@ -254,6 +294,7 @@ def test_proxied_connection_is_passed_on_with_what_its_header_said(peers):
 def test_health_check_is_passed_on_as_one(peers, came, told):
     _, header, line = passed_on(peers, came, proxy_protocol="require")
     assert bytes(header) == told
+    assert pickle.loads(pickle.dumps(header)) == header
     assert bytes(line) == b"PROXY UNKNOWN\r\n"
 
 

@@ -713,6 +713,24 @@ def test_garbage_leaves_nothing_behind(peers):
 
 
 @pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"proxy_protocol": "accept"}, "proxy_protocol must be None or 'require' for a pipe"),
+        ({"proxy_protocol": "accept", "proxy_from": ["10.0.0.0/8"]}, "proxy_from must be None for a pipe"),
+        ({"proxy_protocol": "require", "proxy_from": []}, "proxy_from must be None for a pipe"),
+        ({"proxy_from": ["10.0.0.0/8"]}, "proxy_from must be None for a pipe"),
+    ],
+)
+def test_pipe_has_nobody_to_tell_apart(tmp_path, keywords, message):
+    def look():
+        with pytest.raises(ValueError, match=message):
+            asynctcp.pipe_server(tmp_path / "socket", None, **keywords)
+        return not (tmp_path / "socket").exists()
+
+    assert in_loop(look)
+
+
+@pytest.mark.parametrize(
     ("keywords", "error"),
     [
         ({"proxy_protocol": "accept"}, ValueError),

@@ -158,6 +158,7 @@ class ProxyHeader:
     def tlvs(self) -> dict[int, bytes]: ...
     def __bytes__(self) -> bytes: ...
     def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
 
 @final
 class Socket(Generic[_Data]):
@@ -953,8 +954,8 @@ def pipe_server(
     close_cb: CloseCallback | None = None,
     max_line: int | None = 65536,
     socket_options: SocketOptions | None = None,
-    proxy_protocol: Literal["require", "accept"] | None = None,
-    proxy_from: Iterable[Network] | None = None,
+    proxy_protocol: Literal["require"] | None = None,
+    proxy_from: None = None,
     proxy_timeout: Seconds = 5,
     tls: TlsConfig | None = None,
     max_handshakes: int = 1024,
@@ -979,8 +980,8 @@ def pipe_server(
     close_cb: CloseCallback | None = None,
     max_line: int | None = 65536,
     socket_options: SocketOptions | None = None,
-    proxy_protocol: Literal["require", "accept"] | None = None,
-    proxy_from: Iterable[Network] | None = None,
+    proxy_protocol: Literal["require"] | None = None,
+    proxy_from: None = None,
     proxy_timeout: Seconds = 5,
     tls: TlsConfig | None = None,
     max_handshakes: int = 1024,
@@ -1005,8 +1006,8 @@ def pipe_server(
     close_cb: CloseCallback | None = None,
     max_line: int | None = 65536,
     socket_options: SocketOptions | None = None,
-    proxy_protocol: Literal["require", "accept"] | None = None,
-    proxy_from: Iterable[Network] | None = None,
+    proxy_protocol: Literal["require"] | None = None,
+    proxy_from: None = None,
     proxy_timeout: Seconds = 5,
     tls: TlsConfig | None = None,
     max_handshakes: int = 1024,
@@ -1031,8 +1032,8 @@ def pipe_server(
     close_cb: CloseCallback | None = None,
     max_line: int | None = 65536,
     socket_options: SocketOptions | None = None,
-    proxy_protocol: Literal["require", "accept"] | None = None,
-    proxy_from: Iterable[Network] | None = None,
+    proxy_protocol: Literal["require"] | None = None,
+    proxy_from: None = None,
     proxy_timeout: Seconds = 5,
     tls: TlsConfig | None = None,
     max_handshakes: int = 1024,
@@ -1057,8 +1058,8 @@ def pipe_server(
     close_cb: CloseCallback | None = None,
     max_line: int | None = 65536,
     socket_options: SocketOptions | None = None,
-    proxy_protocol: Literal["require", "accept"] | None = None,
-    proxy_from: Iterable[Network] | None = None,
+    proxy_protocol: Literal["require"] | None = None,
+    proxy_from: None = None,
     proxy_timeout: Seconds = 5,
     tls: TlsConfig | None = None,
     max_handshakes: int = 1024,

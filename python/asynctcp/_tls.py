@@ -84,8 +84,8 @@ class TlsConfig:
         """
         if verify is not True and verify != _INSECURE:
             raise ValueError(f"verify must be True or {_INSECURE!r}, not {verify!r}")
-        if server_name is not None and not isinstance(server_name, str):
-            raise TypeError(f"server_name must be a str or None, not {server_name!r}")
+        if server_name is not None:
+            _host("server_name", server_name)
         common = _common(
             chain=_source("cert_file", cert_file, "cert_data", cert_data),
             key=_source("key_file", key_file, "key_data", key_data),
@@ -157,7 +157,10 @@ class TlsConfig:
             truncation=allow_truncation,
             key_log=key_log,
         )
-        others = [(_host(host), _context_of(host, config)) for host, config in (names or {}).items()]
+        others = [
+            (_host("a host of names", host), _context_of(host, config))
+            for host, config in (names or {}).items()
+        ]
         context = _core._tls_server(common, client_certs, others)
         _tell_if_expired(context, common)
         return cls._of(context)
@@ -236,7 +239,11 @@ def _source(
 
 def _bytes(name: str, value: str | bytes) -> bytes:
     if isinstance(value, str):
-        return value.encode()
+        try:
+            return value.encode()
+        except UnicodeEncodeError:
+            # Without the value: it may be a secret, and the error that it hides has it, too.
+            raise ValueError(f"{name} must be a str without surrogates") from None
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
     raise TypeError(f"{name} must be bytes or str, not {type(value).__name__}")
@@ -262,10 +269,13 @@ def _range(least: str, most: str) -> tuple[bool, bool]:
     return least == "1.2", most == "1.3"
 
 
-def _host(host: str) -> str:
+def _host(name: str, host: str) -> str:
+    """Check what native code takes from here on: it has the rules of names (UTS 46)."""
     if not isinstance(host, str):
-        raise TypeError(f"a host of names must be a str, not {host!r}")
-    return host.lower()
+        raise TypeError(f"{name} must be a str, not {host!r}")
+    if any("\ud800" <= character <= "\udfff" for character in host):
+        raise ValueError(f"{name} must be a str without surrogates, not {host!r}")
+    return host
 
 
 def _context_of(host: str, config: TlsConfig) -> _core._TlsContext:

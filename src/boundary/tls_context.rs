@@ -1,5 +1,6 @@
 //! What a `TlsConfig` of Python's stands for, and how one is made of what the app said.
 
+use crate::boundary::args::hosts::idna;
 use crate::boundary::args::refusal::wrong_type;
 use crate::boundary::args::times::timeout;
 use crate::boundary::condition;
@@ -121,7 +122,7 @@ pub fn _tls_server(
         let server = found.ok_or_else(|| {
             PyValueError::new_err(format!("names[{name:?}] must be a TlsConfig.server(...)"))
         })?;
-        Ok((name, server))
+        Ok((asked_for(&name)?, server))
     });
     let options = ServerOptions {
         common: said.common()?,
@@ -156,12 +157,37 @@ impl TlsContext {
     }
 }
 
+/// A host of `names`, with a star or without, as clients ask for it.
+fn asked_for(host: &str) -> PyResult<String> {
+    let (star, name) = match host.strip_prefix("*.") {
+        Some(name) => ("*.", name),
+        None => ("", host),
+    };
+    let name = ascii(name).filter(|name| ServerName::try_from(name.as_str()).is_ok());
+    let name = name.ok_or_else(|| {
+        PyValueError::new_err(format!(
+            "names[{host:?}] is no host that a client can ask for"
+        ))
+    })?;
+    Ok(format!("{star}{}", name.to_ascii_lowercase()))
+}
+
+/// A host as it is sent and as certificates have it; None: it cannot be.
+fn ascii(host: &str) -> Option<String> {
+    let name = if host.is_ascii() {
+        host.to_owned()
+    } else {
+        idna(host)?
+    };
+    // The dot that says that a name is whole is no part of it (RFC 6066, 3).
+    Some(name.strip_suffix('.').unwrap_or(&name).to_owned())
+}
+
 /// Whom a certificate must be for.
 pub fn name_of(host: &str) -> PyResult<ServerName<'static>> {
-    // The dot that says that a name is whole is no part of it (RFC 6066, 3).
-    let name = host.strip_suffix('.').unwrap_or(host);
-    let name = name.split('%').next().unwrap_or(name);
-    ServerName::try_from(name.to_owned()).map_err(|_| {
+    let name = host.split('%').next().unwrap_or(host);
+    let name = ascii(name).and_then(|name| ServerName::try_from(name).ok());
+    name.ok_or_else(|| {
         PyValueError::new_err(format!(
             "{host:?} is no name that a certificate can be for: give server_name"
         ))

@@ -168,10 +168,11 @@ pub fn connect_pipe_socket(
 ///     mode: the file's permissions, whatever the umask.
 ///     unlink: remove the file when the server closes, if it still is this server's.
 ///     fd: the number of a descriptor that listens already: `path`, `mode`, `unlink` and `backlog` have no effect.
-///     proxy_from: must be None: peers have no addresses here. With "require" all headers are believed.
+///     proxy_protocol: "require" or None: peers have no addresses here, by which "accept" tells whom to believe.
+///     proxy_from: must be None. With "require" all headers are believed.
 ///     read_timeout, write_timeout, proxy_timeout: seconds; None, 0, negative or infinite: none.
 ///     read_cb, event_cb, connect_cb, backlog, stream, dont_drain_read_buffer, allow_half_open: as of `tcp_server`.
-///     max_connections, close_cb, max_line, socket_options, proxy_protocol, tls, max_handshakes: as of `tcp_server`.
+///     max_connections, close_cb, max_line, socket_options, tls, max_handshakes: as of `tcp_server`.
 ///
 /// Returns the `TcpServer`, whose `address` and `host` are the path. Raises `TcpServerBindError` if it cannot listen,
 /// `EventLoopError`, `TypeError`, `ValueError`. Callbacks run in the loop's thread. cl-async: `pipe-server`.

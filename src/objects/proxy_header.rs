@@ -7,8 +7,10 @@ use crate::io::proxy::header::{Header, Version};
 use crate::io::proxy::write;
 use crate::socket::object::Socket;
 use pyo3::exceptions::PyValueError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyType};
+use std::hash::{Hash, Hasher};
 
 /// What a PROXY header says, and its bytes: whom a connection serves that this program makes.
 ///
@@ -19,13 +21,20 @@ use pyo3::types::{PyBytes, PyDict, PyType};
 ///     tlvs: what version 2 says beside addresses, {type: bytes or str}, 0 to 255. The checksum of type 3 is computed,
 ///         whatever its value.
 ///
-/// Addresses of IPv4 and IPv6 mixed are told as IPv6. Version 1 says `UNKNOWN` of what it has no words for. Immutable;
-/// `bytes(header)` is what is sent. Raises `TypeError`, `ValueError`.
-#[pyclass(frozen, eq, module = "asynctcp")]
+/// Addresses of IPv4 and IPv6 mixed are told as IPv6. Version 1 says `UNKNOWN` of what it has no words for. Immutable, hashable,
+/// can be pickled; `bytes(header)` is what is sent. Raises `TypeError`, `ValueError`.
+#[pyclass(frozen, eq, hash, module = "asynctcp")]
 #[derive(PartialEq, Eq)]
 pub struct ProxyHeader {
     header: Header,
     bytes: Vec<u8>,
+}
+
+impl Hash for ProxyHeader {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // What is equal is sent as the same.
+        self.bytes.hash(state);
+    }
 }
 
 impl ProxyHeader {
@@ -43,6 +52,15 @@ impl ProxyHeader {
         }
     }
 }
+
+/// What pickling keeps.
+type Kept<'py> = (
+    u8,
+    bool,
+    Option<Bound<'py, PyAny>>,
+    Option<Bound<'py, PyAny>>,
+    Vec<(u8, Bound<'py, PyBytes>)>,
+);
 
 fn version_of(value: Option<&Bound<'_, PyAny>>) -> PyResult<Version> {
     let number = value.map_or(Ok(2), |value| args::within("version", value, 1, 2))?;
@@ -143,6 +161,41 @@ impl ProxyHeader {
     #[getter]
     fn tlvs<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         tlvs(py, &self.header)
+    }
+
+    /// What pickling has kept: a header that was passed on may say what the class cannot be called with.
+    #[classmethod]
+    fn _restored(
+        _class: &Bound<'_, PyType>,
+        version: &Bound<'_, PyAny>,
+        local: bool,
+        source: &Bound<'_, PyAny>,
+        destination: &Bound<'_, PyAny>,
+        tlvs: Vec<(u8, Vec<u8>)>,
+    ) -> PyResult<Self> {
+        let tlvs = tlvs.into_iter().map(|(kind, value)| (kind, value.into()));
+        Self::of_header(Header {
+            version: version_of(Some(version))?,
+            local,
+            ends: args::proxy_ends(source, destination)?,
+            tlvs: tlvs.collect(),
+        })
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Kept<'py>)> {
+        let (py, own) = (slf.py(), slf.get());
+        let header = &own.header;
+        let (source, destination) = ends(py, header)?;
+        let tlvs = header.tlvs.iter();
+        let kept = (
+            own.version(),
+            header.local,
+            source,
+            destination,
+            tlvs.map(|(kind, value)| (*kind, PyBytes::new(py, value)))
+                .collect(),
+        );
+        Ok((slf.get_type().getattr(intern!(py, "_restored"))?, kept))
     }
 
     fn __bytes__<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {

@@ -6,6 +6,7 @@ use crate::io::sys::names::zone_index;
 use crate::io::sys::platform::c;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyInt, PyString};
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 /// Longest name that the DNS knows (RFC 1035), and longest label of one.
@@ -39,7 +40,9 @@ pub fn host(name: &str, value: &Bound<'_, PyAny>) -> PyResult<HostArg> {
     }
     // What is ASCII is left as it is; a literal in other digits is one only then.
     let ascii = match literal(&text) {
-        None if !text.is_ascii() => idna(name, &text, value)?,
+        None if !text.is_ascii() => {
+            idna(&text).ok_or_else(|| wrong_value(name, "a host that IDNA can encode", value))?
+        }
         _ => text,
     };
     if let Some(address) = literal(&ascii) {
@@ -129,11 +132,12 @@ fn scope(zone: &str) -> Option<u32> {
     zone.parse().ok().or_else(|| zone_index(zone))
 }
 
-/// The ASCII form of an internationalised name, as browsers make it (UTS 46, not transitional).
-fn idna(name: &str, text: &str, value: &Bound<'_, PyAny>) -> PyResult<String> {
+/// The ASCII form of an internationalised name, as browsers make it (UTS 46, not transitional), in lower case; None: it has
+/// none.
+pub fn idna(text: &str) -> Option<String> {
     let ascii = idna::domain_to_ascii_cow(text.as_bytes(), idna::AsciiDenyList::URL);
-    match ascii {
-        Ok(ascii) if !ascii.is_empty() => Ok(ascii.into_owned()),
-        _ => Err(wrong_value(name, "a host that IDNA can encode", value)),
-    }
+    ascii
+        .ok()
+        .filter(|ascii| !ascii.is_empty())
+        .map(Cow::into_owned)
 }

@@ -3,6 +3,7 @@
 use crate::boundary::args::data::Data;
 use crate::boundary::args::hosts::{HostArg, host};
 use crate::boundary::args::numbers::{port, within};
+use crate::boundary::args::paths::encoded;
 use crate::boundary::args::refusal::{wrong_type, wrong_value};
 use crate::boundary::args::times::timeout;
 use crate::io::proxy::network::Network;
@@ -14,7 +15,6 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// `proxy_timeout` where nothing is said.
@@ -65,8 +65,12 @@ pub fn proxy_policy(
             return Err(wrong_value("proxy_protocol", wanted, protocol));
         }
     };
-    if !require && from.is_none() && !pipe {
-        let message = "proxy_from must be given with proxy_protocol='accept': anybody could claim any address";
+    if !require && from.is_none() {
+        let message = if pipe {
+            "proxy_protocol must be None or 'require' for a pipe: of peers without an address nobody can say whom to believe"
+        } else {
+            "proxy_from must be given with proxy_protocol='accept': anybody could claim any address"
+        };
         return Err(PyValueError::new_err(message));
     }
     Ok(Some(Policy {
@@ -143,19 +147,12 @@ fn end(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Address> {
     if let Ok(parts) = value.cast::<PyTuple>() {
         return ip_end(name, parts);
     }
-    let bytes = match value.cast::<PyBytes>() {
-        Ok(bytes) => bytes.as_bytes().to_vec(),
-        Err(_) => {
-            let path: PathBuf = value
-                .extract()
-                .map_err(|_| wrong_type(name, "a tuple (host, port) or a path", value))?;
-            path.as_os_str().as_encoded_bytes().to_vec()
-        }
-    };
+    let encoded = encoded(name, "a tuple (host, port) or a path", value)?;
+    let bytes = encoded.as_bytes();
     if bytes.len() > LONGEST_NAME {
         return Err(wrong_value(name, "a path of at most 108 bytes", value));
     }
-    match &*bytes {
+    match bytes {
         [] => Ok(Address::Unnamed),
         [0, name @ ..] => Ok(Address::Abstract(name.into())),
         path if path.contains(&0) => Err(wrong_value(name, "a path without NUL", value)),

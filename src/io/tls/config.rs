@@ -39,7 +39,7 @@ pub struct Client {
 /// Of a server.
 pub struct Server {
     pub(crate) rustls: Arc<ServerConfig>,
-    /// Others by the name that the client asks for, lower case.
+    /// Others by the name that the client asks for, ASCII and lower case.
     pub(crate) names: Vec<(String, Arc<Server>)>,
     pub(crate) limit: Option<Duration>,
     pub(crate) truncation: bool,
