@@ -7,7 +7,18 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from certificates import authority
 from peers import Example
+
+
+@pytest.fixture(scope="session")
+def tls_files(tmp_path_factory):
+    """A folder: whom to trust, the ordinary certificate and a client's, each in one file with its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    (folder / "ca.pem").write_bytes(authority().pem)
+    (folder / "server.pem").write_bytes(authority().usual)
+    (folder / "client.pem").write_bytes(authority().issue("me@example.org"))
+    return folder
 
 
 @pytest.fixture

@@ -7,10 +7,19 @@ import pytest
 
 from peers import EXAMPLES, LOOPBACK, run_example
 
-REMOTE = {"simple_proxy": [LOOPBACK, "9"], "limited_proxy": [LOOPBACK, "9"]}
-CLIENTS = ("dns_lookup", "port_scanner", "redis_client", "tcp_client")
+REMOTE = {"simple_proxy": [LOOPBACK, "9"], "limited_proxy": [LOOPBACK, "9"], "tls_proxy": ["/nowhere"]}
+#: Files that come first.
+TLS = dict.fromkeys(["certificate_reload", "https_server", "smtp_sink", "tls_proxy"], ["server.pem"] * 2)
+TLS["mutual_tls_server"] = ["server.pem", "server.pem", "ca.pem"]
+CLIENTS = ("dns_lookup", "mutual_tls_client", "port_scanner", "redis_client", "tcp_client")
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py"))
 SERVERS = [name for name in NAMES if name not in CLIENTS]
+
+
+@pytest.fixture
+def needed(tls_files):
+    """``needed(name)`` gives the arguments that a server cannot do without."""
+    return lambda name: [*(str(tls_files / file) for file in TLS.get(name, [])), *REMOTE.get(name, [])]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -21,8 +30,8 @@ def test_help_lists_the_options(name):
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_ctrl_c_ends_it_with_status_0_and_no_traceback(name, start_example):
-    example = start_example(name, *REMOTE.get(name, []))
+def test_ctrl_c_ends_it_with_status_0_and_no_traceback(name, start_example, needed):
+    example = start_example(name, *needed(name))
     assert example.interrupt() == 0
     assert example.output.splitlines()[-1] == "ended"
 
@@ -38,15 +47,23 @@ def test_ctrl_c_with_an_open_connection_ends_it_and_the_connection(name, start_e
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_port_that_is_taken_is_said_with_status_1(name):
+def test_port_that_is_taken_is_said_with_status_1(name, needed):
     with socket.create_server((LOOPBACK, 0)) as taken:
         port = str(taken.getsockname()[1])
-        done = run_example(name, "--port", port, *REMOTE.get(name, []))
+        done = run_example(name, "--port", port, *needed(name))
     assert done.returncode == 1
     assert done.stderr.startswith(f"cannot listen on {LOOPBACK}:{port}: ")
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("name", TLS)
+def test_certificate_that_is_not_there_is_said_with_status_2(name, needed):
+    arguments = ["nowhere.pem", *needed(name)[1:]]
+    done = run_example(name, "--port", "0", *arguments)
+    assert (done.returncode, "'nowhere.pem': No such file" in done.stderr) == (2, True)
+
+
 def test_table_names_each_example():
     table = (EXAMPLES / "README.md").read_text()
-    assert sorted(re.findall(r"^\| \[(\w+)\]\(\1\.py\) ", table, re.MULTILINE)) == NAMES
+    names = "".join(re.findall(r"^\|([^|]+)\|", table, re.MULTILINE))
+    assert sorted(re.findall(r"\[(\w+)\]\(\1\.py\)", names)) == NAMES
