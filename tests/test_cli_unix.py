@@ -144,6 +144,16 @@ def test_wrong_argument_is_named_with_status_2(arguments, told, capsys):
     assert told in capsys.readouterr().err.splitlines()[-1]
 
 
+@pytest.mark.parametrize("arguments", [["echo"], ["proxy", "localhost:1"]], ids=repr)
+@pytest.mark.parametrize(
+    "options", [["require", "--proxy-from", "10.0.0.0/8"], ["accept", "--proxy-from", "10.0.0.0/8"]], ids=repr
+)
+def test_networks_are_refused_where_nobody_has_an_address_with_status_2(path, arguments, options, capsys):
+    assert main([*arguments, "--unix", str(path), "--proxy-protocol", *options]) == 2
+    assert "proxy_" in capsys.readouterr().err
+    assert not path.exists()
+
+
 def test_path_that_is_too_long_is_said_with_status_2(capsys):
     assert main(["echo", "--unix", "x" * 200]) == 2
     assert "107" in capsys.readouterr().err

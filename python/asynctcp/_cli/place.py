@@ -51,7 +51,14 @@ def listen(
 ) -> asynctcp.TcpServer:
     """Open a server at ``place``. Raises ``TcpServerBindError``, and ``ValueError`` for what is no place."""
     if isinstance(place, UnixPath):
-        return asynctcp.pipe_server(place.path, read_cb, event_cb=event_cb, connect_cb=connect_cb, **options)
+        # Whose headers are believed is a matter of addresses, of which a pipe has none: it says so itself.
+        return asynctcp.pipe_server(
+            place.path,
+            read_cb,
+            event_cb=event_cb,
+            connect_cb=connect_cb,
+            **options,  # type: ignore[arg-type]
+        )
     return asynctcp.tcp_server(
         place.host, place.port, read_cb, event_cb=event_cb, connect_cb=connect_cb, **options
     )
