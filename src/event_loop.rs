@@ -21,6 +21,7 @@ use crate::io::sync::Mutex;
 use crate::io::sys::platform;
 use crate::objects::server::TcpServer;
 use crate::shared::beat::Beat;
+use crate::shared::current;
 use crate::shared::loop_state::{Life, LoopState};
 use crate::shared::posts::{Post, Posted};
 use crate::socket::object::Socket;
@@ -97,6 +98,21 @@ impl EventLoop {
     /// See `EventLoop.exit`.
     fn _exit(slf: &Bound<'_, Self>) -> PyResult<()> {
         stages::exit(slf)
+    }
+
+    /// An asyncio loop that drives it runs from now on: it is the thread's loop.
+    fn _enter(&self, py: Python<'_>) -> PyResult<()> {
+        self.state.check_process(py)?;
+        self.state.set_thread();
+        LoopState::make_current(Some(self.state.clone()));
+        Ok(())
+    }
+
+    /// That asyncio loop stops.
+    fn _leave(&self) {
+        if self.state.is_current() {
+            LoopState::make_current(None);
+        }
     }
 
     /// It is let go of: closes a loop that was pumped and not ended, with a warning.
@@ -284,4 +300,10 @@ pub fn current_event_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 pub fn set_default_event_handler(r#fn: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
     tell::set_default_handler(args::callback("fn", r#fn)?);
     Ok(())
+}
+
+/// `fn()` is called where a function wants a loop and the thread has none; it may enter one.
+#[pyfunction]
+pub fn _set_loop_finder(r#fn: Py<PyAny>) {
+    current::set_finder(r#fn);
 }

@@ -4,6 +4,8 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+#[cfg(target_os = "linux")]
+mod aio;
 mod boundary;
 mod event_loop;
 mod functions;
@@ -30,12 +32,15 @@ pub fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<socket::object::Socket>()?;
     module.add_class::<objects::timer::Timer>()?;
     module.add_class::<boundary::tls_context::TlsContext>()?;
+    #[cfg(target_os = "linux")]
+    aio::install::install(module)?;
     macro_rules! functions {
         ($($path:path),* $(,)?) => { $(module.add_function(pyo3::wrap_pyfunction!($path, module)?)?;)* };
     }
     functions![
         functions::adopt::adopt_tcp_socket,
         boundary::args::callbacks::_check_callback,
+        event_loop::_set_loop_finder,
         event_loop::current_event_loop,
         event_loop::set_default_event_handler,
         functions::calls::close_socket,

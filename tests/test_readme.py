@@ -14,7 +14,7 @@ PROGRAMS = re.findall(
 
 
 def test_readme_client_gets_its_answer_from_the_readme_server():
-    server, client = PROGRAMS
+    server, _, client = PROGRAMS
     with reserved_port() as port:
         # Only the port, which may be taken here.
         server, client = (code.replace("7000", str(port)) for code in (server, client))
@@ -23,3 +23,9 @@ def test_readme_client_gets_its_answer_from_the_readme_server():
             with Program(sys.executable, "-u", "-c", client) as asking:
                 assert asking.wait() == 0
                 assert asking.output == "b'hello'\n"
+
+
+def test_readme_program_of_both_worlds_prints_the_answer():
+    with Program(sys.executable, "-u", "-c", PROGRAMS[1]) as program:
+        assert program.wait() == 0
+        assert program.output == "b'hello'\n"

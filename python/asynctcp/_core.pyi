@@ -1,7 +1,9 @@
 """The native side: sockets, servers, timers, and the half of the event loop that waits and dispatches."""
 
 import socket
+from asyncio import AbstractEventLoop, BaseProtocol, Future, Handle, TimerHandle
 from collections.abc import Callable, Iterable
+from contextvars import Context
 from os import PathLike
 from types import GenericAlias
 from typing import Any, Generic, Literal, Self, final, overload
@@ -37,10 +39,12 @@ from asynctcp.typing import (
 __all__ = [
     "LoopBlock",
     "LoopCore",
+    "NativeLoop",
     "Notifier",
     "ProxyHeader",
     "Reservation",
     "Socket",
+    "StreamTransport",
     "TcpServer",
     "Timer",
     "_TlsContext",
@@ -51,6 +55,7 @@ __all__ = [
     "_forked",
     "_free_signal",
     "_handle_signal",
+    "_set_loop_finder",
     "_tls_client",
     "_tls_server",
     "adopt_tcp_socket",
@@ -105,6 +110,8 @@ class LoopCore:
     def _fileno(self) -> int: ...
     def _pump(self, timeout: float | None) -> int: ...
     def _exit(self) -> None: ...
+    def _enter(self) -> None: ...
+    def _leave(self) -> None: ...
     def _forget(self) -> None: ...
     def _add_exit_callback(self, fn: Callback) -> None: ...
     @property
@@ -112,6 +119,141 @@ class LoopCore:
     def _has_ended(self) -> bool: ...
     def _beat(self) -> int: ...
     def _open_objects(self) -> list[Socket | TcpServer]: ...
+
+@disjoint_base
+class NativeLoop:
+    """What ``asynctcp.aio.Loop`` inherits: calls, timers and descriptors of an asyncio loop. Linux only."""
+
+    def __new__(cls, *args: object, **kwargs: object) -> Self: ...
+    def call_soon(
+        self, callback: Callable[..., object], /, *args: Any, context: Context | None = None
+    ) -> Handle:
+        """Call it in the next turn."""
+
+    def call_soon_threadsafe(
+        self, callback: Callable[..., object], /, *args: Any, context: Context | None = None
+    ) -> Handle:
+        """Like call_soon(), from any thread."""
+
+    def call_later(
+        self, delay: float, callback: Callable[..., object], /, *args: Any, context: Context | None = None
+    ) -> TimerHandle:
+        """Call it in so many seconds."""
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], /, *args: Any, context: Context | None = None
+    ) -> TimerHandle:
+        """Call it at that time of the loop's clock."""
+
+    def time(self) -> float:
+        """The loop's clock, in seconds."""
+
+    def stop(self) -> None:
+        """Stop running after this turn."""
+
+    _stopping: bool
+    _closed: bool
+    _debug: bool
+    def _run_once(self) -> None: ...
+    def _let_go(self) -> None: ...
+    def _push(self, handle: Handle) -> None: ...
+    def _push_timer(self, when: float, handle: TimerHandle) -> None: ...
+    def _waiting(self) -> tuple[int, int]: ...
+    def _timer_handle_cancelled(self, handle: TimerHandle) -> None: ...
+    def _wake(self) -> None: ...
+    def _add_reader(self, fd: object, callback: Callable[..., object], *args: object) -> Handle: ...
+    def _add_writer(self, fd: object, callback: Callable[..., object], *args: object) -> Handle: ...
+    def _remove_reader(self, fd: object) -> bool: ...
+    def _remove_writer(self, fd: object) -> bool: ...
+    def _drive(self, callbacks: LoopCore | None) -> None: ...
+    def _adopt(self, transport: StreamTransport) -> None: ...
+    def _lend(self, transport: StreamTransport) -> None: ...
+    def _transport_of(self, fd: object) -> StreamTransport | None: ...
+
+@disjoint_base
+class StreamTransport:
+    """What ``asynctcp.aio.Transport`` inherits: one connection of an asyncio protocol."""
+
+    def __new__(
+        cls,
+        event_loop: NativeLoop,
+        socket: socket.socket,
+        protocol: BaseProtocol,
+        extra: dict[str, Any],
+        server: object,
+    ) -> Self: ...
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send ``data``. It leaves when the running callback returns."""
+
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+        """Send each of them."""
+
+    def write_eof(self) -> None:
+        """End the sending side when all is sent."""
+
+    def can_write_eof(self) -> bool:
+        """True."""
+
+    def close(self) -> None:
+        """Close it when all is sent."""
+
+    def abort(self) -> None:
+        """Close it at once."""
+
+    def is_closing(self) -> bool:
+        """Whether it is closing or closed."""
+
+    def is_reading(self) -> bool:
+        """Whether what comes goes to the protocol."""
+
+    def pause_reading(self) -> None:
+        """Nothing goes to the protocol until ``resume_reading()``."""
+
+    def resume_reading(self) -> None:
+        """What comes goes to the protocol again."""
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes that wait to be sent."""
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """The low and the high-water mark, in bytes."""
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """The protocol is told to pause writing above ``high`` bytes, and to go on below ``low``."""
+
+    def set_protocol(self, protocol: BaseProtocol) -> None:
+        """From now on ``protocol`` is called."""
+
+    def get_protocol(self) -> BaseProtocol:
+        """The protocol."""
+
+    @property
+    def _extra(self) -> dict[str, Any] | None: ...
+    @property
+    def _protocol(self) -> BaseProtocol | None: ...
+    @property
+    def _loop(self) -> AbstractEventLoop | None: ...
+    @property
+    def _sock(self) -> socket.socket | None: ...
+    @property
+    def _sock_fd(self) -> int: ...
+    @property
+    def _paused(self) -> bool: ...
+    @property
+    def _closing(self) -> bool: ...
+    @property
+    def _eof(self) -> bool: ...
+    @property
+    def _conn_lost(self) -> int: ...
+    def _start_reading(self) -> None: ...
+    def _on_ready(self) -> None: ...
+    def _force_close(self, exc: BaseException | None = None) -> None: ...
+    def _call_connection_lost(self, exc: BaseException | None = None) -> None: ...
+    def _unregister(self) -> None: ...
+    def _registered(self) -> tuple[bool, bool]: ...
+    def _unsent(self) -> int: ...
+    def _make_empty_waiter(self) -> Future[None]: ...
+    def _reset_empty_waiter(self) -> None: ...
 
 @final
 class Reservation:
@@ -1102,6 +1244,7 @@ def reverse_dns_lookup(
 ) -> None: ...
 def remove_interval(timer: Timer) -> None: ...
 def _check_callback(name: str, value: object, optional: bool = False) -> None: ...
+def _set_loop_finder(fn: Callable[[], object]) -> None: ...
 def _forked() -> None: ...
 def _close_at_exit() -> None: ...
 def _handle_signal(

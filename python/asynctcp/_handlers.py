@@ -4,10 +4,19 @@ Called by the native side, in the loop's thread.
 """
 
 import logging
+from collections.abc import Callable
 
 from asynctcp.conditions import DnsError, EventError, EventInfo, TcpAppError, TcpInfo
 
 logger = logging.getLogger("asynctcp")
+
+
+def _nowhere(_: BaseException) -> bool:
+    return False
+
+
+#: Tells an asyncio loop's handler of an exception of the app's instead of the log, if it returns True.
+tell_elsewhere: Callable[[BaseException], bool] = _nowhere
 
 
 def default_event_handler(condition: BaseException) -> None:
@@ -36,6 +45,8 @@ def log_app_error(error: BaseException) -> None:
 
     A ``TcpAppError`` names the callback, the app's function and the peer.
     """
+    if tell_elsewhere(error):
+        return
     if isinstance(error, TcpAppError):
         told, raised = str(error), error.__cause__ or error
     else:

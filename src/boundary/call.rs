@@ -94,21 +94,32 @@ fn vectorcall<'py, const N: usize>(
     callable: &Bound<'py, PyAny>,
     mut places: [Object; N],
 ) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: behind the spare place are N - 1 arguments, which live as long as the call.
+    unsafe {
+        let arguments = places.as_mut_ptr().add(1);
+        vectorcall_at(callable.py(), callable.as_ptr(), arguments, N - 1)
+    }
+}
+
+/// `callable(*arguments)`, for so many that lie one after another.
+///
+/// # Safety
+///
+/// The caller has references to all of them for the length of the call, and the place before the first is the callee's to use.
+#[inline]
+pub unsafe fn vectorcall_at<'py>(
+    py: Python<'py>,
+    callable: *mut ffi::PyObject,
+    arguments: *const *mut ffi::PyObject,
+    count: usize,
+) -> PyResult<Bound<'py, PyAny>> {
     const SPARE_PLACE: usize = 1 << (usize::BITS - 1);
     // As above.
     let call = black_box(PyObject_Vectorcall as Vectorcall);
     let hang = Hang;
-    // SAFETY: behind the spare place, which the flag tells of, are N - 1 arguments that live as long as the call; there
-    // are no names.
-    let made = unsafe {
-        call(
-            callable.as_ptr(),
-            places.as_mut_ptr().add(1),
-            (N - 1) | SPARE_PLACE,
-            null_mut(),
-        )
-    };
+    // SAFETY: see above; the flag tells of the spare place, and there are no names.
+    let made = unsafe { call(callable, arguments, count | SPARE_PLACE, null_mut()) };
     std::mem::forget(hang);
     // SAFETY: the call returned a new reference, or null with an exception set.
-    unsafe { Bound::from_owned_ptr_or_err(callable.py(), made) }
+    unsafe { Bound::from_owned_ptr_or_err(py, made) }
 }

@@ -156,7 +156,11 @@ pub fn pump(slf: &Bound<'_, EventLoop>, patience: Option<Duration>) -> PyResult<
         let message = "this event loop is pumped in another thread";
         return Err(condition::loop_error(py, message));
     }
-    if LoopState::current(py).is_ok() {
+    let inside = LoopState::current_here().is_some_and(|current| {
+        // It may be the thread's own and yet not in a turn: inside an asyncio loop.
+        !Arc::ptr_eq(&current, &me.state) || me.running.lock().is_none()
+    });
+    if inside {
         let message = "pump() cannot be called inside of a running event loop";
         return Err(condition::loop_error(py, message));
     }
@@ -227,7 +231,9 @@ pub fn exit(slf: &Bound<'_, EventLoop>) -> PyResult<()> {
     me.state.exit();
     if current {
         drop(close_all(py, &me.state));
-    } else if me.bell.get().is_some() && me.state.is_own_thread() {
+    }
+    let turning = me.running.lock().is_none();
+    if me.bell.get().is_some() && me.state.is_own_thread() && !turning {
         // A foreign loop may never pump again.
         outcome.note(py, end(slf));
     }
@@ -236,7 +242,7 @@ pub fn exit(slf: &Bound<'_, EventLoop>) -> PyResult<()> {
 
 /// `EventLoopError` if this thread is inside a loop.
 fn check_alone(py: Python<'_>, me: &EventLoop) -> PyResult<()> {
-    let Ok(running) = LoopState::current(py) else {
+    let Some(running) = LoopState::current_here() else {
         return Ok(());
     };
     let message = if Arc::ptr_eq(&running, &me.state) {

@@ -1,10 +1,14 @@
 //! The loop of a thread.
 
 use crate::boundary::condition;
+use crate::io::sync::Mutex;
 use crate::shared::loop_state::LoopState;
 use pyo3::prelude::*;
 use std::cell::RefCell;
 use std::sync::Arc;
+
+/// See [`set_finder`].
+static FINDER: Mutex<Option<Py<PyAny>>> = Mutex::new(None);
 
 thread_local! {
     /// The loop that runs in this thread, or whose block is open in it.
@@ -12,11 +16,22 @@ thread_local! {
 }
 
 impl LoopState {
-    /// The loop of this thread, or `EventLoopError`.
+    /// The loop of this thread, or `EventLoopError`. Inside an asyncio loop of ours, that loop's own, which is made when it is asked
+    /// for.
     pub fn current(py: Python<'_>) -> PyResult<Arc<Self>> {
-        CURRENT
-            .with_borrow(Clone::clone)
-            .ok_or_else(|| condition::no_loop(py))
+        if let Some(current) = Self::current_here() {
+            return Ok(current);
+        }
+        let finder = FINDER.lock().as_ref().map(|finder| finder.clone_ref(py));
+        if let Some(finder) = finder {
+            finder.bind(py).call0()?;
+        }
+        Self::current_here().ok_or_else(|| condition::no_loop(py))
+    }
+
+    /// The loop that this thread has already.
+    pub fn current_here() -> Option<Arc<Self>> {
+        CURRENT.with_borrow(Clone::clone)
     }
 
     /// Makes this the thread's loop; returns the one before.
@@ -32,6 +47,12 @@ impl LoopState {
                 .is_some_and(|current| std::ptr::eq(&raw const **current, self))
         })
     }
+}
+
+/// Sets what is called in a thread that has no loop, and may make one its current one.
+pub fn set_finder(finder: Py<PyAny>) {
+    let old = FINDER.lock().replace(finder);
+    drop(old);
 }
 
 /// In a forked child: the loop that the thread had is the parent's. Not dropped, as its runtime is shared with the parent.

@@ -2,7 +2,7 @@
 //!
 //! | file | for |
 //! |---|---|
-//! | `linux.rs` | Linux |
+//! | `linux.rs`, `epoll.rs` | Linux; many descriptors at once there |
 //! | `other_unix.rs` | any other Unix; untried |
 //! | `windows.rs` | Windows; untried |
 //! | `unix.rs` | what Linux and other Unixes have in common |
@@ -35,9 +35,10 @@
 //! | `nanoseconds` | the clock of `std::time::Instant`, at half its price where that can be: it is read each turn |
 //! | `Timer` | goes off once; set and cleared without waking the thread that waits for it |
 //! | `PipeEnd`, `AsyncPipeEnd`, `pipe` | two connected ends of a stream in this process |
-//! | `Watcher`, `watch` | a socket that Tokio watches; in the runtime's context |
-//! | `URGENT` | how Tokio tells of urgent data; None: not at all |
+//! | `Watcher`, `watch`, `URGENT` | a socket that Tokio watches, in the runtime's context; how it tells of urgent data, None: not at all |
 
+#[cfg(target_os = "linux")]
+pub(crate) mod epoll;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(all(unix, not(target_os = "linux")))]

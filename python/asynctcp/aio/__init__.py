@@ -1,0 +1,16 @@
+"""asyncio on asynctcp: a faster loop for asyncio programs as they are.
+
+    import asyncio
+    from asynctcp import aio
+
+    aio.run(main())                                              # as asyncio.run
+    asyncio.Runner(loop_factory=aio.new_event_loop)              # the same by hand
+
+and for programs that want a name: ``uvicorn --loop asynctcp.aio:new_event_loop``. For Linux.
+"""
+
+from asynctcp.aio._loop import Loop, new_event_loop, run
+from asynctcp.aio._server import Server
+from asynctcp.aio._transport import Transport
+
+__all__ = ["Loop", "Server", "Transport", "new_event_loop", "run"]

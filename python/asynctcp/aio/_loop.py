@@ -1,0 +1,314 @@
+"""asyncio's event loop with a native half.
+
+What a message, a call or a timer passes through is native (``_core.NativeLoop``); the rest is asyncio's own
+Unix loop, inherited. Its names with an underscore that are used here are the same from CPython 3.11 to 3.15;
+``tests/test_aio_*.py`` and CPython's own tests of asyncio hold that.
+"""
+
+import asyncio
+import selectors
+import socket
+from asyncio import base_events, events, futures, sslproto
+from asyncio.log import logger
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import Any, TypeVar
+
+from asynctcp import _core, _handlers
+from asynctcp._loop import EventLoop
+from asynctcp.aio import _handles, _transport
+from asynctcp.aio._server import Server
+from asynctcp.conditions import TcpAppError
+
+T = TypeVar("T")
+
+
+class _NoSelector(selectors.BaseSelector):
+    """Stands where asyncio's loop wants a selector: descriptors are watched natively."""
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        raise NotImplementedError
+
+    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
+        raise NotImplementedError
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        raise NotImplementedError
+
+    def get_map(self) -> dict[Any, selectors.SelectorKey]:
+        return {}
+
+
+class Loop(_core.NativeLoop, asyncio.SelectorEventLoop):  # type: ignore[misc]
+    """An asyncio event loop; ``new_event_loop`` makes one.
+
+    Every method of asyncio's Unix loop works as documented there, with its debug mode.
+    """
+
+    def __init__(self) -> None:
+        self._callbacks: EventLoop | None = None
+        asyncio.SelectorEventLoop.__init__(self, _NoSelector())
+
+    @property
+    def tcp(self) -> EventLoop:
+        """The ``asynctcp.EventLoop`` in which this library's functions work here; made when asked for.
+
+        Exceptions of its callbacks go to the socket's ``event_cb``, else to this loop's exception handler.
+        """
+        if self._callbacks is None:
+            self._check_closed()  # type: ignore[attr-defined]
+            core = EventLoop(catch_app_errors=True)
+            self._add_reader(core.fileno(), core.pump)
+            core._add_exit_callback(self._callbacks_ended)
+            self._callbacks = core
+            self._drive(core)
+            if self.is_running():
+                core._enter()
+        return self._callbacks
+
+    def run_forever(self) -> None:
+        """Run until ``stop()``, as ``asyncio.AbstractEventLoop.run_forever``."""
+        if self._callbacks is not None and not self.is_running():
+            self._callbacks._enter()
+        try:
+            asyncio.SelectorEventLoop.run_forever(self)
+        finally:
+            if self._callbacks is not None and not self.is_running():
+                self._callbacks._leave()
+
+    def close(self) -> None:
+        """Close it, as ``asyncio.AbstractEventLoop.close``. Raises ``RuntimeError`` while it runs."""
+        if self._callbacks is not None and not self.is_running():
+            self._callbacks.exit()
+        asyncio.SelectorEventLoop.close(self)
+        self._let_go()
+
+    def _callbacks_ended(self) -> None:
+        """``exit_event_loop()`` was called, or this loop is closed."""
+        core, self._callbacks = self._callbacks, None
+        self._drive(None)
+        if core is not None:
+            self._remove_reader(core.fileno())
+            core._leave()
+        self.stop()
+
+    # What asyncio's code calls, here over the native queue.
+
+    def _add_callback(self, handle: asyncio.Handle) -> None:
+        if not handle.cancelled():
+            self._push(handle)
+
+    def _write_to_self(self) -> None:
+        self._wake()
+
+    def _callback_failed(self, handle: asyncio.Handle, exception: BaseException) -> None:
+        call = _handles.source(handle._callback, handle._args)  # type: ignore[attr-defined]
+        self.call_exception_handler(
+            {"message": f"Exception in callback {call}", "exception": exception, "handle": handle}
+        )
+
+    # Connections.
+
+    def _make_socket_transport(
+        self,
+        sock: Any,
+        protocol: asyncio.BaseProtocol,
+        waiter: asyncio.Future[None] | None = None,
+        *,
+        extra: dict[str, Any] | None = None,
+        server: Any = None,
+    ) -> Any:
+        if type(sock) is not socket.socket:
+            # Its own recv() and send() are to be called.
+            made: Any = asyncio.SelectorEventLoop._make_socket_transport(  # type: ignore[attr-defined]
+                self, sock, protocol, waiter, extra=extra, server=server
+            )
+            return made
+        extra = _transport.extra_of(sock, extra)
+        base_events._set_nodelay(sock)  # type: ignore[attr-defined]
+        transport = _transport.Transport(self, sock, protocol, extra, server)
+        self._adopt(transport)
+        if server is not None:
+            transport._attach(server)
+        self.call_soon(protocol.connection_made, transport)
+        # Nothing is received before connection_made() was called, and only then the waiter is told.
+        self.call_soon(transport._start_reading)
+        if waiter is not None:
+            self.call_soon(futures._set_result_unless_cancelled, waiter, None)  # type: ignore[attr-defined]
+        return transport
+
+    def _make_ssl_transport(
+        self,
+        rawsock: Any,
+        protocol: asyncio.BaseProtocol,
+        sslcontext: Any,
+        waiter: Any = None,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        extra: dict[str, Any] | None = None,
+        server: Any = None,
+        **timeouts: Any,
+    ) -> Any:
+        ssl_protocol = sslproto.SSLProtocol(
+            self,
+            protocol,
+            sslcontext,
+            waiter,
+            server_side,
+            server_hostname,
+            **timeouts,
+        )
+        self._make_socket_transport(rawsock, ssl_protocol, extra=extra, server=server)
+        return ssl_protocol._app_transport
+
+    def _ensure_fd_no_transport(self, fd: Any) -> None:
+        transport = self._transport_of(fd)
+        if transport is not None and not transport.is_closing():
+            raise RuntimeError(f"File descriptor {fd!r} is used by transport {transport!r}")
+        asyncio.SelectorEventLoop._ensure_fd_no_transport(self, fd)  # type: ignore[attr-defined]
+
+    async def create_server(
+        self, protocol_factory: Any, *args: Any, start_serving: bool = True, **kwargs: Any
+    ) -> Server:
+        """Listen, as ``asyncio.AbstractEventLoop.create_server``."""
+        made = asyncio.SelectorEventLoop.create_server(
+            self, protocol_factory, *args, start_serving=False, **kwargs
+        )
+        return await self._start_server(await made, start_serving=start_serving)
+
+    async def create_unix_server(
+        self, protocol_factory: Any, *args: Any, start_serving: bool = True, **kwargs: Any
+    ) -> Server:
+        """Listen, as ``asyncio.AbstractEventLoop.create_unix_server``."""
+        made = asyncio.SelectorEventLoop.create_unix_server(
+            self, protocol_factory, *args, start_serving=False, **kwargs
+        )
+        return await self._start_server(await made, start_serving=start_serving)
+
+    async def _start_server(self, server: Any, *, start_serving: bool) -> Server:
+        # asyncio's code makes the object; it has no slots, so it can be given a class of Python.
+        server.__class__ = Server
+        server._track()
+        if start_serving:
+            await server.start_serving()
+        made: Server = server
+        return made
+
+    async def _sendfile_native(self, transp: Any, file: Any, offset: int, count: int | None) -> int:
+        reads = transp.is_reading()
+        transp.pause_reading()
+        await transp._make_empty_waiter()
+        self._lend(transp)
+        try:
+            sent: int = await self.sock_sendfile(transp._sock, file, offset, count, fallback=False)
+            return sent
+        finally:
+            transp._reset_empty_waiter()
+            self._adopt(transp)
+            if reads:
+                transp.resume_reading()
+
+    # Debug mode: asyncio's own handles, which remember where they were made.
+
+    def _debug_handle(self, callback: Callable[..., object], args: tuple[Any, ...]) -> asyncio.Handle:
+        return events.Handle(callback, args, self, None)
+
+    def _debug_call_soon(
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        self._check_thread()  # type: ignore[attr-defined]
+        return self._call_checked("call_soon", callback, args, context)
+
+    def _debug_call_soon_threadsafe(
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        return self._call_checked("call_soon_threadsafe", callback, args, context)
+
+    def _call_checked(
+        self, name: str, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None
+    ) -> asyncio.Handle:
+        self._check_callback(callback, name)  # type: ignore[attr-defined]
+        handle = events.Handle(callback, args, self, context)
+        _leave_out_frames(handle, 2)
+        self._push(handle)
+        return handle
+
+    def _debug_call_later(
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self._call_at_checked("call_later", self.time() + delay, callback, args, context)
+
+    def _debug_call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self._call_at_checked("call_at", when, callback, args, context)
+
+    def _call_at_checked(
+        self,
+        name: str,
+        when: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        context: Context | None,
+    ) -> asyncio.TimerHandle:
+        self._check_thread()  # type: ignore[attr-defined]
+        self._check_callback(callback, name)  # type: ignore[attr-defined]
+        timer = events.TimerHandle(when, callback, args, self, context)
+        _leave_out_frames(timer, 2)
+        timer._scheduled = True  # type: ignore[attr-defined]
+        self._push_timer(when, timer)
+        return timer
+
+    def _warn_of_slow(self, handle: asyncio.Handle, took: float) -> None:
+        logger.warning("Executing %s took %.3f seconds", _describe(handle), took)
+
+
+def _describe(handle: asyncio.Handle) -> str:
+    task = getattr(handle._callback, "__self__", None)  # type: ignore[attr-defined]
+    return repr(task) if isinstance(task, asyncio.Task) else str(handle)
+
+
+def _leave_out_frames(handle: asyncio.Handle, count: int) -> None:
+    """Where it was made is the app's line, not this file's."""
+    if handle._source_traceback:  # type: ignore[attr-defined]
+        del handle._source_traceback[-count:]  # type: ignore[attr-defined]
+
+
+def new_event_loop() -> Loop:
+    """Return a new loop, for ``asyncio.Runner(loop_factory=asynctcp.aio.new_event_loop)`` and its like."""
+    return Loop()
+
+
+def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:
+    """Run a coroutine in a new loop and return what it returns, as ``asyncio.run``.
+
+    Args:
+        main: a coroutine.
+        debug: asyncio's debug mode; None: as ``PYTHONASYNCIODEBUG`` and ``-X dev`` say.
+
+    Raises what the coroutine raises, and what ``asyncio.run`` does.
+    """
+    with asyncio.Runner(debug=debug, loop_factory=new_event_loop) as runner:
+        return runner.run(main)
+
+
+def _enter_callbacks() -> None:
+    """A function of this library's wants the thread's loop: that of the asyncio loop that runs."""
+    running = asyncio._get_running_loop()
+    if isinstance(running, Loop):
+        running.tcp._enter()
+
+
+def _tell_handler(error: BaseException) -> bool:
+    """Tell the running loop's exception handler of an exception that no ``event_cb`` takes."""
+    running = asyncio._get_running_loop()
+    if not isinstance(running, Loop):
+        return False
+    cause = error.__cause__ if isinstance(error, TcpAppError) else None
+    running.call_exception_handler({"message": str(error), "exception": cause or error})
+    return True
+
+
+_core._set_loop_finder(_enter_callbacks)
+_handlers.tell_elsewhere = _tell_handler

@@ -1,0 +1,69 @@
+"""Servers: asyncio's own, with what CPython 3.13 has in them on every version, and draining."""
+
+import asyncio
+import weakref
+from asyncio import base_events
+from typing import Any
+
+#: From CPython 3.13 on asyncio's servers know the transports that they serve.
+KNOWS_CLIENTS = hasattr(base_events.Server, "close_clients")
+
+
+class Server(base_events.Server):
+    """What ``loop.create_server`` returns: ``asyncio.Server`` as it is in CPython 3.13, and ``drain``."""
+
+    _tracked: "weakref.WeakSet[Any]"
+
+    def _track(self) -> None:
+        self._tracked = weakref.WeakSet()
+
+    def _attach(self, transport: Any = None) -> None:
+        if transport is not None:
+            self._tracked.add(transport)
+        base_events.Server._attach(self, *self._told(transport))  # type: ignore[attr-defined]
+
+    def _detach(self, transport: Any = None) -> None:
+        if transport is not None:
+            self._tracked.discard(transport)
+        base_events.Server._detach(self, *self._told(transport))  # type: ignore[attr-defined]
+
+    @staticmethod
+    def _told(transport: Any) -> tuple[Any, ...]:
+        return (transport,) if KNOWS_CLIENTS else ()
+
+    def close_clients(self) -> None:
+        """Close the transport of each connection: what was written is sent first."""
+        for transport in list(self._tracked):
+            transport.close()
+
+    def abort_clients(self) -> None:
+        """Close the transport of each connection at once; what was not sent is lost."""
+        for transport in list(self._tracked):
+            transport.abort()
+
+    async def wait_closed(self) -> None:
+        """Wait until the server is closed and its last connection has ended."""
+        waiters: list[asyncio.Future[Any]] | None = self._waiters  # type: ignore[attr-defined]
+        if waiters is None:
+            return
+        waiter: asyncio.Future[Any] = self.get_loop().create_future()
+        waiters.append(waiter)
+        await waiter
+
+    async def drain(self, timeout: float) -> bool:  # noqa: ASYNC109 - the name that asyncio has for it
+        """Stop accepting, and wait until the connections have ended.
+
+        Args:
+            timeout: seconds, int or float; what is open then is aborted.
+
+        Returns whether all had ended by themselves.
+        """
+        self.close()
+        try:
+            async with asyncio.timeout(timeout):
+                await self.wait_closed()
+        except TimeoutError:
+            self.abort_clients()
+            await self.wait_closed()
+            return False
+        return True

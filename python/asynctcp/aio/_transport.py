@@ -1,0 +1,105 @@
+"""Stream transports: what is not done for each message."""
+
+import asyncio
+import inspect
+import warnings
+from asyncio import base_events, constants, trsock
+from asyncio.log import logger
+from typing import Any, ClassVar
+
+from asynctcp import _core
+from asynctcp.aio._server import Server
+
+#: From CPython 3.13 on a server is told which transport comes and goes.
+TELLS_WHICH = "transport" in inspect.signature(base_events.Server._attach).parameters  # type: ignore[attr-defined]
+
+
+class _Transport(asyncio.Transport):
+    """What ``isinstance`` finds: a native class cannot inherit from asyncio's, which has its own slots."""
+
+
+class _Inherited:
+    """A method of ``asyncio.Transport``'s, as if by inheritance: programs' tests put others in its place."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        found = getattr(asyncio.Transport, self._name)
+        return found.__get__(instance, owner) if hasattr(found, "__get__") else found
+
+
+class Transport(_core.StreamTransport):
+    """A TCP or Unix connection of an asyncio protocol, as ``asyncio.Transport``."""
+
+    _start_tls_compatible: ClassVar[bool] = True
+    _sendfile_compatible: ClassVar[Any] = constants._SendfileMode.TRY_NATIVE
+
+    get_extra_info: ClassVar[Any] = _Inherited()
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type[asyncio.Transport]:  # type: ignore[override]
+        return _Transport
+
+    def __repr__(self) -> str:
+        words = ["Transport"]
+        if self._sock is None:
+            words.append("closed")
+        elif self.is_closing():
+            words.append("closing")
+        words.append(f"fd={self._sock_fd}")
+        if self._loop is not None and not self._loop.is_closed():
+            reads, writes = ("polling" if it else "idle" for it in self._registered())
+            words += [f"read={reads}", f"write=<{writes}, bufsize={self._unsent()}>"]
+        return f"<{' '.join(words)}>"
+
+    def __del__(self) -> None:
+        sock = self._sock
+        if sock is not None:
+            warnings.warn(f"unclosed transport {self!r}", ResourceWarning, stacklevel=2, source=self)
+            sock.close()
+
+    def _attach(self, server: Any) -> None:
+        server._attach(*self._told_to(server))
+
+    def _detach(self, server: Any) -> None:
+        server._detach(*self._told_to(server))
+
+    def _told_to(self, server: Any) -> tuple[Any, ...]:
+        return (self,) if TELLS_WHICH or isinstance(server, Server) else ()
+
+    def _tell_protocol(self, name: str) -> None:
+        """Call ``pause_writing`` or ``resume_writing``."""
+        protocol = self.get_protocol()
+        try:
+            getattr(protocol, name)()
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:  # noqa: BLE001 - whatever it is, asyncio's handler is told
+            self._report(f"protocol.{name}() failed", exc)
+
+    def _fatal_error(self, exc: BaseException, message: str = "Fatal error on transport") -> None:
+        if not isinstance(exc, OSError):
+            self._report(message, exc)
+        elif self._loop is not None and self._loop.get_debug():
+            logger.debug("%r: %s", self, message, exc_info=True)
+        self._force_close(exc)
+
+    def _report(self, message: str, exc: BaseException) -> None:
+        if self._loop is not None:
+            self._loop.call_exception_handler(
+                {"message": message, "exception": exc, "transport": self, "protocol": self.get_protocol()}
+            )
+
+
+def extra_of(sock: Any, extra: dict[str, Any] | None) -> dict[str, Any]:
+    """Return what ``get_extra_info`` knows of a connected socket."""
+    extra = dict(extra) if extra else {}
+    extra["socket"] = trsock.TransportSocket(sock)
+    for name, ask in (("sockname", sock.getsockname), ("peername", sock.getpeername)):
+        if name == "sockname" or name not in extra:
+            try:
+                extra[name] = ask()
+            except OSError:
+                extra[name] = None
+    return extra

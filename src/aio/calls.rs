@@ -1,0 +1,251 @@
+//! The methods of a loop that are called for each call and timer, as the interpreter calls C functions: their arguments are neither
+//! parsed nor packed, which took as long as all the rest.
+
+use crate::aio::clock;
+use crate::aio::handle::{Call, Object, Time};
+use crate::aio::object::{NativeLoop, make_handle};
+use crate::aio::state::State;
+use pyo3::exceptions::PyTypeError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use std::ffi::CStr;
+use std::ptr::null_mut;
+use std::sync::atomic::Ordering::Relaxed;
+
+type Fast = ffi::PyCFunctionFastWithKeywords;
+
+/// Puts them into the class.
+pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
+    let class = py.get_type::<NativeLoop>();
+    let methods: [(&CStr, Fast, &CStr); 4] = [
+        (
+            c"call_soon",
+            call_soon,
+            c"call_soon($self, callback, /, *args, context=None)\n--\n\nCall it in the next turn.",
+        ),
+        (
+            c"call_soon_threadsafe",
+            call_soon_threadsafe,
+            c"call_soon_threadsafe($self, callback, /, *args, context=None)\n--\n\nLike call_soon(), from any thread.",
+        ),
+        (
+            c"call_later",
+            call_later,
+            c"call_later($self, delay, callback, /, *args, context=None)\n--\n\nCall it in so many seconds.",
+        ),
+        (
+            c"call_at",
+            call_at,
+            c"call_at($self, when, callback, /, *args, context=None)\n--\n\nCall it at that time of the loop's clock.",
+        ),
+    ];
+    let mut definitions: Vec<_> = methods
+        .into_iter()
+        .map(|(name, function, doc)| ffi::PyMethodDef {
+            ml_name: name.as_ptr(),
+            ml_meth: ffi::PyMethodDefPointer {
+                PyCFunctionFastWithKeywords: function,
+            },
+            ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
+            ml_doc: doc.as_ptr(),
+        })
+        .collect();
+    definitions.push(ffi::PyMethodDef {
+        ml_name: c"time".as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunction: time },
+        ml_flags: ffi::METH_NOARGS,
+        ml_doc: c"time($self, /)\n--\n\nThe loop's clock, in seconds.".as_ptr(),
+    });
+    // They live as long as the class: for ever.
+    for definition in definitions.leak() {
+        // SAFETY: the class is `NativeLoop`, which the functions take their first argument for.
+        let method = unsafe {
+            let method = ffi::PyDescr_NewMethod(class.as_type_ptr(), definition);
+            Bound::from_owned_ptr_or_err(py, method)?
+        };
+        // SAFETY: a name from above.
+        let name = unsafe { CStr::from_ptr(definition.ml_name) };
+        class.setattr(name.to_string_lossy().as_ref(), method)?;
+    }
+    Ok(())
+}
+
+/// What one of these was called with: borrowed, and valid for the call.
+struct Given {
+    arguments: *const Object,
+    count: usize,
+    names: Object,
+}
+
+impl Given {
+    /// Without the first `skipped` arguments. None: an exception is set.
+    ///
+    /// # Safety
+    ///
+    /// They are what the interpreter called a function with, at least `skipped` and one more.
+    unsafe fn call(&self, skipped: usize) -> PyResult<Call> {
+        let mut context = null_mut();
+        // SAFETY: the names are a tuple of strings, and behind the arguments lies a value for each.
+        unsafe {
+            if !self.names.is_null() {
+                for number in 0..ffi::PyTuple_GET_SIZE(self.names) {
+                    let name = ffi::PyTuple_GET_ITEM(self.names, number);
+                    if ffi::PyUnicode_CompareWithASCIIString(name, c"context".as_ptr()) != 0 {
+                        let name = Bound::from_borrowed_ptr(Python::assume_attached(), name);
+                        return Err(PyTypeError::new_err(format!(
+                            "got an unexpected keyword argument {name:?}"
+                        )));
+                    }
+                    let value = *self.arguments.add(self.count).add(number as usize);
+                    context = if value == ffi::Py_None() {
+                        null_mut()
+                    } else {
+                        value
+                    };
+                }
+            }
+            Ok(Call {
+                callback: *self.arguments.add(skipped),
+                arguments: self.arguments.add(skipped + 1),
+                count: self.count - skipped - 1,
+                context,
+            })
+        }
+    }
+}
+
+/// As the interpreter wants it.
+fn answer(result: PyResult<Bound<'_, PyAny>>) -> Object {
+    match result {
+        Ok(object) => object.into_ptr(),
+        Err(error) => {
+            // SAFETY: the interpreter's lock is held, or there were no error.
+            error.restore(unsafe { Python::assume_attached() });
+            null_mut()
+        }
+    }
+}
+
+macro_rules! methods {
+    ($($name:ident |$event_loop:ident, $given:ident| $body:expr;)*) => { $(
+        unsafe extern "C" fn $name(
+            slf: Object,
+            arguments: *const Object,
+            count: ffi::Py_ssize_t,
+            names: Object,
+        ) -> Object {
+            // SAFETY: the interpreter calls it with its lock held, on an object of the class, with so many arguments.
+            unsafe {
+                let $event_loop = Bound::from_borrowed_ptr(Python::assume_attached(), slf)
+                    .cast_into_unchecked::<NativeLoop>();
+                let $given = Given { arguments, count: count as usize, names };
+                answer($body)
+            }
+        }
+    )* };
+}
+
+methods! {
+    call_soon |event_loop, given| soon(&event_loop, &given, "_debug_call_soon");
+    call_soon_threadsafe |event_loop, given| {
+        let made = soon(&event_loop, &given, "_debug_call_soon_threadsafe");
+        if made.is_ok() {
+            event_loop.get().state.wake(event_loop.py());
+        }
+        made
+    };
+    call_later |event_loop, given| later(&event_loop, &given, true, "_debug_call_later");
+    call_at |event_loop, given| later(&event_loop, &given, false, "_debug_call_at");
+}
+
+/// # Safety
+///
+/// `given` is what the interpreter called a function with.
+#[inline(always)]
+unsafe fn soon<'py>(
+    event_loop: &Bound<'py, NativeLoop>,
+    given: &Given,
+    in_debug: &str,
+) -> PyResult<Bound<'py, PyAny>> {
+    let me = event_loop.get();
+    me.check_open()?;
+    if given.count == 0 {
+        return Err(PyTypeError::new_err("the callback is missing"));
+    }
+    if me.state.debug.load(Relaxed) {
+        // SAFETY: see above.
+        return unsafe { delegate(event_loop, given, in_debug) };
+    }
+    // SAFETY: see above.
+    let handle = make_handle(event_loop, unsafe { given.call(0)? }, Time::Soon)?;
+    me.state.push(event_loop.py(), handle.clone().unbind());
+    Ok(handle)
+}
+
+/// `from_now`: the time that is given is counted from now.
+///
+/// # Safety
+///
+/// `given` is what the interpreter called a function with.
+#[inline(always)]
+unsafe fn later<'py>(
+    event_loop: &Bound<'py, NativeLoop>,
+    given: &Given,
+    from_now: bool,
+    in_debug: &str,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (py, me) = (event_loop.py(), event_loop.get());
+    if given.count < 2 {
+        return Err(PyTypeError::new_err("a time and a callback are wanted"));
+    }
+    // SAFETY: see above.
+    let time = unsafe { Bound::from_borrowed_ptr(py, *given.arguments) };
+    if time.is_none() {
+        return Err(PyTypeError::new_err(if from_now {
+            "delay must not be None"
+        } else {
+            "when cannot be None"
+        }));
+    }
+    me.check_open()?;
+    if me.state.debug.load(Relaxed) {
+        // SAFETY: see above.
+        return unsafe { delegate(event_loop, given, in_debug) };
+    }
+    let base = if from_now {
+        clock::now(event_loop)?
+    } else {
+        0.0
+    };
+    let when = base + time.extract::<f64>()?;
+    // SAFETY: see above.
+    let handle = make_handle(event_loop, unsafe { given.call(1)? }, Time::At(when))?;
+    let kept = handle.clone().unbind();
+    me.state.timers.with(py, |timers| timers.push(when, kept));
+    Ok(handle)
+}
+
+/// In debug mode the Python class does it, with asyncio's own handles.
+///
+/// # Safety
+///
+/// `given` is what the interpreter called a function with.
+#[cold]
+unsafe fn delegate<'py>(
+    event_loop: &Bound<'py, NativeLoop>,
+    given: &Given,
+    name: &str,
+) -> PyResult<Bound<'py, PyAny>> {
+    let method = event_loop.getattr(name)?;
+    // SAFETY: the same arguments go on.
+    unsafe {
+        let result =
+            ffi::PyObject_Vectorcall(method.as_ptr(), given.arguments, given.count, given.names);
+        Bound::from_owned_ptr_or_err(event_loop.py(), result)
+    }
+}
+
+unsafe extern "C" fn time(_: Object, _: Object) -> Object {
+    // SAFETY: the interpreter calls it with its lock held.
+    unsafe { ffi::PyFloat_FromDouble(State::time()) }
+}

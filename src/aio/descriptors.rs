@@ -1,0 +1,190 @@
+//! What is to be called when a descriptor is ready.
+
+use crate::io::sys::platform::RawFd;
+use crate::io::sys::platform::epoll::{Interest, Selector};
+use pyo3::prelude::*;
+use std::io;
+
+/// Which of the two calls of a descriptor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    Read,
+    Write,
+}
+
+/// What one descriptor has.
+#[derive(Default)]
+struct Watched {
+    reader: Option<Py<PyAny>>,
+    writer: Option<Py<PyAny>>,
+    /// Whose it is: that does its own registering.
+    transport: Option<Py<PyAny>>,
+    /// As the selector knows it.
+    registered: Interest,
+    /// What it was registered by, where that was no number: it can be taken out by it after it was closed.
+    object: Option<Py<PyAny>>,
+}
+
+/// By number. Python objects that are taken out are returned, for whoever has the table may not drop them.
+#[derive(Default)]
+pub(crate) struct Descriptors {
+    watched: Vec<Watched>,
+}
+
+/// What was there before.
+#[derive(Default)]
+pub(crate) struct Replaced {
+    pub(crate) handle: Option<Py<PyAny>>,
+    #[allow(dead_code, reason = "dropped by whoever may run Python code")]
+    object: Option<Py<PyAny>>,
+}
+
+impl Watched {
+    fn wanted(&self) -> Interest {
+        Interest {
+            readable: self.reader.is_some(),
+            writable: self.writer.is_some(),
+        }
+    }
+
+    fn place(&mut self, way: Way) -> &mut Option<Py<PyAny>> {
+        match way {
+            Way::Read => &mut self.reader,
+            Way::Write => &mut self.writer,
+        }
+    }
+}
+
+impl Descriptors {
+    /// From now on `handle` is called when the descriptor is ready; nothing changes where that cannot be.
+    pub(crate) fn add(
+        &mut self,
+        selector: &Selector,
+        number: RawFd,
+        way: Way,
+        handle: Py<PyAny>,
+        object: Option<Py<PyAny>>,
+    ) -> Result<Replaced, (io::Error, Py<PyAny>)> {
+        let Ok(index) = usize::try_from(number) else {
+            return Err((io::ErrorKind::InvalidInput.into(), handle));
+        };
+        if self.watched.len() <= index {
+            self.watched.resize_with(index + 1, Watched::default);
+        }
+        let watched = &mut self.watched[index];
+        let mut wanted = watched.wanted();
+        match way {
+            Way::Read => wanted.readable = true,
+            Way::Write => wanted.writable = true,
+        }
+        if let Err(error) = selector.change(number, watched.registered, wanted) {
+            return Err((error, handle));
+        }
+        watched.registered = wanted;
+        Ok(Replaced {
+            handle: watched.place(way).replace(handle),
+            object: match object {
+                Some(object) => watched.object.replace(object),
+                None => None,
+            },
+        })
+    }
+
+    /// Nothing is called any more.
+    pub(crate) fn remove(&mut self, selector: &Selector, number: RawFd, way: Way) -> Replaced {
+        let watched = usize::try_from(number)
+            .ok()
+            .and_then(|index| self.watched.get_mut(index));
+        let Some(watched) = watched else {
+            return Replaced::default();
+        };
+        let handle = watched.place(way).take();
+        if handle.is_none() {
+            return Replaced::default();
+        }
+        let wanted = watched.wanted();
+        // What it fails for is that the descriptor is gone, and so is its registration.
+        let _ = selector.change(number, watched.registered, wanted);
+        watched.registered = wanted;
+        let object = if wanted == Interest::NONE {
+            watched.object.take()
+        } else {
+            None
+        };
+        Replaced { handle, object }
+    }
+
+    /// What is called when it is ready.
+    pub(crate) fn get(&self, number: RawFd, way: Way) -> Option<&Py<PyAny>> {
+        let watched = self.watched.get(usize::try_from(number).ok()?)?;
+        match way {
+            Way::Read => watched.reader.as_ref(),
+            Way::Write => watched.writer.as_ref(),
+        }
+    }
+
+    /// It is a transport's from now on.
+    pub(crate) fn adopt(&mut self, number: RawFd, transport: Py<PyAny>) -> Option<Py<PyAny>> {
+        let Ok(index) = usize::try_from(number) else {
+            return Some(transport);
+        };
+        if self.watched.len() <= index {
+            self.watched.resize_with(index + 1, Watched::default);
+        }
+        self.watched[index].transport.replace(transport)
+    }
+
+    /// It is that transport's no more.
+    pub(crate) fn forget(
+        &mut self,
+        number: RawFd,
+        transport: &Bound<'_, PyAny>,
+    ) -> Option<Py<PyAny>> {
+        let watched = self.watched.get_mut(usize::try_from(number).ok()?)?;
+        watched.transport.take_if(|it| it.is(transport))
+    }
+
+    /// Whose it is.
+    pub(crate) fn transport(&self, number: RawFd) -> Option<&Py<PyAny>> {
+        self.watched
+            .get(usize::try_from(number).ok()?)?
+            .transport
+            .as_ref()
+    }
+
+    /// Whether something is called when it is ready.
+    pub(crate) fn is_called(&self, number: RawFd) -> bool {
+        self.get(number, Way::Read).is_some() || self.get(number, Way::Write).is_some()
+    }
+
+    /// The number that an object was registered with.
+    pub(crate) fn number_of(&self, object: &Bound<'_, PyAny>) -> Option<RawFd> {
+        let is_it = |watched: &Watched| watched.object.as_ref().is_some_and(|it| it.is(object));
+        RawFd::try_from(self.watched.iter().position(is_it)?).ok()
+    }
+
+    /// All objects, for the end.
+    pub(crate) fn take_all(&mut self) -> Vec<Py<PyAny>> {
+        let watched = std::mem::take(&mut self.watched);
+        let objects = |watched: Watched| {
+            [
+                watched.reader,
+                watched.writer,
+                watched.transport,
+                watched.object,
+            ]
+        };
+        watched.into_iter().flat_map(objects).flatten().collect()
+    }
+
+    pub(crate) fn each(&self) -> impl Iterator<Item = &Py<PyAny>> {
+        self.watched.iter().flat_map(|watched| {
+            watched
+                .reader
+                .iter()
+                .chain(&watched.writer)
+                .chain(&watched.transport)
+                .chain(&watched.object)
+        })
+    }
+}

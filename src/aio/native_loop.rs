@@ -1,0 +1,265 @@
+//! The methods that `asynctcp.aio.Loop` inherits: they go before those of asyncio's own loop in the order of its classes.
+
+use crate::aio::descriptors::Way;
+use crate::aio::gil::Gil;
+use crate::aio::handle::{Call, Object, Time};
+use crate::aio::object::{NativeLoop, make_handle};
+use crate::aio::state::State;
+use crate::aio::transport::object::StreamTransport;
+use crate::aio::turn;
+use crate::event_loop::object::EventLoop;
+use crate::io::failure::Failure;
+use crate::io::sys::platform::RawFd;
+use crate::io::sys::platform::epoll::Interest;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+use std::ptr::null_mut;
+use std::sync::atomic::Ordering::Relaxed;
+
+#[pymethods]
+impl NativeLoop {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        Ok(Self {
+            state: State::new().map_err(Failure::Os)?,
+            callbacks: Gil::default(),
+        })
+    }
+
+    /// Takes turns until `stop()`. asyncio's `run_forever` calls it, which has set the running loop.
+    fn _run_once(slf: &Bound<'_, Self>) -> PyResult<()> {
+        turn::run(slf)
+    }
+
+    /// Stop running after this turn.
+    fn stop(&self) {
+        self.state.stopping.store(true, Relaxed);
+    }
+
+    #[getter(_stopping)]
+    fn is_stopping(&self) -> bool {
+        self.state.stopping.load(Relaxed)
+    }
+
+    #[setter(_stopping)]
+    fn set_stopping(&self, value: bool) {
+        self.state.stopping.store(value, Relaxed);
+    }
+
+    #[getter(_closed)]
+    fn is_closed(&self) -> bool {
+        self.state.closed.load(Relaxed)
+    }
+
+    #[setter(_closed)]
+    fn set_closed(&self, value: bool) {
+        self.state.closed.store(value, Relaxed);
+    }
+
+    #[getter(_debug)]
+    fn is_debug(&self) -> bool {
+        self.state.debug.load(Relaxed)
+    }
+
+    #[setter(_debug)]
+    fn set_debug(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.state.debug.store(value.is_truthy()?, Relaxed);
+        Ok(())
+    }
+
+    /// Lets go of all calls and descriptors; the loop is closed.
+    fn _let_go(&self, py: Python<'_>) {
+        drop(self.state.take_all(py));
+        self.state.close_selector(py);
+    }
+
+    /// A handle of any kind is called in the next turn.
+    fn _push(&self, py: Python<'_>, handle: Py<PyAny>) {
+        self.state.push(py, handle);
+    }
+
+    /// A timer handle of any kind is called when it is due.
+    fn _push_timer(&self, py: Python<'_>, when: f64, handle: Py<PyAny>) {
+        self.state
+            .timers
+            .with(py, |timers| timers.push(when, handle));
+    }
+
+    /// Calls and timers that wait.
+    fn _waiting(&self, py: Python<'_>) -> (usize, usize) {
+        let timers = self.state.timers.with(py, |timers| timers.each().count());
+        (self.state.ready.with(py, |ready| ready.len()), timers)
+    }
+
+    /// asyncio's own timer handles say that they were cancelled.
+    fn _timer_handle_cancelled(&self, py: Python<'_>, handle: &Bound<'_, PyAny>) -> PyResult<()> {
+        if handle.getattr("_scheduled")?.is_truthy()? {
+            let cancelled = self.state.cancelled_timers.cell(py);
+            cancelled.set(cancelled.get() + 1);
+        }
+        Ok(())
+    }
+
+    /// Ends the loop's wait.
+    fn _wake(&self, py: Python<'_>) {
+        self.state.wake(py);
+    }
+
+    #[pyo3(signature = (fd, callback, *args))]
+    fn _add_reader<'py>(
+        slf: &Bound<'py, Self>,
+        fd: &Bound<'py, PyAny>,
+        callback: &Bound<'py, PyAny>,
+        args: &Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        watch(slf, fd, Way::Read, callback, args)
+    }
+
+    #[pyo3(signature = (fd, callback, *args))]
+    fn _add_writer<'py>(
+        slf: &Bound<'py, Self>,
+        fd: &Bound<'py, PyAny>,
+        callback: &Bound<'py, PyAny>,
+        args: &Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        watch(slf, fd, Way::Write, callback, args)
+    }
+
+    fn _remove_reader(&self, fd: &Bound<'_, PyAny>) -> PyResult<bool> {
+        self.unwatch(fd, Way::Read)
+    }
+
+    fn _remove_writer(&self, fd: &Bound<'_, PyAny>) -> PyResult<bool> {
+        self.unwatch(fd, Way::Write)
+    }
+
+    /// Inside of this loop that one takes its turns, too; None: not any more.
+    fn _drive(&self, py: Python<'_>, callbacks: Option<Py<EventLoop>>) {
+        drop(
+            self.callbacks
+                .with(py, |place| std::mem::replace(place, callbacks)),
+        );
+    }
+
+    /// The descriptor is the transport's from now on.
+    fn _adopt(slf: &Bound<'_, Self>, transport: &Bound<'_, StreamTransport>) {
+        let kept = transport.clone().into_any().unbind();
+        slf.get()
+            .state
+            .adopt(slf.py(), transport.get().number, kept);
+    }
+
+    /// The descriptor is watched by somebody else for a while.
+    fn _lend(&self, transport: &Bound<'_, StreamTransport>) -> PyResult<()> {
+        let py = transport.py();
+        transport.get().register(py, Interest::NONE)?;
+        self.state.forget(py, transport.get().number, transport);
+        Ok(())
+    }
+
+    /// The transport whose descriptor it is. Raises ValueError for what is no descriptor.
+    fn _transport_of(&self, fd: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
+        let py = fd.py();
+        let number = match fd.extract::<RawFd>() {
+            Ok(number) => number,
+            Err(_) => match fd
+                .call_method0("fileno")
+                .and_then(|number| number.extract())
+            {
+                Ok(number) => number,
+                Err(_) => {
+                    return Err(PyValueError::new_err(format!(
+                        "Invalid file object: {fd:?}"
+                    )));
+                }
+            },
+        };
+        Ok(self.state.descriptors.with(py, |descriptors| {
+            descriptors
+                .transport(number)
+                .map(|transport| transport.clone_ref(py))
+        }))
+    }
+
+    fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        self.state.visit(&visit)?;
+        let callbacks = self.callbacks.try_with(|callbacks| visit.call(callbacks));
+        callbacks.unwrap_or(Ok(()))
+    }
+
+    fn __clear__(&self) {
+        Python::attach(|py| {
+            drop(self.state.take_all(py));
+            drop(self.callbacks.with(py, Option::take));
+        });
+    }
+}
+
+impl NativeLoop {
+    fn unwatch(&self, fd: &Bound<'_, PyAny>, way: Way) -> PyResult<bool> {
+        let py = fd.py();
+        if self.state.closed.load(Relaxed) {
+            return Ok(false);
+        }
+        let number = match number_of(fd) {
+            Ok(number) => Some(number),
+            // It was closed since.
+            Err(error) => {
+                let found = self
+                    .state
+                    .descriptors
+                    .with(py, |descriptors| descriptors.number_of(fd));
+                if found.is_none() {
+                    return Err(error);
+                }
+                found
+            }
+        };
+        number.map_or(Ok(false), |number| self.state.unwatch(py, number, way))
+    }
+}
+
+fn watch<'py>(
+    slf: &Bound<'py, NativeLoop>,
+    fd: &Bound<'py, PyAny>,
+    way: Way,
+    callback: &Bound<'py, PyAny>,
+    args: &Bound<'py, PyTuple>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let me = slf.get();
+    me.check_open()?;
+    let number = number_of(fd)?;
+    let handle = if me.state.debug.load(Relaxed) {
+        slf.call_method1("_debug_handle", (callback, args))?
+    } else {
+        let arguments: Vec<Object> = args.iter().map(|argument| argument.as_ptr()).collect();
+        let call = Call {
+            callback: callback.as_ptr(),
+            arguments: arguments.as_ptr(),
+            count: arguments.len(),
+            context: null_mut(),
+        };
+        make_handle(slf, call, Time::Ready)?
+    };
+    let object = fd.extract::<RawFd>().is_err().then(|| fd.clone().unbind());
+    me.state.watch(slf.py(), number, way, &handle, object)?;
+    Ok(handle)
+}
+
+/// As `selectors` takes them: an int, or what has `fileno()`.
+fn number_of(fd: &Bound<'_, PyAny>) -> PyResult<RawFd> {
+    let number = fd.extract::<RawFd>().or_else(|_| {
+        let number = fd
+            .call_method0("fileno")
+            .and_then(|number| number.extract());
+        number.map_err(|_| PyValueError::new_err(format!("Invalid file object: {fd:?}")))
+    })?;
+    if number < 0 {
+        return Err(PyValueError::new_err(format!(
+            "Invalid file descriptor: {number}"
+        )));
+    }
+    Ok(number)
+}

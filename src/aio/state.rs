@@ -1,0 +1,282 @@
+//! One loop: what is ready, what waits for its time, and what waits for a descriptor.
+
+use crate::aio::descriptors::{Descriptors, Replaced, Way};
+use crate::aio::gil::Gil;
+use crate::aio::handle;
+use crate::aio::timers::Timers;
+use crate::io::failure::Failure;
+use crate::io::sys::platform::epoll::Selector;
+use crate::io::sys::platform::{self, RawFd};
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+/// A transport receives no more at once, in bytes: asyncio's own bound.
+const MOST_RECEIVED: usize = 256 * 1024;
+
+/// A counter that the interpreter's lock guards; handles have its address.
+#[derive(Default)]
+pub(crate) struct Count(Cell<usize>);
+
+// SAFETY: only threads that have the interpreter's lock get at it: handles are Python objects, and the loop asks with a `Python`.
+unsafe impl Sync for Count {}
+
+impl Count {
+    pub(crate) fn cell(&self, _: Python<'_>) -> &Cell<usize> {
+        &self.0
+    }
+}
+
+/// Shared by all that has the loop's object. The flags are changed with the interpreter's lock held.
+pub(crate) struct State {
+    /// None once it is closed.
+    selector: Gil<Option<Arc<Selector>>>,
+    pub(crate) ready: Gil<VecDeque<Py<PyAny>>>,
+    pub(crate) timers: Gil<Timers>,
+    pub(crate) cancelled_timers: Count,
+    pub(crate) descriptors: Gil<Descriptors>,
+    pub(crate) stopping: AtomicBool,
+    pub(crate) closed: AtomicBool,
+    pub(crate) debug: AtomicBool,
+    /// It waits without the interpreter's lock, or is about to: what is made ready must wake it.
+    pub(crate) sleeping: AtomicBool,
+    /// When it last looked for events, in nanoseconds.
+    pub(crate) looked: AtomicU64,
+    /// A program has put a `time()` of its own in the place of the loop's, as tests do.
+    pub(crate) foreign_clock: AtomicBool,
+    /// Callbacks run: what they write is sent when they return.
+    pub(crate) calling: AtomicBool,
+    /// Transports with something to send.
+    dirty: Gil<Vec<Py<PyAny>>>,
+    /// Where transports receive into.
+    buffer: Gil<Vec<u8>>,
+}
+
+impl State {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self {
+            selector: Gil::new(Some(Arc::new(Selector::new()?))),
+            ready: Gil::new(VecDeque::with_capacity(256)),
+            timers: Gil::default(),
+            cancelled_timers: Count::default(),
+            descriptors: Gil::default(),
+            stopping: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            debug: AtomicBool::new(false),
+            sleeping: AtomicBool::new(false),
+            looked: AtomicU64::new(0),
+            foreign_clock: AtomicBool::new(false),
+            calling: AtomicBool::new(false),
+            dirty: Gil::default(),
+            buffer: Gil::default(),
+        })
+    }
+
+    /// Seconds, as `time.monotonic()` has them.
+    #[inline(always)]
+    pub(crate) fn time() -> f64 {
+        platform::nanoseconds() as f64 / 1e9
+    }
+
+    /// It is called in the next turn.
+    #[inline(always)]
+    pub(crate) fn push(&self, py: Python<'_>, handle: Py<PyAny>) {
+        self.ready.with(py, |ready| ready.push_back(handle));
+    }
+
+    /// Neither closed nor about to be.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.closed.load(Relaxed)
+    }
+
+    pub(crate) fn is_debug(&self) -> bool {
+        self.debug.load(Relaxed)
+    }
+
+    /// A transport has something to send when the running callback returns.
+    #[inline]
+    pub(crate) fn push_dirty(&self, py: Python<'_>, transport: Py<PyAny>) {
+        self.dirty.with(py, |dirty| dirty.push(transport));
+    }
+
+    #[inline(always)]
+    pub(crate) fn pop_dirty(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.dirty.with(py, Vec::pop)
+    }
+
+    /// Memory to receive into, which is put back afterwards.
+    pub(crate) fn take_buffer(&self, py: Python<'_>) -> Vec<u8> {
+        let mut buffer = self.buffer.with(py, std::mem::take);
+        buffer.resize(MOST_RECEIVED, 0);
+        buffer
+    }
+
+    pub(crate) fn put_buffer(&self, py: Python<'_>, buffer: Vec<u8>) {
+        self.buffer.with(py, |place| *place = buffer);
+    }
+
+    /// The descriptor is a transport's.
+    pub(crate) fn adopt(&self, py: Python<'_>, number: RawFd, transport: Py<PyAny>) {
+        drop(
+            self.descriptors
+                .with(py, |descriptors| descriptors.adopt(number, transport)),
+        );
+    }
+
+    /// The descriptor is that transport's no more.
+    pub(crate) fn forget(&self, py: Python<'_>, number: RawFd, transport: &Bound<'_, PyAny>) {
+        drop(
+            self.descriptors
+                .with(py, |descriptors| descriptors.forget(number, transport)),
+        );
+    }
+
+    /// What it waits with. RuntimeError once it is closed.
+    pub(crate) fn selector(&self, py: Python<'_>) -> PyResult<Arc<Selector>> {
+        let selector = self.selector.with(py, |selector| selector.clone());
+        selector.ok_or_else(|| PyRuntimeError::new_err("Event loop is closed"))
+    }
+
+    /// It waits no more; its descriptors are closed.
+    pub(crate) fn close_selector(&self, py: Python<'_>) {
+        drop(self.selector.with(py, Option::take));
+    }
+
+    /// Ends its wait, if another thread makes something ready.
+    #[inline]
+    pub(crate) fn wake(&self, py: Python<'_>) {
+        if self.sleeping.swap(false, Relaxed)
+            && let Ok(selector) = self.selector(py)
+        {
+            selector.wake();
+        }
+    }
+
+    /// `handle` is called whenever the descriptor is ready; the one before is cancelled.
+    pub(crate) fn watch(
+        &self,
+        py: Python<'_>,
+        number: RawFd,
+        way: Way,
+        handle: &Bound<'_, PyAny>,
+        object: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
+        let (selector, handle) = (self.selector(py)?, handle.clone().unbind());
+        let added = self.descriptors.with(py, |descriptors| {
+            descriptors.add(&selector, number, way, handle, object)
+        });
+        match added {
+            Ok(replaced) => cancel(py, &replaced).map(drop),
+            Err((error, handle)) => {
+                drop(handle);
+                Err(Failure::Os(error).into())
+            }
+        }
+    }
+
+    /// It is not called any more. Whether there was one.
+    pub(crate) fn unwatch(&self, py: Python<'_>, number: RawFd, way: Way) -> PyResult<bool> {
+        let selector = self.selector(py)?;
+        let replaced = self
+            .descriptors
+            .with(py, |descriptors| descriptors.remove(&selector, number, way));
+        cancel(py, &replaced)
+    }
+
+    /// Throws cancelled timers out: the first ones, or all where there are many.
+    pub(crate) fn sweep(&self, py: Python<'_>) -> PyResult<()> {
+        let cancelled = self.cancelled_timers.cell(py);
+        if cancelled.get() == 0 {
+            return Ok(());
+        }
+        if self
+            .timers
+            .with(py, |timers| timers.is_littered(cancelled.get()))
+        {
+            let mut kept = Vec::new();
+            for due in self.timers.with(py, Timers::take_all) {
+                if is_cancelled(due.handle.bind(py))? {
+                    unschedule(due.handle.bind(py))?;
+                } else {
+                    kept.push(due);
+                }
+            }
+            cancelled.set(0);
+            self.timers.with(py, |timers| timers.put_back(kept));
+        }
+        while let Some(first) = self
+            .timers
+            .with(py, |timers| timers.first().map(|first| first.clone_ref(py)))
+        {
+            if !is_cancelled(first.bind(py))? {
+                break;
+            }
+            unschedule(first.bind(py))?;
+            cancelled.set(cancelled.get().saturating_sub(1));
+            drop(self.timers.with(py, Timers::pop));
+        }
+        Ok(())
+    }
+
+    /// All Python objects, for the end.
+    pub(crate) fn take_all(&self, py: Python<'_>) -> Vec<Py<PyAny>> {
+        let mut objects = Vec::from(self.ready.with(py, std::mem::take));
+        let timers = self.timers.with(py, Timers::take_all);
+        for due in timers {
+            // The count is of those in the heap.
+            handle::unschedule(due.handle.bind(py));
+            objects.push(due.handle);
+        }
+        objects.extend(self.dirty.with(py, std::mem::take));
+        objects.extend(self.descriptors.with(py, Descriptors::take_all));
+        objects
+    }
+
+    pub(crate) fn visit(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        let each = |object: &Py<PyAny>| visit.call(object);
+        let all = [
+            self.ready.try_with(|ready| ready.iter().try_for_each(each)),
+            self.timers
+                .try_with(|timers| timers.each().try_for_each(each)),
+            self.dirty.try_with(|dirty| dirty.iter().try_for_each(each)),
+            self.descriptors
+                .try_with(|descriptors| descriptors.each().try_for_each(each)),
+        ];
+        all.into_iter().flatten().collect()
+    }
+}
+
+fn cancel(py: Python<'_>, replaced: &Replaced) -> PyResult<bool> {
+    let Some(handle) = &replaced.handle else {
+        return Ok(false);
+    };
+    let handle = handle.bind(py);
+    if handle::of(handle).is_some() {
+        handle::cancel(handle);
+    } else {
+        handle.call_method0("cancel")?;
+    }
+    Ok(true)
+}
+
+/// Of any kind of handle.
+#[inline]
+pub(crate) fn is_cancelled(handle: &Bound<'_, PyAny>) -> PyResult<bool> {
+    if handle::of(handle).is_some() {
+        return Ok(handle::is_cancelled(handle));
+    }
+    handle.getattr("_cancelled")?.is_truthy()
+}
+
+/// Of any kind of handle.
+pub(crate) fn unschedule(handle: &Bound<'_, PyAny>) -> PyResult<()> {
+    if handle::of(handle).is_some() {
+        handle::unschedule(handle);
+        return Ok(());
+    }
+    handle.setattr("_scheduled", false)
+}

@@ -1,0 +1,136 @@
+//! How a connection ends: closed when all is sent, or at once; the protocol is told in a later step.
+
+use crate::aio::handle::{Call, Object, Time};
+use crate::aio::object::make_handle;
+use crate::aio::transport::flush::flush;
+use crate::aio::transport::object::StreamTransport;
+use crate::io::sys::platform::epoll::Interest;
+use pyo3::exceptions::PyConnectionError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use std::ptr::null_mut;
+
+/// `transport.close()`: what was written is sent first.
+pub(crate) fn close(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
+    let (py, me) = (slf.py(), slf.get());
+    if me
+        .flow
+        .with(py, |flow| std::mem::replace(&mut flow.is_closing, true))
+    {
+        return Ok(());
+    }
+    me.stop_reading(py)?;
+    flush(slf)?;
+    let due = me.flow.with(py, |flow| {
+        let due = flow.outgoing.is_empty() && flow.lost == 0;
+        flow.lost += u32::from(due);
+        due
+    });
+    if due { lose_soon(slf, None) } else { Ok(()) }
+}
+
+/// It ends now; `error` is what the protocol gets. What was written and never offered to the kernel is offered once, as a transport
+/// that sends at once would have done.
+pub(crate) fn force_close(
+    slf: &Bound<'_, StreamTransport>,
+    error: Option<Bound<'_, PyAny>>,
+) -> PyResult<()> {
+    let (py, me) = (slf.py(), slf.get());
+    flush(slf)?;
+    let already = me.flow.with(py, |flow| {
+        if flow.lost > 0 {
+            return true;
+        }
+        flow.outgoing.clear();
+        flow.is_blocked = false;
+        flow.is_closing = true;
+        flow.lost += 1;
+        false
+    });
+    if already {
+        return Ok(());
+    }
+    me.register(py, Interest::NONE)?;
+    lose_soon(slf, error)
+}
+
+fn lose_soon(slf: &Bound<'_, StreamTransport>, error: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+    let (py, me) = (slf.py(), slf.get());
+    let Some(event_loop) = me.event_loop(py) else {
+        return Ok(());
+    };
+    let callback = slf.getattr(intern!(py, "_call_connection_lost"))?;
+    let error = error.unwrap_or_else(|| py.None().into_bound(py));
+    if event_loop.get().state.is_debug() {
+        return event_loop
+            .call_method1("call_soon", (callback, error))
+            .map(drop);
+    }
+    let arguments: [Object; 1] = [error.as_ptr()];
+    let call = Call {
+        callback: callback.as_ptr(),
+        arguments: arguments.as_ptr(),
+        count: 1,
+        context: null_mut(),
+    };
+    // A closed loop takes no calls, as asyncio's.
+    event_loop.get().check_open()?;
+    let handle = make_handle(&event_loop, call, Time::Soon)?;
+    event_loop.get().state.push(py, handle.unbind());
+    Ok(())
+}
+
+/// The protocol is told, and the socket closed, whatever the protocol raises.
+pub(crate) fn lose(
+    slf: &Bound<'_, StreamTransport>,
+    error: Option<Bound<'_, PyAny>>,
+) -> PyResult<()> {
+    let (py, me) = (slf.py(), slf.get());
+    let told = match me.protocol(py) {
+        Some(protocol) => protocol
+            .call_method1(intern!(py, "connection_lost"), (error,))
+            .map(drop),
+        None => Ok(()),
+    };
+    let released = release(slf);
+    told.and(released)
+}
+
+fn release(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
+    let (py, me) = (slf.py(), slf.get());
+    let unregistered = me.register(py, Interest::NONE);
+    let event_loop = me.event_loop(py);
+    if let Some(event_loop) = &event_loop {
+        event_loop.get().state.forget(py, me.number, slf.as_any());
+    }
+    let taken = me.objects.with(py, |objects| {
+        (
+            objects.socket.take(),
+            objects.protocol.take(),
+            objects.server.take(),
+            objects.context.take(),
+            objects.empty_waiter.take(),
+            objects.event_loop.take(),
+        )
+    });
+    let (socket, protocol, server, context, waiter, kept) = taken;
+    let closed = match socket {
+        Some(socket) => socket.bind(py).call_method0(intern!(py, "close")).map(drop),
+        None => Ok(()),
+    };
+    let detached = match server {
+        Some(server) => slf
+            .call_method1(intern!(py, "_detach"), (server,))
+            .map(drop),
+        None => Ok(()),
+    };
+    if let Some(waiter) = waiter {
+        let waiter = waiter.bind(py);
+        if !waiter.call_method0("done")?.is_truthy()? {
+            let error = PyConnectionError::new_err("Connection is closed by peer");
+            waiter.call_method1("set_exception", (error.value(py),))?;
+        }
+    }
+    drop((protocol, context, kept));
+    unregistered.and(closed).and(detached)
+}

@@ -1,0 +1,17 @@
+//! An exception of the protocol or the system ends a connection.
+
+use crate::aio::transport::object::StreamTransport;
+use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
+use pyo3::intern;
+use pyo3::prelude::*;
+
+/// Those that end a program go on instead.
+#[cold]
+pub(crate) fn fatal(slf: &Bound<'_, StreamTransport>, error: PyErr, message: &str) -> PyResult<()> {
+    let py = slf.py();
+    if error.is_instance_of::<PySystemExit>(py) || error.is_instance_of::<PyKeyboardInterrupt>(py) {
+        return Err(error);
+    }
+    slf.call_method1(intern!(py, "_fatal_error"), (error.value(py), message))
+        .map(drop)
+}

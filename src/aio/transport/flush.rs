@@ -1,0 +1,93 @@
+//! Sending what waits.
+
+use crate::aio::transport::fatal::fatal;
+use crate::aio::transport::object::StreamTransport;
+use crate::aio::transport::outgoing::Sent;
+use crate::io::failure::Failure;
+use crate::io::sys::platform::epoll::Interest;
+use pyo3::intern;
+use pyo3::prelude::*;
+use std::net::Shutdown;
+
+/// Sends what waits, unless the kernel takes no more.
+pub(crate) fn flush(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
+    let (py, me) = (slf.py(), slf.get());
+    let nothing = me.flow.with(py, |flow| {
+        flow.is_dirty = false;
+        flow.is_blocked || flow.outgoing.is_empty() || flow.lost > 0
+    });
+    if nothing {
+        return Ok(());
+    }
+    let Some(socket) = me.descriptor(py) else {
+        return Ok(());
+    };
+    match me.flow.with(py, |flow| flow.outgoing.send(py, socket)) {
+        Sent::All => Ok(()),
+        Sent::Some => {
+            let wanted = me.flow.with(py, |flow| {
+                flow.is_blocked = true;
+                Interest {
+                    writable: true,
+                    ..flow.registered
+                }
+            });
+            me.register(py, wanted)?;
+            pause_protocol(slf)
+        }
+        Sent::Failed(error) => {
+            me.flow.with(py, |flow| flow.outgoing.clear());
+            fatal(
+                slf,
+                Failure::Os(error).into(),
+                "Fatal write error on socket transport",
+            )
+        }
+    }
+}
+
+/// Too much waits: the protocol is told, once.
+pub(crate) fn pause_protocol(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
+    let (py, me) = (slf.py(), slf.get());
+    let due = me.flow.with(py, |flow| {
+        let due = !flow.protocol_is_paused && flow.outgoing.len() > flow.high_water;
+        flow.protocol_is_paused |= due;
+        due
+    });
+    if due {
+        tell_protocol(slf, "pause_writing")
+    } else {
+        Ok(())
+    }
+}
+
+/// Little enough waits: the protocol is told, once.
+pub(crate) fn resume_protocol(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
+    let (py, me) = (slf.py(), slf.get());
+    let due = me.flow.with(py, |flow| {
+        let due = flow.protocol_is_paused && flow.outgoing.len() <= flow.low_water;
+        flow.protocol_is_paused &= !due;
+        due
+    });
+    if due {
+        tell_protocol(slf, "resume_writing")
+    } else {
+        Ok(())
+    }
+}
+
+fn tell_protocol(slf: &Bound<'_, StreamTransport>, name: &str) -> PyResult<()> {
+    slf.call_method1(intern!(slf.py(), "_tell_protocol"), (name,))
+        .map(drop)
+}
+
+/// The peer sees the end of what was written.
+pub(crate) fn shut_down(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
+    let (py, me) = (slf.py(), slf.get());
+    match me.descriptor(py) {
+        Some(socket) => Ok(socket2::SockRef::from(&socket)
+            .shutdown(Shutdown::Write)
+            .map_err(Failure::Os)?),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,332 @@
+//! What Python calls.
+
+use crate::aio::gil::Gil;
+use crate::aio::object::NativeLoop;
+use crate::aio::transport::end;
+use crate::aio::transport::flush::{flush, pause_protocol, shut_down};
+use crate::aio::transport::object::{Flow, HIGH_WATER, Objects, StreamTransport};
+use crate::aio::transport::read;
+use crate::aio::transport::write;
+use crate::io::sys::platform::RawFd;
+use crate::io::sys::platform::epoll::Interest;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::ffi;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+#[pymethods]
+impl StreamTransport {
+    #[new]
+    fn new(
+        event_loop: &Bound<'_, NativeLoop>,
+        socket: &Bound<'_, PyAny>,
+        protocol: &Bound<'_, PyAny>,
+        extra: &Bound<'_, PyDict>,
+        server: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
+        let py = event_loop.py();
+        // SAFETY: the interpreter's lock is held; it returns a new reference, or null with an exception set.
+        let context = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_CopyCurrent())? };
+        Ok(Self {
+            number: socket.call_method0(intern!(py, "fileno"))?.extract()?,
+            objects: Gil::new(Objects {
+                event_loop: Some(event_loop.clone().unbind()),
+                socket: Some(socket.clone().unbind()),
+                protocol: Some(protocol.clone().unbind()),
+                server,
+                extra: Some(extra.clone().unbind()),
+                context: Some(context.unbind()),
+                empty_waiter: None,
+            }),
+            flow: Gil::new(Flow::new(is_buffered(protocol)?)),
+        })
+    }
+
+    /// The loop tells it of events from now on, and it reads.
+    fn _start_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
+        slf.get().start_reading(slf.py())
+    }
+
+    /// What the selector said is done; asyncio's debug mode calls it, to see how long it takes.
+    fn _on_ready(slf: &Bound<'_, Self>) -> PyResult<()> {
+        read::on_ready(slf)
+    }
+
+    /// Send `data` (bytes, bytearray or memoryview). It leaves when the running callback returns.
+    fn write(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        write::write(slf, data)
+    }
+
+    /// Send each of them.
+    fn writelines(slf: &Bound<'_, Self>, list_of_data: &Bound<'_, PyAny>) -> PyResult<()> {
+        write::write_lines(slf, list_of_data)
+    }
+
+    /// End the sending side when all is sent.
+    fn write_eof(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let (py, me) = (slf.py(), slf.get());
+        if me.flow.with(py, |flow| {
+            flow.is_closing || std::mem::replace(&mut flow.eof, true)
+        }) {
+            return Ok(());
+        }
+        flush(slf)?;
+        if me
+            .flow
+            .with(py, |flow| flow.outgoing.is_empty() && flow.lost == 0)
+        {
+            shut_down(slf)?;
+        }
+        Ok(())
+    }
+
+    /// True.
+    fn can_write_eof(&self) -> bool {
+        true
+    }
+
+    /// Close it when all is sent.
+    fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
+        end::close(slf)
+    }
+
+    /// Close it at once.
+    fn abort(slf: &Bound<'_, Self>) -> PyResult<()> {
+        end::force_close(slf, None)
+    }
+
+    #[pyo3(signature = (exc=None))]
+    fn _force_close(slf: &Bound<'_, Self>, exc: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+        end::force_close(slf, exc)
+    }
+
+    #[pyo3(signature = (exc=None))]
+    fn _call_connection_lost(slf: &Bound<'_, Self>, exc: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+        end::lose(slf, exc)
+    }
+
+    /// Whether it is closing or closed.
+    fn is_closing(&self, py: Python<'_>) -> bool {
+        self.flow.with(py, |flow| flow.is_closing)
+    }
+
+    /// Whether what comes goes to the protocol.
+    fn is_reading(&self, py: Python<'_>) -> bool {
+        self.flow
+            .with(py, |flow| !flow.is_closing && !flow.is_paused)
+    }
+
+    /// Nothing goes to the protocol until `resume_reading()`.
+    fn pause_reading(&self, py: Python<'_>) {
+        self.flow
+            .with(py, |flow| flow.is_paused |= !flow.is_closing);
+    }
+
+    /// What comes goes to the protocol again.
+    fn resume_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let (py, me) = (slf.py(), slf.get());
+        let was_paused = me.flow.with(py, |flow| {
+            !flow.is_closing && std::mem::replace(&mut flow.is_paused, false)
+        });
+        if was_paused {
+            me.start_reading(py)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Nothing is watched: whoever reads or writes the socket by itself watches it.
+    fn _unregister(&self, py: Python<'_>) -> PyResult<()> {
+        self.register(py, Interest::NONE)
+    }
+
+    /// Bytes that wait to be sent.
+    fn get_write_buffer_size(slf: &Bound<'_, Self>) -> PyResult<usize> {
+        flush(slf)?;
+        Ok(slf.get().flow.with(slf.py(), |flow| flow.outgoing.len()))
+    }
+
+    /// The low and the high-water mark, in bytes.
+    fn get_write_buffer_limits(&self, py: Python<'_>) -> (usize, usize) {
+        self.flow.with(py, |flow| (flow.low_water, flow.high_water))
+    }
+
+    /// The protocol is told to pause writing above `high` bytes, and to go on below `low`.
+    #[pyo3(signature = (high=None, low=None))]
+    fn set_write_buffer_limits(
+        slf: &Bound<'_, Self>,
+        high: Option<i64>,
+        low: Option<i64>,
+    ) -> PyResult<()> {
+        let (py, me) = (slf.py(), slf.get());
+        let high =
+            high.unwrap_or_else(|| low.map_or(HIGH_WATER as i64, |low| low.saturating_mul(4)));
+        let low = low.unwrap_or(high / 4);
+        let (Ok(high_water), Ok(low_water)) = (usize::try_from(high), usize::try_from(low)) else {
+            return Err(bad_limits(high, low));
+        };
+        if low_water > high_water {
+            return Err(bad_limits(high, low));
+        }
+        me.flow.with(py, |flow| {
+            (flow.high_water, flow.low_water) = (high_water, low_water)
+        });
+        if me.flow.with(py, |flow| flow.outgoing.len() > high_water) {
+            flush(slf)?;
+        }
+        pause_protocol(slf)
+    }
+
+    #[getter]
+    fn _extra<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyDict>> {
+        self.extra(py)
+    }
+
+    /// From now on `protocol` is called.
+    fn set_protocol(&self, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
+        let (py, buffered) = (protocol.py(), is_buffered(protocol)?);
+        let new = protocol.clone().unbind();
+        let old = self
+            .objects
+            .with(py, |objects| objects.protocol.replace(new));
+        self.flow.with(py, |flow| flow.is_buffered = buffered);
+        drop(old);
+        Ok(())
+    }
+
+    /// The protocol.
+    fn get_protocol<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.protocol(py)
+    }
+
+    #[getter]
+    fn _protocol<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.protocol(py)
+    }
+
+    #[getter]
+    fn _loop<'py>(&self, py: Python<'py>) -> Option<Bound<'py, NativeLoop>> {
+        self.event_loop(py)
+    }
+
+    #[getter]
+    fn _sock(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.objects.with(py, |objects| {
+            objects.socket.as_ref().map(|socket| socket.clone_ref(py))
+        })
+    }
+
+    #[getter]
+    fn _sock_fd(&self) -> RawFd {
+        self.number
+    }
+
+    #[getter]
+    fn _paused(&self, py: Python<'_>) -> bool {
+        self.flow.with(py, |flow| flow.is_paused)
+    }
+
+    #[getter]
+    fn _closing(&self, py: Python<'_>) -> bool {
+        self.flow.with(py, |flow| flow.is_closing)
+    }
+
+    #[getter]
+    fn _eof(&self, py: Python<'_>) -> bool {
+        self.flow.with(py, |flow| flow.eof)
+    }
+
+    #[getter]
+    fn _conn_lost(&self, py: Python<'_>) -> u32 {
+        self.flow.with(py, |flow| flow.lost)
+    }
+
+    /// Whether the selector tells of what comes, and of when the kernel takes more.
+    fn _registered(&self, py: Python<'_>) -> (bool, bool) {
+        self.flow.with(py, |flow| {
+            (flow.registered.readable, flow.registered.writable)
+        })
+    }
+
+    /// Bytes that wait to be sent; nothing is tried.
+    fn _unsent(&self, py: Python<'_>) -> usize {
+        self.flow.with(py, |flow| flow.outgoing.len())
+    }
+
+    /// A future that is done when all is sent; until it is reset nothing can be written.
+    fn _make_empty_waiter<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let (py, me) = (slf.py(), slf.get());
+        if me
+            .objects
+            .with(py, |objects| objects.empty_waiter.is_some())
+        {
+            return Err(PyRuntimeError::new_err("Empty waiter is already set"));
+        }
+        let Some(event_loop) = me.event_loop(py) else {
+            return Err(PyRuntimeError::new_err("the transport is closed"));
+        };
+        flush(slf)?;
+        let waiter = event_loop.call_method0("create_future")?;
+        let kept = waiter.clone().unbind();
+        me.objects
+            .with(py, |objects| objects.empty_waiter = Some(kept));
+        if me.flow.with(py, |flow| flow.outgoing.is_empty()) {
+            waiter.call_method1("set_result", (py.None(),))?;
+        }
+        Ok(waiter)
+    }
+
+    fn _reset_empty_waiter(&self, py: Python<'_>) {
+        drop(self.objects.with(py, |objects| objects.empty_waiter.take()));
+    }
+
+    fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        let visited = self.objects.try_with(|objects| {
+            visit.call(&objects.event_loop)?;
+            visit.call(&objects.socket)?;
+            visit.call(&objects.protocol)?;
+            visit.call(&objects.server)?;
+            visit.call(&objects.extra)?;
+            visit.call(&objects.context)?;
+            visit.call(&objects.empty_waiter)
+        });
+        visited.unwrap_or(Ok(()))
+    }
+
+    fn __clear__(&self) {
+        Python::attach(|py| {
+            drop(self.objects.with(py, |objects| {
+                (
+                    objects.event_loop.take(),
+                    objects.protocol.take(),
+                    objects.server.take(),
+                    objects.extra.take(),
+                    objects.context.take(),
+                    objects.empty_waiter.take(),
+                )
+            }));
+        });
+    }
+}
+
+impl StreamTransport {
+    fn extra<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyDict>> {
+        let extra = self.objects.with(py, |objects| {
+            objects.extra.as_ref().map(|extra| extra.clone_ref(py))
+        });
+        extra.map(|extra| extra.into_bound(py))
+    }
+}
+
+fn bad_limits(high: i64, low: i64) -> PyErr {
+    PyValueError::new_err(format!("high ({high}) must be >= low ({low}) must be >= 0"))
+}
+
+fn is_buffered(protocol: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let class = protocol
+        .py()
+        .import("asyncio")?
+        .getattr("BufferedProtocol")?;
+    protocol.is_instance(&class)
+}

@@ -1,0 +1,23 @@
+//! A stream transport: one connection of an asyncio protocol, TCP or Unix.
+//!
+//! Bytes are received and sent by the turn itself when the selector says so, and the protocol is called in the same step, as in
+//! asyncio. What a callback wrote is sent when it returns, so a head and a body leave together.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `object.rs` | the class and what it holds |
+//! | `methods.rs` | what Python calls |
+//! | `outgoing.rs` | bytes that wait to be sent |
+//! | `flush.rs`, `write.rs`, `writable.rs` | sending what waits; what is written; when the kernel takes more |
+//! | `end.rs`, `fatal.rs` | how it ends |
+//! | `read.rs` | receiving: what the turn does with a connection that is ready |
+
+pub(crate) mod end;
+pub(crate) mod fatal;
+pub(crate) mod flush;
+pub(crate) mod methods;
+pub(crate) mod object;
+pub(crate) mod outgoing;
+pub(crate) mod read;
+pub(crate) mod writable;
+pub(crate) mod write;

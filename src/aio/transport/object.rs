@@ -1,0 +1,158 @@
+//! The class and what it holds.
+
+use crate::aio::gil::Gil;
+use crate::aio::object::NativeLoop;
+use crate::aio::transport::outgoing::Outgoing;
+use crate::io::failure::Failure;
+use crate::io::sys::platform::RawFd;
+use crate::io::sys::platform::epoll::Interest;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use std::os::fd::BorrowedFd;
+
+/// More bytes than so wait: the protocol is told to pause writing. asyncio's own.
+pub(crate) const HIGH_WATER: usize = 64 * 1024;
+
+/// A connection; `asynctcp.aio.Transport` inherits from it.
+#[pyclass(frozen, subclass, weakref, module = "asynctcp._core")]
+pub struct StreamTransport {
+    pub(crate) number: RawFd,
+    pub(crate) objects: Gil<Objects>,
+    pub(crate) flow: Gil<Flow>,
+}
+
+/// Python objects. Whoever takes one out drops it outside of `Gil::with`.
+pub(crate) struct Objects {
+    /// None once the connection is lost.
+    pub(crate) event_loop: Option<Py<NativeLoop>>,
+    /// The socket, which is closed at the end.
+    pub(crate) socket: Option<Py<PyAny>>,
+    pub(crate) protocol: Option<Py<PyAny>>,
+    pub(crate) server: Option<Py<PyAny>>,
+    pub(crate) extra: Option<Py<PyDict>>,
+    /// The protocol is called in it: the one that the connection was made in.
+    pub(crate) context: Option<Py<PyAny>>,
+    /// Somebody waits until all is sent, to send from a file.
+    pub(crate) empty_waiter: Option<Py<PyAny>>,
+}
+
+/// What it is doing.
+pub(crate) struct Flow {
+    pub(crate) outgoing: Outgoing,
+    /// The protocol brings its own buffer.
+    pub(crate) is_buffered: bool,
+    pub(crate) is_closing: bool,
+    /// From the time when `connection_lost` is to be called; counts writes after it, for asyncio's warning.
+    pub(crate) lost: u32,
+    /// `write_eof` was called.
+    pub(crate) eof: bool,
+    pub(crate) is_paused: bool,
+    /// The peer has ended, and the protocol keeps the connection.
+    pub(crate) has_ended: bool,
+    /// The protocol was told to pause writing.
+    pub(crate) protocol_is_paused: bool,
+    /// The kernel takes no more until it says so.
+    pub(crate) is_blocked: bool,
+    /// It is in the list of those that the turn flushes.
+    pub(crate) is_dirty: bool,
+    /// It waits in the queue of what is ready, for this.
+    pub(crate) ready: Interest,
+    pub(crate) registered: Interest,
+    pub(crate) high_water: usize,
+    pub(crate) low_water: usize,
+}
+
+impl StreamTransport {
+    /// Its socket, to receive and send; None once it is closed.
+    pub(crate) fn descriptor(&self, py: Python<'_>) -> Option<BorrowedFd<'_>> {
+        self.objects
+            .with(py, |objects| objects.socket.is_some())
+            // SAFETY: the socket object is there, so nobody has closed its descriptor but behind our back; the kernel then says so.
+            .then(|| unsafe { BorrowedFd::borrow_raw(self.number) })
+    }
+
+    pub(crate) fn event_loop<'py>(&self, py: Python<'py>) -> Option<Bound<'py, NativeLoop>> {
+        let event_loop = self.objects.with(py, |objects| {
+            objects
+                .event_loop
+                .as_ref()
+                .map(|event_loop| event_loop.clone_ref(py))
+        });
+        event_loop.map(|event_loop| event_loop.into_bound(py))
+    }
+
+    pub(crate) fn protocol<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        let protocol = self.objects.with(py, |objects| {
+            objects
+                .protocol
+                .as_ref()
+                .map(|protocol| protocol.clone_ref(py))
+        });
+        protocol.map(|protocol| protocol.into_bound(py))
+    }
+
+    /// Has the selector tell of what is wanted now.
+    pub(crate) fn register(&self, py: Python<'_>, wanted: Interest) -> PyResult<()> {
+        let before = self.flow.with(py, |flow| flow.registered);
+        let Some(event_loop) = self.event_loop(py) else {
+            return Ok(());
+        };
+        let state = &event_loop.get().state;
+        if before == wanted || !state.is_open() {
+            return Ok(());
+        }
+        state
+            .selector(py)?
+            .change(self.number, before, wanted)
+            .map_err(Failure::Os)?;
+        self.flow.with(py, |flow| flow.registered = wanted);
+        Ok(())
+    }
+
+    /// The selector does not tell of what comes any more.
+    pub(crate) fn stop_reading(&self, py: Python<'_>) -> PyResult<()> {
+        let wanted = self.flow.with(py, |flow| Interest {
+            readable: false,
+            ..flow.registered
+        });
+        self.register(py, wanted)
+    }
+
+    /// The selector tells of what comes, unless nobody wants it.
+    pub(crate) fn start_reading(&self, py: Python<'_>) -> PyResult<()> {
+        let wanted = self.flow.with(py, |flow| {
+            flow.reads().then_some(Interest {
+                readable: true,
+                ..flow.registered
+            })
+        });
+        wanted.map_or(Ok(()), |wanted| self.register(py, wanted))
+    }
+}
+
+impl Flow {
+    /// Of a new connection.
+    pub(crate) fn new(is_buffered: bool) -> Self {
+        Self {
+            outgoing: Outgoing::default(),
+            is_buffered,
+            is_closing: false,
+            lost: 0,
+            eof: false,
+            is_paused: false,
+            has_ended: false,
+            protocol_is_paused: false,
+            is_blocked: false,
+            is_dirty: false,
+            ready: Interest::NONE,
+            registered: Interest::NONE,
+            high_water: HIGH_WATER,
+            low_water: HIGH_WATER / 4,
+        }
+    }
+
+    /// Whether what comes goes to the protocol.
+    pub(crate) fn reads(&self) -> bool {
+        !self.is_closing && !self.is_paused && !self.has_ended
+    }
+}

@@ -1,0 +1,137 @@
+//! Bytes that wait to be sent, in order.
+
+use crate::io::sys::transfer;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice};
+use std::os::fd::BorrowedFd;
+
+/// Smaller pieces are joined, larger ones are sent from where they are.
+const JOINED: usize = 16 * 1024;
+/// Pieces that one system call gets.
+const VECTORS: usize = 16;
+
+enum Piece {
+    Own(Vec<u8>),
+    Lent(Py<PyBytes>),
+}
+
+impl Piece {
+    fn bytes<'a>(&'a self, py: Python<'a>) -> &'a [u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Lent(bytes) => bytes.as_bytes(py),
+        }
+    }
+}
+
+/// What became of an attempt to send.
+pub(crate) enum Sent {
+    All,
+    /// The kernel takes no more for now.
+    Some,
+    Failed(io::Error),
+}
+
+/// A queue of bytes. An idle connection has the empty queue only.
+#[derive(Default)]
+pub(crate) struct Outgoing {
+    pieces: VecDeque<Piece>,
+    /// Bytes of the first piece that are gone.
+    gone: usize,
+    len: usize,
+}
+
+impl Outgoing {
+    /// Bytes that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Copies them.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.len += bytes.len();
+        if let Some(Piece::Own(last)) = self.pieces.back_mut()
+            && last.len() + bytes.len() <= JOINED
+        {
+            last.extend_from_slice(bytes);
+            return;
+        }
+        self.pieces.push_back(Piece::Own(bytes.to_vec()));
+    }
+
+    /// Copies a small object's bytes, and keeps a large one.
+    pub(crate) fn push_object(&mut self, object: &Bound<'_, PyBytes>) {
+        let bytes = object.as_bytes();
+        if bytes.len() < JOINED {
+            return self.push(bytes);
+        }
+        self.len += bytes.len();
+        self.pieces.push_back(Piece::Lent(object.clone().unbind()));
+    }
+
+    /// Drops all of them.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Sends until all is gone or the kernel takes no more.
+    pub(crate) fn send(&mut self, py: Python<'_>, socket: BorrowedFd<'_>) -> Sent {
+        while self.len > 0 {
+            let (offered, result) = self.send_some(py, socket);
+            match result {
+                Ok(count) => {
+                    self.advance(py, count);
+                    if count < offered {
+                        return Sent::Some;
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Sent::Some,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Sent::Failed(error),
+            }
+        }
+        Sent::All
+    }
+
+    /// One system call: what it was offered and what it took.
+    fn send_some(&self, py: Python<'_>, socket: BorrowedFd<'_>) -> (usize, io::Result<usize>) {
+        let first = self
+            .pieces
+            .front()
+            .map_or(&[][..], |first| &first.bytes(py)[self.gone..]);
+        if self.pieces.len() == 1 {
+            let sent = transfer::send(&socket, &[IoSlice::new(first)], first.len());
+            return (first.len(), sent);
+        }
+        let rest = self.pieces.iter().skip(1).take(VECTORS - 1);
+        let slices: Vec<IoSlice<'_>> = std::iter::once(first)
+            .chain(rest.map(|piece| piece.bytes(py)))
+            .map(IoSlice::new)
+            .collect();
+        let offered = slices.iter().map(|slice| slice.len()).sum();
+        (offered, transfer::send(&socket, &slices, offered))
+    }
+
+    fn advance(&mut self, py: Python<'_>, count: usize) {
+        self.len -= count;
+        self.gone += count;
+        while let Some(first) = self.pieces.front() {
+            let len = first.bytes(py).len();
+            if self.gone < len {
+                return;
+            }
+            self.gone -= len;
+            self.pieces.pop_front();
+        }
+        // The memory of a burst is given back.
+        if self.pieces.capacity() > VECTORS {
+            self.pieces = VecDeque::new();
+        }
+    }
+}

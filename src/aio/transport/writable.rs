@@ -1,0 +1,74 @@
+//! What is done when the kernel takes more.
+
+use crate::aio::transport::end;
+use crate::aio::transport::fatal::fatal;
+use crate::aio::transport::flush::{resume_protocol, shut_down};
+use crate::aio::transport::object::StreamTransport;
+use crate::aio::transport::outgoing::Sent;
+use crate::io::failure::Failure;
+use crate::io::sys::platform::epoll::Interest;
+use pyo3::intern;
+use pyo3::prelude::*;
+
+/// The kernel takes more.
+pub(crate) fn on_writable(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
+    let (py, me) = (slf.py(), slf.get());
+    let Some(socket) = me.descriptor(py) else {
+        return Ok(());
+    };
+    match me.flow.with(py, |flow| flow.outgoing.send(py, socket)) {
+        Sent::Failed(error) => {
+            me.flow.with(py, |flow| flow.outgoing.clear());
+            let error = PyErr::from(Failure::Os(error));
+            tell_waiter(me, py, Some(&error))?;
+            return fatal(slf, error, "Fatal write error on socket transport");
+        }
+        Sent::Some => return resume_protocol(slf),
+        Sent::All => {}
+    }
+    let wanted = me.flow.with(py, |flow| {
+        flow.is_blocked = false;
+        Interest {
+            writable: false,
+            ..flow.registered
+        }
+    });
+    me.register(py, wanted)?;
+    // It may write more.
+    resume_protocol(slf)?;
+    if !me.flow.with(py, |flow| flow.outgoing.is_empty()) {
+        return Ok(());
+    }
+    tell_waiter(me, py, None)?;
+    let (closing, eof) = me
+        .flow
+        .with(py, |flow| (flow.is_closing && flow.lost == 0, flow.eof));
+    if closing {
+        me.flow.with(py, |flow| flow.lost += 1);
+        end::lose(slf, None)
+    } else if eof {
+        shut_down(slf)
+    } else {
+        Ok(())
+    }
+}
+
+/// Whoever waits until nothing is left to be sent is told.
+fn tell_waiter(me: &StreamTransport, py: Python<'_>, error: Option<&PyErr>) -> PyResult<()> {
+    let waiter = me.objects.with(py, |objects| {
+        objects
+            .empty_waiter
+            .as_ref()
+            .map(|waiter| waiter.clone_ref(py))
+    });
+    let Some(waiter) = waiter else { return Ok(()) };
+    let waiter = waiter.bind(py);
+    if waiter.call_method0(intern!(py, "done"))?.is_truthy()? {
+        return Ok(());
+    }
+    match error {
+        None => waiter.call_method1(intern!(py, "set_result"), (py.None(),)),
+        Some(error) => waiter.call_method1(intern!(py, "set_exception"), (error.value(py),)),
+    }
+    .map(drop)
+}

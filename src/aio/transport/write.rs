@@ -1,0 +1,115 @@
+//! Sending: what a callback wrote leaves when it has returned, at once where it is much.
+
+use crate::aio::transport::flush::{flush, pause_protocol};
+use crate::aio::transport::object::StreamTransport;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// asyncio warns of writes to a connection that is lost from the fifth on.
+const WARN_FROM: u32 = 5;
+
+/// `transport.write(data)`.
+pub(crate) fn write(slf: &Bound<'_, StreamTransport>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+    let (py, me) = (slf.py(), slf.get());
+    let copied;
+    let bytes = match data.cast_exact::<PyBytes>() {
+        Ok(bytes) => bytes,
+        Err(_) => {
+            copied = copy(data)?;
+            &copied
+        }
+    };
+    if me.flow.with(py, |flow| flow.eof) {
+        return Err(PyRuntimeError::new_err(
+            "Cannot call write() after write_eof()",
+        ));
+    }
+    if me
+        .objects
+        .with(py, |objects| objects.empty_waiter.is_some())
+    {
+        return Err(PyRuntimeError::new_err(
+            "unable to write; sendfile is in progress",
+        ));
+    }
+    if bytes.as_bytes().is_empty() {
+        return Ok(());
+    }
+    let lost = me.flow.with(py, |flow| {
+        if flow.lost == 0 {
+            flow.outgoing.push_object(bytes);
+            return 0;
+        }
+        flow.lost += 1;
+        flow.lost
+    });
+    if lost > 0 {
+        return if lost > WARN_FROM { warn(py) } else { Ok(()) };
+    }
+    send_soon(slf)
+}
+
+/// `transport.writelines(list)`.
+pub(crate) fn write_lines(
+    slf: &Bound<'_, StreamTransport>,
+    lines: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    for line in lines.try_iter()? {
+        write(slf, &line?)?;
+    }
+    Ok(())
+}
+
+fn copy<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    let py = data.py();
+    if data.is_instance_of::<PyBytes>()
+        || data.is_instance_of::<PyByteArray>()
+        || data.is_instance_of::<PyMemoryView>()
+    {
+        let class = py.get_type::<PyBytes>();
+        return Ok(class.call1((data,))?.cast_into::<PyBytes>()?);
+    }
+    let name = data.get_type().name()?;
+    Err(PyTypeError::new_err(
+        format!(
+            "data argument must be a bytes-like object, not {:?}",
+            name.to_string_lossy()
+        )
+        .replace('"', "'"),
+    ))
+}
+
+#[cold]
+fn warn(py: Python<'_>) -> PyResult<()> {
+    let logger = py.import("asyncio.log")?.getattr("logger")?;
+    logger
+        .call_method1("warning", ("socket.send() raised exception.",))
+        .map(drop)
+}
+
+/// What waits is sent when the callback that is running has returned; at once where none is, or where it is too much to wait.
+#[inline]
+fn send_soon(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
+    let (py, me) = (slf.py(), slf.get());
+    let Some(event_loop) = me.event_loop(py) else {
+        return Ok(());
+    };
+    let state = &event_loop.get().state;
+    let (blocked, dirty, much) = me.flow.with(py, |flow| {
+        let much = flow.outgoing.len() > flow.high_water;
+        (flow.is_blocked, flow.is_dirty, much)
+    });
+    if blocked {
+        return pause_protocol(slf);
+    }
+    if much || !state.calling.load(Relaxed) {
+        return flush(slf);
+    }
+    if !dirty {
+        me.flow.with(py, |flow| flow.is_dirty = true);
+        state.push_dirty(py, slf.clone().into_any().unbind());
+    }
+    Ok(())
+}

@@ -1,0 +1,318 @@
+//! One turn of a loop: wait for what is ready, take it, and call it. As asyncio's `_run_once`: what is made ready in a turn is called
+//! in the next.
+
+use crate::aio::clock;
+use crate::aio::descriptors::Way;
+use crate::aio::guest;
+use crate::aio::handle;
+use crate::aio::object::NativeLoop;
+use crate::aio::state::{State, is_cancelled, unschedule};
+use crate::aio::timers::Timers;
+use crate::aio::transport::flush::flush;
+use crate::aio::transport::object::StreamTransport;
+use crate::aio::transport::read::in_context;
+use crate::io::failure::Failure;
+use crate::io::sys::platform;
+use crate::io::sys::platform::epoll::{Events, Interest, Readiness, Selector};
+use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
+use pyo3::prelude::*;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// While calls are ready the kernel is asked for events no more often than so, in nanoseconds: a look costs as much as several calls.
+const LOOK_EVERY: u64 = 20_000;
+/// asyncio's own bound, in seconds: a timer that is due in years must not overflow what the kernel counts in.
+const LONGEST_WAIT: f64 = 24.0 * 3600.0;
+/// A timer that is due within so many seconds is due: the clock counts in nanoseconds.
+const RESOLUTION: f64 = 1e-9;
+
+/// How long a turn may wait.
+enum Wait {
+    /// It looks for events only.
+    Not,
+    For(Duration),
+    Forever,
+}
+
+/// Takes turns until the loop is to stop.
+pub(crate) fn run(event_loop: &Bound<'_, NativeLoop>) -> PyResult<()> {
+    let state = &event_loop.get().state;
+    let mut turn = Turn {
+        event_loop,
+        state,
+        selector: state.selector(event_loop.py())?,
+        class_clock: clock::is_of_the_class(event_loop)?,
+        events: Events::new(),
+    };
+    // The first turn looks at the kernel whatever is ready: programs count on one turn's doing all.
+    state.looked.store(0, Relaxed);
+    loop {
+        turn.take()?;
+        if state.stopping.load(Relaxed) {
+            return Ok(());
+        }
+    }
+}
+
+struct Turn<'a, 'py> {
+    event_loop: &'a Bound<'py, NativeLoop>,
+    state: &'a State,
+    selector: Arc<Selector>,
+    /// The loop's class has a clock of the program's.
+    class_clock: bool,
+    events: Events,
+}
+
+impl<'py> Turn<'_, 'py> {
+    fn take(&mut self) -> PyResult<()> {
+        let py = self.event_loop.py();
+        self.state.sweep(py)?;
+        self.look(py)?;
+        self.take_due(py)?;
+        guest::serve(self.event_loop)?;
+        let count = self.state.ready.with(py, |ready| ready.len());
+        self.state.calling.store(true, Relaxed);
+        let called = if self.state.is_debug() {
+            self.call_in_debug(py, count)
+        } else {
+            self.call(py, count)
+        };
+        self.state.calling.store(false, Relaxed);
+        called?;
+        py.check_signals()
+    }
+
+    /// Waits for events, unless something is to be done already.
+    fn look(&mut self, py: Python<'py>) -> PyResult<()> {
+        let busy = self.state.stopping.load(Relaxed)
+            || self.state.ready.with(py, |ready| !ready.is_empty());
+        let now = platform::nanoseconds();
+        if busy && now - self.state.looked.load(Relaxed) < LOOK_EVERY {
+            return Ok(());
+        }
+        self.state.looked.store(now, Relaxed);
+        clock::look(self.event_loop, self.class_clock)?;
+        let wait = if busy { Wait::Not } else { self.wait(py)? };
+        let waited = match wait {
+            Wait::Not => self.selector.wait(&mut self.events, Some(Duration::ZERO)),
+            Wait::For(time) => self.sleep(py, Some(time)),
+            Wait::Forever => self.sleep(py, None),
+        };
+        waited.map_err(Failure::Os)?;
+        for number in 0..self.events.len() {
+            if let Some(readiness) = self.selector.read(&self.events, number) {
+                self.make_ready(py, readiness)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn wait(&self, py: Python<'py>) -> PyResult<Wait> {
+        let own = self.wait_for_timers(py)?;
+        Ok(match (guest::rest(self.event_loop), own) {
+            (Some(Duration::ZERO), _) => Wait::Not,
+            (Some(rest), Wait::Forever) => Wait::For(rest),
+            (Some(rest), Wait::For(own)) => Wait::For(own.min(rest)),
+            (_, own) => own,
+        })
+    }
+
+    fn wait_for_timers(&self, py: Python<'py>) -> PyResult<Wait> {
+        let Some(next) = self.state.timers.with(py, |timers| timers.next()) else {
+            return Ok(Wait::Forever);
+        };
+        let rest = (next - clock::now(self.event_loop)?).min(LONGEST_WAIT);
+        // Not a number: due.
+        Ok(if rest > 0.0 {
+            Wait::For(Duration::from_secs_f64(rest))
+        } else {
+            Wait::Not
+        })
+    }
+
+    /// Without the interpreter's lock, which whoever makes something ready holds: so nothing is missed.
+    fn sleep(&mut self, py: Python<'py>, time: Option<Duration>) -> std::io::Result<()> {
+        self.state.sleeping.store(true, Relaxed);
+        let (selector, events) = (&self.selector, &mut self.events);
+        let waited = py.detach(|| selector.wait(events, time));
+        self.state.sleeping.store(false, Relaxed);
+        waited
+    }
+
+    fn make_ready(&self, py: Python<'py>, readiness: Readiness) -> PyResult<()> {
+        let (transport, is_called) = self.state.descriptors.with(py, |descriptors| {
+            let transport = descriptors.transport(readiness.number);
+            let transport = transport.map(|transport| transport.clone_ref(py));
+            (transport, descriptors.is_called(readiness.number))
+        });
+        if let Some(transport) = transport {
+            self.make_transport_ready(transport.into_bound(py), readiness);
+        }
+        if !is_called {
+            return Ok(());
+        }
+        let ways = [
+            (Way::Read, readiness.what.readable),
+            (Way::Write, readiness.what.writable),
+        ];
+        for (way, is_ready) in ways {
+            if !is_ready {
+                continue;
+            }
+            let handle = self.state.descriptors.with(py, |descriptors| {
+                descriptors
+                    .get(readiness.number, way)
+                    .map(|handle| handle.clone_ref(py))
+            });
+            let Some(handle) = handle else { continue };
+            if is_cancelled(handle.bind(py))? {
+                self.state.unwatch(py, readiness.number, way)?;
+            } else {
+                self.state.push(py, handle);
+            }
+        }
+        Ok(())
+    }
+
+    fn make_transport_ready(&self, transport: Bound<'py, PyAny>, readiness: Readiness) {
+        let py = transport.py();
+        let Ok(it) = transport.cast::<StreamTransport>() else {
+            return;
+        };
+        let is_new = it.get().flow.with(py, |flow| {
+            let before = flow.ready;
+            flow.ready.readable |= readiness.what.readable && flow.registered.readable;
+            flow.ready.writable |= readiness.what.writable && flow.registered.writable;
+            before == Interest::NONE && flow.ready != Interest::NONE
+        });
+        if is_new {
+            self.state.push(py, transport.unbind());
+        }
+    }
+
+    /// Timers that are due join what is ready.
+    fn take_due(&self, py: Python<'py>) -> PyResult<()> {
+        let timers = &self.state.timers;
+        let Some(next) = timers.with(py, |timers| timers.next()) else {
+            return Ok(());
+        };
+        let end = clock::now(self.event_loop)? + RESOLUTION;
+        if !is_due(next, end) {
+            return Ok(());
+        }
+        while let Some(due) = timers.with(py, |timers| {
+            timers
+                .next()
+                .filter(|next| is_due(*next, end))
+                .and_then(|_| Timers::pop(timers))
+        }) {
+            unschedule(due.handle.bind(py))?;
+            if is_cancelled(due.handle.bind(py))? {
+                let cancelled = self.state.cancelled_timers.cell(py);
+                cancelled.set(cancelled.get().saturating_sub(1));
+            } else {
+                self.state.push(py, due.handle);
+            }
+        }
+        Ok(())
+    }
+
+    fn call(&self, py: Python<'py>, count: usize) -> PyResult<()> {
+        for _ in 0..count {
+            let Some(handle) = self.state.ready.with(py, |ready| ready.pop_front()) else {
+                break;
+            };
+            let handle = handle.into_bound(py);
+            if let Err(error) = run_one(py, &handle) {
+                self.failed(py, &handle, error)?;
+            }
+            handle::finish(&handle);
+            self.flush(py)?;
+        }
+        Ok(())
+    }
+
+    /// Each is timed, as asyncio's debug mode has it.
+    fn call_in_debug(&self, py: Python<'py>, count: usize) -> PyResult<()> {
+        for _ in 0..count {
+            let Some(handle) = self.state.ready.with(py, |ready| ready.pop_front()) else {
+                break;
+            };
+            let mut handle = handle.into_bound(py);
+            if let Ok(transport) = handle.cast::<StreamTransport>() {
+                let step = transport.getattr("_on_ready")?;
+                handle = self.event_loop.call_method1("_debug_handle", (step, ()))?;
+            }
+            if !is_cancelled(&handle)? {
+                self.call_timed(&handle)?;
+            }
+            drop(handle);
+            self.flush(py)?;
+        }
+        Ok(())
+    }
+
+    /// Not in Python: a frame that had the handle would be kept, and with it the task, by the traceback of a task's exception.
+    fn call_timed(&self, handle: &Bound<'py, PyAny>) -> PyResult<()> {
+        self.event_loop.setattr("_current_handle", handle)?;
+        let began = State::time();
+        let result = handle.call_method0("_run");
+        let took = State::time() - began;
+        self.event_loop
+            .setattr("_current_handle", handle.py().None())?;
+        result?;
+        let slow: f64 = self
+            .event_loop
+            .getattr("slow_callback_duration")?
+            .extract()?;
+        if took >= slow {
+            self.event_loop
+                .call_method1("_warn_of_slow", (handle, took))?;
+        }
+        Ok(())
+    }
+
+    /// What the callback wrote is sent.
+    #[inline(always)]
+    fn flush(&self, py: Python<'py>) -> PyResult<()> {
+        guest::serve(self.event_loop)?;
+        while let Some(transport) = self.state.pop_dirty(py) {
+            flush(transport.bind(py).cast::<StreamTransport>()?)?;
+        }
+        Ok(())
+    }
+
+    /// An exception of a callback is the exception handler's, but for those that end a program.
+    #[cold]
+    fn failed(&self, py: Python<'py>, handle: &Bound<'py, PyAny>, error: PyErr) -> PyResult<()> {
+        if error.is_instance_of::<PySystemExit>(py)
+            || error.is_instance_of::<PyKeyboardInterrupt>(py)
+        {
+            return Err(error);
+        }
+        // What it wrote before is sent all the same.
+        self.event_loop
+            .call_method1("_callback_failed", (handle, error.value(py)))
+            .map(drop)
+    }
+}
+
+#[inline(always)]
+fn run_one(py: Python<'_>, handle: &Bound<'_, PyAny>) -> PyResult<()> {
+    if handle::of(handle).is_some() {
+        return handle::run(py, handle);
+    }
+    if let Ok(transport) = handle.cast::<StreamTransport>() {
+        return in_context(transport);
+    }
+    if is_cancelled(handle)? {
+        return Ok(());
+    }
+    handle::run(py, handle)
+}
+
+/// What is no number is due: it would be waited for for ever.
+fn is_due(when: f64, end: f64) -> bool {
+    when < end || when.is_nan()
+}

@@ -1,0 +1,181 @@
+//! Readiness of any descriptor, level-triggered, by epoll.
+
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::event::{EventfdFlags, Timespec, eventfd};
+use rustix::io::Errno;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// So many events are taken at once.
+const MOST_EVENTS: usize = 1024;
+/// What the wake-up's events are known by; no descriptor has that number.
+const WAKE: u64 = u64::MAX;
+
+/// What somebody wants to know of a descriptor, or is told of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Interest {
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+}
+
+impl Interest {
+    pub(crate) const NONE: Self = Self {
+        readable: false,
+        writable: false,
+    };
+
+    fn flags(self) -> EventFlags {
+        let mut flags = EventFlags::empty();
+        flags.set(EventFlags::IN, self.readable);
+        flags.set(EventFlags::OUT, self.writable);
+        flags
+    }
+}
+
+/// A descriptor and what it is ready for. An error or a hang-up is readiness for both.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Readiness {
+    pub(crate) number: RawFd,
+    pub(crate) what: Interest,
+}
+
+/// The events of one wait.
+pub(crate) struct Events(Vec<epoll::Event>);
+
+// SAFETY: what an event carries is a number; that it could be an address makes it unfit to be sent.
+unsafe impl Send for Events {}
+
+impl Events {
+    /// Room for those of one wait.
+    pub(crate) fn new() -> Self {
+        Self(Vec::with_capacity(MOST_EVENTS))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Waits for many descriptors at once, and can be woken.
+pub(crate) struct Selector {
+    epoll: OwnedFd,
+    wake: OwnedFd,
+    /// Whether the kernel has refused to wait for less than a millisecond.
+    coarse: AtomicBool,
+}
+
+impl Selector {
+    pub(crate) fn new() -> io::Result<Self> {
+        let me = Self {
+            epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
+            wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            coarse: AtomicBool::new(false),
+        };
+        epoll::add(
+            &me.epoll,
+            &me.wake,
+            EventData::new_u64(WAKE),
+            EventFlags::IN,
+        )?;
+        Ok(me)
+    }
+
+    /// From what is registered for the descriptor to what shall be. One that was closed meanwhile, whose number may be another's by
+    /// now, is registered anew.
+    pub(crate) fn change(
+        &self,
+        number: RawFd,
+        before: Interest,
+        after: Interest,
+    ) -> io::Result<()> {
+        let Ok(data) = u64::try_from(number) else {
+            return Err(Errno::BADF.into());
+        };
+        let data = EventData::new_u64(data);
+        // SAFETY: the descriptor is used for the length of this call; it is the app's, and the kernel checks whether it is open.
+        let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
+        if after == Interest::NONE {
+            return match epoll::delete(&self.epoll, descriptor) {
+                // It was closed, and with that taken out.
+                Ok(()) | Err(Errno::NOENT | Errno::BADF) => Ok(()),
+                Err(error) => Err(error.into()),
+            };
+        }
+        let add = || epoll::add(&self.epoll, descriptor, data, after.flags());
+        let modify = || epoll::modify(&self.epoll, descriptor, data, after.flags());
+        let result = if before == Interest::NONE {
+            match add() {
+                Err(Errno::EXIST) => modify(),
+                result => result,
+            }
+        } else {
+            match modify() {
+                Err(Errno::NOENT) => add(),
+                result => result,
+            }
+        };
+        Ok(result?)
+    }
+
+    /// Waits for events, no longer than `timeout` (None: for ever), and puts them into `events`. A signal ends it.
+    pub(crate) fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+        events.0.clear();
+        let coarse = self.coarse.load(Ordering::Relaxed);
+        let time = timeout.map(|timeout| if coarse { whole(timeout) } else { timeout });
+        match epoll::wait(
+            &self.epoll,
+            spare_capacity(&mut events.0),
+            time.map(timespec).as_ref(),
+        ) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            // An old kernel, or a sandbox, that knows milliseconds only.
+            Err(Errno::NOSYS | Errno::PERM) if !coarse => {
+                self.coarse.store(true, Ordering::Relaxed);
+                self.wait(events, timeout)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What the event of that number says; None: it was the wake-up's, which is taken back.
+    pub(crate) fn read(&self, events: &Events, number: usize) -> Option<Readiness> {
+        let event = *events.0.get(number)?;
+        let data = event.data.u64();
+        if data == WAKE {
+            // Nobody else reads it: that it is empty is no error.
+            let _ = rustix::io::read(&self.wake, &mut [0; 8]);
+            return None;
+        }
+        let flags = event.flags;
+        let end = EventFlags::HUP | EventFlags::ERR;
+        Some(Readiness {
+            number: RawFd::try_from(data).ok()?,
+            what: Interest {
+                readable: flags.intersects(EventFlags::IN | end),
+                writable: flags.intersects(EventFlags::OUT | end),
+            },
+        })
+    }
+
+    /// Ends the wait that is, or the next. From any thread.
+    pub(crate) fn wake(&self) {
+        // It fails when the counter is full: then it is awake.
+        let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+    }
+}
+
+/// In whole milliseconds, not sooner.
+fn whole(timeout: Duration) -> Duration {
+    let milliseconds = timeout.as_nanos().div_ceil(1_000_000);
+    Duration::from_millis(u64::try_from(milliseconds).unwrap_or(u64::MAX))
+}
+
+fn timespec(timeout: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(timeout.subsec_nanos()),
+    }
+}

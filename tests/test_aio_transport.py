@@ -1,0 +1,591 @@
+"""Stream transports of `asynctcp.aio`, each behaviour as on asyncio's own loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import errno
+import gc
+import os
+import socket
+import warnings
+import weakref
+from unittest import mock
+
+import pytest
+
+import asynctcp.aio
+from helpers import DEADLINE, LOOPBACK, MUCH
+from loops import LOOPS, Recorder, connected, run, turn, turn_until
+
+
+@pytest.fixture(params=LOOPS)
+def loop(request):
+    loop = LOOPS[request.param]()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def ours():
+    """Our loop alone, where asyncio does something else or there is something native to look at."""
+    loop = asynctcp.aio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+class Connection:
+    """A transport of the loop, its protocol and the other end as a plain socket."""
+
+    def __init__(self, loop, protocol=None):
+        self.loop = loop
+        self.protocol = protocol or Recorder()
+        self.protocol.told = getattr(self.protocol, "told", [])
+        self.transport, self.peer = connected(loop, self.protocol)
+
+    def close(self):
+        self.peer.close()
+        # asyncio's own cannot be aborted again.
+        if ("lost", None) not in self.protocol.told:
+            self.transport.abort()
+        turn_until(self.loop, lambda: self.transport.get_extra_info("socket").fileno() == -1)
+
+
+@pytest.fixture
+def connect(loop):
+    made = []
+
+    def connect(protocol=None):
+        made.append(Connection(loop, protocol))
+        return made[-1]
+
+    yield connect
+    for connection in made:
+        connection.close()
+
+
+def drain(peer, count):
+    """Receive exactly so many bytes."""
+    data = bytearray()
+    while len(data) < count:
+        piece = peer.recv(1 << 20)
+        assert piece
+        data += piece
+    return bytes(data)
+
+
+# --- receiving ---
+
+
+def test_protocol_gets_what_comes_and_the_end(loop, connect):
+    it = connect()
+    it.peer.sendall(b"hello")
+    turn_until(loop, lambda: it.protocol.data == b"hello")
+    it.peer.close()
+    turn_until(loop, lambda: it.protocol.told[-1] == ("lost", None))
+    assert it.protocol.told == ["made", "data", "eof", ("lost", None)]
+
+
+def test_end_that_the_protocol_keeps_leaves_the_transport_writable(loop, connect):
+    class Keeps(Recorder):
+        def eof_received(self):
+            super().eof_received()
+            return True
+
+    it = connect(Keeps())
+    it.peer.shutdown(socket.SHUT_WR)
+    turn_until(loop, lambda: "eof" in it.protocol.told)
+    it.transport.write(b"still here")
+    turn(loop)
+    assert drain(it.peer, 10) == b"still here"
+    assert not it.transport.is_closing()
+
+
+def test_paused_transport_delivers_nothing_until_it_is_resumed(loop, connect):
+    it = connect()
+    it.transport.pause_reading()
+    assert not it.transport.is_reading()
+    it.peer.sendall(b"waits")
+    for _ in range(5):
+        turn(loop)
+    assert it.protocol.data == b""
+    it.transport.resume_reading()
+    turn_until(loop, lambda: it.protocol.data == b"waits")
+
+
+def test_pause_within_data_received_holds_from_then_on(loop, connect):
+    class PausesAtOnce(Recorder):
+        def data_received(self, data):
+            super().data_received(data)
+            self.transport.pause_reading()
+
+    it = connect(PausesAtOnce())
+    it.peer.sendall(b"x" * 1_000_000)
+    turn_until(loop, lambda: it.protocol.data)
+    for _ in range(5):
+        turn(loop)
+    assert it.protocol.told.count("data") == 1
+    it.transport.resume_reading()
+    turn_until(loop, lambda: it.protocol.told.count("data") == 2)
+
+
+def test_buffered_protocol_receives_into_its_own_memory(loop, connect):
+    class Buffered(asyncio.BufferedProtocol):
+        def __init__(self):
+            self.memory, self.got = bytearray(4), b""
+
+        def get_buffer(self, _):
+            return self.memory
+
+        def buffer_updated(self, nbytes):
+            self.got += self.memory[:nbytes]
+
+    it = connect(Buffered())
+    it.peer.sendall(b"more than four")
+    turn_until(loop, lambda: it.protocol.got == b"more than four")
+
+
+def test_protocol_that_is_set_gets_what_follows(loop, connect):
+    it, second = connect(), Recorder()
+    it.peer.sendall(b"one")
+    turn_until(loop, lambda: it.protocol.data == b"one")
+    it.transport.set_protocol(second)
+    assert it.transport.get_protocol() is second
+    it.peer.sendall(b"two")
+    turn_until(loop, lambda: second.data == b"two")
+
+
+def test_exception_of_data_received_ends_the_connection_and_is_told(loop, connect):
+    got = []
+    loop.set_exception_handler(lambda _, context: got.append(context))
+
+    class Fails(Recorder):
+        def data_received(self, _):
+            raise ZeroDivisionError
+
+    it = connect(Fails())
+    it.peer.sendall(b"x")
+    turn_until(loop, lambda: it.protocol.told[-1] == ("lost", "ZeroDivisionError"))
+    assert [context["message"] for context in got] == ["Fatal error: protocol.data_received() call failed."]
+    assert got[0]["protocol"] is it.protocol
+
+
+def test_reset_is_the_reason_of_the_loss(loop, connect):
+    it = connect()
+    it.peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    it.peer.close()
+    turn_until(loop, lambda: it.protocol.told[-1] == ("lost", "ConnectionResetError"))
+    assert it.protocol.error.errno == errno.ECONNRESET
+
+
+def test_protocol_is_called_in_the_context_that_the_connection_was_made_in(loop, connect):
+    variable = contextvars.ContextVar("variable", default=None)
+
+    class Asks(Recorder):
+        def data_received(self, data):
+            super().data_received(data)
+            self.value = variable.get()
+
+    variable.set("at the connection")
+    it = connect(Asks())
+    variable.set("later")
+    it.peer.sendall(b"x")
+    turn_until(loop, lambda: it.protocol.data)
+    assert it.protocol.value == "at the connection"
+
+
+# --- sending ---
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_bytes_like_data_arrives(loop, connect, kind):
+    it = connect()
+    it.transport.write(kind(b"payload"))
+    turn(loop)
+    assert drain(it.peer, 7) == b"payload"
+
+
+def test_bytearray_may_be_changed_after_the_write(loop, connect):
+    it, data = connect(), bytearray(b"before")
+    it.transport.write(data)
+    data[:] = b"after!"
+    turn(loop)
+    assert drain(it.peer, 6) == b"before"
+
+
+def test_write_outside_of_the_loops_turns_leaves_at_once(connect):
+    it = connect()
+    it.transport.write(b"now")
+    assert drain(it.peer, 3) == b"now"
+
+
+def test_writes_of_one_callback_leave_together_when_it_returns(ours):
+    it = Connection(ours)
+    got = []
+
+    def answer():
+        it.transport.write(b"head ")
+        it.transport.write(b"body")
+        it.peer.setblocking(False)
+        try:
+            got.append(it.peer.recv(100))
+        except BlockingIOError:
+            got.append("nothing yet")
+        it.peer.settimeout(DEADLINE)
+
+    ours.call_soon(answer)
+    ours.call_soon(lambda: got.append(it.peer.recv(100)))
+    turn(ours)
+    assert got == ["nothing yet", b"head body"]
+    it.close()
+
+
+def test_order_of_small_and_large_writes_is_kept(loop, connect):
+    it = connect()
+    pieces = [bytes([number]) * size for number, size in enumerate([3, 40_000, 1, 70_000, 16_384, 5])]
+
+    async def write():
+        for piece in pieces:
+            it.transport.write(piece)
+
+    run(loop, write())
+    assert drain(it.peer, sum(map(len, pieces))) == b"".join(pieces)
+
+
+def test_writelines_writes_each(loop, connect):
+    it = connect()
+    it.transport.writelines([b"a", bytearray(b"b"), memoryview(b"c")])
+    turn(loop)
+    assert drain(it.peer, 3) == b"abc"
+
+
+@pytest.mark.parametrize("bad", ["text", 1, None, [b"x"]])
+def test_data_that_is_not_bytes_is_refused(connect, bad):
+    it = connect()
+    with pytest.raises(TypeError, match="data argument must be a bytes-like object, not"):
+        it.transport.write(bad)
+
+
+def test_protocol_is_paused_above_the_high_water_mark_and_resumed_below_the_low(loop, connect):
+    it = connect()
+    it.transport.write(b"x" * MUCH)
+    assert it.protocol.told[-1] == "pause"
+    assert it.transport.get_write_buffer_size() > 0
+    it.peer.setblocking(False)
+    received = 0
+
+    def receive():
+        nonlocal received
+        with contextlib.suppress(BlockingIOError):
+            received += len(it.peer.recv(1 << 20))
+        return received == MUCH
+
+    turn_until(loop, receive)
+    turn_until(loop, lambda: it.protocol.told[-1] == "resume")
+    assert it.transport.get_write_buffer_size() == 0
+
+
+def test_what_is_written_after_a_full_kernel_keeps_its_order(loop, connect):
+    it = connect()
+    it.transport.write(b"x" * MUCH)
+    it.transport.write(b"the end")
+    got = bytearray()
+    it.peer.setblocking(False)
+
+    def receive():
+        with contextlib.suppress(BlockingIOError):
+            got.extend(it.peer.recv(1 << 20))
+        return len(got) == MUCH + 7
+
+    turn_until(loop, receive)
+    assert got.endswith(b"x" + b"the end")
+
+
+def test_limits_are_what_was_set(connect):
+    transport = connect().transport
+    assert transport.get_write_buffer_limits() == (16384, 65536)
+    transport.set_write_buffer_limits(high=1000)
+    assert transport.get_write_buffer_limits() == (250, 1000)
+    transport.set_write_buffer_limits(low=100)
+    assert transport.get_write_buffer_limits() == (100, 400)
+    for bad in ({"high": 1, "low": 2}, {"high": -1}, {"low": -1}):
+        with pytest.raises(ValueError, match="must be >="):
+            transport.set_write_buffer_limits(**bad)
+
+
+def test_write_eof_ends_the_sending_side_after_what_was_written(loop, connect):
+    it = connect()
+
+    async def end():
+        it.transport.write(b"last words")
+        it.transport.write_eof()
+
+    run(loop, end())
+    assert it.transport.can_write_eof()
+    assert drain(it.peer, 10) == b"last words"
+    assert it.peer.recv(1) == b""
+    with pytest.raises(RuntimeError, match="write_eof"):
+        it.transport.write(b"more")
+    it.peer.sendall(b"heard")
+    turn_until(loop, lambda: it.protocol.data == b"heard")
+
+
+def test_write_to_a_peer_that_has_reset_ends_the_connection(loop, connect):
+    it = connect()
+    it.transport.pause_reading()
+    it.peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    it.peer.close()
+    turn_until(loop, lambda: it.transport.write(b"x") or it.protocol.told[-1] in LOST)
+
+
+LOST = [("lost", name) for name in ("ConnectionResetError", "BrokenPipeError", None)]
+
+
+# --- the end ---
+
+
+def test_close_sends_what_was_written_and_tells_the_protocol_in_a_later_step(loop, connect):
+    it = connect()
+
+    async def close():
+        it.transport.write(b"goodbye")
+        it.transport.close()
+        assert it.transport.is_closing()
+        assert it.protocol.told == ["made"]
+
+    run(loop, close())
+    turn_until(loop, lambda: it.protocol.told[-1] == ("lost", None))
+    assert drain(it.peer, 7) == b"goodbye"
+    assert it.peer.recv(1) == b""
+
+
+def test_close_with_much_to_send_sends_it_all(loop, connect):
+    it = connect()
+    it.transport.write(b"x" * MUCH)
+    it.transport.close()
+    it.peer.setblocking(False)
+    received = 0
+
+    def receive():
+        nonlocal received
+        try:
+            piece = it.peer.recv(1 << 20)
+        except BlockingIOError:
+            return False
+        received += len(piece)
+        return not piece
+
+    turn_until(loop, receive)
+    assert received == MUCH
+    turn_until(loop, lambda: it.protocol.told[-1] == ("lost", None))
+
+
+def test_abort_drops_what_the_kernel_did_not_take(loop, connect):
+    it = connect()
+    it.transport.write(b"x" * MUCH)
+    it.transport.abort()
+    turn_until(loop, lambda: it.protocol.told[-1] == ("lost", None))
+    received = 0
+    try:
+        while piece := it.peer.recv(1 << 20):
+            received += len(piece)
+    except ConnectionResetError:
+        pass
+    assert received < MUCH
+
+
+def test_abort_after_a_small_write_has_sent_it(loop, connect):
+    it = connect()
+
+    async def main():
+        it.transport.write(b"seen")
+        it.transport.abort()
+
+    run(loop, main())
+    turn(loop)
+    assert drain(it.peer, 4) == b"seen"
+
+
+def test_nothing_is_delivered_after_close(loop, connect):
+    it = connect()
+    it.peer.sendall(b"too late")
+    it.transport.close()
+    turn_until(loop, lambda: it.protocol.told[-1] == ("lost", None))
+    assert it.protocol.data == b""
+
+
+def test_lost_transport_knows_its_addresses_and_lets_go_of_the_rest(loop, connect):
+    it = connect()
+    names = [it.transport.get_extra_info(name) for name in ("peername", "sockname")]
+    it.transport.abort()
+    turn_until(loop, lambda: it.protocol.told[-1] == ("lost", None))
+    assert [it.transport.get_extra_info(name) for name in ("peername", "sockname")] == names
+    assert it.transport.get_extra_info("no such thing", 5) == 5
+    assert "closed" in repr(it.transport)
+
+
+def test_transport_that_is_dropped_unclosed_warns_and_closes_its_socket():
+    loop = asynctcp.aio.new_event_loop()
+    it = Connection(loop)
+    loop.close()
+    peer = it.peer
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        del it
+        gc.collect()
+    # The socket may be the first to be collected, and then warns, too.
+    assert any("unclosed transport" in str(each.message) for each in told)
+    del told
+    gc.collect()
+    assert peer.recv(1) == b""
+    peer.close()
+
+
+def test_closed_connections_leave_no_cycle(ours):
+    gone = []
+    gc.disable()
+    try:
+        for _ in range(3):
+            it = Connection(ours)
+            gone.append(weakref.ref(it.transport))
+            it.protocol.transport = None
+            it.close()
+            del it
+        turn(ours)
+        assert [each() for each in gone] == [None] * 3
+    finally:
+        gc.enable()
+
+
+# --- servers and streams ---
+
+
+def test_transport_is_asyncios_for_whoever_asks(connect):
+    transport = connect().transport
+    assert isinstance(transport, asyncio.Transport)
+    assert isinstance(transport.get_extra_info("socket"), asyncio.trsock.TransportSocket)
+
+
+def test_methods_of_a_transport_can_be_replaced(connect):
+    transport = connect().transport
+    with mock.patch.object(transport, "write") as write:
+        transport.write(b"never sent")
+    write.assert_called_once_with(b"never sent")
+    with mock.patch("asyncio.Transport.get_extra_info", return_value="mine") as asked:
+        assert transport.get_extra_info("peername") == "mine"
+    asked.assert_called_once_with("peername")
+
+
+def test_transport_of_a_socket_with_methods_of_its_own_calls_them(loop):
+    class Counting(socket.socket):
+        calls = 0
+
+        def recv(self, *arguments):
+            Counting.calls += 1
+            return super().recv(*arguments)
+
+    with socket.create_server((LOOPBACK, 0)) as listener:
+        ours = Counting()
+        ours.connect(listener.getsockname())
+        ours.setblocking(False)
+        peer, _ = listener.accept()
+
+    async def main():
+        return await loop.create_connection(Recorder, sock=ours)
+
+    transport, protocol = run(loop, main())
+    peer.sendall(b"counted")
+    turn_until(loop, lambda: protocol.data == b"counted")
+    assert Counting.calls > 0
+    peer.close()
+    transport.abort()
+    turn_until(loop, lambda: protocol.told[-1] == ("lost", None))
+
+
+def test_streams_echo_over_a_unix_socket(loop, tmp_path):
+    path = os.fspath(tmp_path / "socket")
+
+    async def serve(reader, writer):
+        writer.write((await reader.readline()).upper())
+        await writer.drain()
+        writer.close()
+
+    async def main():
+        server = await asyncio.start_unix_server(serve, path)
+        async with server:
+            reader, writer = await asyncio.open_unix_connection(path)
+            writer.write(b"hello\n")
+            answer = await reader.read()
+            writer.close()
+            await writer.wait_closed()
+        return answer
+
+    assert run(loop, main()) == b"HELLO\n"
+
+
+def test_server_is_told_of_each_connections_end(loop):
+    async def main():
+        server = await asyncio.start_server(lambda _, writer: writer.close(), LOOPBACK, 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        assert await reader.read() == b""
+        writer.close()
+        server.close()
+        await asyncio.wait_for(server.wait_closed(), DEADLINE)
+
+    run(loop, main())
+
+
+def test_file_is_sent_from_the_kernel_between_writes(loop, tmp_path):
+    content = os.urandom(300_000)
+    (tmp_path / "file").write_bytes(content)
+
+    class Sends(asyncio.Protocol):
+        def connection_made(self, transport):
+            task = loop.create_task(self.send(transport))
+            task.add_done_callback(lambda task: task.result())
+
+        async def send(self, transport):
+            transport.write(b"head")
+            with (tmp_path / "file").open("rb") as file:
+                await loop.sendfile(transport, file)
+            transport.write(b"tail")
+            transport.close()
+
+    async def main():
+        server = await loop.create_server(Sends, LOOPBACK, 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        got = await reader.read()
+        writer.close()
+        server.close()
+        return got
+
+    assert run(loop, main()) == b"head" + content + b"tail"
+
+
+def test_transport_reads_on_after_a_file_was_sent(loop, connect, tmp_path):
+    it = connect()
+    (tmp_path / "file").write_bytes(b"content")
+
+    async def send():
+        with (tmp_path / "file").open("rb") as file:
+            await loop.sendfile(it.transport, file)
+
+    run(loop, send())
+    assert drain(it.peer, 7) == b"content"
+    it.peer.sendall(b"answer")
+    turn_until(loop, lambda: it.protocol.data == b"answer")
+
+
+def test_descriptor_of_a_transport_cannot_be_watched(loop, connect):
+    it = connect()
+    number = it.transport.get_extra_info("socket").fileno()
+    with pytest.raises(RuntimeError, match="is used by transport"):
+        loop.add_reader(number, print)
+
+
+def test_debug_mode_serves_connections(loop, connect):
+    loop.set_debug(True)
+    it = connect()
+    it.peer.sendall(b"in debug")
+    turn_until(loop, lambda: it.protocol.data == b"in debug")
