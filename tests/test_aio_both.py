@@ -215,6 +215,19 @@ def test_exit_in_a_callback_stops_the_loop(loop):
     assert not loop.is_running()
 
 
+def test_connection_tries_addresses_side_by_side_by_default(loop, monkeypatch):
+    asked = []
+
+    async def create_connection(_, protocol_factory, *__, **keywords):
+        asked.append(keywords["happy_eyeballs_delay"])
+        return None, protocol_factory()
+
+    monkeypatch.setattr(asyncio.SelectorEventLoop, "create_connection", create_connection)
+    run(loop, loop.create_connection(Recorder, "localhost", 1))
+    run(loop, loop.create_connection(Recorder, "localhost", 1, happy_eyeballs_delay=None))
+    assert asked == [0.25, None]
+
+
 # --- servers ---
 
 

@@ -11,6 +11,19 @@ and for programs that want a name: ``uvicorn --loop asynctcp.aio:new_event_loop`
 
 from asynctcp.aio._loop import Loop, new_event_loop, run
 from asynctcp.aio._server import Server
+from asynctcp.aio._stream import Stream, StreamServer, connect, connect_unix, serve, serve_unix
 from asynctcp.aio._transport import Transport
 
-__all__ = ["Loop", "Server", "Transport", "new_event_loop", "run"]
+__all__ = [
+    "Loop",
+    "Server",
+    "Stream",
+    "StreamServer",
+    "Transport",
+    "connect",
+    "connect_unix",
+    "new_event_loop",
+    "run",
+    "serve",
+    "serve_unix",
+]

@@ -21,6 +21,8 @@ from asynctcp.aio._server import Server
 from asynctcp.conditions import TcpAppError
 
 T = TypeVar("T")
+#: Seconds; RFC 8305, section 5.
+HAPPY_EYEBALLS_DELAY = 0.25
 
 
 class _NoSelector(selectors.BaseSelector):
@@ -167,6 +169,20 @@ class Loop(_core.NativeLoop, asyncio.SelectorEventLoop):  # type: ignore[misc]
         if transport is not None and not transport.is_closing():
             raise RuntimeError(f"File descriptor {fd!r} is used by transport {transport!r}")
         asyncio.SelectorEventLoop._ensure_fd_no_transport(self, fd)  # type: ignore[attr-defined]
+
+    async def create_connection(
+        self, protocol_factory: Any, host: Any = None, port: Any = None, **kwargs: Any
+    ) -> tuple[Any, Any]:
+        """Connect, as ``asyncio.AbstractEventLoop.create_connection``, by Happy Eyeballs (RFC 8305).
+
+        ``happy_eyeballs_delay``: seconds until the next address is tried, too, 0.25 by default; None: one
+        after the other.
+        """
+        kwargs.setdefault("happy_eyeballs_delay", HAPPY_EYEBALLS_DELAY)
+        made: tuple[Any, Any] = await asyncio.SelectorEventLoop.create_connection(
+            self, protocol_factory, host, port, **kwargs
+        )
+        return made
 
     async def create_server(
         self, protocol_factory: Any, *args: Any, start_serving: bool = True, **kwargs: Any

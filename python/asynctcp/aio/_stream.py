@@ -1,0 +1,360 @@
+"""This library's sockets as streams to await: the names of anyio's streams, over sockets with callbacks."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, Self
+
+from asynctcp import _core
+from asynctcp._tls import TlsConfig, TlsInfo
+from asynctcp.conditions import (
+    EventInfo,
+    SocketClosed,
+    TcpBufferDrained,
+    TcpBufferFull,
+    TcpEof,
+    TcpInfo,
+)
+from asynctcp.typing import Address, PipePath
+
+#: Bytes that wait to be sent: above, `send` waits until the kernel has them.
+HIGH_WATER = 64 * 1024
+#: Bytes received that nobody has asked for: above, the socket is not read.
+READ_LIMIT = 256 * 1024
+
+#: What is no end of the connection.
+NEWS = (TcpBufferFull, TcpBufferDrained)
+
+Handler = Callable[["Stream"], Awaitable[object]]
+
+
+class Stream:
+    """A connected socket to await; ``connect`` and ``serve`` make it.
+
+    Conditions (``asynctcp.TcpReset``, …) are raised where one waits. One task may receive while another
+    sends. The socket with callbacks is ``socket``; ``async with`` closes it.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._socket: _core.Socket | None = None
+        self._pieces: deque[bytes] = deque()
+        self._size = 0
+        self._is_paused = False
+        self._told: EventInfo | None = None
+        self._receiver: asyncio.Future[None] | None = None
+        self._senders: set[asyncio.Future[None]] = set()
+        self._connected: asyncio.Future[None] = self._loop.create_future()
+        self._closed: asyncio.Future[None] = self._loop.create_future()
+
+    async def send(self, data: bytes | bytearray | memoryview) -> None:
+        """Send ``data``; return at once below the high-water mark (64 KiB), else when the kernel has it.
+
+        Args:
+            data: bytes, bytearray or memoryview.
+
+        Raises what ended the connection, ``asynctcp.SocketClosed`` if this side did.
+        """
+        sock = self.socket
+        if sock.closed:
+            raise self._reason()
+        if sock.write_buffer_size + len(data) <= HIGH_WATER:
+            sock.write(data)
+            return
+        sent: asyncio.Future[None] = self._loop.create_future()
+        self._senders.add(sent)
+        try:
+            sock.write(data, write_cb=lambda _: _settle(sent))
+            await sent
+        finally:
+            self._senders.discard(sent)
+
+    async def receive(self, max_bytes: int = 65536) -> bytes:
+        """Return what has come, at least one byte; wait until there is some.
+
+        Args:
+            max_bytes: int, 1 or more: the most that is returned.
+
+        Raises ``asynctcp.TcpEof`` at the end, ``asynctcp.TcpTimeout`` after the read timeout, and what else
+        ended the connection.
+        """
+        if max_bytes < 1:
+            raise ValueError(f"max_bytes must be 1 or more, not {max_bytes}")
+        while not self._pieces:
+            self._raise_what_was_told()
+            if self._receiver is not None:
+                raise RuntimeError("another task is receiving from this stream already")
+            self._receiver = self._loop.create_future()
+            try:
+                await self._receiver
+            finally:
+                self._receiver = None
+        return self._take(max_bytes)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Return the next piece; end where the peer did."""
+        try:
+            return await self.receive()
+        except TcpEof:
+            raise StopAsyncIteration from None
+
+    async def send_eof(self) -> None:
+        """End the sending side after what was sent; receiving goes on. Raises as ``send``."""
+        if self.socket.closed:
+            raise self._reason()
+        self.socket.shutdown_write()
+
+    async def aclose(self) -> None:
+        """Close it after what was sent, and wait until it is closed. Of a closed one: nothing."""
+        self.socket.close()
+        await asyncio.shield(self._closed)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    @property
+    def socket(self) -> _core.Socket:
+        """The socket with callbacks that it stands on; the callbacks are the stream's."""
+        if self._socket is None:
+            raise SocketClosed
+        return self._socket
+
+    @property
+    def peername(self) -> Address | str | None:
+        """The peer's address, as ``asynctcp.Socket.peername``."""
+        return self.socket.peername
+
+    @property
+    def tls(self) -> TlsInfo | None:
+        """What TLS has agreed on; None without TLS."""
+        return self.socket.tls
+
+    def __repr__(self) -> str:
+        return f"<asynctcp.aio.Stream {self._socket!r}>"
+
+    # What the socket says.
+
+    def _on_connect(self, _: _core.Socket) -> None:
+        _settle(self._connected)
+
+    def _on_read(self, sock: _core.Socket, data: bytes) -> None:
+        self._pieces.append(data)
+        self._size += len(data)
+        if self._size > READ_LIMIT and not self._is_paused:
+            self._is_paused = True
+            sock.disable(read=True)
+        _settle(self._receiver)
+
+    def _on_event(self, condition: EventInfo) -> None:
+        if isinstance(condition, NEWS):
+            return
+        self._told = condition
+        _settle(self._receiver)
+
+    def _on_close(self, _: _core.Socket, reason: BaseException | None) -> None:
+        error = reason if isinstance(reason, Exception) else SocketClosed()
+        if self._told is None and isinstance(reason, EventInfo):
+            self._told = reason
+        for waiter in (self._connected, *self._senders):
+            if not waiter.done():
+                waiter.set_exception(error)
+        _settle(self._receiver)
+        _settle(self._closed)
+
+    def _take(self, max_bytes: int) -> bytes:
+        piece = self._pieces.popleft()
+        if len(piece) > max_bytes:
+            self._pieces.appendleft(piece[max_bytes:])
+            piece = piece[:max_bytes]
+        self._size -= len(piece)
+        if self._is_paused and self._size <= READ_LIMIT // 4:
+            self._is_paused = False
+            if not self.socket.closed:
+                self.socket.enable(read=True)
+        return piece
+
+    def _raise_what_was_told(self) -> None:
+        if self._told is not None:
+            raise self._told.with_traceback(None)
+        if self.socket.closed:
+            raise self._reason()
+
+    def _reason(self) -> Exception:
+        reason = self.socket.close_reason
+        return reason if isinstance(reason, TcpInfo) else SocketClosed()
+
+
+def _settle(waiter: asyncio.Future[None] | None) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)
+
+
+class StreamServer:
+    """A server whose connections are streams; ``serve`` makes it. ``async with`` drains it in no time."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: _core.TcpServer | None = None
+
+    @property
+    def server(self) -> _core.TcpServer:
+        """The server with callbacks that it stands on: ``host``, ``port``, ``addresses``, ``reload_tls``."""
+        if self._server is None:
+            raise SocketClosed
+        return self._server
+
+    @property
+    def host(self) -> str:
+        """The address that it listens on, or the path."""
+        return self.server.host
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on; 0 for a path."""
+        return self.server.port
+
+    def close(self) -> None:
+        """Stop accepting; the connections go on."""
+        if not self.server.closed:
+            self.server.close()
+
+    async def drain(self, timeout: float) -> bool:  # noqa: ASYNC109 - the name that asyncio has for it
+        """Stop accepting, and wait until the handlers have returned.
+
+        Args:
+            timeout: seconds, int or float; the handlers that still run are then cancelled, and awaited.
+
+        Returns whether all had returned by themselves.
+        """
+        self.close()
+        if not self._tasks:
+            return True
+        _, running = await asyncio.wait(set(self._tasks), timeout=timeout)
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
+        return not running
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
+    ) -> None:
+        await self.drain(0)
+
+    def __repr__(self) -> str:
+        return f"<asynctcp.aio.StreamServer {self._server!r}>"
+
+    def _on_connect(self, sock: _core.Socket) -> None:
+        stream = Stream()
+        stream._socket = sock
+        stream._on_connect(sock)
+        sock.set_callbacks(read_cb=stream._on_read, event_cb=stream._on_event, close_cb=stream._on_close)
+        task = self._loop.create_task(self._serve(stream))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, stream: Stream) -> None:
+        try:
+            await self._handler(stream)
+        except EventInfo:
+            # How a connection ends is no fault of the handler's that did not care.
+            pass
+        except Exception as error:  # noqa: BLE001 - whatever it is, the loop's handler is told
+            context = {"message": f"the handler of {stream!r} raised", "exception": error}
+            self._loop.call_exception_handler(context)
+            stream.socket.close(force=True)
+        finally:
+            if not stream.socket.closed:
+                stream.socket.close()
+
+
+def _ignore(*_: object) -> None:
+    """Stand for what a connection's stream puts its own in the place of."""
+
+
+async def connect(host: str, port: int, *, tls: TlsConfig | bool | None = None, **options: Any) -> Stream:
+    """Connect and return the stream.
+
+    Args:
+        host: str, a name or an address.
+        port: int.
+        tls: a ``TlsConfig``; True: with the system's trust; None: plain.
+        options: other keywords of ``asynctcp.tcp_connect`` but its callbacks: ``read_timeout``, ``family``, …
+
+    Raises the condition that a failed attempt ends with (``asynctcp.TcpRefused``, ``DnsError``, ``TlsError``,
+    …), ``EventLoopError`` outside of a loop of ``asynctcp.aio``.
+    """
+    return await _connect(lambda *args, **more: _core.tcp_connect(host, port, *args, **more), tls, options)
+
+
+async def connect_unix(path: PipePath, *, tls: TlsConfig | bool | None = None, **options: Any) -> Stream:
+    """Connect to a Unix socket; as ``connect``, with the keywords of ``asynctcp.pipe_connect``."""
+    return await _connect(lambda *args, **more: _core.pipe_connect(path, *args, **more), tls, options)
+
+
+async def _connect(
+    begin: Callable[..., _core.Socket], tls: TlsConfig | bool | None, options: dict[str, Any]
+) -> Stream:
+    stream = Stream()
+    stream._socket = begin(
+        stream._on_read,
+        stream._on_event,
+        connect_cb=stream._on_connect,
+        close_cb=stream._on_close,
+        allow_half_open=True,
+        tls=tls,
+        **options,
+    )
+    try:
+        await stream._connected
+    except asyncio.CancelledError:
+        stream.socket.close(force=True)
+        raise
+    return stream
+
+
+async def serve(
+    handler: Handler, host: str, port: int, *, tls: TlsConfig | None = None, **options: Any
+) -> StreamServer:
+    """Listen, and run ``handler(stream)`` in a task for each connection, which is closed when that returns.
+
+    Args:
+        handler: an ``async def`` with a ``Stream`` as its argument. A condition that it lets pass ends it;
+            any other exception goes to the loop's exception handler, and the connection is reset.
+        host: str, an address or a name.
+        port: int; 0: any, see ``StreamServer.port``.
+        tls: a ``TlsConfig``; None: plain.
+        options: other keywords of ``asynctcp.tcp_server`` but its callbacks: ``backlog``, …
+
+    Raises ``asynctcp.TcpServerBindError``, and ``EventLoopError`` outside of a loop of ``asynctcp.aio``.
+    """
+    return _serve(lambda *args, **more: _core.tcp_server(host, port, *args, **more), handler, tls, options)
+
+
+async def serve_unix(
+    handler: Handler, path: PipePath, *, tls: TlsConfig | None = None, **options: Any
+) -> StreamServer:
+    """Listen on a Unix socket; as ``serve``, with the keywords of ``asynctcp.pipe_server``."""
+    return _serve(lambda *args, **more: _core.pipe_server(path, *args, **more), handler, tls, options)
+
+
+def _serve(
+    begin: Callable[..., _core.TcpServer], handler: Handler, tls: TlsConfig | None, options: dict[str, Any]
+) -> StreamServer:
+    made = StreamServer(handler)
+    made._server = begin(_ignore, connect_cb=made._on_connect, allow_half_open=True, tls=tls, **options)
+    return made
