@@ -209,7 +209,7 @@ class StreamServer:
 
     @property
     def server(self) -> _core.TcpServer:
-        """The server with callbacks that it stands on: ``host``, ``port``, ``addresses``, ``reload_tls``."""
+        """The server with callbacks that it stands on, with ``addresses`` and ``reload_tls``."""
         if self._server is None:
             raise SocketClosed
         return self._server
