@@ -5,6 +5,7 @@ use crate::aio::gil::Gil;
 use crate::aio::handle;
 use crate::aio::timers::Timers;
 use crate::io::failure::Failure;
+use crate::io::runtime::driver::keep_heap;
 use crate::io::sys::platform::epoll::Selector;
 use crate::io::sys::platform::{self, RawFd};
 use pyo3::exceptions::PyRuntimeError;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 /// A transport receives no more at once, in bytes: asyncio's own bound.
-const MOST_RECEIVED: usize = 256 * 1024;
+pub(crate) const MOST_RECEIVED: usize = 256 * 1024;
 
 /// A counter that the interpreter's lock guards; handles have its address.
 #[derive(Default)]
@@ -58,6 +59,7 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new() -> io::Result<Self> {
+        keep_heap();
         Ok(Self {
             selector: Gil::new(Some(Arc::new(Selector::new()?))),
             ready: Gil::new(VecDeque::with_capacity(256)),

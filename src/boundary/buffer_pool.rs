@@ -1,10 +1,10 @@
 //! Python objects whose memory the I/O side uses: it has the address, the object stays here.
 
 use crate::boundary::fork::forks;
+use crate::boundary::unfilled;
 use crate::io::conn::loan::{Loan, Owner, Returns, Room, Rooms};
 use crate::io::sync::Mutex;
 use crate::io::sys::platform;
-use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::ptr::NonNull;
@@ -22,12 +22,6 @@ const MANY: usize = 1024;
 
 /// As much as the allocator keeps in any case (see `io::driver`).
 const KEPT_HEAP: usize = 8 << 20;
-
-// SAFETY: as CPython's headers declare it.
-unsafe extern "C" {
-    /// Not in PyO3: changes the size of a bytes object that nobody else has seen.
-    fn _PyBytes_Resize(object: *mut *mut ffi::PyObject, size: ffi::Py_ssize_t) -> std::ffi::c_int;
-}
 
 /// Kept for its memory.
 enum Object {
@@ -131,15 +125,8 @@ impl BufferPool {
     }
 
     fn room(&self, py: Python<'_>) -> PyResult<Room> {
-        // SAFETY: a null pointer makes an object of this size that is not initialised; the call returns a new reference
-        // or null with an exception set.
-        let object = unsafe {
-            let made = ffi::PyBytes_FromStringAndSize(std::ptr::null(), ROOM as ffi::Py_ssize_t);
-            Bound::from_owned_ptr_or_err(py, made)?.cast_into_unchecked::<PyBytes>()
-        };
-        // SAFETY: it is a bytes object.
-        let start = unsafe { ffi::PyBytes_AsString(object.as_ptr()) };
-        let start = NonNull::new(start.cast()).ok_or_else(|| PyErr::fetch(py))?;
+        let object = unfilled::make(py, ROOM)?;
+        let start = NonNull::new(unfilled::start(&object)).ok_or_else(|| PyErr::fetch(py))?;
         let owner = self.objects.lock().insert(Object::Room(object.unbind()));
         // SAFETY: the object is as long and is kept, unseen by anybody, until the room comes back in an event.
         Ok(unsafe { Room::new(start, ROOM, owner) })
@@ -156,17 +143,11 @@ impl BufferPool {
         let Some(Object::Room(object)) = object else {
             return Ok(None);
         };
+        let object = object.into_bound(py);
         if count == ROOM {
-            return Ok(Some(object.into_bound(py)));
+            return Ok(Some(object));
         }
-        let mut shrunk = object.into_ptr();
-        // SAFETY: nobody else has seen the object, which resizing asks for. On failure the call lets go of it and sets
-        // the pointer to null and an exception.
-        unsafe {
-            _PyBytes_Resize(&raw mut shrunk, count as ffi::Py_ssize_t);
-            let shrunk = Bound::from_owned_ptr_or_err(py, shrunk)?;
-            Ok(Some(shrunk.cast_into_unchecked()))
-        }
+        unfilled::filled(object, count).map(Some)
     }
 
     /// The loop has ended. `unused`: nobody can be filling a room any more.

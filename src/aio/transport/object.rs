@@ -39,6 +39,8 @@ pub(crate) struct Objects {
 /// What it is doing.
 pub(crate) struct Flow {
     pub(crate) outgoing: Outgoing,
+    /// Bytes that came last: after much, the next are received where they stay.
+    pub(crate) received: usize,
     /// The protocol brings its own buffer.
     pub(crate) is_buffered: bool,
     pub(crate) is_closing: bool,
@@ -135,6 +137,7 @@ impl Flow {
     pub(crate) fn new(is_buffered: bool) -> Self {
         Self {
             outgoing: Outgoing::default(),
+            received: 0,
             is_buffered,
             is_closing: false,
             lost: 0,

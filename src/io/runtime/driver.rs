@@ -205,7 +205,7 @@ fn poll_drive(hub: &Hub, context: &mut Context<'_>) -> Poll<()> {
 /// By default it gives the heap's free end back to the kernel as soon as that exceeds 128 KiB, and a batch of large
 /// messages frees that much each time: the page faults that follow were more than half of the cost of a 64 KiB echo.
 /// Freeing one block of this size moves the bound to twice the size (mallopt(3), "dynamic mmap threshold").
-fn keep_heap() {
+pub(crate) fn keep_heap() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| drop(std::hint::black_box(Vec::<u8>::with_capacity(HEAP_STEP))));
 }
