@@ -31,6 +31,7 @@ FIGURES = [
     "exit",
     "terminal_events",
     "firehose",
+    "hostile_handshakes",
     "emfile",
     "trailing_bytes",
     "fork",

@@ -284,6 +284,26 @@ def allow_many_files() -> None:
     me.rlimit(psutil.RLIMIT_NOFILE, (hard, hard))
 
 
+class Certified:
+    """A certificate for loopback, in a file while the block runs."""
+
+    def __init__(self) -> None:
+        import trustme
+
+        ca = trustme.CA()
+        self._pem = ca.issue_cert("localhost", LOOPBACK).private_key_and_cert_chain_pem
+        #: Of who issued it.
+        self.trusted = ca.cert_pem.bytes().decode()
+        self._opened = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        self.environment = {"CERTIFICATE": self._opened.enter_context(self._pem.tempfile())}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+
 STUCK_RESOLVER = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -39,7 +39,19 @@ def impatient(timeout):
     echo(read_timeout=timeout)
 
 
-def sleepy(nap, naps):
+def secured(timeout):
+    """Echo over TLS; a handshake may take so long."""
+    config = asynctcp.TlsConfig.server(os.environ["CERTIFICATE"], handshake_timeout=timeout)
+    # The default handler would log what fails.
+    serve(lambda socket, data: socket.write(data), tls=config)
+
+
+def sleepy_secured(nap, naps):
+    """Do as ``sleepy``, over TLS."""
+    sleepy(nap, naps, tls=asynctcp.TlsConfig.server(os.environ["CERTIFICATE"]))
+
+
+def sleepy(nap, naps, **keywords):
     """Count what comes, sleeping in the first callbacks."""
     left = naps
     total = crc = 0
@@ -52,7 +64,7 @@ def sleepy(nap, naps):
         total += len(data)
         crc = zlib.crc32(data, crc)
 
-    serve(read, lambda _condition: report(bytes=total, crc=crc))
+    serve(read, lambda _condition: report(bytes=total, crc=crc), **keywords)
 
 
 def late(pause):
@@ -360,7 +372,9 @@ BEHAVIOURS = {
     for f in (
         echo,
         impatient,
+        secured,
         sleepy,
+        sleepy_secured,
         late,
         raising,
         flood,
