@@ -302,7 +302,8 @@ fn seal<R: Records + ?Sized>(
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
     write(session, held, out, |traffic, out| {
-        let size = plain.len() + (plain.len() / RECORD + 1) * OVERHEAD;
+        // Beside the last record, which may be empty: updates of keys, one that the peer has asked for and one that is due.
+        let size = plain.len() + (plain.len() / RECORD + 2) * OVERHEAD;
         append(out, size, |room| traffic.encrypt(plain, room))
     })
 }
