@@ -30,6 +30,8 @@ def pytest_generate_tests(metafunc):
     if wires and "peers" in metafunc.fixturenames:
         if metafunc.definition.get_closest_marker("tcp_only"):
             wires = wires[:1]
+        if metafunc.definition.get_closest_marker("can_reset"):
+            wires = [wire for wire in wires if wire != "unix"]
         metafunc.parametrize("peers", wires, indirect=True)
 
 

@@ -154,6 +154,11 @@ class Peers:
             self._listener = self.keep(socket.create_server((LOOPBACK, 0)))
         return self._listener.getsockname()
 
+    @property
+    def name(self):
+        """What conditions call it."""
+        return "{}:{}".format(*self.address)
+
     def accept(self, ours=None):
         """Accept the next connection to `address`, or that of the socket ``ours``."""
         while ours is None or ours.sockname not in self._accepted:

@@ -9,7 +9,9 @@ import pytest
 
 import asynctcp
 from asynctcp import EventLoop, delay, exit_event_loop, tcp_connect, tcp_server
-from helpers import LOOPBACK, SOON, after_quiet, ignore, run, when
+from helpers import LOOPBACK, SOON, after_quiet, ignore, reset, run, when
+
+WIRES = ("tcp", "tls", "unix")
 
 LEAST = 4096
 
@@ -42,6 +44,28 @@ def test_no_more_than_the_read_limit_is_received_while_python_is_busy(peers, spa
     assert len(log.joined()) == 4 << 20
 
 
+@pytest.mark.can_reset
+def test_reset_waits_behind_what_is_more_than_the_read_limit(peers, log):
+    """A record is, and its rest is in the kernel no more when the reset comes."""
+
+    def use(ours, raw):
+        ours.disable(read=True)
+        raw.sendall(bytes(16_000))
+        after_quiet(lambda: ours.enable(read=True))
+        raws.append(raw)
+
+    def read(ours, data):
+        log.read(ours, data)
+        if len(log.told) == 1:
+            ours.disable(read=True)
+            reset(raws[0])
+            after_quiet(lambda: ours.enable(read=True))
+
+    raws = []
+    run(lambda: peers.link(use, read, log.event), loop=EventLoop(read_limit=LEAST))
+    assert log.order() == [bytes(16_000), "TcpReset"]
+
+
 @pytest.mark.parametrize("limit", [0, LEAST, 100_000])
 def test_all_data_of_many_sockets_arrives_whatever_the_memory_limit(limit, peers, spawn, log):
     size = 200_000
@@ -60,15 +84,20 @@ def test_all_data_of_many_sockets_arrives_whatever_the_memory_limit(limit, peers
 
 def test_all_sockets_together_hold_no_more_than_the_memory_limit_while_python_is_busy(peers, spawn, log):
     sockets = []
+    delivered = 0
 
     def use(ours, raw):
         spawn(send_all, raw, bytes(1 << 20))
         sockets.append(ours)
         if len(sockets) == 10:
             time.sleep(0.1)
-            log.received = sum(one.bytes_read for one in sockets)
+            log.received = sum(one.bytes_read for one in sockets) - delivered
 
-    run(lambda: [peers.link(use, ignore, log.event) for _ in range(10)], loop=EventLoop(memory_limit=100_000))
+    def read(_ours, data):
+        nonlocal delivered
+        delivered += len(data)
+
+    run(lambda: [peers.link(use, read, log.event) for _ in range(10)], loop=EventLoop(memory_limit=100_000))
     # Each may hold one read of 4 KiB in any case, and one read may be on its way when the limit is reached.
     assert log.received <= 100_000 + 10 * LEAST + 262_144
     assert log.told == ["TcpEof"] * 10

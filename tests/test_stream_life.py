@@ -21,6 +21,8 @@ from asynctcp import (
 from asynctcp._read_buffer import UNREAD_LIMIT
 from helpers import LOOPBACK, after_quiet, ignore, reset, run, when
 
+WIRES = ("tcp", "tls", "unix")
+
 MUCH = 40 << 20
 
 
@@ -65,6 +67,7 @@ def test_stream_has_ended_when_a_timeout_is_told(peers):
     assert seen == [("TcpTimeout", b"half", OVER)]
 
 
+@pytest.mark.can_reset
 def test_stream_has_ended_when_a_reset_is_told(peers):
     seen = []
 
@@ -261,6 +264,7 @@ def test_stream_for_writing_is_freed_as_soon_as_it_is_let_go(peers):
     assert seen[1] is None
 
 
+@pytest.mark.tcp_only
 @pytest.mark.usefixtures("no_collector")
 def test_streams_and_sockets_of_ended_connections_are_freed_without_a_collection(peers):
     refs = []
@@ -282,6 +286,7 @@ def test_streams_and_sockets_of_ended_connections_are_freed_without_a_collection
     assert [ref for ref in refs if ref() is not None] == []
 
 
+@pytest.mark.tcp_only
 @pytest.mark.usefixtures("no_collector")
 def test_stream_of_a_connection_that_the_app_closed_is_freed_without_a_collection(peers):
     refs = []
@@ -320,6 +325,7 @@ def test_stream_that_was_never_connected_is_freed_without_a_collection(keywords)
     assert refs[0]() is None
 
 
+@pytest.mark.tcp_only
 def test_stream_that_the_app_let_go_before_connecting_is_the_one_that_read_cb_gets(peers):
     got = []
 

@@ -13,6 +13,8 @@ import asynctcp
 from asynctcp import delay, interval, tcp_connect
 from helpers import LOOPBACK, MUCH, SOON, after_quiet, fail, ignore, receive_all, run, when
 
+WIRES = ("tcp", "tls", "unix")
+
 SHORT = 0.05
 #: Timers are late on a busy machine, but not by this much.
 LATE = SOON
@@ -111,6 +113,7 @@ def test_timeout_that_is_queued_when_it_is_cleared_does_not_fire(peers):
     run(lambda: peers.link(use, fail, fail, read_timeout=SHORT))
 
 
+@pytest.mark.tcp_only
 def test_read_timeout_does_not_fire_while_python_is_slow_to_take_what_came(peers, log):
     """With the reading limit reached asynctcp does not read, so the timeout stands still."""
 
@@ -128,6 +131,7 @@ def test_read_timeout_does_not_fire_while_python_is_slow_to_take_what_came(peers
     assert log.told[-1] != "TcpTimeout"
 
 
+@pytest.mark.tcp_only
 def test_read_timeout_of_a_servers_connection_fires(peers, log):
     def start():
         server = asynctcp.tcp_server("127.0.0.1", 0, fail, log.event, read_timeout=SHORT)
@@ -170,6 +174,7 @@ def test_write_timeout_does_not_fire_where_nothing_waits(peers):
     run(lambda: peers.link(use, None, fail, write_timeout=SHORT))
 
 
+@pytest.mark.tcp_only
 @pytest.mark.slow
 def test_write_timeout_does_not_fire_while_the_peer_reads_slowly(peers, spawn):
     def slow(raw):
@@ -183,6 +188,7 @@ def test_write_timeout_does_not_fire_while_the_peer_reads_slowly(peers, spawn):
     run(lambda: peers.link(use, None, fail, write_timeout=0.7))
 
 
+@pytest.mark.tcp_only
 @pytest.mark.slow
 def test_write_timeout_does_not_fire_while_a_full_kernel_hands_out_little(peers, spawn):
     """A kernel that holds megabytes tells of room when a third is free: seconds, at this reader's pace."""
@@ -328,6 +334,7 @@ def test_timeouts_can_be_set_and_cleared_a_thousand_times(peers, clock):
 # --- connecting ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.tcp_only
 @pytest.mark.parametrize("which", ["read_timeout", "write_timeout"])
 def test_either_timeout_bounds_the_attempt(which, peers, clock):
     def start():
@@ -338,6 +345,7 @@ def test_either_timeout_bounds_the_attempt(which, peers, clock):
     assert clock.tells_timeout_after(2 * SHORT - 0.01)
 
 
+@pytest.mark.tcp_only
 def test_shorter_timeout_bounds_the_attempt(peers, clock):
     def start():
         clock.start()
@@ -347,6 +355,7 @@ def test_shorter_timeout_bounds_the_attempt(peers, clock):
     assert clock.tells_timeout_after(2 * SHORT - 0.01)
 
 
+@pytest.mark.tcp_only
 def test_timeout_set_while_connecting_bounds_the_attempt(peers, clock):
     def start():
         ours = tcp_connect(*peers.black_hole(), fail, clock.event, connect_cb=fail)
@@ -356,6 +365,7 @@ def test_timeout_set_while_connecting_bounds_the_attempt(peers, clock):
     assert clock.tells_timeout_after(2 * SHORT - 0.03)
 
 
+@pytest.mark.tcp_only
 @pytest.mark.slow
 def test_timeout_cleared_while_connecting_no_longer_bounds_the_attempt(peers):
     def start():
@@ -371,6 +381,7 @@ def test_timeouts_start_with_the_connection_and_not_with_the_attempt(peers, cloc
     assert clock.tells_timeout_after(2 * SHORT - 0.02)
 
 
+@pytest.mark.tcp_only
 def test_attempt_that_timed_out_sends_nothing_later(peers, log):
     run(lambda: tcp_connect(*peers.black_hole(), None, log.event, data=b"x", read_timeout=SHORT))
     assert log.told == ["TcpTimeout"]

@@ -1,6 +1,7 @@
 """Raw peers over each kind of wire: TCP, TLS, Unix; a test with ``peers`` runs over those of its file.
 
-A file says so by ``WIRES = ("tcp", "tls", "unix")``; a test that is about TCP itself is marked ``tcp_only``.
+A file says so by ``WIRES = ("tcp", "tls", "unix")``; a test that is about TCP itself is marked ``tcp_only``,
+one that needs a reset ``can_reset``: over Unix sockets there is none.
 """
 
 from __future__ import annotations
@@ -57,6 +58,10 @@ class SecuredPeer:
             self._session.write(view[start : start + (1 << 16)])
             self._flush()
 
+    def send(self, data):
+        self.sendall(data)
+        return len(data)
+
     def shutdown(self, how):
         if how != socket.SHUT_RD:
             self._finish()
@@ -100,6 +105,8 @@ class TlsPeers(Peers):
             while True:
                 raw = listener.accept()[0]
                 raw.settimeout(DEADLINE)
+                # What a test sends would wait until the tickets are acknowledged.
+                raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 name = raw.getpeername()
                 try:
                     peer = SecuredPeer(raw)
@@ -136,6 +143,10 @@ class UnixPeers(Peers):
         super().__init__()
         self._folder = tempfile.TemporaryDirectory()
         self._path = None
+
+    @property
+    def name(self):
+        return self._path
 
     def accept(self, _ours=None):
         return self.keep(self._listener.accept()[0])

@@ -163,7 +163,7 @@ impl Handshake {
             if ended && !tls.is_open() {
                 return Err(cut_short());
             }
-            tls.keep_early(early);
+            tls.keep(early);
             Ok(true)
         })
     }

@@ -21,7 +21,7 @@ thread_local! {
 }
 
 impl Connection {
-    /// One read of at most `most` bytes; false: end of stream. `fresh`: what came with the handshake is all.
+    /// One read of at most `most` bytes; false: end of stream. `fresh`: what the session keeps goes first.
     pub(super) fn receive_records(
         &mut self,
         wire: &Wire,
@@ -30,17 +30,14 @@ impl Connection {
         fresh: bool,
     ) -> io::Result<bool> {
         if fresh {
-            let early = tls.take_early();
-            if !early.is_empty() {
-                self.tell_data(&early);
-            }
-            return Ok(!tls.has_ended());
+            self.tell_some(tls, &tls.take_kept(), most);
+            return Ok(self.fresh || !tls.has_ended());
         }
         let held = tls.held();
         with_incoming(held, most.min(SCRATCH), |buffer| {
             match wire.receive(&mut buffer[held..])? {
                 Some(0) => self.ended(tls),
-                Some(got) => self.open(tls, &mut buffer[..held + got]),
+                Some(got) => self.open(tls, &mut buffer[..held + got], most),
                 None => Ok(true),
             }
         })
@@ -54,9 +51,22 @@ impl Connection {
         Err(io::Error::other(TlsFailure::truncated()))
     }
 
-    /// Tells what the records hold. False: the peer sends no more.
-    fn open(&mut self, tls: &Tls, records: &mut [u8]) -> io::Result<bool> {
-        let large = self.large && records.len() >= LARGE;
+    /// Tells at most `most` bytes; the session keeps the rest.
+    fn tell_some(&mut self, tls: &Tls, plain: &[u8], most: usize) {
+        let (now, later) = plain.split_at(plain.len().min(most));
+        if !now.is_empty() {
+            self.tell_data(now);
+        }
+        if !later.is_empty() {
+            tls.keep(later.to_vec());
+            self.fresh = true;
+        }
+    }
+
+    /// Tells what the records hold: at most `most` bytes, as the end of a record may bring more than was received. False:
+    /// the peer sends no more.
+    fn open(&mut self, tls: &Tls, records: &mut [u8], most: usize) -> io::Result<bool> {
+        let large = self.large && (LARGE..=most).contains(&records.len());
         let mut room = if large {
             self.hub.inbox.rooms.take()
         } else {
@@ -86,9 +96,9 @@ impl Connection {
             }
             None => {}
         }
-        if !plain.is_empty() {
-            self.tell_data(&plain);
-        }
+        // What came before an error goes before it.
+        let most = if opened.is_ok() { most } else { usize::MAX };
+        self.tell_some(tls, &plain, most);
         PLAIN.set(plain);
         // An alert about what is wrong is an answer, too.
         if opened.as_ref().map_or(true, |opened| opened.answers) {
@@ -96,7 +106,7 @@ impl Connection {
             self.link.send(By::Other, transmit);
         }
         match opened {
-            Ok(opened) => Ok(!opened.ended),
+            Ok(opened) => Ok(self.fresh || !opened.ended),
             Err(failure) => Err(io::Error::other(failure)),
         }
     }

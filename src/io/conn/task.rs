@@ -19,6 +19,7 @@ use crate::io::event::Event;
 use crate::io::failure::Failure;
 use crate::io::hub::Hub;
 use crate::io::setup::listener::Listener;
+use crate::io::tls::shared::Tls;
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
@@ -71,7 +72,7 @@ pub(super) struct Connection {
     /// The link knows the task's waker.
     registered: bool,
     pub(super) eof: bool,
-    /// Just accepted: something may be there before Tokio has looked.
+    /// Just accepted: something may be there before Tokio has looked. Over TLS: the session may keep something.
     pub(super) fresh: bool,
     /// The last read was large, so the next one may be.
     pub(super) large: bool,
@@ -325,7 +326,7 @@ impl Connection {
         }
         // Done watching: with data before it, the error comes when that is read, or when a write meets it.
         self.aside = Aside::Watch(Box::pin(std::future::pending()));
-        if stream.ends_only() {
+        if stream.ends_only() || stream.tls().is_some_and(Tls::keeps) {
             // Whoever reads is told of the end.
             return Ok(());
         }

@@ -39,8 +39,8 @@ struct State {
     sealed: Vec<u8>,
     /// Our close_notify is sealed.
     finished: bool,
-    /// What came with the end of the handshake.
-    early: Vec<u8>,
+    /// Plain bytes that nobody can have yet.
+    kept: Vec<u8>,
 }
 
 /// What [`Tls::open`] came to.
@@ -60,7 +60,7 @@ impl Tls {
                 incoming: Vec::new(),
                 sealed: Vec::new(),
                 finished: false,
-                early: Vec::new(),
+                kept: Vec::new(),
             }),
             limit,
             truncation,
@@ -131,16 +131,21 @@ impl Tls {
         })
     }
 
-    /// Plain bytes came with the end of the handshake, when nobody can have them yet.
-    pub(crate) fn keep_early(&self, plain: Vec<u8>) {
+    /// Plain bytes that nobody can have yet: they came with the end of the handshake, or are more than may be told.
+    pub(crate) fn keep(&self, plain: Vec<u8>) {
         if !plain.is_empty() {
-            self.state.lock().early = plain;
+            self.state.lock().kept = plain;
         }
     }
 
-    /// What [`Tls::keep_early`] was given.
-    pub(crate) fn take_early(&self) -> Vec<u8> {
-        std::mem::take(&mut self.state.lock().early)
+    /// What [`Tls::keep`] was given.
+    pub(crate) fn take_kept(&self) -> Vec<u8> {
+        std::mem::take(&mut self.state.lock().kept)
+    }
+
+    /// Whether there is any of it.
+    pub(crate) fn keeps(&self) -> bool {
+        !self.state.lock().kept.is_empty()
     }
 
     /// What came is nothing to begin a session with: the peer is told where it would understand.
