@@ -98,6 +98,17 @@ def test_tcp_is_the_loop_of_the_functions(loop):
     assert isinstance(loop.tcp, asynctcp.EventLoop)
 
 
+def test_options_are_those_of_the_loop_of_callbacks():
+    loop = asynctcp.aio.new_event_loop(io_threads=2)
+    run(loop, asyncio.sleep(0))
+    assert loop.tcp.stats()["servers"] == 0
+    loop.close()
+    with pytest.raises(ValueError, match="io_threads"):
+        asynctcp.aio.new_event_loop(io_threads=-1)
+    with pytest.raises(TypeError):
+        asynctcp.aio.new_event_loop(no_such_option=1)
+
+
 def test_functions_find_no_loop_once_the_asyncio_loop_has_stopped(loop):
     async def main():
         asynctcp.delay(ignore)

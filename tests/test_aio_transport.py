@@ -179,7 +179,9 @@ def test_reset_is_the_reason_of_the_loss(loop, connect):
     assert it.protocol.error.errno == errno.ECONNRESET
 
 
-def test_protocol_is_called_in_the_context_that_the_connection_was_made_in(loop, connect):
+@pytest.mark.parametrize("debug", [False, True])
+def test_protocol_is_called_in_the_context_that_the_connection_was_made_in(loop, connect, debug):
+    loop.set_debug(debug)
     variable = contextvars.ContextVar("variable", default=None)
 
     class Asks(Recorder):
@@ -239,6 +241,19 @@ def test_writes_of_one_callback_leave_together_when_it_returns(ours):
     turn(ours)
     assert got == ["nothing yet", b"head body"]
     it.close()
+
+
+def test_what_was_written_before_an_interrupt_leaves(loop, connect):
+    it = connect()
+
+    def leave():
+        it.transport.write(b"last")
+        raise KeyboardInterrupt
+
+    loop.call_soon(leave)
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_forever()
+    assert drain(it.peer, 4) == b"last"
 
 
 def test_order_of_small_and_large_writes_is_kept(loop, connect):

@@ -224,11 +224,11 @@ impl<'py> Turn<'_, 'py> {
                 break;
             };
             let handle = handle.into_bound(py);
-            if let Err(error) = run_one(py, &handle) {
-                self.failed(py, &handle, error)?;
-            }
+            let called = run_one(py, &handle).or_else(|error| self.failed(py, &handle, error));
             handle::finish(&handle);
+            // Also what was written before an exception that ends the run.
             self.flush(py)?;
+            called?;
         }
         Ok(())
     }
@@ -242,13 +242,19 @@ impl<'py> Turn<'_, 'py> {
             let mut handle = handle.into_bound(py);
             if let Ok(transport) = handle.cast::<StreamTransport>() {
                 let step = transport.getattr("_on_ready")?;
-                handle = self.event_loop.call_method1("_debug_handle", (step, ()))?;
+                let context = transport.get().context(py);
+                handle = self
+                    .event_loop
+                    .call_method1("_debug_handle", (step, (), context))?;
             }
-            if !is_cancelled(&handle)? {
-                self.call_timed(&handle)?;
-            }
+            let called = if is_cancelled(&handle)? {
+                Ok(())
+            } else {
+                self.call_timed(&handle)
+            };
             drop(handle);
             self.flush(py)?;
+            called?;
         }
         Ok(())
     }
@@ -291,7 +297,6 @@ impl<'py> Turn<'_, 'py> {
         {
             return Err(error);
         }
-        // What it wrote before is sent all the same.
         self.event_loop
             .call_method1("_callback_failed", (handle, error.value(py)))
             .map(drop)

@@ -12,7 +12,7 @@ from asyncio import base_events, events, futures, sslproto
 from asyncio.log import logger
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from asynctcp import _core, _handlers
 from asynctcp._loop import EventLoop
@@ -45,10 +45,23 @@ class Loop(_core.NativeLoop, asyncio.SelectorEventLoop):  # type: ignore[misc]
     """An asyncio event loop; ``new_event_loop`` makes one.
 
     Every method of asyncio's Unix loop works as documented there, with its debug mode.
+
+    Args:
+        options: keywords of ``asynctcp.EventLoop`` for this library's sockets in it (``tcp``), but
+            ``catch_app_errors``: ``read_limit``, ``memory_limit``, ``io_threads``, …
+
+    Raises ``TypeError`` and ``ValueError`` for bad ones.
     """
 
-    def __init__(self) -> None:
+    def __new__(cls, *_: object, **options: Any) -> Self:
+        """Refuse bad options before there is a loop that would have to be closed."""
+        if options and cls is Loop:
+            EventLoop(catch_app_errors=True, **options)
+        return _core.NativeLoop.__new__(cls)
+
+    def __init__(self, **options: Any) -> None:
         self._callbacks: EventLoop | None = None
+        self._options = options
         asyncio.SelectorEventLoop.__init__(self, _NoSelector())
 
     @property
@@ -59,7 +72,7 @@ class Loop(_core.NativeLoop, asyncio.SelectorEventLoop):  # type: ignore[misc]
         """
         if self._callbacks is None:
             self._check_closed()  # type: ignore[attr-defined]
-            core = EventLoop(catch_app_errors=True)
+            core = EventLoop(catch_app_errors=True, **self._options)
             self._add_reader(core.fileno(), core.pump)
             core._add_exit_callback(self._callbacks_ended)
             self._callbacks = core
@@ -227,8 +240,10 @@ class Loop(_core.NativeLoop, asyncio.SelectorEventLoop):  # type: ignore[misc]
 
     # Debug mode: asyncio's own handles, which remember where they were made.
 
-    def _debug_handle(self, callback: Callable[..., object], args: tuple[Any, ...]) -> asyncio.Handle:
-        return events.Handle(callback, args, self, None)
+    def _debug_handle(
+        self, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None = None
+    ) -> asyncio.Handle:
+        return events.Handle(callback, args, self, context)
 
     def _debug_call_soon(
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
@@ -291,9 +306,12 @@ def _leave_out_frames(handle: asyncio.Handle, count: int) -> None:
         del handle._source_traceback[-count:]  # type: ignore[attr-defined]
 
 
-def new_event_loop() -> Loop:
-    """Return a new loop, for ``asyncio.Runner(loop_factory=asynctcp.aio.new_event_loop)`` and its like."""
-    return Loop()
+def new_event_loop(**options: Any) -> Loop:
+    """Return a new loop, for ``asyncio.Runner(loop_factory=asynctcp.aio.new_event_loop)`` and its like.
+
+    ``options`` and errors are those of ``Loop``.
+    """
+    return Loop(**options)
 
 
 def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:

@@ -83,6 +83,17 @@ impl StreamTransport {
         event_loop.map(|event_loop| event_loop.into_bound(py))
     }
 
+    /// The protocol's steps run in it.
+    pub(crate) fn context<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        let context = self.objects.with(py, |objects| {
+            objects
+                .context
+                .as_ref()
+                .map(|context| context.clone_ref(py))
+        });
+        context.map(|context| context.into_bound(py))
+    }
+
     pub(crate) fn protocol<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
         let protocol = self.objects.with(py, |objects| {
             objects

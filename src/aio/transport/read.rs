@@ -23,13 +23,7 @@ const MUCH: usize = 32 * 1024;
 /// [`on_ready`] in the transport's context.
 pub(crate) fn in_context(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
-    let context = me.objects.with(py, |objects| {
-        objects
-            .context
-            .as_ref()
-            .map(|context| context.clone_ref(py))
-    });
-    let Some(context) = context else {
+    let Some(context) = me.context(py) else {
         return Ok(());
     };
     // SAFETY: it is a context, which this keeps; what is entered is left.
