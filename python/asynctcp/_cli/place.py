@@ -57,7 +57,7 @@ def listen(
             read_cb,
             event_cb=event_cb,
             connect_cb=connect_cb,
-            **options,  # type: ignore[arg-type]
+            **options,
         )
     return asynctcp.tcp_server(
         place.host, place.port, read_cb, event_cb=event_cb, connect_cb=connect_cb, **options
