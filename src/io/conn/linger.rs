@@ -44,15 +44,15 @@ impl Linger {
         }
     }
 
-    /// Ready when the descriptor can be closed.
+    /// Ready when the descriptor can be closed. `all_sent`: nothing waits to be sent.
     pub(crate) fn poll(
         &mut self,
         wire: &Wire,
         link: &Link,
+        all_sent: bool,
         eof: bool,
         context: &mut Context<'_>,
     ) -> Poll<()> {
-        let all_sent = link.nothing_to_send();
         if all_sent && !self.finished {
             self.finished = true;
             wire.finish();
@@ -62,6 +62,17 @@ impl Linger {
         if all_sent && (ended || waiting == 0) {
             return Poll::Ready(());
         }
+        self.poll_patience(wire, link, context)
+    }
+
+    /// Ready when the peer has acknowledged nothing for too long, while something else is waited for.
+    pub(crate) fn poll_patience(
+        &mut self,
+        wire: &Wire,
+        link: &Link,
+        context: &mut Context<'_>,
+    ) -> Poll<()> {
+        let waiting = wire.unacknowledged().unwrap_or(0);
         if self.stands_still(link.acknowledged_on(wire, waiting)) {
             wire.reset();
             return Poll::Ready(());

@@ -12,11 +12,13 @@
 //! | `handshake.rs`, `records.rs` | TLS: how it begins; what the task receives over it |
 //! | `incoming.rs` | memory for the records that come |
 //! | `upgrade.rs` | a connection that becomes one over TLS (STARTTLS) |
-//! | `task.rs`, `deadline.rs`, `linger.rs` | its task, that task's timeouts, its end |
+//! | `task.rs`, `aside.rs` | its task, and what that needs now and then |
+//! | `deadline.rs`, `linger.rs` | its timeouts, its end |
 //! | `wire.rs`, `stream.rs` | where it receives and sends; its socket: TCP or Unix |
 //! | `ends.rs` | the addresses of both ends |
 //! | `loan.rs` | memory of Python's objects, lent for large messages |
 
+pub(crate) mod aside;
 pub(crate) mod control;
 pub(crate) mod deadline;
 pub(crate) mod ends;

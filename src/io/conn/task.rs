@@ -4,8 +4,8 @@
 //! through the queue. Its state is small on purpose (an idle connection costs its size), so what is rarely needed
 //! is boxed.
 
+use crate::io::conn::aside::Aside;
 use crate::io::conn::deadline::{Awaited, Deadlines};
-use crate::io::conn::handshake::Handshake;
 use crate::io::conn::linger::Linger;
 use crate::io::conn::link::{
     CLOSING, FORCE, GIVEN_AWAY, Link, NOT_READING, READ_AFRESH, TIMED, UPGRADING, WRITE_AFRESH,
@@ -34,26 +34,6 @@ const READS: usize = 4;
 thread_local! {
     /// Shared by all connections that a thread drives, so that an idle one has no buffer.
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH]);
-}
-
-type ErrorWatch = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// What a connection that is read, or idle, does not need.
-pub(super) enum Aside {
-    /// Waits for a reset while nothing is read.
-    Watch(ErrorWatch),
-    /// A session is to come; None: its handshake has not begun.
-    Handshake(Option<Box<Handshake>>),
-    /// Some: it is closing.
-    Linger(Option<Box<Linger>>),
-}
-
-impl Aside {
-    pub(super) const NONE: Self = Self::Linger(None);
-
-    fn is_lingering(&self) -> bool {
-        matches!(self, Self::Linger(Some(_)))
-    }
 }
 
 /// See the module's page.
@@ -132,7 +112,8 @@ impl Connection {
         if control & UPGRADING != 0 {
             match self.poll_upgrade(stream, context) {
                 Poll::Ready(Ok(())) => {}
-                other => return other,
+                Poll::Pending => return self.poll_patience(stream, control, context),
+                failed => return failed,
             }
         }
         if control & CLOSING != 0 {
@@ -141,12 +122,16 @@ impl Connection {
         if let Err(failure) = self.poll_receive(stream, context, control & NOT_READING != 0) {
             return Poll::Ready(Err(failure));
         }
+        self.mind_time(control, context);
+        Poll::Pending
+    }
+
+    pub(super) fn mind_time(&mut self, control: u32, context: &mut Context<'_>) {
         if control & TIMED != 0 {
             self.poll_deadlines(context);
-            return Poll::Pending;
+        } else {
+            self.deadlines = None;
         }
-        self.deadlines = None;
-        Poll::Pending
     }
 
     /// Goes on sending what was left to this task.
@@ -388,7 +373,13 @@ impl Connection {
             self.aside = Aside::Linger(Some(Box::new(Linger::new(limit))));
         }
         match &mut self.aside {
-            Aside::Linger(Some(linger)) => linger.poll(stream, &self.link, self.eof, context),
+            Aside::Linger(Some(linger)) => linger.poll(
+                stream,
+                &self.link,
+                self.link.nothing_to_send(),
+                self.eof,
+                context,
+            ),
             _ => Poll::Pending,
         }
     }

@@ -1,10 +1,12 @@
 //! A connection's task takes up a session on the way (STARTTLS): it stops receiving and says so, gets the session with
 //! what was received for it, and goes on once the handshake is done.
 
+use crate::io::conn::aside::Aside;
 use crate::io::conn::handshake::Handshake;
-use crate::io::conn::link::UPGRADING;
+use crate::io::conn::linger::Linger;
+use crate::io::conn::link::{CLOSING, UPGRADING};
 use crate::io::conn::outcome::By;
-use crate::io::conn::task::{Aside, Connection};
+use crate::io::conn::task::Connection;
 use crate::io::conn::transmit::transmit;
 use crate::io::conn::wire::Wire;
 use crate::io::event::Event;
@@ -19,13 +21,14 @@ impl Connection {
         wire: &Arc<Wire>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), Failure>> {
-        if !matches!(self.aside, Aside::Handshake(_)) {
-            self.aside = Aside::Handshake(None);
+        if !matches!(self.aside, Aside::Upgrade(_)) {
+            self.aside = Aside::Upgrade(Box::default());
             self.hub.inbox.push(Event::Upgrading(self.link.key));
         }
-        let Aside::Handshake(handshake) = &mut self.aside else {
+        let Aside::Upgrade(upgrade) = &mut self.aside else {
             return Poll::Pending;
         };
+        let handshake = &mut upgrade.handshake;
         if handshake.is_none() {
             // What was written in the clear goes first; whoever sends the last of it wakes this task.
             if !self.link.sender.may_shake() {
@@ -34,7 +37,7 @@ impl Connection {
             let Some(session) = self.link.take_upgrade() else {
                 return Poll::Pending;
             };
-            *handshake = Some(Box::new(Handshake::new(&session)));
+            *handshake = Some(Handshake::new(&session));
             wire.secure(*session);
         }
         let (Some(handshake), Some(tls)) = (handshake, wire.tls()) else {
@@ -48,6 +51,31 @@ impl Connection {
             }
             other => other,
         }
+    }
+
+    /// While it waits: the timeouts go on, and a connection that is closing is not waited for longer than others.
+    pub(super) fn poll_patience(
+        &mut self,
+        wire: &Wire,
+        control: u32,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), Failure>> {
+        if control & CLOSING == 0 {
+            self.mind_time(control, context);
+            return Poll::Pending;
+        }
+        let limit = self.link.timeouts().write;
+        let Aside::Upgrade(upgrade) = &mut self.aside else {
+            return Poll::Pending;
+        };
+        let linger = upgrade.linger.get_or_insert_with(|| Linger::new(limit));
+        let over = if self.link.sender.is_flushed() {
+            // Nobody needs the session.
+            linger.poll(wire, &self.link, true, self.eof, context)
+        } else {
+            linger.poll_patience(wire, &self.link, context)
+        };
+        over.map(Ok)
     }
 
     fn wait_to_shake(&self) -> Poll<Result<(), Failure>> {

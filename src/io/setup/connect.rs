@@ -151,7 +151,10 @@ impl Attempt {
         tokio::select! {
             biased;
             given_up = given_up(&self.link) => match given_up {
-                GivenUp::Closed => Ok(None),
+                GivenUp::Closed => {
+                    connected.wire.reset();
+                    Ok(None)
+                }
                 GivenUp::Late => Err(Failure::Timeout("the peer took no PROXY header in time")),
             },
             sent = preface::send(&connected.wire, preface) => {
@@ -166,7 +169,7 @@ impl Attempt {
         let shaken = tokio::select! {
             biased;
             given_up = given_up(&self.link) => match given_up {
-                GivenUp::Closed => return,
+                GivenUp::Closed => return wire.reset(),
                 GivenUp::Late => Err(Failure::Timeout("connection timeout: in the TLS handshake")),
             },
             shaken = shake(&self.hub, &wire, config, name) => shaken,

@@ -1,0 +1,38 @@
+//! What a connection that is read, or idle, does not need: boxed in its task while it does.
+
+use crate::io::conn::handshake::Handshake;
+use crate::io::conn::linger::Linger;
+use std::pin::Pin;
+
+type ErrorWatch = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// See the module's page.
+pub(super) enum Aside {
+    /// Waits for a reset while nothing is read.
+    Watch(ErrorWatch),
+    /// A session is to come.
+    Upgrade(Box<Upgrade>),
+    /// Some: it is closing.
+    Linger(Option<Box<Linger>>),
+}
+
+impl Aside {
+    pub(super) const NONE: Self = Self::Linger(None);
+
+    pub(super) fn is_lingering(&self) -> bool {
+        match self {
+            Self::Watch(_) => false,
+            Self::Upgrade(upgrade) => upgrade.linger.is_some(),
+            Self::Linger(linger) => linger.is_some(),
+        }
+    }
+}
+
+/// Until the session is there.
+#[derive(Default)]
+pub(super) struct Upgrade {
+    /// None: it has not begun.
+    pub(super) handshake: Option<Handshake>,
+    /// Some: the connection is closing.
+    pub(super) linger: Option<Linger>,
+}
