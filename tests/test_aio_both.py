@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 import threading
 import time
 
@@ -314,5 +315,31 @@ def test_drained_server_aborts_at_the_deadline_what_is_still_open(loop):
             await until(lambda: protocols)
             assert await server.drain(0.01) is False
         assert protocols[0].told[-1] == ("lost", None)
+
+    run(loop, main())
+
+
+def test_server_listens_when_it_is_told_to(loop):
+    async def main():
+        server = await loop.create_server(Recorder, LOOPBACK, 0, start_serving=False)
+        assert not server.is_serving()
+        await server.start_serving()
+        assert server.is_serving()
+        server.close()
+
+    run(loop, main())
+
+
+def test_server_counts_connections_of_which_it_is_not_told_more(loop):
+    async def main():
+        server = await loop.create_server(Recorder, LOOPBACK, 0)
+        connection = () if sys.version_info < (3, 13) else (Recorder(),)
+        server._attach(*connection)
+        server.close()
+        waiting = loop.create_task(server.wait_closed())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        server._detach(*connection)
+        await waiting
 
     run(loop, main())

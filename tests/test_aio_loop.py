@@ -134,6 +134,12 @@ def test_handle_is_printed_with_what_it_calls(loop):
     assert repr(handle) == "<Handle cancelled>"
 
 
+def test_timer_is_printed_with_when_it_is_due(loop):
+    timer = loop.call_at(1e9, print, 1)
+    assert repr(timer) == "<TimerHandle when=1000000000.0 print(1)>"
+    timer.cancel()
+
+
 def test_handle_that_ran_lets_go_of_what_it_called():
     loop = asynctcp.aio.new_event_loop()
 

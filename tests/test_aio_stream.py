@@ -117,6 +117,8 @@ def test_sender_is_held_back_by_a_peer_that_does_not_read(loop):
         with socket.create_server((LOOPBACK, 0)) as listener:
             stream = await aio.connect(*listener.getsockname())
             peer, _ = listener.accept()
+        # What the app is told of by this says nothing to who waits.
+        stream.socket.set_write_buffer_limits(1, 0)
         with peer:
             sending = asyncio.create_task(stream.send(b"x" * MUCH))
             done, _ = await asyncio.wait([sending], timeout=0.05)
@@ -285,3 +287,16 @@ def test_connect_outside_of_our_loop_says_so():
 
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         runner.run(main())
+
+
+def test_bad_max_bytes_is_refused(loop):
+    async def main():
+        async with (
+            await aio.serve(echo, LOOPBACK, 0) as server,
+            await aio.connect(server.host, server.port) as stream,
+        ):
+            assert "StreamServer" in repr(server)
+            with pytest.raises(ValueError, match="max_bytes must be 1 or more, not 0"):
+                await stream.receive(0)
+
+    run(loop, main())

@@ -7,6 +7,7 @@ import contextlib
 import contextvars
 import errno
 import gc
+import logging
 import os
 import socket
 import warnings
@@ -16,6 +17,7 @@ from unittest import mock
 import pytest
 
 import asynctcp.aio
+from asynctcp.aio import _transport
 from helpers import DEADLINE, LOOPBACK, MUCH
 from loops import LOOPS, Recorder, connected, run, turn, turn_until
 
@@ -317,6 +319,30 @@ def test_what_is_written_after_a_full_kernel_keeps_its_order(loop, connect):
     assert got.endswith(b"x" + b"the end")
 
 
+def test_exception_of_pause_writing_is_told_and_the_connection_goes_on(loop, connect):
+    got = []
+    loop.set_exception_handler(lambda _, context: got.append(context["message"]))
+
+    class Fails(Recorder):
+        def pause_writing(self):
+            raise ZeroDivisionError
+
+    it = connect(Fails())
+    it.transport.write(b"x" * MUCH)
+    assert got == ["protocol.pause_writing() failed"]
+    assert not it.transport.is_closing()
+
+
+def test_interrupt_in_pause_writing_comes_out_of_the_write(connect):
+    class Leaves(Recorder):
+        def pause_writing(self):
+            raise KeyboardInterrupt
+
+    it = connect(Leaves())
+    with pytest.raises(KeyboardInterrupt):
+        it.transport.write(b"x" * MUCH)
+
+
 def test_limits_are_what_was_set(connect):
     transport = connect().transport
     assert transport.get_write_buffer_limits() == (16384, 65536)
@@ -438,6 +464,32 @@ def test_lost_transport_knows_its_addresses_and_lets_go_of_the_rest(loop, connec
     assert [it.transport.get_extra_info(name) for name in ("peername", "sockname")] == names
     assert it.transport.get_extra_info("no such thing", 5) == 5
     assert "closed" in repr(it.transport)
+
+
+def test_transport_is_printed_with_what_it_is_doing(ours):
+    it = Connection(ours)
+    turn(ours)
+    assert "read=polling write=<idle, bufsize=0>" in repr(it.transport)
+    it.transport.write(b"x" * MUCH)
+    it.transport.close()
+    assert "closing" in repr(it.transport)
+    it.close()
+    assert "closed" in repr(it.transport)
+
+
+def test_debug_mode_logs_why_a_connection_was_lost(ours, caplog):
+    ours.set_debug(True)
+    it = Connection(ours)
+    with caplog.at_level(logging.DEBUG, "asyncio"):
+        it.peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        it.peer.close()
+        turn_until(ours, lambda: it.protocol.told[-1] == ("lost", "ConnectionResetError"))
+    assert "Fatal read error on socket transport" in caplog.text
+
+
+def test_addresses_that_the_kernel_does_not_know_are_none():
+    with socket.create_server((LOOPBACK, 0)) as listener:
+        assert _transport.extra_of(listener, None)["peername"] is None
 
 
 def test_transport_that_is_dropped_unclosed_warns_and_closes_its_socket():

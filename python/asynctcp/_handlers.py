@@ -11,12 +11,8 @@ from asynctcp.conditions import DnsError, EventError, EventInfo, TcpAppError, Tc
 logger = logging.getLogger("asynctcp")
 
 
-def _nowhere(_: BaseException) -> bool:
-    return False
-
-
 #: Tells an asyncio loop's handler of an exception of the app's instead of the log, if it returns True.
-tell_elsewhere: Callable[[BaseException], bool] = _nowhere
+tell_elsewhere: Callable[[BaseException], bool] | None = None
 
 
 def default_event_handler(condition: BaseException) -> None:
@@ -45,7 +41,7 @@ def log_app_error(error: BaseException) -> None:
 
     A ``TcpAppError`` names the callback, the app's function and the peer.
     """
-    if tell_elsewhere(error):
+    if tell_elsewhere is not None and tell_elsewhere(error):
         return
     if isinstance(error, TcpAppError):
         told, raised = str(error), error.__cause__ or error

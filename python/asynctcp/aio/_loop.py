@@ -6,7 +6,6 @@ Unix loop, inherited. Its names with an underscore that are used here are the sa
 """
 
 import asyncio
-import selectors
 import socket
 from asyncio import base_events, events, futures, sslproto
 from asyncio.log import logger
@@ -25,20 +24,11 @@ T = TypeVar("T")
 HAPPY_EYEBALLS_DELAY = 0.25
 
 
-class _NoSelector(selectors.BaseSelector):
-    """Stands where asyncio's loop wants a selector: descriptors are watched natively."""
+class _NoSelector:
+    """Stands where asyncio's loop has a selector, which it only closes: descriptors are watched natively."""
 
-    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        raise NotImplementedError
-
-    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        raise NotImplementedError
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        raise NotImplementedError
-
-    def get_map(self) -> dict[Any, selectors.SelectorKey]:
-        return {}
+    def close(self) -> None:
+        """Do nothing."""
 
 
 class Loop(_core.NativeLoop, asyncio.SelectorEventLoop):  # type: ignore[misc]
@@ -62,7 +52,7 @@ class Loop(_core.NativeLoop, asyncio.SelectorEventLoop):  # type: ignore[misc]
     def __init__(self, **options: Any) -> None:
         self._callbacks: EventLoop | None = None
         self._options = options
-        asyncio.SelectorEventLoop.__init__(self, _NoSelector())
+        asyncio.SelectorEventLoop.__init__(self, _NoSelector())  # type: ignore[arg-type]
 
     @property
     def tcp(self) -> EventLoop:
@@ -100,18 +90,16 @@ class Loop(_core.NativeLoop, asyncio.SelectorEventLoop):  # type: ignore[misc]
 
     def _callbacks_ended(self) -> None:
         """``exit_event_loop()`` was called, or this loop is closed."""
-        core, self._callbacks = self._callbacks, None
         self._drive(None)
-        if core is not None:
-            self._remove_reader(core.fileno())
-            core._leave()
+        core, self._callbacks = self.tcp, None
+        self._remove_reader(core.fileno())
+        core._leave()
         self.stop()
 
     # What asyncio's code calls, here over the native queue.
 
     def _add_callback(self, handle: asyncio.Handle) -> None:
-        if not handle.cancelled():
-            self._push(handle)
+        self._push(handle)
 
     def _write_to_self(self) -> None:
         self._wake()
@@ -238,6 +226,21 @@ class Loop(_core.NativeLoop, asyncio.SelectorEventLoop):  # type: ignore[misc]
             if reads:
                 transp.resume_reading()
 
+    if hasattr(events, "_ThreadSafeHandle"):  # pragma: no cover - from CPython 3.14 on
+
+        def call_soon_threadsafe(  # type: ignore[override]
+            self, callback: Any, *args: Any, context: Context | None = None
+        ) -> Any:
+            """Call it in the next turn, from any thread; the handle can be cancelled by any thread, too."""
+            self._check_closed()  # type: ignore[attr-defined]
+            if self._debug:
+                self._check_callback(callback, "call_soon_threadsafe")  # type: ignore[attr-defined]
+            handle = events._ThreadSafeHandle(callback, args, self, context)  # type: ignore[attr-defined]
+            _leave_out_frames(handle, 1)
+            self._push(handle)
+            self._wake()
+            return handle
+
     # Debug mode: asyncio's own handles, which remember where they were made.
 
     def _debug_handle(
@@ -302,8 +305,8 @@ def _describe(handle: asyncio.Handle) -> str:
 
 def _leave_out_frames(handle: asyncio.Handle, count: int) -> None:
     """Where it was made is the app's line, not this file's."""
-    if handle._source_traceback:  # type: ignore[attr-defined]
-        del handle._source_traceback[-count:]  # type: ignore[attr-defined]
+    traceback: list[Any] = handle._source_traceback or []  # type: ignore[attr-defined]
+    del traceback[-count:]
 
 
 def new_event_loop(**options: Any) -> Loop:

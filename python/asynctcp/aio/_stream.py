@@ -1,6 +1,7 @@
 """This library's sockets as streams to await: the names of anyio's streams, over sockets with callbacks."""
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 from types import TracebackType
@@ -38,7 +39,7 @@ class Stream:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._socket: _core.Socket | None = None
+        self._socket: _core.Socket
         self._pieces: deque[bytes] = deque()
         self._size = 0
         self._is_paused = False
@@ -124,8 +125,6 @@ class Stream:
     @property
     def socket(self) -> _core.Socket:
         """The socket with callbacks that it stands on; the callbacks are the stream's."""
-        if self._socket is None:
-            raise SocketClosed
         return self._socket
 
     @property
@@ -162,8 +161,6 @@ class Stream:
 
     def _on_close(self, _: _core.Socket, reason: BaseException | None) -> None:
         error = reason if isinstance(reason, Exception) else SocketClosed()
-        if self._told is None and isinstance(reason, EventInfo):
-            self._told = reason
         for waiter in (self._connected, *self._senders):
             if not waiter.done():
                 waiter.set_exception(error)
@@ -178,7 +175,7 @@ class Stream:
         self._size -= len(piece)
         if self._is_paused and self._size <= READ_LIMIT // 4:
             self._is_paused = False
-            if not self.socket.closed:
+            with contextlib.suppress(SocketClosed):
                 self.socket.enable(read=True)
         return piece
 
@@ -205,13 +202,11 @@ class StreamServer:
         self._handler = handler
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._server: _core.TcpServer | None = None
+        self._server: _core.TcpServer
 
     @property
     def server(self) -> _core.TcpServer:
         """The server with callbacks that it stands on, with ``addresses`` and ``reload_tls``."""
-        if self._server is None:
-            raise SocketClosed
         return self._server
 
     @property
@@ -226,8 +221,7 @@ class StreamServer:
 
     def close(self) -> None:
         """Stop accepting; the connections go on."""
-        if not self.server.closed:
-            self.server.close()
+        self.server.close()
 
     async def drain(self, timeout: float) -> bool:  # noqa: ASYNC109 - the name that asyncio has for it
         """Stop accepting, and wait until the handlers have returned.

@@ -81,15 +81,18 @@ class Transport(_core.StreamTransport):
     def _fatal_error(self, exc: BaseException, message: str = "Fatal error on transport") -> None:
         if not isinstance(exc, OSError):
             self._report(message, exc)
-        elif self._loop is not None and self._loop.get_debug():
+        elif self._get_loop().get_debug():
             logger.debug("%r: %s", self, message, exc_info=True)
         self._force_close(exc)
 
     def _report(self, message: str, exc: BaseException) -> None:
-        if self._loop is not None:
-            self._loop.call_exception_handler(
-                {"message": message, "exception": exc, "transport": self, "protocol": self.get_protocol()}
-            )
+        self._get_loop().call_exception_handler(
+            {"message": message, "exception": exc, "transport": self, "protocol": self.get_protocol()}
+        )
+
+    def _get_loop(self) -> Any:
+        """Its loop, which it has until the connection is lost."""
+        return self._loop
 
 
 def extra_of(sock: Any, extra: dict[str, Any] | None) -> dict[str, Any]:
