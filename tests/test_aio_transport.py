@@ -466,6 +466,12 @@ def test_lost_transport_knows_its_addresses_and_lets_go_of_the_rest(loop, connec
     assert "closed" in repr(it.transport)
 
 
+def test_transport_has_what_asyncios_tests_look_at(connect):
+    transport = connect().transport
+    assert transport._read_ready_cb is not None
+    assert (transport._paused, transport._closing, transport._eof, transport._conn_lost) == (0, 0, 0, 0)
+
+
 def test_transport_is_printed_with_what_it_is_doing(ours):
     it = Connection(ours)
     turn(ours)

@@ -41,6 +41,11 @@ class Transport(_core.StreamTransport):
     def __class__(self) -> type[asyncio.Transport]:  # type: ignore[override]
         return _Transport
 
+    @property
+    def _read_ready_cb(self) -> Any:
+        """What is done when there is something to receive; asyncio's tests ask for it."""
+        return self._on_ready
+
     def __repr__(self) -> str:
         words = ["Transport"]
         if self._sock is None:
