@@ -422,6 +422,29 @@ def test_close_with_much_to_send_sends_it_all(loop, connect):
     turn_until(loop, lambda: it.protocol.told[-1] == ("lost", None))
 
 
+def test_what_a_closing_transport_writes_as_it_may_go_on_is_sent_before_the_end(loop, connect):
+    class SaysMore(Recorder):
+        def resume_writing(self):
+            self.transport.write(b"one thing more")
+
+    it = connect(SaysMore())
+    it.transport.write(b"x" * MUCH)
+    it.transport.close()
+    it.peer.setblocking(False)
+    got = bytearray()
+
+    def receive():
+        with contextlib.suppress(BlockingIOError):
+            piece = it.peer.recv(1 << 20)
+            got.extend(piece)
+            return not piece
+        return False
+
+    turn_until(loop, receive)
+    assert got.endswith(b"one thing more")
+    turn_until(loop, lambda: it.protocol.told[-1] == ("lost", None))
+
+
 def test_abort_drops_what_the_kernel_did_not_take(loop, connect):
     it = connect()
     it.transport.write(b"x" * MUCH)

@@ -2,7 +2,7 @@
 
 use crate::aio::transport::end;
 use crate::aio::transport::fatal::fatal;
-use crate::aio::transport::flush::{resume_protocol, shut_down};
+use crate::aio::transport::flush::{flush, resume_protocol, shut_down};
 use crate::aio::transport::object::StreamTransport;
 use crate::aio::transport::outgoing::Sent;
 use crate::io::failure::Failure;
@@ -34,8 +34,9 @@ pub(crate) fn on_writable(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
         }
     });
     me.register(py, wanted)?;
-    // It may write more.
+    // It may write more, which goes before what is to follow on the end.
     resume_protocol(slf)?;
+    flush(slf)?;
     if !me.flow.with(py, |flow| flow.outgoing.is_empty()) {
         return Ok(());
     }
