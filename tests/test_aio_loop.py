@@ -632,6 +632,7 @@ def test_datagram_is_answered(loop):
         server, _ = await loop.create_datagram_endpoint(Echo, local_addr=("127.0.0.1", 0))
         address = server.get_extra_info("sockname")
         asker, _ = await loop.create_datagram_endpoint(Asker, remote_addr=address)
+        assert "fd=" in repr(asker)
         asker.sendto(b"hello")
         got = await answer
         asker.close()

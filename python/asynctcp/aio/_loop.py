@@ -25,7 +25,14 @@ HAPPY_EYEBALLS_DELAY = 0.25
 
 
 class _NoSelector:
-    """Stands where asyncio's loop has a selector, which it only closes: descriptors are watched natively."""
+    """Stands where asyncio's loop has a selector: descriptors are watched natively.
+
+    The loop closes it, and asyncio's own transports ask it what they wait for, when they are printed.
+    """
+
+    def get_key(self, fileobj: Any) -> Any:
+        """Say that it knows nothing of a descriptor."""
+        raise KeyError(fileobj)
 
     def close(self) -> None:
         """Do nothing."""
