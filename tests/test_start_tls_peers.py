@@ -57,6 +57,7 @@ def test_asyncios_client_upgrades(loop, spawn, ca):
         writer.write(b"x" * 300_000)
         got.append(await reader.readexactly(300_000))
         writer.close()
+        await writer.wait_closed()
 
     def read(ours, data):
         if ours.tls is None:
@@ -84,6 +85,7 @@ def test_asyncios_server_upgrades(loop, spawn, ca):
         writer.write(await reader.readexactly(6))
         await writer.drain()
         writer.close()
+        await writer.wait_closed()
 
     async def listen():
         async with await asyncio.start_server(serve, "localhost", 0) as server:
