@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import errno
 import gc
@@ -45,6 +44,22 @@ class Connection:
         self.protocol = protocol or Recorder()
         self.protocol.told = getattr(self.protocol, "told", [])
         self.transport, self.peer = connected(loop, self.protocol)
+
+    def take(self, count=None):
+        """Receive so many bytes, or all until the end, while the loop takes its turns."""
+        self.peer.setblocking(False)
+        got = bytearray()
+
+        def is_done():
+            try:
+                piece = self.peer.recv(1 << 20)
+            except BlockingIOError:
+                return False
+            got.extend(piece)
+            return not piece if count is None else len(got) == count
+
+        turn_until(self.loop, is_done)
+        return got
 
     def close(self):
         self.peer.close()
@@ -289,34 +304,16 @@ def test_protocol_is_paused_above_the_high_water_mark_and_resumed_below_the_low(
     it.transport.write(b"x" * MUCH)
     assert it.protocol.told[-1] == "pause"
     assert it.transport.get_write_buffer_size() > 0
-    it.peer.setblocking(False)
-    received = 0
-
-    def receive():
-        nonlocal received
-        with contextlib.suppress(BlockingIOError):
-            received += len(it.peer.recv(1 << 20))
-        return received == MUCH
-
-    turn_until(loop, receive)
+    it.take(MUCH)
     turn_until(loop, lambda: it.protocol.told[-1] == "resume")
     assert it.transport.get_write_buffer_size() == 0
 
 
-def test_what_is_written_after_a_full_kernel_keeps_its_order(loop, connect):
+def test_what_is_written_after_a_full_kernel_keeps_its_order(connect):
     it = connect()
     it.transport.write(b"x" * MUCH)
     it.transport.write(b"the end")
-    got = bytearray()
-    it.peer.setblocking(False)
-
-    def receive():
-        with contextlib.suppress(BlockingIOError):
-            got.extend(it.peer.recv(1 << 20))
-        return len(got) == MUCH + 7
-
-    turn_until(loop, receive)
-    assert got.endswith(b"x" + b"the end")
+    assert it.take(MUCH + 7).endswith(b"x" + b"the end")
 
 
 def test_exception_of_pause_writing_is_told_and_the_connection_goes_on(loop, connect):
@@ -405,20 +402,7 @@ def test_close_with_much_to_send_sends_it_all(loop, connect):
     it = connect()
     it.transport.write(b"x" * MUCH)
     it.transport.close()
-    it.peer.setblocking(False)
-    received = 0
-
-    def receive():
-        nonlocal received
-        try:
-            piece = it.peer.recv(1 << 20)
-        except BlockingIOError:
-            return False
-        received += len(piece)
-        return not piece
-
-    turn_until(loop, receive)
-    assert received == MUCH
+    assert len(it.take()) == MUCH
     turn_until(loop, lambda: it.protocol.told[-1] == ("lost", None))
 
 
@@ -430,18 +414,7 @@ def test_what_a_closing_transport_writes_as_it_may_go_on_is_sent_before_the_end(
     it = connect(SaysMore())
     it.transport.write(b"x" * MUCH)
     it.transport.close()
-    it.peer.setblocking(False)
-    got = bytearray()
-
-    def receive():
-        with contextlib.suppress(BlockingIOError):
-            piece = it.peer.recv(1 << 20)
-            got.extend(piece)
-            return not piece
-        return False
-
-    turn_until(loop, receive)
-    assert got.endswith(b"one thing more")
+    assert it.take().endswith(b"one thing more")
     turn_until(loop, lambda: it.protocol.told[-1] == ("lost", None))
 
 

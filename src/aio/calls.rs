@@ -2,7 +2,7 @@
 //! parsed nor packed, which took as long as all the rest.
 
 use crate::aio::clock;
-use crate::aio::handle::{Call, Object, Time};
+use crate::aio::handle::{Call, Object, Time, answer};
 use crate::aio::object::{NativeLoop, make_handle};
 use crate::aio::state::State;
 use pyo3::exceptions::PyTypeError;
@@ -10,7 +10,6 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use std::ffi::CStr;
 use std::ptr::null_mut;
-use std::sync::atomic::Ordering::Relaxed;
 
 type Fast = ffi::PyCFunctionFastWithKeywords;
 
@@ -114,18 +113,6 @@ impl Given {
     }
 }
 
-/// As the interpreter wants it.
-fn answer(result: PyResult<Bound<'_, PyAny>>) -> Object {
-    match result {
-        Ok(object) => object.into_ptr(),
-        Err(error) => {
-            // SAFETY: the interpreter's lock is held, or there were no error.
-            error.restore(unsafe { Python::assume_attached() });
-            null_mut()
-        }
-    }
-}
-
 macro_rules! methods {
     ($($name:ident |$event_loop:ident, $given:ident| $body:expr;)*) => { $(
         unsafe extern "C" fn $name(
@@ -139,7 +126,7 @@ macro_rules! methods {
                 let $event_loop = Bound::from_borrowed_ptr(Python::assume_attached(), slf)
                     .cast_into_unchecked::<NativeLoop>();
                 let $given = Given { arguments, count: count as usize, names };
-                answer($body)
+                answer($body.map(Bound::unbind))
             }
         }
     )* };
@@ -172,7 +159,7 @@ unsafe fn soon<'py>(
     if given.count == 0 {
         return Err(PyTypeError::new_err("the callback is missing"));
     }
-    if me.state.debug.load(Relaxed) {
+    if me.state.is_debug() {
         // SAFETY: see above.
         return unsafe { delegate(event_loop, given, in_debug) };
     }
@@ -208,7 +195,7 @@ unsafe fn later<'py>(
         }));
     }
     me.check_open()?;
-    if me.state.debug.load(Relaxed) {
+    if me.state.is_debug() {
         // SAFETY: see above.
         return unsafe { delegate(event_loop, given, in_debug) };
     }

@@ -56,6 +56,15 @@ impl Watched {
 }
 
 impl Descriptors {
+    /// What the descriptor has, or will have; None: no descriptor has that number.
+    fn place(&mut self, number: RawFd) -> Option<&mut Watched> {
+        let index = usize::try_from(number).ok()?;
+        if self.watched.len() <= index {
+            self.watched.resize_with(index + 1, Watched::default);
+        }
+        Some(&mut self.watched[index])
+    }
+
     /// From now on `handle` is called when the descriptor is ready; nothing changes where that cannot be.
     pub(crate) fn add(
         &mut self,
@@ -65,13 +74,9 @@ impl Descriptors {
         handle: Py<PyAny>,
         object: Option<Py<PyAny>>,
     ) -> Result<Replaced, (io::Error, Py<PyAny>)> {
-        let Ok(index) = usize::try_from(number) else {
+        let Some(watched) = self.place(number) else {
             return Err((io::ErrorKind::InvalidInput.into(), handle));
         };
-        if self.watched.len() <= index {
-            self.watched.resize_with(index + 1, Watched::default);
-        }
-        let watched = &mut self.watched[index];
         let mut wanted = watched.wanted();
         match way {
             Way::Read => wanted.readable = true,
@@ -125,13 +130,10 @@ impl Descriptors {
 
     /// It is a transport's from now on.
     pub(crate) fn adopt(&mut self, number: RawFd, transport: Py<PyAny>) -> Option<Py<PyAny>> {
-        let Ok(index) = usize::try_from(number) else {
-            return Some(transport);
-        };
-        if self.watched.len() <= index {
-            self.watched.resize_with(index + 1, Watched::default);
+        match self.place(number) {
+            Some(watched) => watched.transport.replace(transport),
+            None => Some(transport),
         }
-        self.watched[index].transport.replace(transport)
     }
 
     /// It is that transport's no more.

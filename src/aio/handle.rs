@@ -325,6 +325,18 @@ pub(super) fn arguments(py: Python<'_>, me: *mut Handle) -> PyResult<Option<Py<P
     }
 }
 
+/// As C has it: the object, or null with the exception set.
+pub(crate) fn answer(result: PyResult<Py<PyAny>>) -> Object {
+    match result {
+        Ok(object) => object.into_ptr(),
+        Err(error) => {
+            // SAFETY: the interpreter's lock is held, or there were no error.
+            error.restore(unsafe { Python::assume_attached() });
+            null_mut()
+        }
+    }
+}
+
 /// `tp_traverse`.
 pub(super) unsafe extern "C" fn traverse(
     object: Object,

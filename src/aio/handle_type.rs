@@ -1,6 +1,6 @@
 //! The types of `handle.rs` as Python sees them: attributes, methods, and what `isinstance` finds.
 
-use crate::aio::handle::{self, HANDLE, Handle, Object, TIMER_HANDLE};
+use crate::aio::handle::{self, HANDLE, Handle, Object, TIMER_HANDLE, answer};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -139,18 +139,6 @@ unsafe fn or_none(object: Object) -> Object {
             object
         };
         ffi::Py_NewRef(object)
-    }
-}
-
-/// As C has it: the object, or null with the exception set.
-fn answer(result: PyResult<Py<PyAny>>) -> Object {
-    match result {
-        Ok(object) => object.into_ptr(),
-        Err(error) => {
-            // SAFETY: the interpreter calls these functions with its lock held.
-            error.restore(unsafe { Python::assume_attached() });
-            null_mut()
-        }
     }
 }
 

@@ -162,20 +162,7 @@ impl NativeLoop {
     /// The transport whose descriptor it is. Raises ValueError for what is no descriptor.
     fn _transport_of(&self, fd: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
         let py = fd.py();
-        let number = match fd.extract::<RawFd>() {
-            Ok(number) => number,
-            Err(_) => match fd
-                .call_method0("fileno")
-                .and_then(|number| number.extract())
-            {
-                Ok(number) => number,
-                Err(_) => {
-                    return Err(PyValueError::new_err(format!(
-                        "Invalid file object: {fd:?}"
-                    )));
-                }
-            },
-        };
+        let number = fileno_of(fd)?;
         Ok(self.state.descriptors.with(py, |descriptors| {
             descriptors
                 .transport(number)
@@ -200,7 +187,7 @@ impl NativeLoop {
 impl NativeLoop {
     fn unwatch(&self, fd: &Bound<'_, PyAny>, way: Way) -> PyResult<bool> {
         let py = fd.py();
-        if self.state.closed.load(Relaxed) {
+        if !self.state.is_open() {
             return Ok(false);
         }
         let number = match number_of(fd) {
@@ -231,7 +218,7 @@ fn watch<'py>(
     let me = slf.get();
     me.check_open()?;
     let number = number_of(fd)?;
-    let handle = if me.state.debug.load(Relaxed) {
+    let handle = if me.state.is_debug() {
         slf.call_method1("_debug_handle", (callback, args))?
     } else {
         let arguments: Vec<Object> = args.iter().map(|argument| argument.as_ptr()).collect();
@@ -248,14 +235,19 @@ fn watch<'py>(
     Ok(handle)
 }
 
-/// As `selectors` takes them: an int, or what has `fileno()`.
-fn number_of(fd: &Bound<'_, PyAny>) -> PyResult<RawFd> {
-    let number = fd.extract::<RawFd>().or_else(|_| {
+/// As `selectors` takes them: an int, or what has `fileno()`. Less than 0: it is closed.
+fn fileno_of(fd: &Bound<'_, PyAny>) -> PyResult<RawFd> {
+    fd.extract::<RawFd>().or_else(|_| {
         let number = fd
             .call_method0("fileno")
             .and_then(|number| number.extract());
         number.map_err(|_| PyValueError::new_err(format!("Invalid file object: {fd:?}")))
-    })?;
+    })
+}
+
+/// [`fileno_of`] what is open.
+fn number_of(fd: &Bound<'_, PyAny>) -> PyResult<RawFd> {
+    let number = fileno_of(fd)?;
     if number < 0 {
         return Err(PyValueError::new_err(format!(
             "Invalid file descriptor: {number}"

@@ -6,7 +6,6 @@ use crate::aio::state::State;
 use crate::event_loop::object::EventLoop;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use std::sync::atomic::Ordering::Relaxed;
 
 /// The native half of a loop.
 #[pyclass(frozen, subclass, module = "asynctcp._core")]
@@ -20,7 +19,7 @@ impl NativeLoop {
     /// RuntimeError where it is closed.
     #[inline(always)]
     pub(crate) fn check_open(&self) -> PyResult<()> {
-        if self.state.closed.load(Relaxed) {
+        if !self.state.is_open() {
             return Err(PyRuntimeError::new_err("Event loop is closed"));
         }
         Ok(())

@@ -5,7 +5,7 @@ import weakref
 from asyncio import base_events
 from typing import Any
 
-#: From CPython 3.13 on asyncio's servers know the transports that they serve.
+#: From CPython 3.13 on asyncio's servers know which transports they serve: they are told.
 KNOWS_CLIENTS = hasattr(base_events.Server, "close_clients")
 
 

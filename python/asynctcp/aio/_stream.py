@@ -272,8 +272,7 @@ class StreamServer:
             self._loop.call_exception_handler(context)
             stream.socket.close(force=True)
         finally:
-            if not stream.socket.closed:
-                stream.socket.close()
+            stream.socket.close()
 
 
 def _ignore(*_: object) -> None:

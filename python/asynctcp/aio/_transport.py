@@ -1,17 +1,13 @@
 """Stream transports: what is not done for each message."""
 
 import asyncio
-import inspect
 import warnings
-from asyncio import base_events, constants, trsock
+from asyncio import constants, trsock
 from asyncio.log import logger
 from typing import Any, ClassVar
 
 from asynctcp import _core
-from asynctcp.aio._server import Server
-
-#: From CPython 3.13 on a server is told which transport comes and goes.
-TELLS_WHICH = "transport" in inspect.signature(base_events.Server._attach).parameters  # type: ignore[attr-defined]
+from asynctcp.aio._server import KNOWS_CLIENTS, Server
 
 
 class _Transport(asyncio.Transport):
@@ -71,7 +67,7 @@ class Transport(_core.StreamTransport):
         server._detach(*self._told_to(server))
 
     def _told_to(self, server: Any) -> tuple[Any, ...]:
-        return (self,) if TELLS_WHICH or isinstance(server, Server) else ()
+        return (self,) if KNOWS_CLIENTS or isinstance(server, Server) else ()
 
     def _tell_protocol(self, name: str) -> None:
         """Call ``pause_writing`` or ``resume_writing``."""
@@ -86,18 +82,14 @@ class Transport(_core.StreamTransport):
     def _fatal_error(self, exc: BaseException, message: str = "Fatal error on transport") -> None:
         if not isinstance(exc, OSError):
             self._report(message, exc)
-        elif self._get_loop().get_debug():
+        elif self._loop.get_debug():
             logger.debug("%r: %s", self, message, exc_info=True)
         self._force_close(exc)
 
     def _report(self, message: str, exc: BaseException) -> None:
-        self._get_loop().call_exception_handler(
+        self._loop.call_exception_handler(
             {"message": message, "exception": exc, "transport": self, "protocol": self.get_protocol()}
         )
-
-    def _get_loop(self) -> Any:
-        """Its loop, which it has until the connection is lost."""
-        return self._loop
 
 
 def extra_of(sock: Any, extra: dict[str, Any] | None) -> dict[str, Any]:

@@ -1,14 +1,11 @@
 //! How a connection ends: closed when all is sent, or at once; the protocol is told in a later step.
 
-use crate::aio::handle::{Call, Object, Time};
-use crate::aio::object::make_handle;
 use crate::aio::transport::flush::flush;
 use crate::aio::transport::object::StreamTransport;
 use crate::io::sys::platform::epoll::Interest;
 use pyo3::exceptions::PyConnectionError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use std::ptr::null_mut;
 
 /// `transport.close()`: what was written is sent first.
 pub(crate) fn close(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
@@ -60,24 +57,9 @@ fn lose_soon(slf: &Bound<'_, StreamTransport>, error: Option<Bound<'_, PyAny>>) 
         return Ok(());
     };
     let callback = slf.getattr(intern!(py, "_call_connection_lost"))?;
-    let error = error.unwrap_or_else(|| py.None().into_bound(py));
-    if event_loop.get().state.is_debug() {
-        return event_loop
-            .call_method1("call_soon", (callback, error))
-            .map(drop);
-    }
-    let arguments: [Object; 1] = [error.as_ptr()];
-    let call = Call {
-        callback: callback.as_ptr(),
-        arguments: arguments.as_ptr(),
-        count: 1,
-        context: null_mut(),
-    };
-    // A closed loop takes no calls, as asyncio's.
-    event_loop.get().check_open()?;
-    let handle = make_handle(&event_loop, call, Time::Soon)?;
-    event_loop.get().state.push(py, handle.unbind());
-    Ok(())
+    event_loop
+        .call_method1(intern!(py, "call_soon"), (callback, error))
+        .map(drop)
 }
 
 /// The protocol is told, and the socket closed, whatever the protocol raises.
@@ -125,12 +107,22 @@ fn release(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
         None => Ok(()),
     };
     if let Some(waiter) = waiter {
-        let waiter = waiter.bind(py);
-        if !waiter.call_method0("done")?.is_truthy()? {
-            let error = PyConnectionError::new_err("Connection is closed by peer");
-            waiter.call_method1("set_exception", (error.value(py),))?;
-        }
+        let error = PyConnectionError::new_err("Connection is closed by peer");
+        settle(waiter.bind(py), Err(&error))?;
     }
     drop((protocol, context, kept));
     unregistered.and(closed).and(detached)
+}
+
+/// Whoever waits until nothing is left to be sent is told, unless it was.
+pub(crate) fn settle(waiter: &Bound<'_, PyAny>, outcome: Result<(), &PyErr>) -> PyResult<()> {
+    let py = waiter.py();
+    if waiter.call_method0(intern!(py, "done"))?.is_truthy()? {
+        return Ok(());
+    }
+    match outcome {
+        Ok(()) => waiter.call_method1(intern!(py, "set_result"), (py.None(),)),
+        Err(error) => waiter.call_method1(intern!(py, "set_exception"), (error.value(py),)),
+    }
+    .map(drop)
 }

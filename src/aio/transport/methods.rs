@@ -8,11 +8,11 @@ use crate::aio::transport::object::{Flow, HIGH_WATER, Objects, StreamTransport};
 use crate::aio::transport::read;
 use crate::aio::transport::write;
 use crate::io::sys::platform::RawFd;
-use crate::io::sys::platform::epoll::Interest;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 
 #[pymethods]
@@ -136,11 +136,6 @@ impl StreamTransport {
         }
     }
 
-    /// Nothing is watched: whoever reads or writes the socket by itself watches it.
-    fn _unregister(&self, py: Python<'_>) -> PyResult<()> {
-        self.register(py, Interest::NONE)
-    }
-
     /// Bytes that wait to be sent.
     fn get_write_buffer_size(slf: &Bound<'_, Self>) -> PyResult<usize> {
         flush(slf)?;
@@ -180,7 +175,7 @@ impl StreamTransport {
 
     #[getter]
     fn _extra<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyDict>> {
-        self.extra(py)
+        self.held(py, |objects| &objects.extra)
     }
 
     /// From now on `protocol` is called.
@@ -211,10 +206,8 @@ impl StreamTransport {
     }
 
     #[getter]
-    fn _sock(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.objects.with(py, |objects| {
-            objects.socket.as_ref().map(|socket| socket.clone_ref(py))
-        })
+    fn _sock<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.held(py, |objects| &objects.socket)
     }
 
     #[getter]
@@ -310,23 +303,12 @@ impl StreamTransport {
     }
 }
 
-impl StreamTransport {
-    fn extra<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyDict>> {
-        let extra = self.objects.with(py, |objects| {
-            objects.extra.as_ref().map(|extra| extra.clone_ref(py))
-        });
-        extra.map(|extra| extra.into_bound(py))
-    }
-}
-
 fn bad_limits(high: i64, low: i64) -> PyErr {
     PyValueError::new_err(format!("high ({high}) must be >= low ({low}) must be >= 0"))
 }
 
 fn is_buffered(protocol: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let class = protocol
-        .py()
-        .import("asyncio")?
-        .getattr("BufferedProtocol")?;
-    protocol.is_instance(&class)
+    static BUFFERED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let class = BUFFERED.import(protocol.py(), "asyncio", "BufferedProtocol")?;
+    protocol.is_instance(class)
 }

@@ -73,35 +73,29 @@ impl StreamTransport {
             .then(|| unsafe { BorrowedFd::borrow_raw(self.number) })
     }
 
-    pub(crate) fn event_loop<'py>(&self, py: Python<'py>) -> Option<Bound<'py, NativeLoop>> {
-        let event_loop = self.objects.with(py, |objects| {
-            objects
-                .event_loop
-                .as_ref()
-                .map(|event_loop| event_loop.clone_ref(py))
+    /// One of its objects.
+    pub(crate) fn held<'py, T>(
+        &self,
+        py: Python<'py>,
+        pick: impl FnOnce(&Objects) -> &Option<Py<T>>,
+    ) -> Option<Bound<'py, T>> {
+        let object = self.objects.with(py, |objects| {
+            pick(objects).as_ref().map(|object| object.clone_ref(py))
         });
-        event_loop.map(|event_loop| event_loop.into_bound(py))
+        object.map(|object| object.into_bound(py))
+    }
+
+    pub(crate) fn event_loop<'py>(&self, py: Python<'py>) -> Option<Bound<'py, NativeLoop>> {
+        self.held(py, |objects| &objects.event_loop)
     }
 
     /// The protocol's steps run in it.
     pub(crate) fn context<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        let context = self.objects.with(py, |objects| {
-            objects
-                .context
-                .as_ref()
-                .map(|context| context.clone_ref(py))
-        });
-        context.map(|context| context.into_bound(py))
+        self.held(py, |objects| &objects.context)
     }
 
     pub(crate) fn protocol<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        let protocol = self.objects.with(py, |objects| {
-            objects
-                .protocol
-                .as_ref()
-                .map(|protocol| protocol.clone_ref(py))
-        });
-        protocol.map(|protocol| protocol.into_bound(py))
+        self.held(py, |objects| &objects.protocol)
     }
 
     /// Has the selector tell of what is wanted now.

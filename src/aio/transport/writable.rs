@@ -7,7 +7,6 @@ use crate::aio::transport::object::StreamTransport;
 use crate::aio::transport::outgoing::Sent;
 use crate::io::failure::Failure;
 use crate::io::sys::platform::epoll::Interest;
-use pyo3::intern;
 use pyo3::prelude::*;
 
 /// The kernel takes more.
@@ -20,7 +19,7 @@ pub(crate) fn on_writable(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
         Sent::Failed(error) => {
             me.flow.with(py, |flow| flow.outgoing.clear());
             let error = PyErr::from(Failure::Os(error));
-            tell_waiter(me, py, Some(&error))?;
+            tell_waiter(me, py, Err(&error))?;
             return fatal(slf, error, "Fatal write error on socket transport");
         }
         Sent::Some => return resume_protocol(slf),
@@ -40,7 +39,7 @@ pub(crate) fn on_writable(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     if !me.flow.with(py, |flow| flow.outgoing.is_empty()) {
         return Ok(());
     }
-    tell_waiter(me, py, None)?;
+    tell_waiter(me, py, Ok(()))?;
     let (closing, eof) = me
         .flow
         .with(py, |flow| (flow.is_closing && flow.lost == 0, flow.eof));
@@ -54,22 +53,7 @@ pub(crate) fn on_writable(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     }
 }
 
-/// Whoever waits until nothing is left to be sent is told.
-fn tell_waiter(me: &StreamTransport, py: Python<'_>, error: Option<&PyErr>) -> PyResult<()> {
-    let waiter = me.objects.with(py, |objects| {
-        objects
-            .empty_waiter
-            .as_ref()
-            .map(|waiter| waiter.clone_ref(py))
-    });
-    let Some(waiter) = waiter else { return Ok(()) };
-    let waiter = waiter.bind(py);
-    if waiter.call_method0(intern!(py, "done"))?.is_truthy()? {
-        return Ok(());
-    }
-    match error {
-        None => waiter.call_method1(intern!(py, "set_result"), (py.None(),)),
-        Some(error) => waiter.call_method1(intern!(py, "set_exception"), (error.value(py),)),
-    }
-    .map(drop)
+fn tell_waiter(me: &StreamTransport, py: Python<'_>, outcome: Result<(), &PyErr>) -> PyResult<()> {
+    let waiter = me.held(py, |objects| &objects.empty_waiter);
+    waiter.map_or(Ok(()), |waiter| end::settle(&waiter, outcome))
 }
