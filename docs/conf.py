@@ -20,7 +20,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     (
         r"py:.*",
-        r"(socket\.|os\.|ipaddress\.|collections\.|typing\.|types\.|io\.|contextlib\.|asynctcp\.(aio\.)?_).*",
+        r"(socket\.|ssl\.|os\.|ipaddress\.|collections\.|typing\.|types\.|io\.|contextlib\.|asynctcp\.(aio\.)?_).*",
     ),
     (r"py:.*", r"(Any|Callable|Iterable|Iterator|optional)"),
 ]

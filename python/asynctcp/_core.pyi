@@ -1,8 +1,8 @@
 """The native side: sockets, servers, timers, and the half of the event loop that waits and dispatches."""
 
 import socket
-from asyncio import BaseProtocol, Future, Handle, TimerHandle
-from collections.abc import Callable, Iterable
+from asyncio import AbstractEventLoop, BaseProtocol, BaseTransport, Future, Handle, TimerHandle
+from collections.abc import Callable, Coroutine, Iterable
 from contextvars import Context
 from os import PathLike
 from types import GenericAlias
@@ -44,7 +44,10 @@ __all__ = [
     "ProxyHeader",
     "Reservation",
     "Socket",
+    "StreamProtocol",
+    "StreamReader",
     "StreamTransport",
+    "StreamWriter",
     "TcpServer",
     "Timer",
     "_TlsContext",
@@ -253,6 +256,130 @@ class StreamTransport:
     def _unsent(self) -> int: ...
     def _make_empty_waiter(self) -> Future[None]: ...
     def _reset_empty_waiter(self) -> None: ...
+
+@final
+class StreamReader:
+    """The receiving end of a connection, as ``asyncio.StreamReader``.
+
+    A read that finds enough is over without a Python frame or a turn of the loop. ``open_connection`` and
+    ``start_server`` make it.
+
+    Args:
+        limit: bytes, int, 1 or more: a line and its like may be so long; the transport pauses while more than
+            twice so many wait.
+        loop: the event loop; None: the running one.
+    """
+
+    def __new__(cls, limit: int = 65536, loop: AbstractEventLoop | None = None) -> Self: ...
+    def read(self, n: int = -1) -> Coroutine[Any, Any, bytes]:
+        """Return at most ``n`` bytes, at least one before the end; without ``n``, all until the end."""
+
+    def readexactly(self, n: int) -> Coroutine[Any, Any, bytes]:
+        """Return ``n`` bytes. Raises ``asyncio.IncompleteReadError`` where the end comes before."""
+
+    def readline(self) -> Coroutine[Any, Any, bytes]:
+        """Return what comes up to and with a newline; at the end, what there is.
+
+        Raises ``ValueError`` for a line longer than the limit, which is thrown away as far as it has come.
+        """
+
+    def readuntil(self, separator: bytes | tuple[bytes, ...] | None = None) -> Coroutine[Any, Any, bytes]:
+        """Return what comes up to and with ``separator``; of several, the one that ends first (CPython 3.13).
+
+        Args:
+            separator: bytes, one or more, or a tuple of them; None: a newline.
+
+        Raises ``asyncio.IncompleteReadError`` where the end comes before, ``asyncio.LimitOverrunError`` where
+        more than the limit comes before; that stays to be read.
+        """
+
+    def at_eof(self) -> bool:
+        """Whether the end has come and all before it was read."""
+
+    def exception(self) -> BaseException | None:
+        """What reads raise, or None."""
+
+    def set_exception(self, exc: BaseException) -> None:
+        """Have reads raise ``exc``."""
+
+    def set_transport(self, transport: BaseTransport) -> None:
+        """What comes is read from ``transport``, which is paused while more than twice the limit waits."""
+
+    def feed_data(self, data: bytes | bytearray | memoryview) -> None:
+        """``data`` has come."""
+
+    def feed_eof(self) -> None:
+        """The end has come."""
+
+    def __aiter__(self) -> Self: ...
+    def __anext__(self) -> Coroutine[Any, Any, bytes]:
+        """Return the next line; end where nothing more comes."""
+
+@disjoint_base
+class StreamWriter:
+    """What ``asynctcp.aio.StreamWriter`` inherits: the sending end of a connection."""
+
+    def __new__(
+        cls,
+        transport: Any,
+        protocol: StreamProtocol,
+        reader: StreamReader | None,
+        loop: AbstractEventLoop,
+    ) -> Self: ...
+    @property
+    def transport(self) -> Any:
+        """The transport."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send ``data``. It leaves when the running task waits for something."""
+
+    def writelines(self, data: Iterable[bytes | bytearray | memoryview]) -> None:
+        """Send each of them."""
+
+    def drain(self) -> Coroutine[Any, Any, None]:
+        """Wait until little enough waits to be sent: at once, mostly.
+
+        Raises what the connection was lost by, ``ConnectionResetError`` where this side has closed it.
+        """
+
+    def write_eof(self) -> None:
+        """End the sending side when all is sent."""
+
+    def can_write_eof(self) -> bool:
+        """Whether the sending side can end alone: not over TLS."""
+
+    def close(self) -> None:
+        """Close the connection when all is sent."""
+
+    def is_closing(self) -> bool:
+        """Whether it is closing or closed."""
+
+    @property
+    def write_buffer_size(self) -> int:
+        """Bytes that wait to be sent."""
+
+    @property
+    def _protocol(self) -> StreamProtocol: ...
+    @property
+    def _reader(self) -> StreamReader | None: ...
+    def _set_transport(self, transport: Any) -> None: ...
+
+@disjoint_base
+class StreamProtocol:
+    """What the protocol of ``asynctcp.aio``'s streams inherits."""
+
+    def __new__(cls, reader: StreamReader, loop: AbstractEventLoop) -> Self: ...
+    def data_received(self, data: bytes) -> None: ...
+    def eof_received(self) -> bool: ...
+    def connection_lost(self, exc: Exception | None) -> None: ...
+    def pause_writing(self) -> None: ...
+    def resume_writing(self) -> None: ...
+    @property
+    def _reader(self) -> StreamReader: ...
+    @property
+    def _loop(self) -> Any: ...
+    def _attach(self, transport: Any, over_tls: bool) -> None: ...
+    def _closed(self) -> Future[None]: ...
 
 @final
 class Reservation:

@@ -3,6 +3,9 @@
 use crate::aio::calls;
 use crate::aio::handle_type;
 use crate::aio::object::NativeLoop;
+use crate::aio::stream::protocol::StreamProtocol;
+use crate::aio::stream::reader::StreamReader;
+use crate::aio::stream::writer::StreamWriter;
 use crate::aio::transport::object::StreamTransport;
 use pyo3::prelude::*;
 
@@ -10,6 +13,9 @@ use pyo3::prelude::*;
 pub(crate) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<NativeLoop>()?;
     module.add_class::<StreamTransport>()?;
+    module.add_class::<StreamReader>()?;
+    module.add_class::<StreamWriter>()?;
+    module.add_class::<StreamProtocol>()?;
     handle_type::install(module.py())?;
     calls::install(module.py())
 }

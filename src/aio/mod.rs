@@ -7,8 +7,9 @@
 //! | `gil.rs` | state that the interpreter's lock guards |
 //! | `handle.rs`, `handle_type.rs` | a call that waits for its turn; as Python sees it |
 //! | `timers.rs`, `descriptors.rs` | calls that wait for their time; for a descriptor |
+//! | `futures.rs` | what tasks wait for |
 //! | `state.rs` | one loop: its queue, timers and descriptors |
-//! | `transport/` | connections |
+//! | `transport/`, `stream/` | connections; as asyncio's streams |
 //! | `clock.rs` | the loop's clock, which a program may replace |
 //! | `guest.rs` | the loop of callbacks that lives in an asyncio loop |
 //! | `turn.rs` | one turn: wait, take what is ready, call it |
@@ -17,6 +18,7 @@
 pub(crate) mod calls;
 pub(crate) mod clock;
 pub(crate) mod descriptors;
+pub(crate) mod futures;
 pub(crate) mod gil;
 pub(crate) mod guest;
 pub(crate) mod handle;
@@ -25,6 +27,7 @@ pub(crate) mod install;
 pub(crate) mod native_loop;
 pub(crate) mod object;
 pub(crate) mod state;
+pub(crate) mod stream;
 pub(crate) mod timers;
 pub(crate) mod transport;
 pub(crate) mod turn;

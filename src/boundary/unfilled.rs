@@ -37,3 +37,13 @@ pub fn filled(object: Bound<'_, PyBytes>, count: usize) -> PyResult<Bound<'_, Py
         Ok(Bound::from_owned_ptr_or_err(py, shrunk)?.cast_into_unchecked())
     }
 }
+
+/// A `bytes` object with a copy of them. MemoryError where there is no room for it.
+pub fn copy<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    // SAFETY: the bytes are copied; the call returns a new reference or null with an exception set.
+    unsafe {
+        let made =
+            ffi::PyBytes_FromStringAndSize(bytes.as_ptr().cast(), bytes.len() as ffi::Py_ssize_t);
+        Ok(Bound::from_owned_ptr_or_err(py, made)?.cast_into_unchecked())
+    }
+}

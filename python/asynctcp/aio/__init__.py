@@ -9,7 +9,15 @@
 and for programs that want a name: ``uvicorn --loop asynctcp.aio:new_event_loop``. For Linux.
 """
 
+from asynctcp._core import StreamReader
 from asynctcp.aio._loop import Loop, new_event_loop, run
+from asynctcp.aio._reader_writer import (
+    StreamWriter,
+    open_connection,
+    open_unix_connection,
+    start_server,
+    start_unix_server,
+)
 from asynctcp.aio._server import Server
 from asynctcp.aio._stream import Stream, StreamServer, connect, connect_unix, serve, serve_unix
 from asynctcp.aio._transport import Transport
@@ -18,12 +26,18 @@ __all__ = [
     "Loop",
     "Server",
     "Stream",
+    "StreamReader",
     "StreamServer",
+    "StreamWriter",
     "Transport",
     "connect",
     "connect_unix",
     "new_event_loop",
+    "open_connection",
+    "open_unix_connection",
     "run",
     "serve",
     "serve_unix",
+    "start_server",
+    "start_unix_server",
 ]

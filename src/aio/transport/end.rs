@@ -1,5 +1,6 @@
 //! How a connection ends: closed when all is sent, or at once; the protocol is told in a later step.
 
+use crate::aio::futures::settle;
 use crate::aio::transport::flush::flush;
 use crate::aio::transport::object::StreamTransport;
 use crate::io::sys::platform::epoll::Interest;
@@ -112,17 +113,4 @@ fn release(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     }
     drop((protocol, context, kept));
     unregistered.and(closed).and(detached)
-}
-
-/// Whoever waits until nothing is left to be sent is told, unless it was.
-pub(crate) fn settle(waiter: &Bound<'_, PyAny>, outcome: Result<(), &PyErr>) -> PyResult<()> {
-    let py = waiter.py();
-    if waiter.call_method0(intern!(py, "done"))?.is_truthy()? {
-        return Ok(());
-    }
-    match outcome {
-        Ok(()) => waiter.call_method1(intern!(py, "set_result"), (py.None(),)),
-        Err(error) => waiter.call_method1(intern!(py, "set_exception"), (error.value(py),)),
-    }
-    .map(drop)
 }

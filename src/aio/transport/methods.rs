@@ -2,9 +2,10 @@
 
 use crate::aio::gil::Gil;
 use crate::aio::object::NativeLoop;
+use crate::aio::stream::protocol::StreamProtocol;
 use crate::aio::transport::end;
 use crate::aio::transport::flush::{flush, pause_protocol, shut_down};
-use crate::aio::transport::object::{Flow, HIGH_WATER, Objects, StreamTransport};
+use crate::aio::transport::object::{Flow, HIGH_WATER, Objects, Receiver, StreamTransport};
 use crate::aio::transport::read;
 use crate::aio::transport::write;
 use crate::io::sys::platform::RawFd;
@@ -39,7 +40,7 @@ impl StreamTransport {
                 context: Some(context.unbind()),
                 empty_waiter: None,
             }),
-            flow: Gil::new(Flow::new(is_buffered(protocol)?)),
+            flow: Gil::new(Flow::new(receiver_of(protocol)?)),
         })
     }
 
@@ -180,12 +181,12 @@ impl StreamTransport {
 
     /// From now on `protocol` is called.
     fn set_protocol(&self, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
-        let (py, buffered) = (protocol.py(), is_buffered(protocol)?);
+        let (py, receiver) = (protocol.py(), receiver_of(protocol)?);
         let new = protocol.clone().unbind();
         let old = self
             .objects
             .with(py, |objects| objects.protocol.replace(new));
-        self.flow.with(py, |flow| flow.is_buffered = buffered);
+        self.flow.with(py, |flow| flow.receiver = receiver);
         drop(old);
         Ok(())
     }
@@ -307,8 +308,15 @@ fn bad_limits(high: i64, low: i64) -> PyErr {
     PyValueError::new_err(format!("high ({high}) must be >= low ({low}) must be >= 0"))
 }
 
-fn is_buffered(protocol: &Bound<'_, PyAny>) -> PyResult<bool> {
+fn receiver_of(protocol: &Bound<'_, PyAny>) -> PyResult<Receiver> {
     static BUFFERED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    if protocol.is_instance_of::<StreamProtocol>() {
+        return Ok(Receiver::Stream);
+    }
     let class = BUFFERED.import(protocol.py(), "asyncio", "BufferedProtocol")?;
-    protocol.is_instance(class)
+    Ok(if protocol.is_instance(class)? {
+        Receiver::Buffer
+    } else {
+        Receiver::Objects
+    })
 }

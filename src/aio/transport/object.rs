@@ -36,13 +36,23 @@ pub(crate) struct Objects {
     pub(crate) empty_waiter: Option<Py<PyAny>>,
 }
 
+/// How the protocol takes what comes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Receiver {
+    /// As bytes objects.
+    Objects,
+    /// Into a buffer of its own.
+    Buffer,
+    /// It is a native stream's.
+    Stream,
+}
+
 /// What it is doing.
 pub(crate) struct Flow {
     pub(crate) outgoing: Outgoing,
     /// Bytes that came last: after much, the next are received where they stay.
     pub(crate) received: usize,
-    /// The protocol brings its own buffer.
-    pub(crate) is_buffered: bool,
+    pub(crate) receiver: Receiver,
     pub(crate) is_closing: bool,
     /// From the time when `connection_lost` is to be called; counts writes after it, for asyncio's warning.
     pub(crate) lost: u32,
@@ -139,11 +149,11 @@ impl StreamTransport {
 
 impl Flow {
     /// Of a new connection.
-    pub(crate) fn new(is_buffered: bool) -> Self {
+    pub(crate) fn new(receiver: Receiver) -> Self {
         Self {
             outgoing: Outgoing::default(),
             received: 0,
-            is_buffered,
+            receiver,
             is_closing: false,
             lost: 0,
             eof: false,

@@ -1,9 +1,10 @@
 //! Receiving: what the turn does with a connection that is ready.
 
 use crate::aio::state::{MOST_RECEIVED, State};
+use crate::aio::stream::protocol::StreamProtocol;
 use crate::aio::transport::end;
 use crate::aio::transport::fatal::fatal;
-use crate::aio::transport::object::StreamTransport;
+use crate::aio::transport::object::{Receiver, StreamTransport};
 use crate::aio::transport::writable::on_writable;
 use crate::boundary::unfilled;
 use crate::io::failure::Failure;
@@ -54,14 +55,13 @@ pub(crate) fn on_ready(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
         // Only now, for most that pause go on before anything comes.
         return me.stop_reading(py);
     }
-    if me.flow.with(py, |flow| flow.is_buffered) {
-        receive_into_buffer(slf)
-    } else {
-        receive(slf)
+    match me.flow.with(py, |flow| flow.receiver) {
+        Receiver::Buffer => receive_into_buffer(slf),
+        receiver => receive(slf, receiver),
     }
 }
 
-fn receive(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
+fn receive(slf: &Bound<'_, StreamTransport>, receiver: Receiver) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
     let (Some(socket), Some(event_loop)) = (me.descriptor(py), me.event_loop(py)) else {
         return Ok(());
@@ -85,7 +85,13 @@ fn receive(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     let Some(protocol) = me.protocol(py) else {
         return Ok(());
     };
-    let result = protocol.call_method1(intern!(py, "data_received"), (data,));
+    let result = if receiver == Receiver::Stream {
+        protocol.cast::<StreamProtocol>()?.get().feed(&data)
+    } else {
+        protocol
+            .call_method1(intern!(py, "data_received"), (data,))
+            .map(drop)
+    };
     let message = "Fatal error: protocol.data_received() call failed.";
     or_fatal(slf, result, message).map(drop)
 }

@@ -1,5 +1,6 @@
 //! What is done when the kernel takes more.
 
+use crate::aio::futures::settle;
 use crate::aio::transport::end;
 use crate::aio::transport::fatal::fatal;
 use crate::aio::transport::flush::{flush, resume_protocol, shut_down};
@@ -55,5 +56,5 @@ pub(crate) fn on_writable(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
 
 fn tell_waiter(me: &StreamTransport, py: Python<'_>, outcome: Result<(), &PyErr>) -> PyResult<()> {
     let waiter = me.held(py, |objects| &objects.empty_waiter);
-    waiter.map_or(Ok(()), |waiter| end::settle(&waiter, outcome))
+    waiter.map_or(Ok(()), |waiter| settle(&waiter, outcome))
 }
