@@ -192,15 +192,17 @@ impl EventLoop {
     /// Figures of this loop; see `asynctcp.stats`.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         self.state.check_process(py)?;
-        let (servers, incoming, outgoing) = closing::census(py, &self.state);
+        let counts = closing::census(py, &self.state);
         let (queued_events, queued_bytes) = self.state.hub.inbox.queue.sizes();
         let totals = &self.state.totals;
         let stats = PyDict::new(py);
-        stats.set_item("servers", servers)?;
-        stats.set_item("incoming_tcp_connections", incoming)?;
-        stats.set_item("outgoing_tcp_connections", outgoing)?;
+        stats.set_item("servers", counts.servers)?;
+        stats.set_item("incoming_tcp_connections", counts.incoming)?;
+        stats.set_item("outgoing_tcp_connections", counts.outgoing)?;
         stats.set_item("open_dns_queries", self.state.hub.keys.lookups())?;
         stats.set_item("timers", self.state.timers.armed())?;
+        stats.set_item("pollers", counts.pollers)?;
+        stats.set_item("idlers", self.state.idlers.count())?;
         stats.set_item("events_dispatched", totals.events.load(Ordering::Relaxed))?;
         stats.set_item("bytes_read", totals.bytes_read.load(Ordering::Relaxed))?;
         stats.set_item(
@@ -233,6 +235,7 @@ impl EventLoop {
         drop((
             self.state.take_posts(),
             self.state.timers.take_all(),
+            self.state.idlers.take_all(),
             self.state.take_exit_callbacks(),
         ));
     }

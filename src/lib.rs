@@ -23,15 +23,7 @@ use pyo3::prelude::*;
 pub fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     boundary::interpreter::check_main()?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    module.add_class::<event_loop::block::LoopBlock>()?;
-    module.add_class::<event_loop::object::EventLoop>()?;
-    module.add_class::<event_loop::notifier::Notifier>()?;
-    module.add_class::<socket::reservation::Reservation>()?;
-    module.add_class::<objects::proxy_header::ProxyHeader>()?;
-    module.add_class::<objects::server::TcpServer>()?;
-    module.add_class::<socket::object::Socket>()?;
-    module.add_class::<objects::timer::Timer>()?;
-    module.add_class::<boundary::tls_context::TlsContext>()?;
+    add_classes(module)?;
     #[cfg(target_os = "linux")]
     aio::install::install(module)?;
     macro_rules! functions {
@@ -61,6 +53,8 @@ pub fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
         functions::connect::tcp_connect,
         functions::calls::write_socket_data,
         functions::serve::tcp_server,
+        objects::idler::free_idler,
+        objects::idler::idle,
         objects::lookup::dns_lookup,
         objects::lookup::reverse_dns_lookup,
         event_loop::at_exit::_close_at_exit,
@@ -68,6 +62,8 @@ pub fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
         event_loop::signals::_clear_signals,
         event_loop::signals::_free_signal,
         event_loop::signals::_handle_signal,
+        objects::poller::free_poller,
+        objects::poller::_poll,
         objects::timer::delay,
         objects::timer::interval,
         boundary::tls_context::_tls_client,
@@ -75,5 +71,20 @@ pub fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     ];
     #[cfg(feature = "fault-injection")]
     functions![boundary::injection::_inject];
+    Ok(())
+}
+
+fn add_classes(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<event_loop::block::LoopBlock>()?;
+    module.add_class::<event_loop::object::EventLoop>()?;
+    module.add_class::<event_loop::notifier::Notifier>()?;
+    module.add_class::<objects::idler::Idler>()?;
+    module.add_class::<objects::poller::Poller>()?;
+    module.add_class::<socket::reservation::Reservation>()?;
+    module.add_class::<objects::proxy_header::ProxyHeader>()?;
+    module.add_class::<objects::server::TcpServer>()?;
+    module.add_class::<socket::object::Socket>()?;
+    module.add_class::<objects::timer::Timer>()?;
+    module.add_class::<boundary::tls_context::TlsContext>()?;
     Ok(())
 }

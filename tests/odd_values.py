@@ -26,6 +26,7 @@ class Odd(Exception):
 ALLOWED = (TypeError, ValueError, asynctcp.EventLoopError, asynctcp.TcpError, Odd)
 ALLOWED_BESIDES = {
     "adopt_tcp_socket": OSError,  # of a number that is no connection
+    "poll": OSError,  # of a number that is no descriptor, a file, or polled already
     "signal_handler": (OSError, OverflowError),  # as signal.signal
     "AsyncIOStream.writelines": NotImplementedError,  # what iterates over memory of two dimensions raises
     # The functional forms of attributes.
@@ -111,6 +112,8 @@ class World:
         self.servers[0].close()
         self.timers = [asynctcp.delay(_nothing, 60), asynctcp.interval(_nothing, 60)]
         self.notifiers = [asynctcp.make_notifier(_nothing) for _ in range(2)]
+        self.pollers = [asynctcp.poll(end, _nothing) for end in socket.socketpair()]
+        self.idlers = [asynctcp.idle(_nothing) for _ in range(2)]
         self.conditions = [asynctcp.TcpEof(closed), asynctcp.TcpError(1, "one", closed), OSError(2, "two")]
         self.loops = [asynctcp.EventLoop(), asynctcp.current_event_loop()]
         self.sane = self._sane()
@@ -134,6 +137,8 @@ class World:
             "server": self.servers,
             "timer": self.timers,
             "notifier": self.notifiers,
+            "poller": self.pollers,
+            "idler": self.idlers,
             "condition": self.conditions,
             "loop": self.loops,
             "time seconds read_timeout write_timeout read_sec write_sec": seconds,
@@ -160,7 +165,7 @@ def functions():
 
 def methods():
     """Every public method, by ``Class.name``; the loop's own `exit` is left out."""
-    classes = ("Socket", "TcpServer", "Timer", "AsyncIOStream", "Notifier", "EventLoop")
+    classes = ("Socket", "TcpServer", "Timer", "AsyncIOStream", "Notifier", "Poller", "Idler", "EventLoop")
     return {
         f"{owner}.{name}": getattr(getattr(asynctcp, owner), name)
         for owner in classes
@@ -216,6 +221,8 @@ class Fuzzer:
             "Timer": world.timers,
             "AsyncIOStream": world.streams,
             "Notifier": world.notifiers,
+            "Poller": world.pollers,
+            "Idler": world.idlers,
             "EventLoop": world.loops,
         }
         return self.dice.choice(owners[name])

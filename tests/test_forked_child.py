@@ -39,6 +39,14 @@ USES = {
     "Notifier.unref": lambda kept: kept["notifier"].unref(),
     "trigger_notifier": lambda kept: asynctcp.trigger_notifier(kept["notifier"]),
     "free_notifier": lambda kept: asynctcp.free_notifier(kept["notifier"]),
+    "Poller.free": lambda kept: kept["poller"].free(),
+    "Poller.__exit__": lambda kept: kept["poller"].__exit__(None, None, None),
+    "free_poller": lambda kept: asynctcp.free_poller(kept["poller"]),
+    "poll": lambda _: asynctcp.poll(0, fail),
+    "Idler.free": lambda kept: kept["idler"].free(),
+    "Idler.__exit__": lambda kept: kept["idler"].__exit__(None, None, None),
+    "free_idler": lambda kept: asynctcp.free_idler(kept["idler"]),
+    "idle": lambda _: asynctcp.idle(fail),
     "Timer.cancel": lambda kept: kept["timer"].cancel(),
     "Timer()": lambda kept: kept["timer"](),
     "Timer.ref": lambda kept: kept["timer"].ref(),
@@ -127,6 +135,17 @@ ANSWERS = {
     "TcpServer.port": lambda kept: kept["server"].port,
     "TcpServer.connections": lambda kept: kept["server"].connections,
     "Timer.cancelled": lambda kept: kept["timer"].cancelled,
+    "Poller.freed": lambda kept: kept["poller"].freed,
+    "Poller.closed": lambda kept: kept["poller"].closed,
+    "Poller.fd": lambda kept: kept["poller"].fd,
+    "Poller.poll_for": lambda kept: kept["poller"].poll_for,
+    "Poller.timeout": lambda kept: kept["poller"].timeout,
+    "Poller.callback": lambda kept: kept["poller"].callback is fail,
+    "Poller.event_cb": lambda kept: kept["poller"].event_cb,
+    "Idler.freed": lambda kept: kept["idler"].freed,
+    "Idler.closed": lambda kept: kept["idler"].closed,
+    "Idler.callback": lambda kept: kept["idler"].callback is ignore,
+    "Idler.event_cb": lambda kept: kept["idler"].event_cb,
     "Notifier.freed": lambda kept: kept["notifier"].freed,
     "AsyncIOStream.socket": lambda kept: kept["stream"].socket is kept["socket"],
     "AsyncIOStream.closed": lambda kept: kept["stream"].closed,
@@ -159,9 +178,9 @@ OF_NO_LOOP = {
     "start_event_loop",
 }
 #: Made by the library only.
-NOT_MADE = {"Server", "Socket", "TcpServer", "Timer", "TlsConfig", "TlsInfo"}
+NOT_MADE = {"Idler", "Poller", "Server", "Socket", "TcpServer", "Timer", "TlsConfig", "TlsInfo"}
 #: No names of their own.
-SLOTS = {"Timer()", "TcpServer.__exit__"}
+SLOTS = {"Timer()", "TcpServer.__exit__", "Poller.__exit__", "Idler.__exit__"}
 
 
 def in_child(work):
@@ -194,7 +213,8 @@ def in_child(work):
 def kept():
     """Things of a pumped loop."""
     loop = EventLoop()
-    kept = {"loop": loop}
+    read, write = os.pipe()
+    kept = {"loop": loop, "pipe": read}
 
     def accepted(ours):
         kept["accepted"] = ours
@@ -204,6 +224,8 @@ def kept():
         kept["server"] = asynctcp.tcp_server(LOOPBACK, 0, None, connect_cb=accepted)
         kept["notifier"] = asynctcp.make_notifier(fail)
         kept["timer"] = asynctcp.delay(fail, 3600)
+        kept["poller"] = asynctcp.poll(kept["pipe"], fail, timeout=3600)
+        kept["idler"] = asynctcp.idle(ignore)
         stream = asynctcp.tcp_connect(
             *kept["server"].address, lambda _, stream: kept.update(ready=stream.buffered), stream=True
         )
@@ -217,6 +239,8 @@ def kept():
     del kept["ready"]
     yield kept
     loop.exit()
+    os.close(read)
+    os.close(write)
 
 
 @pytest.mark.parametrize("use", USES)
@@ -258,6 +282,8 @@ def test_everything_public_either_raises_or_answers_in_a_forked_child():
         asynctcp.TcpServer,
         asynctcp.Timer,
         asynctcp.Notifier,
+        asynctcp.Poller,
+        asynctcp.Idler,
         asynctcp.AsyncIOStream,
     ):
         everything |= {f"{kind.__name__}.{name}" for name in vars(kind) if not name.startswith("_")}
@@ -271,7 +297,7 @@ def test_all_of_it_can_be_shown_and_dropped_in_a_forked_child(kept):
         shown = [repr(each) for each in kept.values()]
         kept.clear()
         gc.collect()
-        return len(shown) != 9
+        return len(shown) != 12
 
     assert in_child(child) == 0
 

@@ -31,6 +31,12 @@ SIGNATURES = {
     "free_signal_handler": "(signum)",
     "clear_signal_handlers": "()",
     "make_notifier": "(callback, *, event_cb=None)",
+    "poll": "(fd, callback, *, poll_for=('readable',), timeout=None, event_cb=None)",
+    "free_poller": "(poller)",
+    "idle": "(callback, *, event_cb=None)",
+    "free_idler": "(idler)",
+    "Poller.free": "(self)",
+    "Idler.free": "(self)",
     "EventLoop": "(*, catch_app_errors=False, send_errors_to_event_cb=True, io_threads=0, "
     "read_limit=262144, memory_limit=67108864, debug=False)",
     "EventLoop.run": "(self, start_fn=None)",
@@ -111,6 +117,8 @@ ATTRIBUTES = {
         *("close", "closed", "address", "addresses", "host", "port", "connections", "sockets"),
     },
     "Timer": {"cancel", "cancelled", "ref", "unref"},
+    "Poller": {"free", "freed", "closed", "fd", "poll_for", "timeout", "callback", "event_cb"},
+    "Idler": {"free", "freed", "closed", "callback", "event_cb"},
 }
 
 
@@ -214,6 +222,7 @@ def test_native_classes_say_that_they_are_the_packages():
 CLASYNC = {
     *("socket_closed_p", "socket_data", "socket_c", "close_tcp_server", "enable_socket", "disable_socket"),
     *("set_socket_timeouts", "remove_interval", "trigger_notifier", "free_notifier", "tcp_socket"),
+    *("free_poller", "free_idler"),
     *("event_errcode", "event_errmsg", "tcp_accept_error_listener", "tcp_accept_error_server", "tcp_send"),
 }
 

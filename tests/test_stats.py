@@ -20,6 +20,8 @@ def test_stats_have_the_documented_names():
         "outgoing_tcp_connections",
         "open_dns_queries",
         "timers",
+        "pollers",
+        "idlers",
         "events_dispatched",
         "bytes_read",
         "bytes_written",

@@ -37,6 +37,8 @@ BUDGETS = {
     },
     # Tokio's driver of time wakes itself when a timer is made that is due before all others.
     "timer": {"epoll_wait": 2, "write": 1, "timerfd_settime": 2},
+    # Tokio's look, that of the descriptors, and the asking again.
+    "poller": {"epoll_wait": 2, "epoll_ctl": 1, "timerfd_settime": 2},
     # With a call that is ready, one turn in five looks for events.
     "next_turn": {"epoll_wait": 0.2, "timerfd_settime": 0.4},
     # Two threads want the interpreter.

@@ -118,9 +118,14 @@ def post(rounds):
     asynctcp.delay(threading.Thread(target=post_all, daemon=True).start)
 
 
+def poller(rounds):
+    """A descriptor that is always ready."""
+    asynctcp.poll(os.eventfd(1), lambda *_: rounds.go_on())
+
+
 KINDS = {
     kind.__name__: kind
-    for kind in (echo, echo_with_timeouts, three_writes, batch, idle, timer, next_turn, post)
+    for kind in (echo, echo_with_timeouts, three_writes, batch, idle, timer, next_turn, post, poller)
 }
 
 

@@ -5,7 +5,9 @@ the thread that runs the loop, one at a time. Sockets are owned by Tokio tasks o
 """
 
 from asynctcp._core import (
+    Idler,
     Notifier,
+    Poller,
     ProxyHeader,
     Socket,
     TcpServer,
@@ -18,6 +20,7 @@ from asynctcp._core import (
     current_event_loop,
     delay,
     dns_lookup,
+    idle,
     init_pipe_socket,
     init_tcp_socket,
     interval,
@@ -41,6 +44,7 @@ from asynctcp._loop import (
     with_interval,
 )
 from asynctcp._notifier import make_notifier
+from asynctcp._poller import poll
 from asynctcp._proxy import ProxyInfo
 from asynctcp._signals import clear_signal_handlers, free_signal_handler, signal_handler
 from asynctcp._stream import AsyncIOStream
@@ -56,7 +60,9 @@ Server = TcpServer
 __all__ = [  # noqa: PLE0604 - the starred name is a list of strings
     "AsyncIOStream",
     "EventLoop",
+    "Idler",
     "Notifier",
+    "Poller",
     "ProxyHeader",
     "ProxyInfo",
     "Server",
@@ -79,12 +85,14 @@ __all__ = [  # noqa: PLE0604 - the starred name is a list of strings
     "event_loop",
     "exit_event_loop",
     "free_signal_handler",
+    "idle",
     "init_pipe_socket",
     "init_tcp_socket",
     "interval",
     "make_notifier",
     "pipe_connect",
     "pipe_server",
+    "poll",
     "reverse_dns_lookup",
     "set_default_event_handler",
     "signal_handler",

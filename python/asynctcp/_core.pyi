@@ -25,8 +25,10 @@ from asynctcp.typing import (
     Data,
     DnsCallback,
     EventCallback,
+    HasFileno,
     Network,
     PipePath,
+    PollCallback,
     ReadCallback,
     ReverseDnsCallback,
     Seconds,
@@ -37,10 +39,12 @@ from asynctcp.typing import (
 )
 
 __all__ = [
+    "Idler",
     "LoopBlock",
     "LoopCore",
     "NativeLoop",
     "Notifier",
+    "Poller",
     "ProxyHeader",
     "Reservation",
     "Socket",
@@ -58,6 +62,7 @@ __all__ = [
     "_forked",
     "_free_signal",
     "_handle_signal",
+    "_poll",
     "_set_loop_finder",
     "_tls_client",
     "_tls_server",
@@ -71,6 +76,9 @@ __all__ = [
     "disable_socket",
     "dns_lookup",
     "enable_socket",
+    "free_idler",
+    "free_poller",
+    "idle",
     "init_pipe_socket",
     "init_tcp_socket",
     "interval",
@@ -403,6 +411,40 @@ class Notifier:
     def freed(self) -> bool: ...
     def ref(self) -> None: ...
     def unref(self) -> None: ...
+
+@final
+class Poller:
+    def free(self) -> None: ...
+    @property
+    def freed(self) -> bool: ...
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def fd(self) -> int: ...
+    @property
+    def poll_for(self) -> tuple[Literal["readable", "writable"], ...]: ...
+    @property
+    def timeout(self) -> float | None: ...
+    @property
+    def callback(self) -> PollCallback | None: ...
+    @property
+    def event_cb(self) -> EventCallback | None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, kind: object, _value: object, _traceback: object, /) -> None: ...
+
+@final
+class Idler:
+    def free(self) -> None: ...
+    @property
+    def freed(self) -> bool: ...
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def callback(self) -> Callback | None: ...
+    @property
+    def event_cb(self) -> EventCallback | None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, kind: object, _value: object, _traceback: object, /) -> None: ...
 
 @final
 class ProxyHeader:
@@ -1368,7 +1410,17 @@ def reverse_dns_lookup(
     port: int = 0,
     event_cb: EventCallback | None = None,
 ) -> None: ...
+def free_poller(poller: Poller) -> None: ...
+def idle(callback: Callback, *, event_cb: EventCallback | None = None) -> Idler: ...
+def free_idler(idler: Idler) -> None: ...
 def remove_interval(timer: Timer) -> None: ...
+def _poll(
+    fd: int | HasFileno,
+    callback: PollCallback,
+    poll_for: Iterable[Literal["readable", "writable"]],
+    timeout: Seconds,
+    event_cb: EventCallback | None,
+) -> Poller: ...
 def _check_callback(name: str, value: object, optional: bool = False) -> None: ...
 def _set_loop_finder(fn: Callable[[], object]) -> None: ...
 def _forked() -> None: ...

@@ -182,7 +182,8 @@ def stats() -> dict[str, Any]:
     """Return figures of this thread's loop.
 
     ``events_dispatched``, ``bytes_read`` and ``bytes_written`` are totals of this loop; ``servers``,
-    ``incoming_tcp_connections``, ``outgoing_tcp_connections``, ``open_dns_queries``, ``timers``,
+    ``incoming_tcp_connections``, ``outgoing_tcp_connections``, ``open_dns_queries``, ``timers``, ``pollers``,
+    ``idlers``,
     ``proxy_headers_failed`` counts connections that servers have refused for their PROXY header;
     ``queued_events`` and ``queued_bytes`` are what is now. Raises ``EventLoopError`` without a loop.
     """

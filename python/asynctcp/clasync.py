@@ -14,6 +14,8 @@ A program that is written anew needs none of them. They can be imported from ``a
 ``remove_interval(timer)``                ``timer.cancel()``
 ``trigger_notifier(notifier)``            ``notifier.trigger()``
 ``free_notifier(notifier)``               ``notifier.free()``
+``free_poller(poller)``                   ``poller.free()``
+``free_idler(idler)``                     ``idler.free()``
 ``tcp_socket(condition)``                 ``condition.socket``
 ``event_errcode(condition)``              ``condition.errcode``
 ``event_errmsg(condition)``               ``condition.errmsg``
@@ -31,6 +33,8 @@ from asynctcp._core import (
     close_tcp_server,
     disable_socket,
     enable_socket,
+    free_idler,
+    free_poller,
     remove_interval,
     set_socket_timeouts,
     socket_c,
@@ -53,7 +57,9 @@ __all__ = [
     "enable_socket",
     "event_errcode",
     "event_errmsg",
+    "free_idler",
     "free_notifier",
+    "free_poller",
     "remove_interval",
     "set_socket_timeouts",
     "socket_c",

@@ -421,10 +421,10 @@ class TcpAppError(TcpInfo):
 
     What the ``event_cb`` is given with ``catch_app_errors=True``, the log tells otherwise, and the
     ``close_cb`` of that socket gets as its reason. A closing condition, if it was a socket's callback.
-    Carries ``socket`` (None for timers, lookups, servers, and in a copy), ``peer``, ``callback``
+    Carries ``socket`` (None for all but sockets, and in a copy), ``peer``, ``callback``
     (``"read_cb"`` for one; what is no keyword of a socket has the name of its function: ``"delay"``,
-    ``"interval"``, ``"dns_lookup"``), and ``function``, the name of the app's function, with its module's,
-    or None.
+    ``"interval"``, ``"poll"``, ``"dns_lookup"``), and ``function``, the name of the app's function, with its
+    module's, or None.
     """
 
     def __init__(self, callback: str, function: object = None, socket: Socket | None = None) -> None:

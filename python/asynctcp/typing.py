@@ -12,9 +12,9 @@ All callbacks run in the loop's thread, and what they return is ignored.
 import os
 import socket
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict
 
-from asynctcp._core import ProxyHeader, Socket
+from asynctcp._core import Poller, ProxyHeader, Socket
 from asynctcp._stream import AsyncIOStream
 
 if TYPE_CHECKING:
@@ -36,9 +36,11 @@ __all__ = [
     "DnsCallback",
     "EventCallback",
     "FilePath",
+    "HasFileno",
     "Network",
     "Pem",
     "PipePath",
+    "PollCallback",
     "ProxyTls",
     "ReadCallback",
     "ReverseDnsCallback",
@@ -67,7 +69,7 @@ EventCallback: TypeAlias = Callable[[Any], object]
 #: ``close_cb(socket, reason)``, once, after its end. ``reason`` is None, a ``TcpInfo`` or an
 #: ``EventLoopError``; it is ``Any``, so that a function annotated with what it expects fits.
 CloseCallback: TypeAlias = Callable[[Socket, Any], object]
-#: ``callback()`` of timers and notifiers, ``start_fn()``, and the exit callbacks.
+#: ``callback()`` of timers, notifiers and idlers, ``start_fn()``, and the exit callbacks.
 Callback: TypeAlias = Callable[[], object]
 #: ``callback(address, family)`` of ``dns_lookup``; ``family`` is ``AF_INET`` or ``AF_INET6``.
 DnsCallback: TypeAlias = Callable[[str, int], object]
@@ -75,6 +77,8 @@ DnsCallback: TypeAlias = Callable[[str, int], object]
 ReverseDnsCallback: TypeAlias = Callable[[str, str], object]
 #: ``callback(signum)`` of ``signal_handler``.
 SignalCallback: TypeAlias = Callable[[int], object]
+#: ``callback(poller, word)`` of ``poll``.
+PollCallback: TypeAlias = Callable[[Poller, Literal["readable", "writable"]], object]
 #: A function for ``catch_app_errors=``, called with what a callback raised.
 AppErrorHandler: TypeAlias = Callable[[BaseException], object]
 
@@ -99,6 +103,13 @@ FilePath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 Pem: TypeAlias = str | bytes
 #: A Unix socket's name, which is a path, or ``"\0name"`` in Linux's abstract namespace.
 PipePath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+
+
+class HasFileno(Protocol):
+    """What has a descriptor: a socket, a pipe's end, a process's output."""
+
+    def fileno(self) -> int:
+        """Return its number."""
 
 
 class ConnectOptions(TypedDict, total=False):

@@ -23,6 +23,10 @@ pub enum Which {
     Lookup,
     /// Of `reverse_dns_lookup`.
     ReverseLookup,
+    /// Of a poller.
+    Poll,
+    /// Of an idler.
+    Idle,
     /// The function for exceptions itself.
     Catch,
     /// Of `add_event_loop_exit_callback`.
@@ -45,6 +49,8 @@ impl Which {
             Self::Interval => "interval",
             Self::Lookup => "dns_lookup",
             Self::ReverseLookup => "reverse_dns_lookup",
+            Self::Poll => "poll",
+            Self::Idle => "idle",
             Self::Catch => "catch_app_errors",
             Self::Exit => "exit callback",
             Self::Post => "callback",

@@ -112,6 +112,12 @@ fn attempts<'py>(py: Python<'py>, tries: &[Try]) -> PyResult<Bound<'py, PyTuple>
     PyTuple::new(py, attempts)
 }
 
+/// What the system says of something that is no socket.
+pub fn plain<'py>(py: Python<'py>, failure: &Failure) -> PyResult<Bound<'py, PyAny>> {
+    let class = class(py, "condition_from_errno")?;
+    call(&class, (failure.code(), failure.message()))
+}
+
 /// A lookup of the app's that failed.
 pub fn lookup_failure<'py>(py: Python<'py>, failure: &Failure) -> PyResult<Bound<'py, PyAny>> {
     let host = match failure {
@@ -144,7 +150,7 @@ pub fn refusal<'py>(py: Python<'py>, refused: &Refused) -> PyResult<Bound<'py, P
     let condition = match failure {
         Failure::Proxy(fault) => call(&class(py, "ProxyError")?, (code, message, fault.reason()))?,
         Failure::Tls(tls) => tls_error(py, tls, None)?,
-        _ => call(&class(py, "condition_from_errno")?, (code, message))?,
+        _ => plain(py, failure)?,
     };
     // Unix clients have no name.
     let peer = Some(refused.peer.to_string()).filter(|peer| !peer.is_empty());

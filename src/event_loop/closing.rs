@@ -9,6 +9,9 @@ use crate::event_loop::object::EventLoop;
 use crate::event_loop::open_loops;
 use crate::event_loop::outcome::Outcome;
 use crate::event_loop::signals;
+use crate::objects::ends::Ends;
+use crate::objects::idler::Idler;
+use crate::objects::poller::Poller;
 use crate::objects::server::TcpServer;
 use crate::objects::timer::Timer;
 use crate::shared::loop_state::{Life, LoopState};
@@ -81,8 +84,8 @@ fn warn_of(slf: &Bound<'_, EventLoop>, message: &str) -> PyResult<()> {
 
 /// At the interpreter's exit: warns of open sockets.
 pub fn warn_at_exit(slf: &Bound<'_, EventLoop>) -> PyResult<()> {
-    let (_, incoming, outgoing) = census(slf.py(), &slf.get().state);
-    match incoming + outgoing {
+    let counts = census(slf.py(), &slf.get().state);
+    match counts.incoming + counts.outgoing {
         0 => Ok(()),
         sockets => warn_of(
             slf,
@@ -107,7 +110,13 @@ pub fn close_all(py: Python<'_>, state: &LoopState) -> Vec<Py<PyAny>> {
         match Sink::of(object.bind(py).clone()) {
             Some(Sink::Socket(socket)) => Socket::end_with_loop(&socket),
             Some(Sink::Server(server)) => server.get().end(),
+            Some(Sink::Poller(poller)) => poller.get().end(),
             Some(Sink::Lookup(_)) | None => {}
+        }
+    }
+    for idler in state.idlers.take_all() {
+        if let Ok(idler) = idler.bind(py).cast::<Idler>() {
+            idler.get().let_go();
         }
     }
     for timer in state.timers.take_all() {
@@ -154,18 +163,33 @@ fn call_exit_callbacks(py: Python<'_>, state: &LoopState) -> PyResult<()> {
     outcome.result()
 }
 
-/// How many servers, accepted sockets and outgoing sockets are open.
-pub fn census(py: Python<'_>, state: &LoopState) -> (usize, usize, usize) {
-    let mut counts = (0, 0, 0);
+/// How many there are.
+#[derive(Default)]
+pub struct Census {
+    /// Servers.
+    pub servers: usize,
+    /// Accepted sockets.
+    pub incoming: usize,
+    /// Outgoing sockets.
+    pub outgoing: usize,
+    /// Pollers.
+    pub pollers: usize,
+}
+
+/// What is open.
+pub fn census(py: Python<'_>, state: &LoopState) -> Census {
+    let mut counts = Census::default();
     state.table.each(py, |object| {
         if let Ok(socket) = object.cast::<Socket>() {
             if socket.get().is_accepted() {
-                counts.1 += 1;
+                counts.incoming += 1;
             } else {
-                counts.2 += 1;
+                counts.outgoing += 1;
             }
         } else if object.is_exact_instance_of::<TcpServer>() {
-            counts.0 += 1;
+            counts.servers += 1;
+        } else if object.is_exact_instance_of::<Poller>() {
+            counts.pollers += 1;
         }
     });
     counts

@@ -8,6 +8,7 @@ use crate::io::keys::Key;
 use crate::io::setup::getaddrinfo::Found;
 use crate::io::setup::listener;
 use crate::io::sys::address::Address;
+use crate::io::sys::interest::Interest;
 use std::sync::Arc;
 
 /// A timeout of a connection that passed, and the bytes that there were by then.
@@ -102,6 +103,10 @@ pub enum Event {
     Upgrading(Key),
     /// The handshake of that session is done.
     Secured(Key),
+    /// A descriptor is ready; nothing more of it comes until it is asked for again.
+    Polled(Key, Interest),
+    /// A descriptor has not been ready for its timeout.
+    Silent(Key),
     /// A signal arrived for the process (Python's wake-up descriptor was written).
     Signal,
     /// The pump was asked to take a turn: another thread left something to do.

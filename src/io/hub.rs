@@ -3,6 +3,7 @@
 use crate::io::inbox::inbox::Inbox;
 use crate::io::inbox::memory::Limits;
 use crate::io::keys::Keys;
+use crate::io::poll::descriptors::Descriptors;
 use crate::io::runtime::commands::Commands;
 use crate::io::runtime::reactor::Reactor;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ pub struct Hub {
     pub(crate) long_headers: Arc<Semaphore>,
     /// Handshakes that failed, of connections that Python never knew of.
     pub handshakes_failed: AtomicU64,
+    /// What pollers watch.
+    pub descriptors: Descriptors,
 }
 
 /// The most memory that they take is 64 KiB each.
@@ -39,6 +42,7 @@ impl Hub {
             proxy_headers_failed: AtomicU64::new(0),
             long_headers: Arc::new(Semaphore::new(LONG_HEADERS)),
             handshakes_failed: AtomicU64::new(0),
+            descriptors: Descriptors::default(),
         })
     }
 
@@ -46,5 +50,6 @@ impl Hub {
     pub(crate) fn clear(&self) {
         self.inbox.clear();
         self.reactor.clear();
+        self.descriptors.clear();
     }
 }

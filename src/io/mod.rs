@@ -10,6 +10,7 @@
 //! | `inbox/` | towards the pump: the event queue, and how much may wait in it |
 //! | `runtime/` | who drives the Tokio runtime, and when |
 //! | `conn/` | one connection, as the pump and its task share it |
+//! | `poll/` | descriptors of the app's |
 //! | `proxy/` | the PROXY protocol: headers, and who may send them |
 //! | `setup/` | from a name or an address to a connection or a listener |
 //! | `sys/` | system calls, and the faults that tests inject into them |
@@ -25,6 +26,7 @@ pub mod failure;
 pub mod hub;
 pub mod inbox;
 pub mod keys;
+pub mod poll;
 pub mod proxy;
 pub mod runtime;
 pub mod setup;

@@ -18,6 +18,7 @@ use crate::io::sync::Mutex;
 use crate::io::sys::platform;
 use crate::shared::beat::Beat;
 use crate::shared::closings::Closings;
+use crate::shared::idlers::Idlers;
 use crate::shared::posts::{PostBox, Posts};
 use crate::shared::replaced::Replaced;
 use crate::shared::table::{Freed, Table};
@@ -60,6 +61,8 @@ pub struct LoopState {
     pub buffers: BufferPool,
     /// `delay` and `interval`.
     pub timers: Timers,
+    /// What runs when nothing else is to be done.
+    pub idlers: Idlers,
     /// `close_cb`s that are to run.
     pub closings: Closings,
     /// Callbacks that were told of, as they returned an awaitable.
@@ -93,6 +96,7 @@ impl LoopState {
             hub,
             totals: Totals::default(),
             timers: Timers::default(),
+            idlers: Idlers::default(),
             closings: Closings::default(),
             told_awaitables: coroutine::Told::default(),
             life: AtomicU8::new(Life::Fresh as u8),
@@ -197,6 +201,7 @@ impl LoopState {
             || !self.table.is_empty()
             || self.holds.load(Ordering::SeqCst) > 0
             || self.timers.any_alive()
+            || self.idlers.count() > 0
             || self.has_posts()
             || !self.hub.inbox.queue.is_empty()
     }
@@ -298,6 +303,7 @@ impl LoopState {
         }
         self.closings.visit(visit)?;
         self.timers.visit(visit)?;
+        self.idlers.visit(visit)?;
         self.table.visit(visit)
     }
 }

@@ -13,6 +13,7 @@
 pub(crate) mod beat;
 pub(crate) mod closings;
 pub(crate) mod current;
+pub(crate) mod idlers;
 pub(crate) mod in_hand;
 pub(crate) mod loop_state;
 pub(crate) mod posts;

@@ -4,6 +4,7 @@ use crate::boundary::call::{Arguments, call};
 use crate::boundary::callback::Which;
 use crate::boundary::condition;
 use crate::boundary::coroutine;
+use crate::objects::ends::Ends;
 use crate::shared::closings::Closing;
 use crate::shared::loop_state::LoopState;
 use crate::socket::ending;
@@ -35,13 +36,15 @@ pub enum Whose<'a, 'py> {
     Socket(&'a Bound<'py, Socket>),
     /// That of something with this `event_cb`.
     Other(Option<&'a Py<PyAny>>),
+    /// That of something that an exception ends.
+    Ending(&'a dyn Ends),
 }
 
 impl<'a, 'py> Whose<'a, 'py> {
     fn socket(self) -> Option<&'a Bound<'py, Socket>> {
         match self {
             Self::Socket(socket) => Some(socket),
-            Self::Other(_) => None,
+            Self::Other(_) | Self::Ending(_) => None,
         }
     }
 
@@ -49,6 +52,7 @@ impl<'a, 'py> Whose<'a, 'py> {
         match self {
             Self::Socket(socket) => socket.get().event_cb(py),
             Self::Other(event_cb) => event_cb.map(|event_cb| event_cb.clone_ref(py)),
+            Self::Ending(it) => it.event_cb(py),
         }
     }
 }
@@ -115,8 +119,10 @@ impl Dispatcher<'_> {
             }
             Catch::All { .. } | Catch::Nothing => log(&told)?,
         }
-        if let Some(socket) = socket {
-            Socket::end(socket, false);
+        match whose {
+            Whose::Socket(socket) => Socket::end(socket, false),
+            Whose::Ending(it) => it.end(),
+            Whose::Other(_) => {}
         }
         Ok(())
     }

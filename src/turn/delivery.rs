@@ -3,6 +3,7 @@
 use crate::boundary::callback::Which;
 use crate::io::counter::add;
 use crate::io::event::Event;
+use crate::objects::idler::Idler;
 use crate::objects::timer::Timer;
 use crate::shared::in_hand::InHand;
 use crate::shared::posts::Posts;
@@ -58,7 +59,21 @@ impl<'a, 'py> Delivery<'a, 'py> {
             self.ready_calls(posts)?;
             self.events(hand)?;
             timers_until.map_or(Ok(()), |now| self.timers(now, first_new))
-        })
+        })?;
+        if self.steps == 0 && self.dispatcher.event_loop.idlers.count() > 0 {
+            return self.idle();
+        }
+        Ok(())
+    }
+
+    /// There was nothing else to do. Those that this makes wait for the next such turn.
+    #[cold]
+    fn idle(&mut self) -> PyResult<()> {
+        for idler in self.dispatcher.event_loop.idlers.all(self.py) {
+            let idler = idler.bind(self.py).cast::<Idler>()?;
+            self.step(|_, dispatcher| dispatcher.idle(idler))?;
+        }
+        Ok(())
     }
 
     /// Sockets of which all that was written is with the kernel.
@@ -201,6 +216,8 @@ fn handle(
             timeout,
         } => dispatcher.timed_out(py, key, epoch, timeout),
         Event::Refused(key, refused) => dispatcher.refused(py, key, &refused),
+        Event::Polled(key, what) => dispatcher.polled(py, key, what),
+        Event::Silent(key) => dispatcher.silent(py, key),
         Event::Level(key) => dispatcher.level(py, key),
         Event::Upgrading(key) => {
             dispatcher.upgrading(py, key);

@@ -299,6 +299,7 @@ impl Dispatcher<'_> {
             Some(Sink::Socket(socket)) => socket,
             Some(Sink::Server(server)) => return self.accept_failed(&server, &failure),
             Some(Sink::Lookup(lookup)) => return self.lookup_failed(&lookup, &failure),
+            Some(Sink::Poller(poller)) => return self.poller_failed(&poller, &failure),
             None => return Ok(()),
         };
         {
@@ -348,7 +349,7 @@ impl Dispatcher<'_> {
         self.event_loop.task_ended(key);
         match self.sink(py, key) {
             Some(Sink::Server(server)) => server.get().end(),
-            Some(Sink::Lookup(_)) => {}
+            Some(Sink::Lookup(_) | Sink::Poller(_)) => {}
             // A socket stays until its end was delivered.
             Some(Sink::Socket(socket)) if !socket.get().was_closed() => return,
             Some(Sink::Socket(_)) => {}

@@ -54,7 +54,7 @@ impl Foreign {
         loop {
             event_loop.check_process(py)?;
             // What a signal's handler leaves in this thread, which is the loop's, does not ring.
-            if event_loop.has_own_work() {
+            if event_loop.has_own_work() || event_loop.idlers.count() > 0 {
                 return Ok(());
             }
             let deadline = deadline.into_iter().chain(event_loop.timers.next()).min();
@@ -95,7 +95,7 @@ impl Foreign {
             .queue
             .poll_ready(&mut Context::from_waker(&self.waker))
             .is_ready();
-        if left || queued || event_loop.has_posts() {
+        if left || queued || event_loop.has_posts() || event_loop.idlers.count() > 0 {
             self.bell.ring();
         }
         if let Some(due) = event_loop.timers.next() {

@@ -6,6 +6,7 @@
 //! | `poll.rs` | its first part: what came is taken |
 //! | `delivery.rs` | what it tells Python, in which order |
 //! | `dispatch.rs`, `sink.rs`, `app_error.rs` | from an event to a callback; what consumes it; what that raises |
+//! | `watching.rs` | callbacks of pollers and idlers |
 //! | `tell.rs`, `undelivered.rs` | conditions for an `event_cb`; what waits until the app reads again |
 //! | `flusher.rs` | when it sends what callbacks wrote |
 //! | `contention.rs` | whether another thread computes in Python |
@@ -24,3 +25,4 @@ pub(crate) mod secure;
 pub(crate) mod sink;
 pub(crate) mod tell;
 pub(crate) mod undelivered;
+pub(crate) mod watching;

@@ -29,7 +29,7 @@ const UNPOLLED_TURNS: u32 = 4;
 const UNPOLLED_TIME: Duration = Duration::from_micros(50);
 
 /// One per pump.
-pub struct Poller {
+pub struct Intake {
     driver: Driver,
     watch: PumpWatch,
     contention: Contention,
@@ -41,7 +41,7 @@ pub struct Poller {
     now: Instant,
 }
 
-impl Poller {
+impl Intake {
     /// Starts the runtime.
     pub fn start(event_loop: &LoopState, io_threads: usize) -> Result<Self, Failure> {
         Ok(Self {
@@ -81,7 +81,10 @@ impl Poller {
         hand: &mut InHand,
     ) -> PyResult<()> {
         let wait = self.wait_of(event_loop);
-        if matches!(wait, Wait::No) && self.may_leave_out(event_loop, flusher) {
+        if matches!(wait, Wait::No)
+            && event_loop.idlers.count() == 0
+            && self.may_leave_out(event_loop, flusher)
+        {
             hand.refill(&event_loop.hub.inbox.queue);
             return Ok(());
         }
@@ -176,7 +179,7 @@ impl Poller {
     }
 
     fn wait_of(&mut self, event_loop: &LoopState) -> Wait {
-        if event_loop.has_posts() {
+        if event_loop.has_posts() || event_loop.idlers.count() > 0 {
             return Wait::No;
         }
         let Some(due) = event_loop.timers.next() else {

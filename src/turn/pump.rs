@@ -8,7 +8,7 @@ use crate::turn::app_error::{Catch, Dispatcher};
 use crate::turn::delivery::Delivery;
 use crate::turn::flusher::Flusher;
 use crate::turn::policy::Policy;
-use crate::turn::poll::Poller;
+use crate::turn::poll::Intake;
 use pyo3::prelude::*;
 
 /// The pump's own data, used by the thread that runs the loop only.
@@ -17,7 +17,7 @@ use pyo3::prelude::*;
 /// that goes on nevertheless (a foreign loop's) does that first.
 pub struct Pump {
     policy: Policy,
-    poller: Poller,
+    intake: Intake,
     hand: InHand,
     flusher: Flusher,
     posts: Posts,
@@ -34,7 +34,7 @@ impl Pump {
     ) -> Result<Self, Failure> {
         Ok(Self {
             policy,
-            poller: Poller::start(event_loop, io_threads.max(policy.io_threads))?,
+            intake: Intake::start(event_loop, io_threads.max(policy.io_threads))?,
             hand: InHand::default(),
             flusher: Flusher::default(),
             posts: Posts::default(),
@@ -44,7 +44,7 @@ impl Pump {
 
     /// Ends the runtime. With the interpreter's lock released.
     pub fn stop(self) {
-        self.poller.stop();
+        self.intake.stop();
     }
 
     /// One turn. False: the loop has nothing left to do.
@@ -60,7 +60,7 @@ impl Pump {
             return Ok(false);
         }
         if waits {
-            self.poller
+            self.intake
                 .wait(py, event_loop, &mut self.flusher, &mut self.hand)?;
             py.check_signals()?;
             // A signal's handler may have forked, and this be the child.
@@ -68,7 +68,7 @@ impl Pump {
             self.dispatch(py, event_loop, catch)?;
             event_loop.hub.reactor.kick_helper();
         } else {
-            self.poller
+            self.intake
                 .take(py, event_loop, &mut self.flusher, &mut self.hand);
             let dispatched = self.dispatch(py, event_loop, catch);
             if !event_loop.is_forked() {
@@ -97,10 +97,10 @@ impl Pump {
         event_loop
             .buffers
             .furnish(py, &event_loop.hub.inbox.rooms)?;
-        let timers_until = self.poller.timers_until(event_loop, self.hand.len());
+        let timers_until = self.intake.timers_until(event_loop, self.hand.len());
         self.flusher.begin(self.hand.len());
         let dispatcher = Dispatcher { event_loop, catch };
-        let mut delivery = Delivery::new(py, dispatcher, &mut self.flusher, self.poller.keeps());
+        let mut delivery = Delivery::new(py, dispatcher, &mut self.flusher, self.intake.keeps());
         let result = delivery.tell_all(&self.hand, &mut self.posts, timers_until);
         self.steps = delivery.steps();
         self.hand.recycle();

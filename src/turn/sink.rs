@@ -1,6 +1,7 @@
 //! What consumes the events of a key.
 
 use crate::objects::lookup::Lookup;
+use crate::objects::poller::Poller;
 use crate::objects::server::TcpServer;
 use crate::socket::object::Socket;
 use pyo3::prelude::*;
@@ -13,6 +14,8 @@ pub enum Sink<'py> {
     Server(Bound<'py, TcpServer>),
     /// A lookup of the app's.
     Lookup(Bound<'py, Lookup>),
+    /// A descriptor of the app's.
+    Poller(Bound<'py, Poller>),
 }
 
 impl<'py> Sink<'py> {
@@ -23,6 +26,7 @@ impl<'py> Sink<'py> {
             .cast_into::<Socket>()
             .map(Self::Socket)
             .or_else(|other| other.into_inner().cast_into().map(Self::Server))
+            .or_else(|other| other.into_inner().cast_into().map(Self::Poller))
             .or_else(|other| other.into_inner().cast_into().map(Self::Lookup))
             .ok()
     }

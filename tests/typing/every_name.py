@@ -3,10 +3,21 @@
 import array
 import os
 import socket as sockets
-from typing import Unpack, assert_type
+from typing import Literal, Unpack, assert_type
 
 import asynctcp
-from asynctcp import AsyncIOStream, EventLoop, Notifier, ProxyHeader, ProxyInfo, Socket, TcpServer, Timer
+from asynctcp import (
+    AsyncIOStream,
+    EventLoop,
+    Idler,
+    Notifier,
+    Poller,
+    ProxyHeader,
+    ProxyInfo,
+    Socket,
+    TcpServer,
+    Timer,
+)
 from asynctcp.typing import (
     Address,
     AnyReadCallback,
@@ -19,9 +30,11 @@ from asynctcp.typing import (
     DnsCallback,
     EventCallback,
     FilePath,
+    HasFileno,
     Network,
     Pem,
     PipePath,
+    PollCallback,
     ProxyTls,
     ReadCallback,
     ReverseDnsCallback,
@@ -247,6 +260,8 @@ class Annotated:
         self.address: DnsCallback = on_address
         self.name: ReverseDnsCallback = on_name
         self.signal: SignalCallback = on_signal
+        self.ready: PollCallback = on_ready
+        self.file: HasFileno = sockets.socket()
         self.error: AppErrorHandler = print
         self.close: CloseCallback = on_close
         self.wait: Seconds = None
@@ -320,6 +335,10 @@ def on_name(host: str, service: str) -> None:
     print(host, service)
 
 
+def on_ready(poller: Poller, word: Literal["readable", "writable"]) -> None:
+    print(poller.callback, poller.event_cb, word)
+
+
 def on_signal(signum: int) -> None:
     asynctcp.free_signal_handler(signum)
 
@@ -350,6 +369,20 @@ def time_and_wake() -> None:
     notifier.free()
     assert_type(notifier.freed, bool)
     asynctcp.free_notifier(notifier)
+    with (
+        sockets.socket() as raw,
+        asynctcp.poll(
+            raw, on_ready, poll_for=("readable", "writable"), timeout=1, event_cb=on_event
+        ) as poller,
+    ):
+        assert_type(poller, Poller)
+        assert_type((poller.fd, poller.timeout, poller.freed), tuple[int, float | None, bool])
+        assert_type(poller.poll_for, tuple[Literal["readable", "writable"], ...])
+    asynctcp.free_poller(asynctcp.poll(0, on_ready))
+    idler = asynctcp.idle(connect, event_cb=on_event)
+    assert_type(idler, Idler)
+    idler.free()
+    asynctcp.free_idler(idler)
     asynctcp.signal_handler(15, on_signal, event_cb=on_event)
     asynctcp.clear_signal_handlers()
     asynctcp.dns_lookup("localhost", on_address, event_cb=on_event, family=sockets.AF_INET)

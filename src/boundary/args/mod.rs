@@ -25,4 +25,4 @@ pub(crate) use numbers::{backlog, optional_whole, port, whole, within};
 pub(crate) use options::{keepalive, socket_options};
 pub(crate) use paths::unix_path;
 pub(crate) use proxy::{ProxyTimeout, proxy_ends, proxy_policy, tlvs};
-pub(crate) use times::{delay, patience, period, timeouts};
+pub(crate) use times::{delay, patience, period, timeout, timeouts};

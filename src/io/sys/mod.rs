@@ -9,11 +9,13 @@
 //! | `watched.rs` | a socket as Tokio watches it |
 //! | `address.rs`, `names.rs` | the address of one end; of a socket and its peer; of a network interface |
 //! | `pipe.rs` | two ends, one of which wakes who polls the other |
+//! | `interest.rs` | what somebody wants to know of a descriptor |
 //! | `platform/` | what differs by platform: the only place that asks which one it is |
 //! | `faults.rs` | the faults that tests inject into `transfer.rs` |
 
 pub mod address;
 pub mod faults;
+pub mod interest;
 pub mod names;
 pub(crate) mod pipe;
 pub(crate) mod platform;

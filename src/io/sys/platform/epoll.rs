@@ -1,5 +1,6 @@
 //! Readiness of any descriptor, level-triggered, by epoll.
 
+pub(crate) use crate::io::sys::interest::Interest;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
@@ -14,28 +15,23 @@ const MOST_EVENTS: usize = 1024;
 /// What the wake-up's events are known by; no descriptor has that number.
 const WAKE: u64 = u64::MAX;
 
-/// What somebody wants to know of a descriptor, or is told of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Interest {
-    pub(crate) readable: bool,
-    pub(crate) writable: bool,
+pub(super) fn flags(what: Interest) -> EventFlags {
+    let mut flags = EventFlags::empty();
+    flags.set(EventFlags::IN, what.readable);
+    flags.set(EventFlags::OUT, what.writable);
+    flags
 }
 
-impl Interest {
-    pub(crate) const NONE: Self = Self {
-        readable: false,
-        writable: false,
-    };
-
-    fn flags(self) -> EventFlags {
-        let mut flags = EventFlags::empty();
-        flags.set(EventFlags::IN, self.readable);
-        flags.set(EventFlags::OUT, self.writable);
-        flags
+/// What the kernel says. An error or a hang-up is readiness for both.
+pub(super) fn interest(flags: EventFlags) -> Interest {
+    let end = EventFlags::HUP | EventFlags::ERR;
+    Interest {
+        readable: flags.intersects(EventFlags::IN | end),
+        writable: flags.intersects(EventFlags::OUT | end),
     }
 }
 
-/// A descriptor and what it is ready for. An error or a hang-up is readiness for both.
+/// A descriptor and what it is ready for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Readiness {
     pub(crate) number: RawFd,
@@ -104,8 +100,8 @@ impl Selector {
                 Err(error) => Err(error.into()),
             };
         }
-        let add = || epoll::add(&self.epoll, descriptor, data, after.flags());
-        let modify = || epoll::modify(&self.epoll, descriptor, data, after.flags());
+        let add = || epoll::add(&self.epoll, descriptor, data, flags(after));
+        let modify = || epoll::modify(&self.epoll, descriptor, data, flags(after));
         let result = if before == Interest::NONE {
             match add() {
                 Err(Errno::EXIST) => modify(),
@@ -149,14 +145,9 @@ impl Selector {
             let _ = rustix::io::read(&self.wake, &mut [0; 8]);
             return None;
         }
-        let flags = event.flags;
-        let end = EventFlags::HUP | EventFlags::ERR;
         Some(Readiness {
             number: RawFd::try_from(data).ok()?,
-            what: Interest {
-                readable: flags.intersects(EventFlags::IN | end),
-                writable: flags.intersects(EventFlags::OUT | end),
-            },
+            what: interest(event.flags),
         })
     }
 

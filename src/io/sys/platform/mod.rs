@@ -2,8 +2,8 @@
 //!
 //! | file | for |
 //! |---|---|
-//! | `linux.rs`, `epoll.rs` | Linux; many descriptors at once there |
-//! | `other_unix.rs` | any other Unix; untried |
+//! | `linux.rs`, `epoll.rs`, `oneshot.rs` | Linux; many descriptors at once there; the app's, beside those that Tokio watches |
+//! | `other_unix.rs`, `no_oneshot.rs` | any other Unix; untried; where the app's descriptors cannot be watched |
 //! | `windows.rs` | Windows; untried |
 //! | `unix.rs` | what Linux and other Unixes have in common |
 //! | `portable.rs` | what any platform can do, where it has nothing better |
@@ -19,13 +19,11 @@
 //! | `set_mode`, `set_file_mode` | permissions of a Unix socket's file, before it is bound and after |
 //! | `lock_folder` | keeps others that lock it, too, from a folder |
 //! | `socket_file_at` | which file a path is, if it is a socket's |
-//! | `peer_credentials` | process, user and group of a Unix socket's peer |
-//! | `path` | the path that these bytes name |
+//! | `peer_credentials`, `path` | process, user and group of a Unix socket's peer; the path that these bytes name |
 //! | `set_option` | `setsockopt` with a value as the kernel reads it |
 //! | `let_rebind`, `share_port` | a restarted server may bind; several servers may |
 //! | `choose_port_late` | a port that is left to the kernel is chosen when connecting: it then need be free for that peer only |
-//! | `is_listening` | whether a socket listens |
-//! | `accept` | the next connection, which does not block, and its peer |
+//! | `is_listening`, `accept` | whether a socket listens; the next connection, which does not block, and its peer |
 //! | `SEND_FLAGS`, `PEEK_FLAGS` | send, or look, without waiting and without a signal |
 //! | `unacknowledged` | bytes (a FIN counts as one) that the peer does not have; 1 where the kernel does not tell |
 //! | `disconnect` | undoes `connect`, which resets a connection |
@@ -41,6 +39,8 @@
 pub(crate) mod epoll;
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg_attr(not(target_os = "linux"), path = "no_oneshot.rs")]
+pub(crate) mod oneshot;
 #[cfg(all(unix, not(target_os = "linux")))]
 mod other_unix;
 #[cfg(not(target_os = "linux"))]

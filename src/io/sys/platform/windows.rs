@@ -42,6 +42,8 @@ pub(crate) mod c {
     pub(crate) const ENFILE: i32 = 23;
     pub(crate) const EPIPE: i32 = 32;
     pub(crate) const EPROTO: i32 = 134;
+    pub(crate) const ENOENT: i32 = 2;
+    pub(crate) const EEXIST: i32 = 17;
     pub(crate) const EINTR: i32 = 10004;
     pub(crate) const EBADF: i32 = 10009;
     pub(crate) const EINVAL: i32 = 10022;
