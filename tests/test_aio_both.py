@@ -145,7 +145,7 @@ def test_sockets_live_on_from_one_run_to_the_next(loop):
 
 def test_exception_of_a_callback_goes_to_the_loops_exception_handler_and_the_loop_goes_on(loop):
     got = []
-    loop.set_exception_handler(lambda _, context: got.append(context["exception"]))
+    loop.set_exception_handler(lambda _, context: got.append(type(context["exception"])))
 
     def bad(_, data):
         raise ZeroDivisionError(data)
@@ -158,7 +158,7 @@ def test_exception_of_a_callback_goes_to_the_loops_exception_handler_and_the_loo
         writer.close()
 
     run(loop, main())
-    assert [type(each) for each in got] == [ZeroDivisionError]
+    assert got == [ZeroDivisionError]
 
 
 def test_exception_of_a_callback_goes_to_the_sockets_event_cb_first(loop):
@@ -173,9 +173,10 @@ def test_exception_of_a_callback_goes_to_the_sockets_event_cb_first(loop):
         server = asynctcp.tcp_server(LOOPBACK, 0, echo)
         sock = asynctcp.tcp_connect(server.host, server.port, bad, told.set_result)
         sock.write(b"x")
-        return await told
+        # Not the exception itself: it has its frames, and those the loop.
+        return type(await told)
 
-    assert isinstance(run(loop, main()), asynctcp.TcpAppError)
+    assert run(loop, main()) is asynctcp.TcpAppError
     assert got == []
 
 
@@ -231,13 +232,17 @@ def test_connection_tries_addresses_side_by_side_by_default(loop, monkeypatch):
     asked = []
 
     async def create_connection(_, protocol_factory, *__, **keywords):
-        asked.append(keywords["happy_eyeballs_delay"])
+        asked.append(keywords.get("happy_eyeballs_delay"))
         return None, protocol_factory()
 
     monkeypatch.setattr(asyncio.SelectorEventLoop, "create_connection", create_connection)
     run(loop, loop.create_connection(Recorder, "localhost", 1))
     run(loop, loop.create_connection(Recorder, "localhost", 1, happy_eyeballs_delay=None))
     assert asked == [0.25, None]
+    # One address needs no race, whose errors would be in cycles before CPython 3.13.
+    run(loop, loop.create_connection(Recorder, LOOPBACK, 1))
+    run(loop, loop.create_connection(Recorder, "::1", 1))
+    assert asked[2:] == [None, None]
 
 
 # --- servers ---
@@ -326,6 +331,17 @@ def test_server_listens_when_it_is_told_to(loop):
         await server.start_serving()
         assert server.is_serving()
         server.close()
+
+    run(loop, main())
+
+
+def test_connection_for_which_the_factory_has_no_protocol_is_closed_and_not_waited_for(loop):
+    async def main():
+        server = await loop.create_server(lambda: None, LOOPBACK, 0)
+        with peer_of(server) as peer:
+            assert await loop.sock_recv(peer, 1) == b""
+            server.close()
+            await server.wait_closed()
 
     run(loop, main())
 

@@ -9,6 +9,7 @@ import gc
 import logging
 import os
 import socket
+import sys
 import warnings
 import weakref
 from unittest import mock
@@ -214,6 +215,69 @@ def test_protocol_is_called_in_the_context_that_the_connection_was_made_in(loop,
     assert it.protocol.value == "at the connection"
 
 
+class Asking(Recorder):
+    """Notes the value of a variable at each call."""
+
+    def __init__(self, variable):
+        super().__init__()
+        self.values = []
+        for name in ("connection_made", "data_received", "eof_received", "connection_lost"):
+            setattr(self, name, self.asking(getattr(self, name), variable))
+
+    def asking(self, method, variable):
+        def ask(*arguments):
+            self.values.append(variable.get())
+            return method(*arguments)
+
+        return ask
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_all_calls_of_a_protocol_are_in_a_context_that_is_given(ours, debug):
+    """From CPython 3.15 on asyncio gives one."""
+    ours.set_debug(debug)
+    variable = contextvars.ContextVar("variable", default="outside")
+    context = contextvars.copy_context()
+    context.run(variable.set, "given")
+    protocol = Asking(variable)
+    raw, peer = socket.socketpair()
+    with peer:
+
+        async def make():
+            waiter = ours.create_future()
+            ours._make_socket_transport(raw, protocol, waiter, context=context)
+            await waiter
+            peer.sendall(b"x")
+            peer.shutdown(socket.SHUT_WR)
+
+        raw.setblocking(False)
+        run(ours, make())
+        turn_until(ours, lambda: protocol.told[-1] == ("lost", None))
+    assert protocol.values == ["given"] * 4
+
+
+@pytest.mark.skipif(
+    sys.version_info < (3, 15), reason="asyncio's servers have a context from CPython 3.15 on"
+)
+def test_connections_of_a_server_have_the_context_in_which_it_was_made(loop):
+    variable = contextvars.ContextVar("variable", default="outside")
+    protocol = Asking(variable)
+
+    async def main():
+        variable.set("server")
+        server = await loop.create_server(lambda: protocol, LOOPBACK, 0)
+        variable.set("client")
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(b"x")
+        writer.close()
+        while protocol.told[-1:] != [("lost", None)]:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        server.close()
+
+    run(loop, main())
+    assert protocol.values == ["server"] * 4
+
+
 # --- sending ---
 
 
@@ -295,7 +359,9 @@ def test_writelines_writes_each(loop, connect):
 @pytest.mark.parametrize("bad", ["text", 1, None, [b"x"]])
 def test_data_that_is_not_bytes_is_refused(connect, bad):
     it = connect()
-    with pytest.raises(TypeError, match="data argument must be a bytes-like object, not"):
+    from_314_on = sys.version_info >= (3, 14)
+    kind = "a bytes, bytearray, or memoryview" if from_314_on else "a bytes-like"
+    with pytest.raises(TypeError, match=f"data argument must be {kind} object, not '"):
         it.transport.write(bad)
 
 

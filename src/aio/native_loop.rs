@@ -107,24 +107,27 @@ impl NativeLoop {
         self.state.wake(py);
     }
 
-    #[pyo3(signature = (fd, callback, *args))]
+    /// `context`: asyncio's own transports give theirs from CPython 3.15 on.
+    #[pyo3(signature = (fd, callback, *args, context=None))]
     fn _add_reader<'py>(
         slf: &Bound<'py, Self>,
         fd: &Bound<'py, PyAny>,
         callback: &Bound<'py, PyAny>,
         args: &Bound<'py, PyTuple>,
+        context: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        watch(slf, fd, Way::Read, callback, args)
+        watch(slf, fd, Way::Read, (callback, args, context))
     }
 
-    #[pyo3(signature = (fd, callback, *args))]
+    #[pyo3(signature = (fd, callback, *args, context=None))]
     fn _add_writer<'py>(
         slf: &Bound<'py, Self>,
         fd: &Bound<'py, PyAny>,
         callback: &Bound<'py, PyAny>,
         args: &Bound<'py, PyTuple>,
+        context: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        watch(slf, fd, Way::Write, callback, args)
+        watch(slf, fd, Way::Write, (callback, args, context))
     }
 
     fn _remove_reader(&self, fd: &Bound<'_, PyAny>) -> PyResult<bool> {
@@ -208,25 +211,31 @@ impl NativeLoop {
     }
 }
 
+/// What is to be called, with what, and in which context.
+type Wanted<'a, 'py> = (
+    &'a Bound<'py, PyAny>,
+    &'a Bound<'py, PyTuple>,
+    Option<&'a Bound<'py, PyAny>>,
+);
+
 fn watch<'py>(
     slf: &Bound<'py, NativeLoop>,
     fd: &Bound<'py, PyAny>,
     way: Way,
-    callback: &Bound<'py, PyAny>,
-    args: &Bound<'py, PyTuple>,
+    (callback, args, context): Wanted<'_, 'py>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let me = slf.get();
     me.check_open()?;
     let number = number_of(fd)?;
     let handle = if me.state.is_debug() {
-        slf.call_method1("_debug_handle", (callback, args))?
+        slf.call_method1("_debug_handle", (callback, args, context))?
     } else {
         let arguments: Vec<Object> = args.iter().map(|argument| argument.as_ptr()).collect();
         let call = Call {
             callback: callback.as_ptr(),
             arguments: arguments.as_ptr(),
             count: arguments.len(),
-            context: null_mut(),
+            context: context.map_or(null_mut(), |context| context.as_ptr()),
         };
         make_handle(slf, call, Time::Ready)?
     };

@@ -24,7 +24,7 @@ use std::time::Duration;
 const LOOK_EVERY: u64 = 20_000;
 /// asyncio's own bound, in seconds: a timer that is due in years must not overflow what the kernel counts in.
 const LONGEST_WAIT: f64 = 24.0 * 3600.0;
-/// A timer that is due within so many seconds is due: the clock counts in nanoseconds.
+/// A timer that is due within so many seconds is due: the clock counts in nanoseconds. Where a float's steps are larger, within one.
 const RESOLUTION: f64 = 1e-9;
 
 /// How long a turn may wait.
@@ -197,7 +197,8 @@ impl<'py> Turn<'_, 'py> {
         let Some(next) = timers.with(py, |timers| timers.next()) else {
             return Ok(());
         };
-        let end = clock::now(self.event_loop)? + RESOLUTION;
+        let now = clock::now(self.event_loop)?;
+        let end = (now + RESOLUTION).max(now.next_up());
         if !is_due(next, end) {
             return Ok(());
         }

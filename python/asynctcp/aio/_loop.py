@@ -127,24 +127,34 @@ class Loop(_core.NativeLoop, asyncio.SelectorEventLoop):  # type: ignore[misc]
         *,
         extra: dict[str, Any] | None = None,
         server: Any = None,
+        context: Context | None = None,
     ) -> Any:
+        # From CPython 3.15 on, context is that of all calls of the protocol.
         if type(sock) is not socket.socket:
             # Its own recv() and send() are to be called.
+            more: dict[str, Any] = {} if context is None else {"context": context}
             made: Any = asyncio.SelectorEventLoop._make_socket_transport(  # type: ignore[attr-defined]
-                self, sock, protocol, waiter, extra=extra, server=server
+                self, sock, protocol, waiter, extra=extra, server=server, **more
             )
             return made
+        try:
+            connection_made = protocol.connection_made
+        except AttributeError:
+            # What a factory returned is no protocol: nobody would close what it is for.
+            sock.close()
+            raise
         extra = _transport.extra_of(sock, extra)
         base_events._set_nodelay(sock)  # type: ignore[attr-defined]
-        transport = _transport.Transport(self, sock, protocol, extra, server)
+        transport = _transport.Transport(self, sock, protocol, extra, server, context)
         self._adopt(transport)
         if server is not None:
             transport._attach(server)
-        self.call_soon(protocol.connection_made, transport)
+        self.call_soon(connection_made, transport, context=context)
         # Nothing is received before connection_made() was called, and only then the waiter is told.
-        self.call_soon(transport._start_reading)
+        self.call_soon(transport._start_reading, context=context)
         if waiter is not None:
-            self.call_soon(futures._set_result_unless_cancelled, waiter, None)  # type: ignore[attr-defined]
+            settle = futures._set_result_unless_cancelled  # type: ignore[attr-defined]
+            self.call_soon(settle, waiter, None, context=context)
         return transport
 
     def _make_ssl_transport(
@@ -158,6 +168,7 @@ class Loop(_core.NativeLoop, asyncio.SelectorEventLoop):  # type: ignore[misc]
         server_hostname: str | None = None,
         extra: dict[str, Any] | None = None,
         server: Any = None,
+        context: Context | None = None,
         **timeouts: Any,
     ) -> Any:
         ssl_protocol = sslproto.SSLProtocol(
@@ -169,7 +180,7 @@ class Loop(_core.NativeLoop, asyncio.SelectorEventLoop):  # type: ignore[misc]
             server_hostname,
             **timeouts,
         )
-        self._make_socket_transport(rawsock, ssl_protocol, extra=extra, server=server)
+        self._make_socket_transport(rawsock, ssl_protocol, extra=extra, server=server, context=context)
         return ssl_protocol._app_transport
 
     def _ensure_fd_no_transport(self, fd: Any) -> None:
@@ -183,10 +194,14 @@ class Loop(_core.NativeLoop, asyncio.SelectorEventLoop):  # type: ignore[misc]
     ) -> tuple[Any, Any]:
         """Connect, as ``asyncio.AbstractEventLoop.create_connection``, by Happy Eyeballs (RFC 8305).
 
-        ``happy_eyeballs_delay``: seconds until the next address is tried, too, 0.25 by default; None: one
-        after the other.
+        ``happy_eyeballs_delay``: seconds until the next address of a name is tried, too, 0.25 by default;
+        None: one after the other.
         """
-        kwargs.setdefault("happy_eyeballs_delay", HAPPY_EYEBALLS_DELAY)
+        literal = base_events._ipaddr_info(  # type: ignore[attr-defined]
+            host, port, socket.AF_UNSPEC, socket.SOCK_STREAM, socket.IPPROTO_TCP
+        )
+        if literal is None:
+            kwargs.setdefault("happy_eyeballs_delay", HAPPY_EYEBALLS_DELAY)
         made: tuple[Any, Any] = await asyncio.SelectorEventLoop.create_connection(
             self, protocol_factory, host, port, **kwargs
         )
@@ -243,7 +258,7 @@ class Loop(_core.NativeLoop, asyncio.SelectorEventLoop):  # type: ignore[misc]
             if self._debug:
                 self._check_callback(callback, "call_soon_threadsafe")  # type: ignore[attr-defined]
             handle = events._ThreadSafeHandle(callback, args, self, context)  # type: ignore[attr-defined]
-            _leave_out_frames(handle, 1)
+            _leave_out_frames(handle, 2)
             self._push(handle)
             self._wake()
             return handle

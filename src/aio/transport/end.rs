@@ -7,6 +7,7 @@ use crate::io::sys::platform::epoll::Interest;
 use pyo3::exceptions::PyConnectionError;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::IntoPyDict;
 
 /// `transport.close()`: what was written is sent first.
 pub(crate) fn close(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
@@ -58,8 +59,15 @@ fn lose_soon(slf: &Bound<'_, StreamTransport>, error: Option<Bound<'_, PyAny>>) 
         return Ok(());
     };
     let callback = slf.getattr(intern!(py, "_call_connection_lost"))?;
+    let context = me.held(py, |objects| &objects.context);
+    let context = context.filter(|_| me.objects.with(py, |objects| objects.is_lost_in_context));
+    let options = context.map(|context| [("context", context)].into_py_dict(py));
     event_loop
-        .call_method1(intern!(py, "call_soon"), (callback, error))
+        .call_method(
+            intern!(py, "call_soon"),
+            (callback, error),
+            options.transpose()?.as_ref(),
+        )
         .map(drop)
 }
 

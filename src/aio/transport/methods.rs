@@ -18,17 +18,24 @@ use pyo3::types::PyDict;
 
 #[pymethods]
 impl StreamTransport {
+    /// `context`: that of all calls of the protocol, from CPython 3.15 on; None: the caller's, but for the last one.
     #[new]
+    #[pyo3(signature = (event_loop, socket, protocol, extra, server, context=None))]
     fn new(
         event_loop: &Bound<'_, NativeLoop>,
         socket: &Bound<'_, PyAny>,
         protocol: &Bound<'_, PyAny>,
         extra: &Bound<'_, PyDict>,
         server: Option<Py<PyAny>>,
+        context: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let py = event_loop.py();
-        // SAFETY: the interpreter's lock is held; it returns a new reference, or null with an exception set.
-        let context = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_CopyCurrent())? };
+        let is_lost_in_context = context.is_some();
+        let context = match context {
+            Some(context) => context,
+            // SAFETY: the interpreter's lock is held; it returns a new reference, or null with an exception set.
+            None => unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_CopyCurrent())? },
+        };
         Ok(Self {
             number: socket.call_method0(intern!(py, "fileno"))?.extract()?,
             objects: Gil::new(Objects {
@@ -38,6 +45,7 @@ impl StreamTransport {
                 server,
                 extra: Some(extra.clone().unbind()),
                 context: Some(context.unbind()),
+                is_lost_in_context,
                 empty_waiter: None,
             }),
             flow: Gil::new(Flow::new(receiver_of(protocol)?)),

@@ -32,6 +32,8 @@ pub(crate) struct Objects {
     pub(crate) extra: Option<Py<PyDict>>,
     /// The protocol is called in it: the one that the connection was made in.
     pub(crate) context: Option<Py<PyAny>>,
+    /// Its `connection_lost`, too; else in that of whoever ends the connection.
+    pub(crate) is_lost_in_context: bool,
     /// Somebody waits until all is sent, to send from a file.
     pub(crate) empty_waiter: Option<Py<PyAny>>,
 }

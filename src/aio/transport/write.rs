@@ -72,13 +72,16 @@ fn copy<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
         return Ok(class.call1((data,))?.cast_into::<PyBytes>()?);
     }
     let name = data.get_type().name()?;
-    Err(PyTypeError::new_err(
-        format!(
-            "data argument must be a bytes-like object, not {:?}",
-            name.to_string_lossy()
-        )
-        .replace('"', "'"),
-    ))
+    // In the words of the interpreter's own asyncio.
+    let wanted = if py.version_info() >= (3, 14) {
+        "bytes, bytearray, or memoryview"
+    } else {
+        "bytes-like"
+    };
+    Err(PyTypeError::new_err(format!(
+        "data argument must be a {wanted} object, not '{}'",
+        name.to_string_lossy()
+    )))
 }
 
 #[cold]
