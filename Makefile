@@ -31,6 +31,7 @@ MATURIN := $(VENV)/.maturin
 TOOLS := $(VENV)/.tools
 INSTALLED := $(VENV)/.installed
 SPHINX := $(VENV)/.sphinx
+PROGRAMS := $(VENV)/.programs
 
 # The peers of the benchmark have an environment of their own, with the package in it.
 PEERS := $(VENV)-peers
@@ -104,6 +105,13 @@ test-loom: ## tries the interleavings of the loom models
 .PHONY: test-python
 test-python: $(TOOLS) build ## runs the Python tests against the installed package (ARGS="-k name")
 	"$(PY)" -m pytest $(ARGS)
+
+$(PROGRAMS): tests/programs/requirements.txt $(MADE)
+	"$(PY)" -m pip install --quiet --disable-pip-version-check --requirement tests/programs/requirements.txt
+	@touch $@
+
+.PHONY: programs
+programs: $(PROGRAMS) ## installs what tests/programs runs on our asyncio loop: uvicorn, aiohttp, asyncpg, … (else they skip)
 
 .PHONY: coverage
 coverage: $(TOOLS) build ## runs the Python tests and reports lines and branches of python/asynctcp not covered

@@ -9,6 +9,8 @@ import asynctcp.aio
 from helpers import DEADLINE, LOOPBACK
 
 LOOPS = {"asyncio": asyncio.SelectorEventLoop, "asynctcp": asynctcp.aio.new_event_loop}
+#: The same by name, for programs that want one.
+FACTORIES = {"asyncio": "asyncio:SelectorEventLoop", "asynctcp": "asynctcp.aio:new_event_loop"}
 
 
 def run(loop, coroutine):
