@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import socket
+import struct
 import warnings
 
 import pytest
@@ -215,7 +216,7 @@ def test_a_reset_is_raised_where_one_reads(pair):
 def reset(writer):
     """End the connection by RST."""
     sock = writer.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 

@@ -9,6 +9,7 @@
 //! | `timers.rs`, `descriptors.rs` | calls that wait for their time; for a descriptor |
 //! | `futures.rs` | what tasks wait for |
 //! | `state.rs` | one loop: its queue, timers and descriptors |
+//! | `unsent.rs` | transports with something to send |
 //! | `transport/`, `stream/` | connections; as asyncio's streams |
 //! | `clock.rs` | the loop's clock, which a program may replace |
 //! | `guest.rs` | the loop of callbacks that lives in an asyncio loop |
@@ -31,3 +32,4 @@ pub(crate) mod stream;
 pub(crate) mod timers;
 pub(crate) mod transport;
 pub(crate) mod turn;
+pub(crate) mod unsent;

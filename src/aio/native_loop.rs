@@ -5,6 +5,7 @@ use crate::aio::gil::Gil;
 use crate::aio::handle::{Call, Object, Time};
 use crate::aio::object::{NativeLoop, make_handle};
 use crate::aio::state::State;
+use crate::aio::transport::flush;
 use crate::aio::transport::object::StreamTransport;
 use crate::aio::turn;
 use crate::event_loop::object::EventLoop;
@@ -23,7 +24,7 @@ impl NativeLoop {
     #[pyo3(signature = (*_args, **_kwargs))]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         Ok(Self {
-            state: State::new().map_err(Failure::Os)?,
+            state: State::new(flush::send_late).map_err(Failure::Os)?,
             callbacks: Gil::default(),
         })
     }

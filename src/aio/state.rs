@@ -4,6 +4,7 @@ use crate::aio::descriptors::{Descriptors, Replaced, Way};
 use crate::aio::gil::Gil;
 use crate::aio::handle;
 use crate::aio::timers::Timers;
+use crate::aio::unsent::{SendLate, Unsent};
 use crate::io::failure::Failure;
 use crate::io::runtime::driver::keep_heap;
 use crate::io::sys::platform::epoll::Selector;
@@ -51,14 +52,13 @@ pub(crate) struct State {
     pub(crate) foreign_clock: AtomicBool,
     /// Callbacks run: what they write is sent when they return.
     pub(crate) calling: AtomicBool,
-    /// Transports with something to send.
-    dirty: Gil<Vec<Py<PyAny>>>,
+    pub(crate) unsent: Unsent,
     /// Where transports receive into.
     buffer: Gil<Vec<u8>>,
 }
 
 impl State {
-    pub(crate) fn new() -> io::Result<Self> {
+    pub(crate) fn new(send_late: SendLate) -> io::Result<Self> {
         keep_heap();
         Ok(Self {
             selector: Gil::new(Some(Arc::new(Selector::new()?))),
@@ -73,7 +73,7 @@ impl State {
             looked: AtomicU64::new(0),
             foreign_clock: AtomicBool::new(false),
             calling: AtomicBool::new(false),
-            dirty: Gil::default(),
+            unsent: Unsent::new(send_late),
             buffer: Gil::default(),
         })
     }
@@ -97,17 +97,6 @@ impl State {
 
     pub(crate) fn is_debug(&self) -> bool {
         self.debug.load(Relaxed)
-    }
-
-    /// A transport has something to send when the running callback returns.
-    #[inline]
-    pub(crate) fn push_dirty(&self, py: Python<'_>, transport: Py<PyAny>) {
-        self.dirty.with(py, |dirty| dirty.push(transport));
-    }
-
-    #[inline(always)]
-    pub(crate) fn pop_dirty(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.dirty.with(py, Vec::pop)
     }
 
     /// Memory to receive into, which is put back afterwards.
@@ -233,7 +222,7 @@ impl State {
             handle::unschedule(due.handle.bind(py));
             objects.push(due.handle);
         }
-        objects.extend(self.dirty.with(py, std::mem::take));
+        objects.extend(self.unsent.end(py));
         objects.extend(self.descriptors.with(py, Descriptors::take_all));
         objects
     }
@@ -244,7 +233,7 @@ impl State {
             self.ready.try_with(|ready| ready.iter().try_for_each(each)),
             self.timers
                 .try_with(|timers| timers.each().try_for_each(each)),
-            self.dirty.try_with(|dirty| dirty.iter().try_for_each(each)),
+            Some(self.unsent.visit(visit)),
             self.descriptors
                 .try_with(|descriptors| descriptors.each().try_for_each(each)),
         ];

@@ -284,10 +284,21 @@ impl<'py> Turn<'_, 'py> {
     #[inline(always)]
     fn flush(&self, py: Python<'py>) -> PyResult<()> {
         guest::serve(self.event_loop)?;
-        while let Some(transport) = self.state.pop_dirty(py) {
-            flush(transport.bind(py).cast::<StreamTransport>()?)?;
+        let Some(transports) = self.state.unsent.take(py) else {
+            return Ok(());
+        };
+        self.flush_all(py, transports)
+    }
+
+    /// An exception that ends the run leaves none of them unsent.
+    fn flush_all(&self, py: Python<'py>, mut transports: Vec<Py<PyAny>>) -> PyResult<()> {
+        let mut all = Ok(());
+        for transport in transports.drain(..) {
+            let flushed = transport.bind(py).cast::<StreamTransport>().map(flush);
+            all = all.and(flushed?);
         }
-        Ok(())
+        self.state.unsent.put_back(py, transports);
+        all.and_then(|()| self.flush(py))
     }
 
     /// An exception of a callback is the exception handler's, but for those that end a program.

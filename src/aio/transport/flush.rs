@@ -12,27 +12,27 @@ use std::net::Shutdown;
 /// Sends what waits, unless the kernel takes no more.
 pub(crate) fn flush(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
-    let nothing = me.flow.with(py, |flow| {
+    let (blocked, nothing) = me.flow.with(py, |flow| {
         flow.is_dirty = false;
-        flow.is_blocked || flow.outgoing.is_empty() || flow.lost > 0
+        (flow.is_blocked, flow.sends_nothing())
     });
+    if blocked {
+        return pause_protocol(slf);
+    }
     if nothing {
         return Ok(());
     }
     let Some(socket) = me.descriptor(py) else {
         return Ok(());
     };
-    match me.flow.with(py, |flow| flow.outgoing.send(py, socket)) {
+    let sent = me.flow.with(py, |flow| match flow.failure.take() {
+        Some(failure) => Sent::Failed(failure),
+        None => flow.outgoing.send(py, socket),
+    });
+    match sent {
         Sent::All => Ok(()),
         Sent::Some => {
-            let wanted = me.flow.with(py, |flow| {
-                flow.is_blocked = true;
-                Interest {
-                    writable: true,
-                    ..flow.registered
-                }
-            });
-            me.register(py, wanted)?;
+            block(me, py)?;
             pause_protocol(slf)
         }
         Sent::Failed(error) => {
@@ -44,6 +44,38 @@ pub(crate) fn flush(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
             )
         }
     }
+}
+
+/// Sends what it can while the step that wrote it goes on, in another thread: the protocol is told of nothing until [`flush`].
+pub(crate) fn send_late(transport: &Bound<'_, PyAny>) {
+    let py = transport.py();
+    let Ok(it) = transport.cast::<StreamTransport>() else {
+        return;
+    };
+    let me = it.get();
+    let nothing = me
+        .flow
+        .with(py, |flow| flow.sends_nothing() || flow.failure.is_some());
+    let Some(socket) = me.descriptor(py).filter(|_| !nothing) else {
+        return;
+    };
+    match me.flow.with(py, |flow| flow.outgoing.send(py, socket)) {
+        Sent::All => {}
+        // Where the selector cannot be told, the flush tries again.
+        Sent::Some => drop(block(me, py)),
+        Sent::Failed(failure) => me.flow.with(py, |flow| flow.failure = Some(failure)),
+    }
+}
+
+/// The kernel takes no more: the selector tells when it does.
+fn block(me: &StreamTransport, py: Python<'_>) -> PyResult<()> {
+    let wanted = me.flow.with(py, |flow| Interest {
+        writable: true,
+        ..flow.registered
+    });
+    me.register(py, wanted)?;
+    me.flow.with(py, |flow| flow.is_blocked = true);
+    Ok(())
 }
 
 /// Too much waits: the protocol is told, once.

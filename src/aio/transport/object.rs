@@ -69,6 +69,8 @@ pub(crate) struct Flow {
     pub(crate) is_blocked: bool,
     /// It is in the list of those that the turn flushes.
     pub(crate) is_dirty: bool,
+    /// What sending ahead of that has failed with.
+    pub(crate) failure: Option<std::io::Error>,
     /// It waits in the queue of what is ready, for this.
     pub(crate) ready: Interest,
     pub(crate) registered: Interest,
@@ -164,11 +166,17 @@ impl Flow {
             protocol_is_paused: false,
             is_blocked: false,
             is_dirty: false,
+            failure: None,
             ready: Interest::NONE,
             registered: Interest::NONE,
             high_water: HIGH_WATER,
             low_water: HIGH_WATER / 4,
         }
+    }
+
+    /// There is nothing to send, or nobody to send it to now.
+    pub(crate) fn sends_nothing(&self) -> bool {
+        self.is_blocked || self.outgoing.is_empty() || self.lost > 0
     }
 
     /// Whether what comes goes to the protocol.

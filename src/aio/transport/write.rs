@@ -110,9 +110,11 @@ fn send_soon(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     if much || !state.calling.load(Relaxed) {
         return flush(slf);
     }
-    if !dirty {
+    if dirty {
+        state.unsent.note();
+    } else {
         me.flow.with(py, |flow| flow.is_dirty = true);
-        state.push_dirty(py, slf.clone().into_any().unbind());
+        state.unsent.push(py, slf.clone().into_any().unbind());
     }
     Ok(())
 }

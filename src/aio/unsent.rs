@@ -1,0 +1,192 @@
+//! Transports with something to send when the running step returns; and where that takes long, the thread that sends it before.
+
+use crate::aio::gil::Gil;
+use pyo3::prelude::*;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, Builder, Thread};
+use std::time::Duration;
+
+/// How often the thread looks: what is written waits for up to twice as long.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// Sends what a transport has, without a call of its protocol.
+pub(crate) type SendLate = fn(&Bound<'_, PyAny>);
+
+/// The list, and its thread, which is there once a step has written.
+pub(crate) struct Unsent {
+    shared: Arc<Shared>,
+    thread: OnceLock<Thread>,
+    send: SendLate,
+}
+
+/// The counters are written with the interpreter's lock held. The thread reads them without: it takes the lock when it is late only.
+#[derive(Default)]
+struct Shared {
+    list: Gil<Vec<Py<PyAny>>>,
+    /// Writes so far.
+    written: AtomicU64,
+    /// The one with which the step that has written began to.
+    began: AtomicU64,
+    /// Those whose step has returned.
+    sent: AtomicU64,
+    /// The thread sleeps until it is woken.
+    is_parked: AtomicBool,
+    is_over: AtomicBool,
+}
+
+impl Unsent {
+    pub(crate) fn new(send: SendLate) -> Self {
+        Self {
+            shared: Arc::default(),
+            thread: OnceLock::new(),
+            send,
+        }
+    }
+
+    /// A transport is to send when the running step returns; it is not in the list.
+    #[inline]
+    pub(crate) fn push(&self, py: Python<'_>, transport: Py<PyAny>) {
+        let first = self.shared.list.with(py, |list| {
+            list.push(transport);
+            list.len() == 1
+        });
+        if first {
+            self.begin();
+        } else {
+            self.note();
+        }
+    }
+
+    /// One that is in the list was written to again.
+    #[inline]
+    pub(crate) fn note(&self) {
+        let written = self.shared.written.load(Ordering::Relaxed);
+        self.shared.written.store(written + 1, Ordering::Relaxed);
+    }
+
+    fn begin(&self) {
+        let written = self.shared.written.load(Ordering::Relaxed) + 1;
+        self.shared.began.store(written, Ordering::Relaxed);
+        // The thread parks and then looks at this; here it is the other way round. Both in one order.
+        self.shared.written.store(written, Ordering::SeqCst);
+        if self.shared.is_parked.load(Ordering::SeqCst) {
+            self.wake();
+        } else if self.thread.get().is_none() {
+            self.start();
+        }
+    }
+
+    #[cold]
+    fn wake(&self) {
+        self.shared.is_parked.store(false, Ordering::SeqCst);
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+
+    /// Where no thread can be had, what is written leaves when its step returns.
+    #[cold]
+    fn start(&self) {
+        let (shared, send) = (Arc::clone(&self.shared), self.send);
+        let started = Builder::new()
+            .name("asynctcp-flush".into())
+            .spawn(move || watch(&shared, send));
+        if let Ok(started) = started {
+            self.thread.get_or_init(|| started.thread().clone());
+        }
+    }
+
+    /// Those that are to send now, in the order in which they were written to.
+    #[inline(always)]
+    pub(crate) fn take(&self, py: Python<'_>) -> Option<Vec<Py<PyAny>>> {
+        let list = self
+            .shared
+            .list
+            .with(py, |list| (!list.is_empty()).then(|| std::mem::take(list)))?;
+        let written = self.shared.written.load(Ordering::Relaxed);
+        self.shared.sent.store(written, Ordering::Relaxed);
+        Some(list)
+    }
+
+    /// The list's memory, empty, for the next step's.
+    #[inline]
+    pub(crate) fn put_back(&self, py: Python<'_>, taken: Vec<Py<PyAny>>) {
+        self.shared.list.with(py, |list| {
+            if list.is_empty() {
+                *list = taken;
+            }
+        });
+    }
+
+    /// All Python objects, for the end; the thread ends, too.
+    pub(crate) fn end(&self, py: Python<'_>) -> Vec<Py<PyAny>> {
+        self.end_thread();
+        self.take(py).unwrap_or_default()
+    }
+
+    fn end_thread(&self) {
+        self.shared.is_over.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
+    pub(crate) fn visit(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        let each = |transport: &Py<PyAny>| visit.call(transport);
+        let visited = self
+            .shared
+            .list
+            .try_with(|list| list.iter().try_for_each(each));
+        visited.unwrap_or(Ok(()))
+    }
+}
+
+impl Drop for Unsent {
+    fn drop(&mut self) {
+        self.end_thread();
+    }
+}
+
+/// What the thread does until the loop ends.
+fn watch(shared: &Shared, send: SendLate) {
+    let (mut seen, mut late) = (0, 0);
+    while !shared.is_over.load(Ordering::SeqCst) {
+        let written = shared.written.load(Ordering::SeqCst);
+        let began = shared.began.load(Ordering::Relaxed);
+        let waits = written != shared.sent.load(Ordering::Relaxed);
+        if waits && began == seen && written != late {
+            // The same step as at the last look.
+            send_all(shared, send);
+            late = written;
+        } else if !waits && began == seen {
+            park(shared, written);
+        }
+        seen = began;
+        thread::park_timeout(LOOK_EVERY);
+    }
+}
+
+/// Nothing was written for a while: it sleeps until something is.
+fn park(shared: &Shared, written: u64) {
+    shared.is_parked.store(true, Ordering::SeqCst);
+    while shared.written.load(Ordering::SeqCst) == written
+        && shared.is_parked.load(Ordering::SeqCst)
+        && !shared.is_over.load(Ordering::SeqCst)
+    {
+        thread::park();
+    }
+    shared.is_parked.store(false, Ordering::SeqCst);
+}
+
+/// Takes the interpreter's lock for it, unless the interpreter ends.
+fn send_all(shared: &Shared, send: SendLate) {
+    Python::try_attach(|py| {
+        let transports: Vec<Py<PyAny>> = shared.list.with(py, |list| {
+            list.iter()
+                .map(|transport| transport.clone_ref(py))
+                .collect()
+        });
+        for transport in &transports {
+            send(transport.bind(py));
+        }
+    });
+}

@@ -1,0 +1,249 @@
+"""A step that wrote and goes on for long: what it wrote is sent meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import socket
+import struct
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import asynctcp.aio
+from helpers import DEADLINE, MUCH
+from loops import LOOPS, Recorder, connected, run, turn, turn_until
+
+
+@pytest.fixture(params=LOOPS)
+def loop(request):
+    loop = LOOPS[request.param]()
+    yield loop
+    turn(loop)
+    loop.close()
+
+
+@pytest.fixture
+def native():
+    loop = asynctcp.aio.new_event_loop()
+    yield loop
+    turn(loop)
+    loop.close()
+
+
+def step(loop, function):
+    """Run it as one step of the loop's."""
+    loop.call_soon(function)
+    turn(loop)
+
+
+class Peer(threading.Thread):
+    """Receives in a thread of its own until it has so much, or the end."""
+
+    def __init__(self, sock, size):
+        super().__init__()
+        self._sock, self._size = sock, size
+        self.data = b""
+        self.has_all = threading.Event()
+        self.start()
+
+    def run(self):
+        while len(self.data) < self._size:
+            piece = self._sock.recv(65536)
+            if not piece:
+                return
+            self.data += piece
+        self.has_all.set()
+
+
+@pytest.fixture
+def open_pair(loop):
+    protocol = Recorder()
+    transport, peer = connected(loop, protocol)
+    with peer:
+        yield transport, peer, protocol
+        transport.abort()
+        turn(loop)
+
+
+@pytest.fixture
+def native_pair(native):
+    protocol = Recorder()
+    transport, peer = connected(native, protocol)
+    with peer:
+        yield transport, peer, protocol
+        transport.abort()
+        turn(native)
+
+
+def wait_busily(event):
+    """Compute in Python until the event is set; whether it was, within the deadline."""
+    end = time.monotonic() + DEADLINE
+    while time.monotonic() < end:
+        if event.is_set():
+            return True
+    return False
+
+
+def test_what_a_step_wrote_is_received_while_it_sleeps(loop, open_pair):
+    transport, sock, _ = open_pair
+    peer, got = Peer(sock, 5), []
+
+    def write_and_wait():
+        transport.write(b"hello")
+        got.append(peer.has_all.wait(DEADLINE))
+
+    step(loop, write_and_wait)
+    peer.join()
+    assert (got, peer.data) == ([True], b"hello")
+
+
+def test_what_a_step_wrote_is_received_while_it_computes(loop, open_pair):
+    transport, sock, _ = open_pair
+    peer, got = Peer(sock, 5), []
+
+    def write_and_compute():
+        transport.write(b"hello")
+        got.append(wait_busily(peer.has_all))
+
+    step(loop, write_and_compute)
+    peer.join()
+    assert (got, peer.data) == ([True], b"hello")
+
+
+def test_what_it_writes_later_is_received_too(loop, open_pair):
+    transport, sock, _ = open_pair
+    first, got = Peer(sock, 1), []
+
+    def write_twice():
+        transport.write(b"a")
+        got.append(first.has_all.wait(DEADLINE))
+        first.join()
+        second = Peer(sock, 1)
+        transport.write(b"b")
+        got.append(second.has_all.wait(DEADLINE))
+        second.join()
+        got.append(first.data + second.data)
+
+    step(loop, write_twice)
+    assert got == [True, True, b"ab"]
+
+
+def test_after_a_pause_the_next_long_step_is_helped_too(native, native_pair):
+    transport, sock, _ = native_pair
+    for _ in range(3):
+        peer, got = Peer(sock, 5), []
+        # Longer than the thread that sends looks about before it sleeps.
+        run(native, asyncio.sleep(0.05))
+
+        def write_and_wait(peer=peer, got=got):
+            transport.write(b"hello")
+            got.append(peer.has_all.wait(DEADLINE))
+
+        step(native, write_and_wait)
+        peer.join()
+        assert got == [True]
+
+
+def test_more_than_the_kernel_takes_follows_when_it_takes_more(native, native_pair):
+    transport, sock, protocol = native_pair
+    transport.set_write_buffer_limits(high=2 * MUCH)
+    payload = bytes(MUCH)
+    sent = threading.Event()
+
+    def write_and_wait():
+        transport.write(payload)
+        # What the kernel has taken is gone from the buffer; asking would send it.
+        end = time.monotonic() + DEADLINE
+        while transport._unsent() == MUCH and time.monotonic() < end:
+            time.sleep(0.001)
+        if transport._unsent() < MUCH:
+            sent.set()
+
+    step(native, write_and_wait)
+    assert sent.is_set()
+    peer = Peer(sock, MUCH)
+    turn_until(native, peer.has_all.is_set)
+    peer.join()
+    assert peer.data == payload
+    assert protocol.told == ["made"]
+
+
+def test_a_protocol_is_told_to_pause_when_the_step_has_returned(native, native_pair):
+    transport, _, protocol = native_pair
+    transport.set_write_buffer_limits(high=2 * MUCH)
+    told = []
+
+    def write_and_wait():
+        transport.write(bytes(MUCH))
+        transport.set_write_buffer_limits(high=2 * MUCH)
+        end = time.monotonic() + DEADLINE
+        while transport._unsent() == MUCH and time.monotonic() < end:
+            time.sleep(0.001)
+        told.extend(protocol.told)
+
+    step(native, write_and_wait)
+    assert told == ["made"]
+    native.call_soon(transport.set_write_buffer_limits, 10)
+    turn(native)
+    assert protocol.told == ["made", "pause"]
+
+
+def test_a_failure_of_sending_meanwhile_is_told_when_the_step_has_returned(native, native_pair):
+    transport, sock, protocol = native_pair
+    told = []
+
+    def write_and_wait():
+        reset(sock)
+        transport.write(b"hello")
+        time.sleep(0.05)
+        told.extend(protocol.told)
+
+    step(native, write_and_wait)
+    turn(native)
+    assert told == ["made"]
+    assert protocol.told[-1][0] == "lost"
+
+
+def reset(sock):
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+def test_transports_are_sent_in_the_order_in_which_they_were_written_to(native):
+    pairs = [connected(native, Recorder()) for _ in range(5)]
+    with select.epoll() as ready:
+        for _, peer in pairs:
+            ready.register(peer, select.EPOLLIN)
+        step(native, lambda: [transport.write(b"hello") for transport, _ in pairs])
+        # The kernel lists them in the order in which they became ready.
+        order = [number for number, _ in ready.poll(DEADLINE)]
+    assert order == [peer.fileno() for _, peer in pairs]
+    for transport, peer in pairs:
+        transport.abort()
+        peer.close()
+    turn(native)
+
+
+def test_a_closed_loop_leaves_no_thread():
+    before = threads()
+    loop = asynctcp.aio.new_event_loop()
+    transport, peer = connected(loop, Recorder())
+    step(loop, lambda: transport.write(b"hello"))
+    assert threads() == before + 1
+    transport.abort()
+    turn(loop)
+    peer.close()
+    loop.close()
+    end = time.monotonic() + DEADLINE
+    while threads() > before and time.monotonic() < end:
+        time.sleep(0.001)
+    assert threads() == before
+
+
+def threads():
+    """How many flush what a step wrote."""
+    tasks = Path("/proc/self/task").iterdir()
+    return [(task / "comm").read_text().strip() for task in tasks].count("asynctcp-flush")
