@@ -51,7 +51,7 @@ def read_examples(app, docname, source):
     """Take the list of examples as it is, with links to the programs from here."""
     if docname == "examples":
         text = (app.srcdir.parent / "examples" / "README.md").read_text()
-        source[0] = re.sub(r"\]\((\w+\.py)\)", r"](../examples/\1)", text)
+        source[0] = re.sub(r"\]\(([\w/]+\.py)\)", r"](../examples/\1)", text)
 
 
 def link_pages(_app, _docname, source):

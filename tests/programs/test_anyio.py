@@ -6,57 +6,16 @@ import os
 import signal
 import subprocess
 import sys
-from importlib import metadata
 
 import pytest
 
 from certificates import authority
 from helpers import LOOPBACK
 from loops import LOOPS
+from peers import EXAMPLES
 from services import needs_package
 
 pytestmark = needs_package("anyio")
-
-TEST_FILE = """
-import asyncio
-
-import anyio
-import pytest
-
-from asynctcp import aio
-
-
-@pytest.fixture
-def anyio_backend():
-    return "asyncio", {"loop_factory": aio.new_event_loop}
-
-
-@pytest.fixture
-async def stream():
-    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-
-    async def serve(client):
-        async with client:
-            await client.send((await client.receive()).upper())
-
-    async with listener, anyio.create_task_group() as group:
-        group.start_soon(listener.serve, serve)
-        host, port = listener.extra(anyio.abc.SocketAttribute.local_address)
-        async with await anyio.connect_tcp(host, port) as stream:
-            yield stream
-        group.cancel_scope.cancel()
-
-
-@pytest.mark.anyio
-async def test_loop_is_ours():
-    assert isinstance(asyncio.get_running_loop(), aio.Loop)
-
-
-@pytest.mark.anyio
-async def test_fixture_and_test_share_it(stream):
-    await stream.send(b"hello")
-    assert await stream.receive() == b"HELLO"
-"""
 
 
 def run(main, loop_name):
@@ -154,25 +113,14 @@ def test_signals_are_received_and_scopes_cancelled(loop_name):
     assert run(main, loop_name) == (signal.SIGUSR1, True)
 
 
-def test_pytest_plugin_runs_tests_and_fixtures_on_our_loop(tmp_path):
-    (tmp_path / "test_it.py").write_text(TEST_FILE)
+def test_pytest_plugin_runs_tests_and_fixtures_on_our_loop():
+    folder = EXAMPLES / "aio" / "with_anyio"
+    options = ["-W", "error", "-c", "/dev/null", "-p", "no:asyncio", "-p", "no:cacheprovider"]
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-W",
-            "error",
-            "-p",
-            "no:asyncio",
-            "-p",
-            "no:cacheprovider",
-            tmp_path,
-        ],
+        [sys.executable, "-m", "pytest", "-q", *options, folder],
         capture_output=True,
         text=True,
         timeout=30,
         check=False,
     )
-    assert "2 passed" in done.stdout, f"anyio {metadata.version('anyio')}: {done.stdout}{done.stderr}"
+    assert "2 passed" in done.stdout, done.stdout + done.stderr

@@ -2,57 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 
 import pytest
 
+from peers import EXAMPLES
 from services import needs_package
 
 pytestmark = needs_package("pytest_asyncio")
 
-TEST_FILE = """
-import asyncio
-
-import pytest
-import pytest_asyncio
-
-from asynctcp import aio
-
-
-@pytest_asyncio.fixture
-async def server():
-    async def serve(reader, writer):
-        writer.write(await reader.readline())
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    yield server
-    assert await server.drain(timeout=5)
-
-
-@pytest.mark.asyncio
-async def test_fixture_and_test_share_our_loop(server):
-    assert isinstance(asyncio.get_running_loop(), aio.Loop)
-    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-    writer.write(b"hello\\n")
-    assert await reader.read() == b"hello\\n"
-    writer.close()
-    await writer.wait_closed()
-
-
-@pytest.mark.asyncio(loop_scope="module")
-async def test_loop_of_a_module_is_ours():
-    assert isinstance(asyncio.get_running_loop(), aio.Loop)
-"""
-
-HOOK = """
-from asynctcp import aio
-
-
-def pytest_asyncio_loop_factories(config, item):
-    return {"asynctcp": aio.new_event_loop}
-"""
+#: Its conftest.py has the hook.
+FOLDER = EXAMPLES / "aio" / "with_pytest_asyncio"
 
 POLICY = """
 import asyncio
@@ -73,12 +35,10 @@ def event_loop_policy():
 """
 
 
-def run_tests(folder, conftest, *options):
-    (folder / "test_it.py").write_text(TEST_FILE)
-    (folder / "conftest.py").write_text(conftest)
-    (folder / "pytest.ini").write_text("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+def run_tests(folder, *options):
+    plugins = ["-p", "no:anyio", "-p", "no:cacheprovider"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", *options, "-p", "no:anyio", "-p", "no:cacheprovider", folder],
+        [sys.executable, "-m", "pytest", "-q", *options, *plugins, "-c", "/dev/null", folder],
         capture_output=True,
         text=True,
         timeout=30,
@@ -87,12 +47,15 @@ def run_tests(folder, conftest, *options):
     return done.stdout + done.stderr
 
 
-def test_loop_of_the_hook_is_used(tmp_path):
-    assert "2 passed" in run_tests(tmp_path, HOOK, "-W", "error")
+def test_loop_of_the_hook_is_used():
+    strict = ["-W", "error", "-o", "asyncio_default_fixture_loop_scope=function"]
+    assert "2 passed" in run_tests(FOLDER, *strict)
 
 
 @pytest.mark.skipif(
     sys.version_info >= (3, 14), reason="asyncio's policies are deprecated from CPython 3.14 on"
 )
 def test_loop_of_a_policy_is_used(tmp_path):
-    assert "2 passed" in run_tests(tmp_path, POLICY)
+    (tmp_path / "conftest.py").write_text(POLICY)
+    shutil.copy(FOLDER / "test_echo.py", tmp_path)
+    assert "2 passed" in run_tests(tmp_path)
