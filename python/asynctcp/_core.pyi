@@ -39,6 +39,7 @@ from asynctcp.typing import (
 )
 
 __all__ = [
+    "DatagramTransport",
     "Idler",
     "LoopBlock",
     "LoopCore",
@@ -181,9 +182,78 @@ class NativeLoop:
     def _remove_reader(self, fd: object) -> bool: ...
     def _remove_writer(self, fd: object) -> bool: ...
     def _drive(self, callbacks: LoopCore | None) -> None: ...
-    def _adopt(self, transport: StreamTransport) -> None: ...
+    def _adopt(self, transport: StreamTransport | DatagramTransport) -> None: ...
     def _lend(self, transport: StreamTransport) -> None: ...
-    def _transport_of(self, fd: object) -> StreamTransport | None: ...
+    def _transport_of(self, fd: object) -> StreamTransport | DatagramTransport | None: ...
+
+@disjoint_base
+class DatagramTransport:
+    """What ``asynctcp.aio.DatagramTransport`` inherits: a UDP or Unix socket of an asyncio protocol."""
+
+    def __new__(
+        cls,
+        event_loop: NativeLoop,
+        socket: socket.socket,
+        protocol: BaseProtocol,
+        extra: dict[str, Any],
+        address: object,
+    ) -> Self: ...
+    def sendto(self, data: bytes | bytearray | memoryview, addr: Any = None) -> None:
+        """Send ``data`` to ``addr``, or to the peer. It leaves when the running callback returns."""
+
+    def close(self) -> None:
+        """Close it when all is sent."""
+
+    def abort(self) -> None:
+        """Close it at once."""
+
+    def is_closing(self) -> bool:
+        """Whether it is closing or closed."""
+
+    def is_reading(self) -> bool:
+        """Whether what comes goes to the protocol."""
+
+    def pause_reading(self) -> None:
+        """Nothing goes to the protocol until ``resume_reading()``."""
+
+    def resume_reading(self) -> None:
+        """What comes goes to the protocol again."""
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes that wait to be sent, as asyncio counts them."""
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """The low and the high-water mark, in bytes."""
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """The protocol is told to pause writing above ``high`` bytes, and to go on below ``low``."""
+
+    def set_protocol(self, protocol: BaseProtocol) -> None:
+        """From now on ``protocol`` is called."""
+
+    def get_protocol(self) -> BaseProtocol:
+        """The protocol."""
+
+    @property
+    def _extra(self) -> dict[str, Any] | None: ...
+    @property
+    def _protocol(self) -> BaseProtocol | None: ...
+    @property
+    def _loop(self) -> Any: ...
+    @property
+    def _sock(self) -> socket.socket | None: ...
+    @property
+    def _sock_fd(self) -> int: ...
+    @property
+    def _address(self) -> Any: ...
+    @property
+    def _conn_lost(self) -> int: ...
+    def _registered(self) -> tuple[bool, bool]: ...
+    def _unsent(self) -> int: ...
+    def _start_reading(self) -> None: ...
+    def _on_ready(self) -> None: ...
+    def _force_close(self, exc: BaseException | None = None) -> None: ...
+    def _call_connection_lost(self, exc: BaseException | None = None) -> None: ...
 
 @disjoint_base
 class StreamTransport:

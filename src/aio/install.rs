@@ -1,6 +1,7 @@
 //! Puts the classes into the module.
 
 use crate::aio::calls;
+use crate::aio::datagram::object::DatagramTransport;
 use crate::aio::handle_type;
 use crate::aio::object::NativeLoop;
 use crate::aio::stream::protocol::StreamProtocol;
@@ -13,6 +14,7 @@ use pyo3::prelude::*;
 pub(crate) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<NativeLoop>()?;
     module.add_class::<StreamTransport>()?;
+    module.add_class::<DatagramTransport>()?;
     module.add_class::<StreamReader>()?;
     module.add_class::<StreamWriter>()?;
     module.add_class::<StreamProtocol>()?;

@@ -10,7 +10,8 @@
 //! | `futures.rs` | what tasks wait for |
 //! | `state.rs` | one loop: its queue, timers and descriptors |
 //! | `unsent.rs` | transports with something to send |
-//! | `transport/`, `stream/` | connections; as asyncio's streams |
+//! | `transport/`, `stream/`, `datagram/` | connections; as asyncio's streams; datagrams |
+//! | `transports.rs`, `context.rs` | transports of either kind, as a turn has them; the context that their protocols run in |
 //! | `clock.rs` | the loop's clock, which a program may replace |
 //! | `guest.rs` | the loop of callbacks that lives in an asyncio loop |
 //! | `turn.rs` | one turn: wait, take what is ready, call it |
@@ -18,6 +19,8 @@
 
 pub(crate) mod calls;
 pub(crate) mod clock;
+pub(crate) mod context;
+pub(crate) mod datagram;
 pub(crate) mod descriptors;
 pub(crate) mod futures;
 pub(crate) mod gil;
@@ -31,5 +34,6 @@ pub(crate) mod state;
 pub(crate) mod stream;
 pub(crate) mod timers;
 pub(crate) mod transport;
+pub(crate) mod transports;
 pub(crate) mod turn;
 pub(crate) mod unsent;

@@ -5,8 +5,8 @@ use crate::aio::gil::Gil;
 use crate::aio::handle::{Call, Object, Time};
 use crate::aio::object::{NativeLoop, make_handle};
 use crate::aio::state::State;
-use crate::aio::transport::flush;
 use crate::aio::transport::object::StreamTransport;
+use crate::aio::transports::{self, Transport};
 use crate::aio::turn;
 use crate::event_loop::object::EventLoop;
 use crate::io::failure::Failure;
@@ -24,7 +24,7 @@ impl NativeLoop {
     #[pyo3(signature = (*_args, **_kwargs))]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         Ok(Self {
-            state: State::new(flush::send_late).map_err(Failure::Os)?,
+            state: State::new(transports::send_late).map_err(Failure::Os)?,
             callbacks: Gil::default(),
         })
     }
@@ -148,11 +148,11 @@ impl NativeLoop {
     }
 
     /// The descriptor is the transport's from now on.
-    fn _adopt(slf: &Bound<'_, Self>, transport: &Bound<'_, StreamTransport>) {
-        let kept = transport.clone().into_any().unbind();
-        slf.get()
-            .state
-            .adopt(slf.py(), transport.get().number, kept);
+    fn _adopt(&self, transport: &Bound<'_, PyAny>) -> PyResult<()> {
+        let number = Transport::given(transport)?.number();
+        let kept = transport.clone().unbind();
+        self.state.adopt(transport.py(), number, kept);
+        Ok(())
     }
 
     /// The descriptor is watched by somebody else for a while.

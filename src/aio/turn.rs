@@ -8,12 +8,10 @@ use crate::aio::handle;
 use crate::aio::object::NativeLoop;
 use crate::aio::state::{State, is_cancelled, unschedule};
 use crate::aio::timers::Timers;
-use crate::aio::transport::flush::flush;
-use crate::aio::transport::object::StreamTransport;
-use crate::aio::transport::read::in_context;
+use crate::aio::transports::Transport;
 use crate::io::failure::Failure;
 use crate::io::sys::platform;
-use crate::io::sys::platform::epoll::{Events, Interest, Readiness, Selector};
+use crate::io::sys::platform::epoll::{Events, Readiness, Selector};
 use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
 use std::sync::Arc;
@@ -177,15 +175,7 @@ impl<'py> Turn<'_, 'py> {
 
     fn make_transport_ready(&self, transport: Bound<'py, PyAny>, readiness: Readiness) {
         let py = transport.py();
-        let Ok(it) = transport.cast::<StreamTransport>() else {
-            return;
-        };
-        let is_new = it.get().flow.with(py, |flow| {
-            let before = flow.ready;
-            flow.ready.readable |= readiness.what.readable && flow.registered.readable;
-            flow.ready.writable |= readiness.what.writable && flow.registered.writable;
-            before == Interest::NONE && flow.ready != Interest::NONE
-        });
+        let is_new = Transport::of(&transport).is_some_and(|it| it.note(py, readiness.what));
         if is_new {
             self.state.push(py, transport.unbind());
         }
@@ -241,9 +231,9 @@ impl<'py> Turn<'_, 'py> {
                 break;
             };
             let mut handle = handle.into_bound(py);
-            if let Ok(transport) = handle.cast::<StreamTransport>() {
-                let step = transport.getattr("_on_ready")?;
-                let context = transport.get().context(py);
+            if let Some(transport) = Transport::of(&handle) {
+                let step = handle.getattr("_on_ready")?;
+                let context = transport.context(py);
                 handle = self
                     .event_loop
                     .call_method1("_debug_handle", (step, (), context))?;
@@ -294,8 +284,8 @@ impl<'py> Turn<'_, 'py> {
     fn flush_all(&self, py: Python<'py>, mut transports: Vec<Py<PyAny>>) -> PyResult<()> {
         let mut all = Ok(());
         for transport in transports.drain(..) {
-            let flushed = transport.bind(py).cast::<StreamTransport>().map(flush);
-            all = all.and(flushed?);
+            let flushed = Transport::given(transport.bind(py))?.flush();
+            all = all.and(flushed);
         }
         self.state.unsent.put_back(py, transports);
         all.and_then(|()| self.flush(py))
@@ -320,8 +310,8 @@ fn run_one(py: Python<'_>, handle: &Bound<'_, PyAny>) -> PyResult<()> {
     if handle::of(handle).is_some() {
         return handle::run(py, handle);
     }
-    if let Ok(transport) = handle.cast::<StreamTransport>() {
-        return in_context(transport);
+    if let Some(transport) = Transport::of(handle) {
+        return transport.run();
     }
     if is_cancelled(handle)? {
         return Ok(());

@@ -10,6 +10,7 @@ and for programs that want a name: ``uvicorn --loop asynctcp.aio:new_event_loop`
 """
 
 from asynctcp._core import StreamReader
+from asynctcp.aio._datagram import DatagramTransport
 from asynctcp.aio._loop import Loop, new_event_loop, run
 from asynctcp.aio._reader_writer import (
     StreamWriter,
@@ -23,6 +24,7 @@ from asynctcp.aio._stream import Stream, StreamServer, connect, connect_unix, se
 from asynctcp.aio._transport import Transport
 
 __all__ = [
+    "DatagramTransport",
     "Loop",
     "Server",
     "Stream",

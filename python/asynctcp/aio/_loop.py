@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 
 from asynctcp import _core, _handlers
 from asynctcp._loop import EventLoop
-from asynctcp.aio import _handles, _transport
+from asynctcp.aio import _datagram, _handles, _transport
 from asynctcp.aio._server import Server
 from asynctcp.conditions import TcpAppError
 
@@ -146,16 +146,44 @@ class Loop(_core.NativeLoop, asyncio.SelectorEventLoop):  # type: ignore[misc]
         extra = _transport.extra_of(sock, extra)
         base_events._set_nodelay(sock)  # type: ignore[attr-defined]
         transport = _transport.Transport(self, sock, protocol, extra, server, context)
-        self._adopt(transport)
         if server is not None:
             transport._attach(server)
+        self._begin(transport, connection_made, waiter, context)
+        return transport
+
+    def _make_datagram_transport(
+        self,
+        sock: Any,
+        protocol: asyncio.DatagramProtocol,
+        address: Any = None,
+        waiter: asyncio.Future[None] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> Any:
+        if type(sock) is not socket.socket or sock.family not in _datagram.FAMILIES:
+            made: Any = asyncio.SelectorEventLoop._make_datagram_transport(  # type: ignore[attr-defined]
+                self, sock, protocol, address, waiter, extra
+            )
+            return made
+        self._ensure_fd_no_transport(sock)
+        extra = _transport.extra_of(sock, extra)
+        transport = _datagram.DatagramTransport(self, sock, protocol, extra, address)
+        self._begin(transport, protocol.connection_made, waiter)
+        return transport
+
+    def _begin(
+        self,
+        transport: Any,
+        connection_made: Callable[[Any], object],
+        waiter: asyncio.Future[None] | None,
+        context: Context | None = None,
+    ) -> None:
+        self._adopt(transport)
         self.call_soon(connection_made, transport, context=context)
         # Nothing is received before connection_made() was called, and only then the waiter is told.
         self.call_soon(transport._start_reading, context=context)
         if waiter is not None:
             settle = futures._set_result_unless_cancelled  # type: ignore[attr-defined]
             self.call_soon(settle, waiter, None, context=context)
-        return transport
 
     def _make_ssl_transport(
         self,

@@ -14,36 +14,34 @@ class _Transport(asyncio.Transport):
     """What ``isinstance`` finds: a native class cannot inherit from asyncio's, which has its own slots."""
 
 
-class _Inherited:
-    """A method of ``asyncio.Transport``'s, as if by inheritance: programs' tests put others in its place."""
+class Inherited:
+    """A method of an asyncio class's, as if by inheritance: programs' tests put others in its place."""
+
+    def __init__(self, base: type) -> None:
+        self._base = base
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
-        found = getattr(asyncio.Transport, self._name)
+        found = getattr(self._base, self._name)
         return found.__get__(instance, owner) if hasattr(found, "__get__") else found
 
 
-class Transport(_core.StreamTransport):
-    """A TCP or Unix connection of an asyncio protocol, as ``asyncio.Transport``."""
+class Common:
+    """What transports of all kinds have, beside what is native."""
 
-    _start_tls_compatible: ClassVar[bool] = True
-    _sendfile_compatible: ClassVar[Any] = constants._SendfileMode.TRY_NATIVE
-
-    get_extra_info: ClassVar[Any] = _Inherited()
-
-    @property  # type: ignore[misc]
-    def __class__(self) -> type[asyncio.Transport]:  # type: ignore[override]
-        return _Transport
-
-    @property
-    def _read_ready_cb(self) -> Any:
-        """What is done when there is something to receive; asyncio's tests ask for it."""
-        return self._on_ready
+    _sock: Any
+    _sock_fd: int
+    _loop: Any
+    _registered: Any
+    _unsent: Any
+    _force_close: Any
+    is_closing: Any
+    get_protocol: Any
 
     def __repr__(self) -> str:
-        words = ["Transport"]
+        words = [type(self).__name__]
         if self._sock is None:
             words.append("closed")
         elif self.is_closing():
@@ -59,15 +57,6 @@ class Transport(_core.StreamTransport):
         if sock is not None:
             warnings.warn(f"unclosed transport {self!r}", ResourceWarning, stacklevel=2, source=self)
             sock.close()
-
-    def _attach(self, server: Any) -> None:
-        server._attach(*self._told_to(server))
-
-    def _detach(self, server: Any) -> None:
-        server._detach(*self._told_to(server))
-
-    def _told_to(self, server: Any) -> tuple[Any, ...]:
-        return (self,) if KNOWS_CLIENTS or isinstance(server, Server) else ()
 
     def _tell_protocol(self, name: str) -> None:
         """Call ``pause_writing`` or ``resume_writing``."""
@@ -90,6 +79,33 @@ class Transport(_core.StreamTransport):
         self._loop.call_exception_handler(
             {"message": message, "exception": exc, "transport": self, "protocol": self.get_protocol()}
         )
+
+
+class Transport(Common, _core.StreamTransport):
+    """A TCP or Unix connection of an asyncio protocol, as ``asyncio.Transport``."""
+
+    _start_tls_compatible: ClassVar[bool] = True
+    _sendfile_compatible: ClassVar[Any] = constants._SendfileMode.TRY_NATIVE
+
+    get_extra_info: ClassVar[Any] = Inherited(asyncio.Transport)
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type[asyncio.Transport]:  # type: ignore[override]
+        return _Transport
+
+    @property
+    def _read_ready_cb(self) -> Any:
+        """What is done when there is something to receive; asyncio's tests ask for it."""
+        return self._on_ready
+
+    def _attach(self, server: Any) -> None:
+        server._attach(*self._told_to(server))
+
+    def _detach(self, server: Any) -> None:
+        server._detach(*self._told_to(server))
+
+    def _told_to(self, server: Any) -> tuple[Any, ...]:
+        return (self,) if KNOWS_CLIENTS or isinstance(server, Server) else ()
 
 
 def extra_of(sock: Any, extra: dict[str, Any] | None) -> dict[str, Any]:

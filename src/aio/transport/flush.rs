@@ -47,12 +47,8 @@ pub(crate) fn flush(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
 }
 
 /// Sends what it can while the step that wrote it goes on, in another thread: the protocol is told of nothing until [`flush`].
-pub(crate) fn send_late(transport: &Bound<'_, PyAny>) {
-    let py = transport.py();
-    let Ok(it) = transport.cast::<StreamTransport>() else {
-        return;
-    };
-    let me = it.get();
+pub(crate) fn send_late(slf: &Bound<'_, StreamTransport>) {
+    let (py, me) = (slf.py(), slf.get());
     let nothing = me
         .flow
         .with(py, |flow| flow.sends_nothing() || flow.failure.is_some());

@@ -1,16 +1,17 @@
 //! What Python calls.
 
+use crate::aio::context;
 use crate::aio::gil::Gil;
 use crate::aio::object::NativeLoop;
 use crate::aio::stream::protocol::StreamProtocol;
 use crate::aio::transport::end;
 use crate::aio::transport::flush::{flush, pause_protocol, shut_down};
-use crate::aio::transport::object::{Flow, HIGH_WATER, Objects, Receiver, StreamTransport};
+use crate::aio::transport::limits;
+use crate::aio::transport::object::{Flow, Objects, Receiver, StreamTransport};
 use crate::aio::transport::read;
 use crate::aio::transport::write;
 use crate::io::sys::platform::RawFd;
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
-use pyo3::ffi;
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -32,9 +33,8 @@ impl StreamTransport {
         let py = event_loop.py();
         let is_lost_in_context = context.is_some();
         let context = match context {
-            Some(context) => context,
-            // SAFETY: the interpreter's lock is held; it returns a new reference, or null with an exception set.
-            None => unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_CopyCurrent())? },
+            Some(context) => context.unbind(),
+            None => context::copy(py)?,
         };
         Ok(Self {
             number: socket.call_method0(intern!(py, "fileno"))?.extract()?,
@@ -44,7 +44,7 @@ impl StreamTransport {
                 protocol: Some(protocol.clone().unbind()),
                 server,
                 extra: Some(extra.clone().unbind()),
-                context: Some(context.unbind()),
+                context: Some(context),
                 is_lost_in_context,
                 empty_waiter: None,
             }),
@@ -164,15 +164,7 @@ impl StreamTransport {
         low: Option<i64>,
     ) -> PyResult<()> {
         let (py, me) = (slf.py(), slf.get());
-        let high =
-            high.unwrap_or_else(|| low.map_or(HIGH_WATER as i64, |low| low.saturating_mul(4)));
-        let low = low.unwrap_or(high / 4);
-        let (Ok(high_water), Ok(low_water)) = (usize::try_from(high), usize::try_from(low)) else {
-            return Err(bad_limits(high, low));
-        };
-        if low_water > high_water {
-            return Err(bad_limits(high, low));
-        }
+        let (low_water, high_water) = limits::checked(high, low)?;
         me.flow.with(py, |flow| {
             (flow.high_water, flow.low_water) = (high_water, low_water)
         });
@@ -310,10 +302,6 @@ impl StreamTransport {
             }));
         });
     }
-}
-
-fn bad_limits(high: i64, low: i64) -> PyErr {
-    PyValueError::new_err(format!("high ({high}) must be >= low ({low}) must be >= 0"))
 }
 
 fn receiver_of(protocol: &Bound<'_, PyAny>) -> PyResult<Receiver> {

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `object.rs` | the class and what it holds |
 //! | `methods.rs` | what Python calls |
+//! | `limits.rs` | the marks of flow control |
 //! | `outgoing.rs` | bytes that wait to be sent |
 //! | `flush.rs`, `write.rs`, `writable.rs` | sending what waits; what is written; when the kernel takes more |
 //! | `end.rs`, `fatal.rs` | how it ends |
@@ -15,6 +16,7 @@
 pub(crate) mod end;
 pub(crate) mod fatal;
 pub(crate) mod flush;
+pub(crate) mod limits;
 pub(crate) mod methods;
 pub(crate) mod object;
 pub(crate) mod outgoing;

@@ -112,6 +112,16 @@ impl StreamTransport {
         self.held(py, |objects| &objects.protocol)
     }
 
+    /// The selector says that it is ready. Whether it did not wait in the queue already.
+    pub(crate) fn note(&self, py: Python<'_>, what: Interest) -> bool {
+        self.flow.with(py, |flow| {
+            let before = flow.ready;
+            flow.ready.readable |= what.readable && flow.registered.readable;
+            flow.ready.writable |= what.writable && flow.registered.writable;
+            before == Interest::NONE && flow.ready != Interest::NONE
+        })
+    }
+
     /// Has the selector tell of what is wanted now.
     pub(crate) fn register(&self, py: Python<'_>, wanted: Interest) -> PyResult<()> {
         let before = self.flow.with(py, |flow| flow.registered);

@@ -1,5 +1,6 @@
 //! Receiving: what the turn does with a connection that is ready.
 
+use crate::aio::context::run_in;
 use crate::aio::state::{MOST_RECEIVED, State};
 use crate::aio::stream::protocol::StreamProtocol;
 use crate::aio::transport::end;
@@ -11,7 +12,6 @@ use crate::io::failure::Failure;
 use crate::io::sys::transfer;
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
-use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -23,18 +23,10 @@ const MUCH: usize = 32 * 1024;
 
 /// [`on_ready`] in the transport's context.
 pub(crate) fn in_context(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
-    let (py, me) = (slf.py(), slf.get());
-    let Some(context) = me.context(py) else {
-        return Ok(());
-    };
-    // SAFETY: it is a context, which this keeps; what is entered is left.
-    if unsafe { ffi::PyContext_Enter(context.as_ptr()) } < 0 {
-        return Err(PyErr::fetch(py));
+    match slf.get().context(slf.py()) {
+        Some(context) => run_in(&context, || on_ready(slf)),
+        None => Ok(()),
     }
-    let result = on_ready(slf);
-    // SAFETY: see above. It was entered here, so it can be left.
-    unsafe { ffi::PyContext_Exit(context.as_ptr()) };
-    result
 }
 
 /// Called for what the selector has said.

@@ -8,7 +8,7 @@ use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// asyncio warns of writes to a connection that is lost from the fifth on.
-const WARN_FROM: u32 = 5;
+pub(crate) const WARN_FROM: u32 = 5;
 
 /// `transport.write(data)`.
 pub(crate) fn write(slf: &Bound<'_, StreamTransport>, data: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -62,6 +62,14 @@ pub(crate) fn write_lines(
     Ok(())
 }
 
+/// What is to be sent; its bytes do not change any more.
+pub(crate) fn bytes_of<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    match data.cast_exact::<PyBytes>() {
+        Ok(bytes) => Ok(bytes.clone()),
+        Err(_) => copy(data),
+    }
+}
+
 fn copy<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
     let py = data.py();
     if data.is_instance_of::<PyBytes>()
@@ -85,7 +93,7 @@ fn copy<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
 }
 
 #[cold]
-fn warn(py: Python<'_>) -> PyResult<()> {
+pub(crate) fn warn(py: Python<'_>) -> PyResult<()> {
     let logger = py.import("asyncio.log")?.getattr("logger")?;
     logger
         .call_method1("warning", ("socket.send() raised exception.",))

@@ -2,9 +2,8 @@
 //!
 //! | file | for |
 //! |---|---|
-//! | `linux.rs`, `epoll.rs`, `oneshot.rs` | Linux; many descriptors at once there; the app's, beside those that Tokio watches |
-//! | `other_unix.rs`, `no_oneshot.rs` | any other Unix; untried; where the app's descriptors cannot be watched |
-//! | `windows.rs` | Windows; untried |
+//! | `linux.rs`, `epoll.rs`, `oneshot.rs`, `datagrams.rs` | Linux; many descriptors at once there; the app's, beside those that Tokio watches; several datagrams at once |
+//! | `other_unix.rs`, `windows.rs`, `no_oneshot.rs` | any other Unix; Windows; the app's descriptors cannot be watched there; untried |
 //! | `unix.rs` | what Linux and other Unixes have in common |
 //! | `portable.rs` | what any platform can do, where it has nothing better |
 //!
@@ -20,8 +19,7 @@
 //! | `lock_folder` | keeps others that lock it, too, from a folder |
 //! | `socket_file_at` | which file a path is, if it is a socket's |
 //! | `peer_credentials`, `path` | process, user and group of a Unix socket's peer; the path that these bytes name |
-//! | `set_option` | `setsockopt` with a value as the kernel reads it |
-//! | `let_rebind`, `share_port` | a restarted server may bind; several servers may |
+//! | `set_option`, `let_rebind`, `share_port` | `setsockopt` with a value as the kernel reads it; a restarted server may bind; several servers may |
 //! | `choose_port_late` | a port that is left to the kernel is chosen when connecting: it then need be free for that peer only |
 //! | `is_listening`, `accept` | whether a socket listens; the next connection, which does not block, and its peer |
 //! | `SEND_FLAGS`, `PEEK_FLAGS` | send, or look, without waiting and without a signal |
@@ -35,6 +33,8 @@
 //! | `PipeEnd`, `AsyncPipeEnd`, `pipe` | two connected ends of a stream in this process |
 //! | `Watcher`, `watch`, `URGENT` | a socket that Tokio watches, in the runtime's context; how it tells of urgent data, None: not at all |
 
+#[cfg(target_os = "linux")]
+pub(crate) mod datagrams;
 #[cfg(target_os = "linux")]
 pub(crate) mod epoll;
 #[cfg(target_os = "linux")]

@@ -1,0 +1,84 @@
+//! What is sent leaves when the callback that is running has returned, at once where none is or where it is much.
+
+use crate::aio::datagram::address::parsed;
+use crate::aio::datagram::flush::{flush, pause_protocol};
+use crate::aio::datagram::object::{Datagram, DatagramTransport, To};
+use crate::aio::datagram::rules::{rules, size_of};
+use crate::aio::transport::write::{WARN_FROM, bytes_of, warn};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// So many are sent at once, although the callback has not returned.
+const MANY: usize = 256;
+
+/// `transport.sendto(data, addr)`.
+pub(crate) fn send(
+    slf: &Bound<'_, DatagramTransport>,
+    data: &Bound<'_, PyAny>,
+    addr: Option<&Bound<'_, PyAny>>,
+) -> PyResult<()> {
+    let (py, me) = (slf.py(), slf.get());
+    let data = bytes_of(data)?;
+    if data.as_bytes().is_empty() && !rules(py).sends_empty {
+        return Ok(());
+    }
+    let own = me.held(py, |objects| &objects.address);
+    if let Some(own) = &own {
+        if let Some(addr) = addr
+            && !addr.eq(own)?
+        {
+            let message = format!("Invalid address: must be None or {own}");
+            return Err(PyValueError::new_err(message));
+        }
+        let lost = me.flow.with(py, |flow| {
+            flow.lost += u32::from(flow.lost > 0);
+            flow.lost
+        });
+        if lost > 0 {
+            return if lost > WARN_FROM { warn(py) } else { Ok(()) };
+        }
+    }
+    let to = match own.as_ref().or(addr) {
+        _ if me.is_connected => To::Peer,
+        Some(address) => parsed(me.family, address),
+        None => To::Object(py.None()),
+    };
+    let datagram = Datagram {
+        data: data.unbind(),
+        to,
+    };
+    let size = size_of(py, &datagram);
+    me.flow.with(py, |flow| {
+        flow.size += size;
+        flow.outgoing.push_back(datagram);
+    });
+    send_soon(slf)
+}
+
+fn send_soon(slf: &Bound<'_, DatagramTransport>) -> PyResult<()> {
+    let (py, me) = (slf.py(), slf.get());
+    let Some(event_loop) = me.event_loop(py) else {
+        return flush(slf);
+    };
+    let state = &event_loop.get().state;
+    let (waits, much) = me.flow.with(py, |flow| {
+        let much = flow.size > flow.high_water || flow.outgoing.len() >= MANY;
+        (flow.is_blocked || flow.is_flushing, much)
+    });
+    if waits {
+        return pause_protocol(slf);
+    }
+    if much || !state.calling.load(Relaxed) {
+        return flush(slf);
+    }
+    let dirty = me
+        .flow
+        .with(py, |flow| std::mem::replace(&mut flow.is_dirty, true));
+    if dirty {
+        state.unsent.note();
+    } else {
+        state.unsent.push(py, slf.clone().into_any().unbind());
+    }
+    Ok(())
+}
