@@ -114,6 +114,15 @@ mutate runtime/absence.rs "it is cleared after they were taken" \
     's/(self\.anyone_waits\.store\(false, Ordering::SeqCst\);)\s*(let waiting = [^\n]*)/$2\n $1/'
 mutate runtime/absence.rs "nobody is woken" 's/waiting\.into_iter\(\)\.for_each\(Waker::wake\);/drop(waiting);/'
 
+mutate runtime/late_flush.rs "nobody calls the task" 's/self\.call\.notify_one\(\);//'
+mutate runtime/late_flush.rs "who stages looks before it says so" \
+    's/(self\.staged\.swap\(true, Ordering::SeqCst\);)\s*if (self\.asleep\.load\(Ordering::SeqCst\)) &&/let asleep = $2;\n $1\n if asleep \&\&/'
+mutate runtime/late_flush.rs "the task does not look again before it sleeps" 's/if !self\.staged\.load\(Ordering::SeqCst\) \|\|/if true ||/'
+mutate runtime/late_flush.rs "the task sleeps after it looked" \
+    's/(self\.asleep\.swap\(true, Ordering::SeqCst\);)\s*if !(self\.staged\.load\(Ordering::SeqCst\)) \|\|/let staged = $2;\n $1\n if !staged ||/'
+mutate runtime/late_flush.rs "both only release and acquire" \
+    's/load\(Ordering::SeqCst\)/load(Ordering::Acquire)/g; s/swap\((\w+), Ordering::SeqCst\)/swap($1, Ordering::AcqRel)/g'
+
 mutate runtime/watch.rs "the helper parks without a look at where the pump is" \
     's/if !Handover::is_away\(handover\.observe\(\)\) \{\s*return;\s*\}/return;/'
 mutate runtime/watch.rs "the helper parks after it looked" \

@@ -4,6 +4,7 @@
 
 pub use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{MutexGuard, PoisonError};
+pub use tokio::sync::Notify;
 
 /// A `std` mutex whose `lock` ignores poisoning: every section under it leaves its data whole at each step.
 ///

@@ -4,7 +4,9 @@ use crate::io::conn::link::Link;
 use crate::io::conn::outcome::{By, Flush};
 use crate::io::event::Event;
 use crate::io::hub::Hub;
+use crate::io::runtime::late_flush::PATIENCE;
 use std::sync::Arc;
+use tokio::time::sleep;
 
 /// By the pump. `flushing` is the caller's to keep, for its allocation.
 pub fn flush(hub: &Hub, flushing: &mut Vec<Arc<Link>>, flushed: impl FnMut(&Arc<Link>)) {
@@ -38,7 +40,8 @@ fn flush_each(
 pub(crate) async fn keep_flushing(hub: Arc<Hub>) {
     loop {
         hub.reactor.late.called().await;
-        while hub.reactor.late.is_due().await {
+        while hub.reactor.late.is_due() {
+            sleep(PATIENCE).await;
             flush_late(&hub);
         }
     }

@@ -24,7 +24,7 @@ pub mod flush_list;
 pub mod handover;
 pub(crate) mod helper;
 pub(crate) mod lane;
-pub(crate) mod late_flush;
+pub mod late_flush;
 pub mod mailbox;
 pub mod reactor;
 pub mod scheduler;

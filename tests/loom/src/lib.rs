@@ -27,6 +27,7 @@ pub mod io {
         pub mod absence;
         pub mod flush_list;
         pub mod handover;
+        pub mod late_flush;
         pub mod mailbox;
         pub mod scheduler;
         pub mod watch;

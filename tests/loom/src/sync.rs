@@ -2,7 +2,9 @@
 
 use loom::sync::MutexGuard;
 use loom::sync::atomic::fence;
+use std::future::poll_fn;
 pub use std::sync::atomic::Ordering;
+use std::task::{Poll, Waker};
 
 /// Loom's mutex: it is never poisoned in a model, as a panic ends the model.
 #[derive(Debug, Default)]
@@ -22,6 +24,40 @@ impl<T> Mutex<T> {
     /// Takes the lock if it is free.
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         self.0.try_lock().ok()
+    }
+}
+
+/// Tokio's, as one task that waits needs it: a call without anybody who waits is kept for the next who does.
+#[derive(Debug, Default)]
+pub struct Notify(Mutex<Call>);
+
+#[derive(Debug, Default)]
+struct Call {
+    kept: bool,
+    waker: Option<Waker>,
+}
+
+impl Notify {
+    /// As in Tokio.
+    pub fn notify_one(&self) {
+        let mut call = self.0.lock();
+        call.kept = true;
+        let waker = call.waker.take();
+        drop(call);
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// As in Tokio.
+    pub async fn notified(&self) {
+        poll_fn(|context| {
+            let mut call = self.0.lock();
+            if std::mem::take(&mut call.kept) {
+                return Poll::Ready(());
+            }
+            call.waker = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 }
 
