@@ -414,6 +414,47 @@ def test_read_timeout_is_not_told_for_data_that_came_while_the_process_was_stopp
         assert child.wait(DEADLINE) == 0
 
 
+TOGETHER = """
+import sys
+import asynctcp
+
+def read(ours, data):
+    print(data.decode(), flush=True)
+
+def start():
+    for _ in range(5):
+        asynctcp.tcp_connect(
+            "127.0.0.1", int(sys.argv[1]), read, ignore, connect_cb=lambda ours: print("connected", flush=True)
+        )
+
+def ignore(condition):
+    pass
+
+asynctcp.EventLoop(io_threads=int(sys.argv[2])).run(start)
+"""
+
+
+@pytest.mark.parametrize("io_threads", LOOPS)
+def test_sockets_that_became_readable_together_are_delivered_in_that_order(io_threads, peers):
+    port, told = str(peers.address[1]), []
+    with subprocess.Popen(
+        [sys.executable, "-c", TOGETHER, port, str(io_threads)], stdout=subprocess.PIPE, text=True
+    ) as child:
+        raws = [peers.accept() for _ in range(5)]
+        assert [child.stdout.readline() for _ in raws] == ["connected\n"] * 5
+        for _ in range(3):
+            os.kill(child.pid, signal.SIGSTOP)
+            os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
+            for number, raw in enumerate(raws):
+                raw.sendall(b"%d" % number)
+            os.kill(child.pid, signal.SIGCONT)
+            told.append([int(child.stdout.readline()) for _ in raws])
+        for raw in raws:
+            raw.close()
+        assert child.wait(DEADLINE) == 0
+    assert told == [[0, 1, 2, 3, 4]] * 3
+
+
 # --- accepting ----------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@
 //! | `clock.rs`, `absence.rs` | the time of turns; how long Python keeps the pump, and who waits for its return |
 //! | `scheduler.rs` | the connections' tasks, polled by whoever drives |
 //! | `lane.rs` | handshakes, one step at a time |
-//! | `threads.rs` | threads of the runtime's own |
+//! | `threads.rs`, `wake_order.rs` | threads of the runtime's own; in which order they poll |
 //! | `flush_list.rs` | the connections that are to be flushed |
 //! | `late_flush.rs` | when those send what the pump is late to send |
 //! | `bell.rs` | the descriptor that a foreign loop watches |
@@ -29,4 +29,5 @@ pub mod mailbox;
 pub mod reactor;
 pub mod scheduler;
 pub(crate) mod threads;
+pub(crate) mod wake_order;
 pub mod watch;

@@ -79,7 +79,7 @@ impl Reactor {
     /// Starts a connection's task. It ends by its link's flags, or with the runtime.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + Unpin + 'static) {
         if self.has_threads() {
-            drop(tokio::spawn(task));
+            drop(tokio::spawn(self.commands.threads.order.in_order(task)));
         } else {
             self.scheduler.add(task);
         }

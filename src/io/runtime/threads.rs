@@ -1,6 +1,7 @@
 //! The runtime with threads of its own, where they may not all be had.
 
 use crate::io::failure::Failure;
+use crate::io::runtime::wake_order::WakeOrder;
 use crate::io::sync::{AtomicBool, Mutex, Ordering};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,11 +14,14 @@ pub(crate) struct Threads {
     any: AtomicBool,
     /// Leaf lock.
     runtime: Mutex<Option<Handle>>,
+    /// Of the tasks that they poll.
+    pub(crate) order: Arc<WakeOrder>,
 }
 
 impl Threads {
     /// `runtime` has some.
     pub(crate) fn are_of(&self, runtime: Handle) {
+        self.order.start(&runtime);
         *self.runtime.lock() = Some(runtime);
         self.any.store(true, Ordering::Relaxed);
     }
@@ -39,6 +43,7 @@ impl Threads {
     pub(crate) fn forget(&self) {
         let runtime = self.runtime.lock().take();
         drop(runtime);
+        self.order.end();
     }
 }
 
