@@ -421,14 +421,15 @@ import asynctcp
 def read(ours, data):
     print(data.decode(), flush=True)
 
-def start():
-    for _ in range(5):
-        asynctcp.tcp_connect(
-            "127.0.0.1", int(sys.argv[1]), read, ignore, connect_cb=lambda ours: print("connected", flush=True)
-        )
-
 def ignore(condition):
     pass
+
+def tell(ours):
+    print("connected", flush=True)
+
+def start():
+    for _ in range(5):
+        asynctcp.tcp_connect("127.0.0.1", int(sys.argv[1]), read, ignore, connect_cb=tell)
 
 asynctcp.EventLoop(io_threads=int(sys.argv[2])).run(start)
 """

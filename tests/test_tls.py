@@ -571,5 +571,6 @@ def test_what_waits_for_the_kernel_counts_in_plain_and_sealed_bytes(ca, wrap):
 
     sizes, proceed = [], []
     run(lambda: wrap(tcp_server(LOOPBACK, 0, None, ignore, connect_cb=welcome, tls=ca.server()), talk))
-    assert sizes[0] == MUCH
-    assert 0 < sizes[1] < MUCH
+    # On a busy machine the helper has begun to send by then.
+    assert 0 < sizes[1] <= sizes[0] <= MUCH
+    assert sizes[1] < MUCH

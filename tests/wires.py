@@ -126,7 +126,15 @@ class TlsPeers(Peers):
             return peer
 
     def link(self, use, read_cb=None, event_cb=None, **keywords):
-        return super().link(use, read_cb, event_cb, tls=authority().client(), **keywords)
+        """Timeouts begin with the connection: a short one is not for the handshake, which load holds up."""
+        timeouts = [keywords.pop(f"{way}_timeout", None) for way in ("read", "write")]
+
+        def use_in_time(ours, raw):
+            if timeouts != [None, None]:
+                ours.set_timeouts(*timeouts)
+            use(ours, raw)
+
+        return super().link(use_in_time, read_cb, event_cb, tls=authority().client(), **keywords)
 
     def close(self):
         if self._listener:
