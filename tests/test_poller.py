@@ -771,7 +771,7 @@ def test_forked_child_that_lets_go_of_it_does_not_disturb_the_parent(pair):
     told = []
 
     def start():
-        poller = poll(ours, lambda poller, _: (told.append(ours.recv(9)), poller.free()))
+        poller = poll(ours, lambda poller, _: (told.append(ours.recv(9)), poller.free()), timeout=3600)
         child = os.fork()
         if not child:
             with contextlib.suppress(BaseException):

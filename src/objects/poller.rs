@@ -95,8 +95,11 @@ impl Ends for Poller {
 
     /// Nothing is called any more.
     fn end(&self) {
+        if self.event_loop.is_forked() {
+            return;
+        }
         let state = std::mem::take(&mut *self.state.lock());
-        if state.callback.is_none() || self.event_loop.is_forked() {
+        if state.callback.is_none() {
             return;
         }
         self.event_loop
@@ -107,6 +110,15 @@ impl Ends for Poller {
         self.event_loop.task_ended(self.key);
         self.event_loop.nudge();
         drop((removed, state));
+    }
+}
+
+impl Drop for Poller {
+    fn drop(&mut self) {
+        if self.event_loop.is_forked() {
+            // It would wake a task of the parent's runtime, under locks that a thread of the parent's may have held.
+            std::mem::forget(self.state.lock().silence.take());
+        }
     }
 }
 
