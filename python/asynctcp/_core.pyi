@@ -55,6 +55,7 @@ __all__ = [
     "StreamWriter",
     "TcpServer",
     "Timer",
+    "TlsTransport",
     "_TlsContext",
     "__version__",
     "_check_callback",
@@ -339,6 +340,113 @@ class StreamTransport:
     def _unsent(self) -> int: ...
     def _make_empty_waiter(self) -> Future[None]: ...
     def _reset_empty_waiter(self) -> None: ...
+
+@disjoint_base
+class TlsTransport:
+    """What ``asynctcp.aio``'s transports over TLS inherit: one connection of an asyncio protocol."""
+
+    def __new__(
+        cls,
+        event_loop: NativeLoop,
+        protocol: BaseProtocol,
+        waiter: Future[None] | None,
+        engine: tuple[Any, ...],
+        is_made: bool,
+        limits: tuple[float | None, float],
+        extra: dict[str, Any],
+    ) -> Self: ...
+    def connection_made(self, transport: object) -> None:
+        """The transport below is there: the handshake begins."""
+
+    def data_received(self, data: bytes) -> None:
+        """The transport below has received them."""
+
+    def eof_received(self) -> bool:
+        """The transport below has received the end."""
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The transport below is lost."""
+
+    def pause_writing(self) -> None:
+        """The transport below has enough."""
+
+    def resume_writing(self) -> None:
+        """The transport below takes more."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send ``data``. It leaves when the running callback returns."""
+
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+        """Send each of them."""
+
+    def can_write_eof(self) -> bool:
+        """False: TLS has no end of one side as asyncio has it."""
+
+    def close(self) -> None:
+        """Close it when all is sent, with a close_notify."""
+
+    def abort(self) -> None:
+        """Close it at once."""
+
+    def is_closing(self) -> bool:
+        """Whether it is closing or closed."""
+
+    def is_reading(self) -> bool:
+        """Whether what comes goes to the protocol."""
+
+    def pause_reading(self) -> None:
+        """Nothing goes to the protocol until ``resume_reading()``."""
+
+    def resume_reading(self) -> None:
+        """What comes goes to the protocol again."""
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes that wait to be sealed, or for the transport below."""
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """The low and the high-water mark, in bytes."""
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """The protocol is told to pause writing at ``high`` bytes, and to go on at ``low``."""
+
+    def get_read_buffer_size(self) -> int:
+        """Bytes that have come and were not looked at."""
+
+    def get_read_buffer_limits(self) -> tuple[int, int]:
+        """The low and the high-water mark, in bytes."""
+
+    def set_read_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """While the protocol reads nothing, receiving pauses at ``high`` bytes and goes on at ``low``."""
+
+    def set_protocol(self, protocol: BaseProtocol) -> None:
+        """From now on ``protocol`` is called."""
+
+    def get_protocol(self) -> BaseProtocol:
+        """The protocol."""
+
+    @property
+    def _app_protocol(self) -> BaseProtocol | None: ...
+    @property
+    def _protocol_paused(self) -> bool: ...
+    @property
+    def _loop(self) -> Any: ...
+    @property
+    def _transport(self) -> Any: ...
+    @property
+    def _extra(self) -> dict[str, Any] | None: ...
+    @property
+    def _is_closed(self) -> bool: ...
+    @property
+    def _sslobj(self) -> Any: ...
+    @property
+    def _handshake_limit(self) -> float | None: ...
+    @property
+    def _phase(self) -> str: ...
+    def _info(self) -> TlsInfo | None: ...
+    def _feed(self, data: bytes) -> None: ...
+    def _feed_unread(self, reader: StreamReader) -> None: ...
+    def _step(self) -> None: ...
+    def _force_close(self, exc: BaseException | None = None) -> None: ...
 
 @final
 class StreamReader:
@@ -649,6 +757,10 @@ class TcpServer:
 class _TlsContext:
     @property
     def role(self) -> Literal["client", "server"]: ...
+    @property
+    def server_name(self) -> str | None: ...
+    @property
+    def handshake_limit(self) -> float | None: ...
     @property
     def expired(self) -> bool: ...
 

@@ -11,6 +11,7 @@
 //! | `state.rs` | one loop: its queue, timers and descriptors |
 //! | `unsent.rs` | transports with something to send |
 //! | `transport/`, `stream/`, `datagram/` | connections; as asyncio's streams; datagrams |
+//! | `tls/` | TLS over connections |
 //! | `transports.rs`, `context.rs` | transports of either kind, as a turn has them; the context that their protocols run in |
 //! | `clock.rs` | the loop's clock, which a program may replace |
 //! | `guest.rs` | the loop of callbacks that lives in an asyncio loop |
@@ -33,6 +34,7 @@ pub(crate) mod object;
 pub(crate) mod state;
 pub(crate) mod stream;
 pub(crate) mod timers;
+pub(crate) mod tls;
 pub(crate) mod transport;
 pub(crate) mod transports;
 pub(crate) mod turn;

@@ -3,6 +3,8 @@
 use crate::aio::datagram::flush as datagrams;
 use crate::aio::datagram::object::DatagramTransport;
 use crate::aio::datagram::read as datagram;
+use crate::aio::tls::object::TlsTransport;
+use crate::aio::tls::outgoing as records;
 use crate::aio::transport::flush as stream_bytes;
 use crate::aio::transport::object::StreamTransport;
 use crate::aio::transport::read as stream;
@@ -49,15 +51,6 @@ impl<'a, 'py> Transport<'a, 'py> {
         }
     }
 
-    /// What waits is sent.
-    #[inline]
-    pub(crate) fn flush(&self) -> PyResult<()> {
-        match self {
-            Self::Stream(it) => stream_bytes::flush(it),
-            Self::Datagram(it) => datagrams::flush(it),
-        }
-    }
-
     pub(crate) fn context(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
         match self {
             Self::Stream(it) => it.get().context(py),
@@ -73,11 +66,25 @@ impl<'a, 'py> Transport<'a, 'py> {
     }
 }
 
+/// What waits is sent; also by TLS over a transport.
+#[inline]
+pub(crate) fn flush(transport: &Bound<'_, PyAny>) -> PyResult<()> {
+    match Transport::of(transport) {
+        Some(Transport::Stream(it)) => stream_bytes::flush(it),
+        Some(Transport::Datagram(it)) => datagrams::flush(it),
+        None => records::flush(transport.cast::<TlsTransport>()?),
+    }
+}
+
 /// Sends what a transport has, without a call of its protocol: a step that goes on wrote it.
 pub(crate) fn send_late(transport: &Bound<'_, PyAny>) {
     match Transport::of(transport) {
         Some(Transport::Stream(it)) => stream_bytes::send_late(it),
         Some(Transport::Datagram(it)) => datagrams::send_late(it),
-        None => {}
+        None => {
+            if let Ok(it) = transport.cast::<TlsTransport>() {
+                records::send_late(it);
+            }
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::aio::handle;
 use crate::aio::object::NativeLoop;
 use crate::aio::state::{State, is_cancelled, unschedule};
 use crate::aio::timers::Timers;
-use crate::aio::transports::Transport;
+use crate::aio::transports::{self, Transport};
 use crate::io::failure::Failure;
 use crate::io::sys::platform;
 use crate::io::sys::platform::epoll::{Events, Readiness, Selector};
@@ -284,7 +284,7 @@ impl<'py> Turn<'_, 'py> {
     fn flush_all(&self, py: Python<'py>, mut transports: Vec<Py<PyAny>>) -> PyResult<()> {
         let mut all = Ok(());
         for transport in transports.drain(..) {
-            let flushed = Transport::given(transport.bind(py))?.flush();
+            let flushed = transports::flush(transport.bind(py));
             all = all.and(flushed);
         }
         self.state.unsent.put_back(py, transports);

@@ -38,6 +38,25 @@ impl TlsContext {
         }
     }
 
+    /// Whom a client expects whatever the host; None: the host.
+    #[getter]
+    fn server_name(&self) -> Option<String> {
+        match &self.role {
+            Role::Client(client) => client.server_name.as_ref().map(|name| name.to_str().into()),
+            Role::Server(_) => None,
+        }
+    }
+
+    /// Seconds that a handshake may take.
+    #[getter]
+    fn handshake_limit(&self) -> Option<f64> {
+        let limit = match &self.role {
+            Role::Client(client) => client.limit,
+            Role::Server(server) => server.limit,
+        };
+        limit.map(|limit| limit.as_secs_f64())
+    }
+
     /// Whether its own certificate has expired by now.
     #[getter]
     fn expired(&self) -> bool {
@@ -142,14 +161,16 @@ pub fn _tls_server(
 }
 
 impl TlsContext {
-    fn client(&self) -> Option<Arc<Client>> {
+    /// A client's.
+    pub(crate) fn client(&self) -> Option<Arc<Client>> {
         match &self.role {
             Role::Client(client) => Some(client.clone()),
             Role::Server(_) => None,
         }
     }
 
-    fn server(&self) -> Option<Arc<Server>> {
+    /// A server's.
+    pub(crate) fn server(&self) -> Option<Arc<Server>> {
         match &self.role {
             Role::Server(server) => Some(server.clone()),
             Role::Client(_) => None,

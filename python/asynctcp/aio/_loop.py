@@ -7,7 +7,7 @@ Unix loop, inherited. Its names with an underscore that are used here are the sa
 
 import asyncio
 import socket
-from asyncio import base_events, events, futures, sslproto
+from asyncio import base_events, events, futures
 from asyncio.log import logger
 from collections.abc import Callable, Coroutine
 from contextvars import Context
@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 
 from asynctcp import _core, _handlers
 from asynctcp._loop import EventLoop
-from asynctcp.aio import _datagram, _handles, _transport
+from asynctcp.aio import _datagram, _handles, _tls, _transport
 from asynctcp.aio._server import Server
 from asynctcp.conditions import TcpAppError
 
@@ -199,17 +199,19 @@ class Loop(_core.NativeLoop, asyncio.SelectorEventLoop):  # type: ignore[misc]
         context: Context | None = None,
         **timeouts: Any,
     ) -> Any:
-        ssl_protocol = sslproto.SSLProtocol(
+        secured = _tls.secure(
             self,
             protocol,
             sslcontext,
             waiter,
-            server_side,
-            server_hostname,
+            server_side=server_side,
+            server_hostname=server_hostname,
+            peername=rawsock.getpeername,
             **timeouts,
         )
-        self._make_socket_transport(rawsock, ssl_protocol, extra=extra, server=server, context=context)
-        return ssl_protocol._app_transport
+        below: Any = secured
+        self._make_socket_transport(rawsock, below, extra=extra, server=server, context=context)
+        return secured
 
     def _ensure_fd_no_transport(self, fd: Any) -> None:
         transport = self._transport_of(fd)
@@ -231,16 +233,70 @@ class Loop(_core.NativeLoop, asyncio.SelectorEventLoop):  # type: ignore[misc]
         if literal is None:
             kwargs.setdefault("happy_eyeballs_delay", HAPPY_EYEBALLS_DELAY)
         made: tuple[Any, Any] = await asyncio.SelectorEventLoop.create_connection(
-            self, protocol_factory, host, port, **kwargs
+            self, protocol_factory, host, port, **_tls.client_options(kwargs)
         )
         return made
+
+    async def create_unix_connection(
+        self, protocol_factory: Any, path: Any = None, **kwargs: Any
+    ) -> tuple[Any, Any]:
+        """Connect, as ``asyncio.AbstractEventLoop.create_unix_connection``."""
+        made: tuple[Any, Any] = await asyncio.SelectorEventLoop.create_unix_connection(
+            self, protocol_factory, path, **_tls.client_options(kwargs)
+        )
+        return made
+
+    async def connect_accepted_socket(
+        self, protocol_factory: Any, sock: Any, **kwargs: Any
+    ) -> tuple[Any, Any]:
+        """Take a connection over, as ``asyncio.AbstractEventLoop.connect_accepted_socket``."""
+        made: tuple[Any, Any] = await asyncio.SelectorEventLoop.connect_accepted_socket(
+            self, protocol_factory, sock, **_tls.server_options(kwargs)
+        )
+        return made
+
+    async def start_tls(
+        self,
+        transport: Any,
+        protocol: Any,
+        sslcontext: Any,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        **timeouts: Any,
+    ) -> Any:
+        """Upgrade a connection, as ``asyncio.AbstractEventLoop.start_tls``; also by a ``TlsConfig``."""
+        if not _tls.is_native(transport, sslcontext):
+            upgrade = asyncio.SelectorEventLoop.start_tls(
+                self,
+                transport,
+                protocol,
+                sslcontext,
+                server_side=server_side,
+                server_hostname=server_hostname,
+                **timeouts,
+            )
+            return await upgrade
+        waiter = self.create_future()
+        secured = _tls.secure(
+            self,
+            protocol,
+            sslcontext,
+            waiter,
+            server_side=server_side,
+            server_hostname=server_hostname,
+            peername=lambda: transport.get_extra_info("peername"),
+            call_connection_made=False,
+            **timeouts,
+        )
+        return await _tls.upgrade(self, transport, protocol, secured, waiter, server_side=server_side)
 
     async def create_server(
         self, protocol_factory: Any, *args: Any, start_serving: bool = True, **kwargs: Any
     ) -> Server:
         """Listen, as ``asyncio.AbstractEventLoop.create_server``."""
         made = asyncio.SelectorEventLoop.create_server(
-            self, protocol_factory, *args, start_serving=False, **kwargs
+            self, protocol_factory, *args, start_serving=False, **_tls.server_options(kwargs)
         )
         return await self._start_server(await made, start_serving=start_serving)
 
@@ -249,7 +305,7 @@ class Loop(_core.NativeLoop, asyncio.SelectorEventLoop):  # type: ignore[misc]
     ) -> Server:
         """Listen, as ``asyncio.AbstractEventLoop.create_unix_server``."""
         made = asyncio.SelectorEventLoop.create_unix_server(
-            self, protocol_factory, *args, start_serving=False, **kwargs
+            self, protocol_factory, *args, start_serving=False, **_tls.server_options(kwargs)
         )
         return await self._start_server(await made, start_serving=start_serving)
 

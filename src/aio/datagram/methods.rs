@@ -9,6 +9,7 @@ use crate::aio::datagram::send;
 use crate::aio::gil::Gil;
 use crate::aio::object::NativeLoop;
 use crate::aio::transport::limits;
+use crate::aio::transport::object::HIGH_WATER;
 use crate::io::sys::platform::RawFd;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -139,7 +140,7 @@ impl DatagramTransport {
         low: Option<i64>,
     ) -> PyResult<()> {
         let (py, me) = (slf.py(), slf.get());
-        let (low, high) = limits::checked(high, low)?;
+        let (low, high) = limits::checked(high, low, HIGH_WATER)?;
         me.flow.with(py, |flow| {
             (flow.low_water, flow.high_water) = (low, high);
         });

@@ -119,6 +119,17 @@ impl StreamReader {
 
     /// Little enough waits: the transport goes on.
     #[inline]
+    /// Takes all that nobody has read.
+    pub(crate) fn take_unread(&self, py: Python<'_>) -> PyResult<Vec<u8>> {
+        let unread = self.with_buffer(py, |buffer| {
+            let unread = buffer.bytes(py).to_vec();
+            buffer.clear();
+            unread
+        });
+        self.maybe_resume(py)?;
+        Ok(unread)
+    }
+
     pub(crate) fn maybe_resume(&self, py: Python<'_>) -> PyResult<()> {
         let due = self.incoming.with(py, |incoming| {
             incoming.is_paused && incoming.buffer.bytes(py).len() <= self.limit

@@ -4,6 +4,8 @@ use crate::aio::gil::Gil;
 use crate::aio::stream::draining;
 use crate::aio::stream::protocol::StreamProtocol;
 use crate::aio::stream::reader::StreamReader;
+use crate::aio::tls::object::TlsTransport;
+use crate::aio::tls::outgoing;
 use crate::aio::transport::object::StreamTransport;
 use crate::aio::transport::write;
 use pyo3::exceptions::PyRuntimeError;
@@ -46,9 +48,12 @@ impl StreamWriter {
         let transport = self.transport(py)?;
         match transport.cast::<StreamTransport>() {
             Ok(native) => Ok(native.get().flow.with(py, |flow| flow.is_closing)),
-            Err(_) => transport
-                .call_method0(intern!(py, "is_closing"))?
-                .is_truthy(),
+            Err(_) => match transport.cast::<TlsTransport>() {
+                Ok(secured) => secured.get().closes(py),
+                Err(_) => transport
+                    .call_method0(intern!(py, "is_closing"))?
+                    .is_truthy(),
+            },
         }
     }
 
@@ -108,9 +113,12 @@ impl StreamWriter {
         let transport = self.transport(py)?;
         match transport.cast::<StreamTransport>() {
             Ok(native) => write::write(native, data),
-            Err(_) => transport
-                .call_method1(intern!(py, "write"), (data,))
-                .map(drop),
+            Err(_) => match transport.cast::<TlsTransport>() {
+                Ok(secured) => outgoing::write(secured, data),
+                Err(_) => transport
+                    .call_method1(intern!(py, "write"), (data,))
+                    .map(drop),
+            },
         }
     }
 

@@ -5,8 +5,10 @@ use crate::aio::transport::object::StreamTransport;
 use crate::aio::transport::outgoing::Sent;
 use crate::io::failure::Failure;
 use crate::io::sys::platform::epoll::Interest;
+use crate::io::sys::transfer;
 use pyo3::intern;
 use pyo3::prelude::*;
+use std::io::IoSlice;
 use std::net::Shutdown;
 
 /// Sends what waits, unless the kernel takes no more.
@@ -72,6 +74,30 @@ fn block(me: &StreamTransport, py: Python<'_>) -> PyResult<()> {
     me.register(py, wanted)?;
     me.flow.with(py, |flow| flow.is_blocked = true);
     Ok(())
+}
+
+/// Sends `bytes` behind what waits; what the kernel does not take of them is kept.
+pub(crate) fn send(slf: &Bound<'_, StreamTransport>, bytes: &[u8]) -> PyResult<()> {
+    let (py, me) = (slf.py(), slf.get());
+    let (ended, waits) = me.flow.with(py, |flow| {
+        let waits = flow.is_blocked || !flow.outgoing.is_empty();
+        (flow.lost > 0 || flow.eof, waits)
+    });
+    let Some(socket) = me.descriptor(py).filter(|_| !ended) else {
+        return Ok(());
+    };
+    let sent = if waits {
+        0
+    } else {
+        // An error is the next attempt's, which follows.
+        transfer::send(&socket, &[IoSlice::new(bytes)], bytes.len()).unwrap_or(0)
+    };
+    if sent == bytes.len() {
+        return Ok(());
+    }
+    me.flow.with(py, |flow| flow.outgoing.push(&bytes[sent..]));
+    flush(slf)?;
+    pause_protocol(slf)
 }
 
 /// Too much waits: the protocol is told, once.

@@ -3,18 +3,17 @@
 use crate::aio::context;
 use crate::aio::gil::Gil;
 use crate::aio::object::NativeLoop;
-use crate::aio::stream::protocol::StreamProtocol;
 use crate::aio::transport::end;
 use crate::aio::transport::flush::{flush, pause_protocol, shut_down};
 use crate::aio::transport::limits;
-use crate::aio::transport::object::{Flow, Objects, Receiver, StreamTransport};
+use crate::aio::transport::object::{Flow, HIGH_WATER, Objects, StreamTransport};
 use crate::aio::transport::read;
+use crate::aio::transport::receiver::receiver_of;
 use crate::aio::transport::write;
 use crate::io::sys::platform::RawFd;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 
 #[pymethods]
@@ -164,7 +163,7 @@ impl StreamTransport {
         low: Option<i64>,
     ) -> PyResult<()> {
         let (py, me) = (slf.py(), slf.get());
-        let (low_water, high_water) = limits::checked(high, low)?;
+        let (low_water, high_water) = limits::checked(high, low, HIGH_WATER)?;
         me.flow.with(py, |flow| {
             (flow.high_water, flow.low_water) = (high_water, low_water)
         });
@@ -302,17 +301,4 @@ impl StreamTransport {
             }));
         });
     }
-}
-
-fn receiver_of(protocol: &Bound<'_, PyAny>) -> PyResult<Receiver> {
-    static BUFFERED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    if protocol.is_instance_of::<StreamProtocol>() {
-        return Ok(Receiver::Stream);
-    }
-    let class = BUFFERED.import(protocol.py(), "asyncio", "BufferedProtocol")?;
-    Ok(if protocol.is_instance(class)? {
-        Receiver::Buffer
-    } else {
-        Receiver::Objects
-    })
 }

@@ -8,6 +8,7 @@
 //! | `object.rs` | the class and what it holds |
 //! | `methods.rs` | what Python calls |
 //! | `limits.rs` | the marks of flow control |
+//! | `receiver.rs` | how its protocol takes what comes |
 //! | `outgoing.rs` | bytes that wait to be sent |
 //! | `flush.rs`, `write.rs`, `writable.rs` | sending what waits; what is written; when the kernel takes more |
 //! | `end.rs`, `fatal.rs` | how it ends |
@@ -21,5 +22,6 @@ pub(crate) mod methods;
 pub(crate) mod object;
 pub(crate) mod outgoing;
 pub(crate) mod read;
+pub(crate) mod receiver;
 pub(crate) mod writable;
 pub(crate) mod write;

@@ -47,6 +47,8 @@ pub(crate) enum Receiver {
     Buffer,
     /// It is a native stream's.
     Stream,
+    /// It is TLS, which receives by itself.
+    Tls,
 }
 
 /// What it is doing.

@@ -3,6 +3,9 @@
 use crate::aio::context::run_in;
 use crate::aio::state::{MOST_RECEIVED, State};
 use crate::aio::stream::protocol::StreamProtocol;
+use crate::aio::tls::incoming as tls;
+use crate::aio::tls::object::TlsTransport;
+use crate::aio::tls::outcome::Stopped;
 use crate::aio::transport::end;
 use crate::aio::transport::fatal::fatal;
 use crate::aio::transport::object::{Receiver, StreamTransport};
@@ -49,7 +52,29 @@ pub(crate) fn on_ready(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     }
     match me.flow.with(py, |flow| flow.receiver) {
         Receiver::Buffer => receive_into_buffer(slf),
+        Receiver::Tls => receive_records(slf),
         receiver => receive(slf, receiver),
+    }
+}
+
+/// TLS gets what has come without a call of Python's.
+fn receive_records(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
+    let (py, me) = (slf.py(), slf.get());
+    let (Some(socket), Some(event_loop)) = (me.descriptor(py), me.event_loop(py)) else {
+        return Ok(());
+    };
+    let Some(protocol) = me.protocol(py) else {
+        return Ok(());
+    };
+    let tls = protocol.cast::<TlsTransport>()?;
+    match tls::receive(tls, &socket, &event_loop.get().state) {
+        Ok((0, _)) => at_end(slf),
+        Ok((_, done)) => {
+            let message = "Fatal error: protocol.buffer_updated() call failed.";
+            or_fatal(slf, done, message).map(drop)
+        }
+        Err(Stopped::Failed(failure)) => failed(slf, failure),
+        Err(Stopped::Raised(error)) => Err(error),
     }
 }
 
@@ -86,13 +111,6 @@ fn receive(slf: &Bound<'_, StreamTransport>, receiver: Receiver) -> PyResult<()>
     };
     let message = "Fatal error: protocol.data_received() call failed.";
     or_fatal(slf, result, message).map(drop)
-}
-
-/// Why nothing was received.
-enum Stopped {
-    Failed(Failure),
-    /// There was no memory for an object.
-    Raised(PyErr),
 }
 
 /// What is small is received into memory that all share, so that its object is no larger than it.

@@ -1,10 +1,12 @@
 //! What is done when the kernel takes more.
 
 use crate::aio::futures::settle;
+use crate::aio::tls::object::TlsTransport;
+use crate::aio::tls::outgoing as tls;
 use crate::aio::transport::end;
 use crate::aio::transport::fatal::fatal;
 use crate::aio::transport::flush::{flush, resume_protocol, shut_down};
-use crate::aio::transport::object::StreamTransport;
+use crate::aio::transport::object::{Receiver, StreamTransport};
 use crate::aio::transport::outgoing::Sent;
 use crate::io::failure::Failure;
 use crate::io::sys::platform::epoll::Interest;
@@ -36,6 +38,7 @@ pub(crate) fn on_writable(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     me.register(py, wanted)?;
     // It may write more, which goes before what is to follow on the end.
     resume_protocol(slf)?;
+    seal_more(slf)?;
     flush(slf)?;
     if !me.flow.with(py, |flow| flow.outgoing.is_empty()) {
         return Ok(());
@@ -51,6 +54,18 @@ pub(crate) fn on_writable(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
         shut_down(slf)
     } else {
         Ok(())
+    }
+}
+
+/// TLS seals no more than the kernel takes.
+fn seal_more(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
+    let (py, me) = (slf.py(), slf.get());
+    if me.flow.with(py, |flow| flow.receiver) != Receiver::Tls {
+        return Ok(());
+    }
+    match me.protocol(py) {
+        Some(protocol) => tls::go_on(protocol.cast::<TlsTransport>()?),
+        None => Ok(()),
     }
 }
 

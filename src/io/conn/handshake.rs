@@ -175,7 +175,7 @@ fn cut_short() -> io::Error {
 
 /// Whether a session may begin with these bytes: a record of a handshake, or of the alert of a peer that wants none
 /// (RFC 8446, 5.1), of version 3.x. That of a client's hello is told apart here: those of long ago lack other things, too.
-fn check(first: &[u8]) -> Result<(), TlsFailure> {
+pub(crate) fn check(first: &[u8]) -> Result<(), TlsFailure> {
     match first {
         [22, 3, _, _, _, 1, _, _, _, 3, 0..=2, ..] => Err(TlsFailure::too_old()),
         [22 | 21] | [22 | 21, 3, ..] => Ok(()),

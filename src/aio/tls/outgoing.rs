@@ -1,0 +1,222 @@
+//! What was written is sealed and sent: when the callback that wrote it has returned, at once where it is much.
+
+use crate::aio::tls::object::{Phase, TlsTransport};
+use crate::aio::tls::outcome::{Sealed, Written};
+use crate::aio::tls::told::{control_writing, or_fatal};
+use crate::aio::transport::flush;
+use crate::aio::transport::object::StreamTransport;
+use pyo3::exceptions::PyTypeError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// So many plain bytes are sealed before what they came to is sent: more would leave the processor's cache.
+const ROUND: usize = 128 * 1024;
+/// More than so is sealed at once, as the transport below sends what is more than its high-water mark at once.
+const MUCH: usize = 64 * 1024;
+
+/// `transport.write(data)`.
+pub(crate) fn write(slf: &Bound<'_, TlsTransport>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+    let (py, me) = (slf.py(), slf.get());
+    let copied;
+    let data = match data.cast_exact::<PyBytes>() {
+        Ok(bytes) => bytes,
+        Err(_) => {
+            copied = copy(data)?;
+            &copied
+        }
+    };
+    if data.as_bytes().is_empty() {
+        return Ok(());
+    }
+    let drops = me.flow.with(py, |flow| {
+        if !flow.drops_writes() {
+            flow.backlog.push(py, data);
+            return None;
+        }
+        flow.lost += 1;
+        Some(flow.lost)
+    });
+    match drops {
+        None => send_soon(slf),
+        // asyncio warns from the sixth on.
+        Some(6..) => slf.call_method0(intern!(py, "_warn_of_writes")).map(drop),
+        Some(_) => Ok(()),
+    }
+}
+
+fn copy<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    let py = data.py();
+    if data.is_instance_of::<PyBytes>()
+        || data.is_instance_of::<PyByteArray>()
+        || data.is_instance_of::<PyMemoryView>()
+    {
+        let class = py.get_type::<PyBytes>();
+        return Ok(class.call1((data,))?.cast_into::<PyBytes>()?);
+    }
+    let name = data.get_type().name()?;
+    Err(PyTypeError::new_err(format!(
+        "data: expecting a bytes-like instance, got {name}"
+    )))
+}
+
+fn send_soon(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
+    let (py, me) = (slf.py(), slf.get());
+    let Some(event_loop) = me.event_loop(py) else {
+        return Ok(());
+    };
+    let state = &event_loop.get().state;
+    let (wrapped, much, dirty) = me.flow.with(py, |flow| {
+        let wrapped = flow.phase == Phase::Wrapped;
+        (wrapped, flow.backlog.len() > MUCH, flow.is_dirty)
+    });
+    if !wrapped {
+        return Ok(());
+    }
+    if much || !state.calling.load(Relaxed) {
+        let sent = process(slf);
+        return or_fatal(slf, sent);
+    }
+    if dirty {
+        state.unsent.note();
+    } else {
+        me.flow.with(py, |flow| flow.is_dirty = true);
+        state.unsent.push(py, slf.clone().into_any().unbind());
+    }
+    Ok(())
+}
+
+/// The callback that wrote has returned.
+pub(crate) fn flush(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
+    let (py, me) = (slf.py(), slf.get());
+    let due = me.flow.with(py, |flow| {
+        flow.is_dirty = false;
+        flow.phase == Phase::Wrapped && flow.backlog.len() > 0
+    });
+    if due { go_on(slf) } else { Ok(()) }
+}
+
+/// The transport below takes more.
+pub(crate) fn go_on(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
+    let sent = process(slf);
+    or_fatal(slf, sent)
+}
+
+/// The step that wrote goes on for long: another thread sends what it can, and tells nobody.
+pub(crate) fn send_late(slf: &Bound<'_, TlsTransport>) {
+    let (py, me) = (slf.py(), slf.get());
+    let takes = me.flow.with(py, |flow| {
+        flow.phase == Phase::Wrapped && !flow.writing_is_paused
+    });
+    let (Some(below), Some(_alone)) = (me.below(py), me.alone.try_enter(py)) else {
+        return;
+    };
+    let Ok(native) = below.cast::<StreamTransport>() else {
+        return;
+    };
+    // What goes wrong does so once more when the step has returned, and is told then.
+    if takes
+        && !is_blocked(&below)
+        && seal_alone(slf, ROUND).is_ok()
+        && let Ok(Some(sealed)) = me.session.take_sealed(py)
+    {
+        native
+            .get()
+            .flow
+            .with(py, |flow| flow.outgoing.push(sealed.bytes()));
+        me.session.give_back(py, sealed);
+        flush::send_late(native);
+    }
+}
+
+/// Seals and sends what waits, unless the transport below has enough.
+pub(crate) fn process(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
+    let (py, me) = (slf.py(), slf.get());
+    let mut unsent = 0;
+    while let Some(below) = me.below(py) {
+        let (phase, paused, waits) = me.flow.with(py, |flow| {
+            (flow.phase, flow.writing_is_paused, flow.backlog.len() > 0)
+        });
+        let wrapped = phase == Phase::Wrapped;
+        if paused || wrapped && is_blocked(&below) {
+            unsent = me.session.unsent(py)?;
+            break;
+        }
+        let goes_on = if wrapped && waits {
+            seal(slf, ROUND)?
+        } else {
+            false
+        };
+        if !send_sealed(slf, &below)? || !goes_on {
+            break;
+        }
+    }
+    control_writing(slf, unsent)
+}
+
+/// Seals what waits, at most `most` bytes of it. False: the session wants to receive first, or nothing is left.
+pub(crate) fn seal(slf: &Bound<'_, TlsTransport>, most: usize) -> PyResult<bool> {
+    let _alone = slf.get().alone.enter(slf.py());
+    seal_alone(slf, most)
+}
+
+fn seal_alone(slf: &Bound<'_, TlsTransport>, most: usize) -> PyResult<bool> {
+    let (py, me) = (slf.py(), slf.get());
+    let mut left = most;
+    while left > 0 {
+        let piece = me
+            .flow
+            .with(py, |flow| flow.backlog.pop(py, left.min(ROUND)));
+        let Some(piece) = piece else {
+            return Ok(false);
+        };
+        left = left.saturating_sub(piece.bytes(py).len());
+        if let Written::Some(count) = me.session.write(py, &piece)? {
+            me.flow.with(py, |flow| flow.backlog.put_back(piece, count));
+            if count == 0 {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// Hands what is sealed to the transport below. False: there was nothing.
+fn send_sealed(slf: &Bound<'_, TlsTransport>, below: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let (py, me) = (slf.py(), slf.get());
+    let taken = {
+        let _alone = me.alone.enter(py);
+        me.session.take_sealed(py)
+    };
+    let Some(sealed) = taken? else {
+        return Ok(false);
+    };
+    match below.cast::<StreamTransport>() {
+        Ok(native) => flush::send(native, sealed.bytes())?,
+        Err(_) => {
+            let object = match &sealed {
+                Sealed::Object(object) => object.clone(),
+                Sealed::Bytes(bytes) => PyBytes::new(py, bytes),
+            };
+            below.call_method1(intern!(py, "write"), (object,))?;
+        }
+    }
+    me.session.give_back(py, sealed);
+    Ok(true)
+}
+
+/// The same, whatever the transport below has said of writing: it is to end.
+pub(crate) fn send_rest(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
+    match slf.get().below(slf.py()) {
+        Some(below) => send_sealed(slf, &below).map(drop),
+        None => Ok(()),
+    }
+}
+
+/// The kernel takes no more from the transport below, until it says so.
+fn is_blocked(below: &Bound<'_, PyAny>) -> bool {
+    below
+        .cast::<StreamTransport>()
+        .is_ok_and(|native| native.get().flow.with(below.py(), |flow| flow.is_blocked))
+}

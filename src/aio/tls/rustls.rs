@@ -1,0 +1,326 @@
+//! A session of rustls' by a `TlsConfig`: records are opened where they were received, straight into the object that the protocol
+//! gets, and sealed into memory that all connections share.
+
+use crate::aio::gil::Gil;
+use crate::aio::state::{MOST_RECEIVED, State};
+use crate::aio::tls::backlog::Piece;
+use crate::aio::tls::outcome::{End, Filled, Read, Received, Sealed, Stopped, Written};
+use crate::boundary::unfilled;
+use crate::io::conn::handshake::check;
+use crate::io::sys::transfer;
+use crate::io::tls::alert;
+use crate::io::tls::failure::TlsFailure;
+use crate::io::tls::info::Info;
+use crate::io::tls::session::Session;
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use rustls::AlertDescription;
+use std::os::fd::BorrowedFd;
+
+/// Bytes of a client's hello up to its version, with the record's head.
+const HELLO: usize = 11;
+/// Memory to seal into is kept up to this size.
+const KEPT: usize = 512 * 1024;
+
+/// What all sessions seal into, one at a time: it is sent before the next one does.
+static SEALING: Gil<Vec<u8>> = Gil::new(Vec::new());
+
+/// See the module's page.
+pub(crate) struct Rustls {
+    state: Gil<Records>,
+    /// An end without close_notify is an end.
+    truncation: bool,
+}
+
+struct Records {
+    session: Session,
+    /// What has come of a record that is not all there, and what was not looked at, since nobody reads.
+    incoming: Vec<u8>,
+    /// Bytes of it that the session has seen: it wants to see just those again.
+    seen: usize,
+    /// What records held that the protocol had no room for, or that came with the end of the handshake.
+    plain: Vec<u8>,
+    /// What is to be sent.
+    sealed: Vec<u8>,
+    /// The peer has said that it sends no more.
+    ended: bool,
+    /// Our close_notify is sealed.
+    finished: bool,
+    /// What the peer began with is good.
+    checked: bool,
+}
+
+impl Records {
+    /// Opens what is whole in `records`, which are all that have come, and keeps the rest.
+    fn open(&mut self, records: &mut [u8], plain: impl FnMut(&[u8])) -> Result<(), TlsFailure> {
+        let progress = self.session.open(records, plain, &mut self.sealed)?;
+        self.ended |= progress.ended;
+        self.incoming.clear();
+        self.incoming.extend_from_slice(&records[progress.used..]);
+        self.seen = self.incoming.len();
+        if self.incoming.is_empty() {
+            self.incoming = Vec::new();
+        }
+        Ok(())
+    }
+
+    /// Opens what has come, and keeps what it holds.
+    fn open_and_keep(&mut self) -> Result<(), TlsFailure> {
+        let mut records = std::mem::take(&mut self.incoming);
+        self.seen = 0;
+        let mut plain = std::mem::take(&mut self.plain);
+        let opened = self.open(&mut records, |bytes| plain.extend_from_slice(bytes));
+        self.plain = plain;
+        opened
+    }
+
+    fn handshake(&mut self) -> Result<bool, TlsFailure> {
+        if !self.checked && !self.incoming.is_empty() {
+            self.checked = self.incoming.len() >= HELLO;
+            if let Err(failure) = check(&self.incoming) {
+                if failure.alert.is_some() {
+                    let told = alert::record(AlertDescription::ProtocolVersion);
+                    self.sealed.extend_from_slice(&told);
+                }
+                return Err(failure);
+            }
+        }
+        self.open_and_keep()?;
+        let is_open = self.session.is_open();
+        if self.ended && !is_open {
+            return Err(TlsFailure::cut_short());
+        }
+        Ok(is_open)
+    }
+
+    fn shut_down(&mut self) -> Result<bool, TlsFailure> {
+        if !std::mem::replace(&mut self.finished, true) {
+            let seen = &mut self.incoming[..self.seen];
+            self.session.finish(seen, &mut self.sealed);
+        }
+        // What the peer still sends is for nobody.
+        let opened = self.open_and_keep();
+        self.plain = Vec::new();
+        opened.map(|()| self.ended)
+    }
+}
+
+impl Rustls {
+    pub(crate) fn new(session: Session, truncation: bool) -> Self {
+        Self {
+            state: Gil::new(Records {
+                session,
+                incoming: Vec::new(),
+                seen: 0,
+                plain: Vec::new(),
+                sealed: Vec::new(),
+                ended: false,
+                finished: false,
+                checked: false,
+            }),
+            truncation,
+        }
+    }
+
+    /// What was agreed on, once the handshake is done.
+    pub(crate) fn info(&self, py: Python<'_>) -> Option<Info> {
+        self.state.with(py, |me| me.session.info())
+    }
+
+    pub(crate) fn receive<'py>(
+        &self,
+        py: Python<'py>,
+        socket: &BorrowedFd<'_>,
+        state: &State,
+        opens: bool,
+    ) -> Result<Received<'py>, Stopped> {
+        let held = self.state.with(py, |me| me.incoming.len());
+        let opens = opens && held < MOST_RECEIVED / 2;
+        let at = if opens { held } else { 0 };
+        let mut buffer = state.take_buffer(py);
+        let received = transfer::receive(socket, &mut buffer[at..]);
+        let read = match received {
+            Ok(count @ 1..) if opens => {
+                let records = &mut buffer[..held + count];
+                self.state
+                    .with(py, |me| records[..held].copy_from_slice(&me.incoming));
+                Some(self.open(py, records))
+            }
+            Ok(count) => {
+                self.keep(py, &buffer[..count]);
+                None
+            }
+            Err(_) => None,
+        };
+        state.put_buffer(py, buffer);
+        let count = received?;
+        Ok(Received { count, read })
+    }
+
+    fn keep(&self, py: Python<'_>, bytes: &[u8]) {
+        self.state
+            .with(py, |me| me.incoming.extend_from_slice(bytes));
+    }
+
+    pub(crate) fn feed(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<()> {
+        self.keep(py, bytes);
+        Ok(())
+    }
+
+    pub(crate) fn handshake(&self, py: Python<'_>) -> PyResult<bool> {
+        let done = self.state.with(py, Records::handshake);
+        done.map_err(|failure| error(py, &failure))
+    }
+
+    /// Opens `records`, which are all that have come.
+    fn open<'py>(&self, py: Python<'py>, records: &mut [u8]) -> Read<'py> {
+        let object = match unfilled::make(py, records.len()) {
+            Ok(object) => object,
+            Err(error) => return Read::failed(error),
+        };
+        let (start, size) = (unfilled::start(&object), records.len());
+        let mut count = 0;
+        let (opened, ended) = self.state.with(py, |me| {
+            let mut more = Vec::new();
+            let opened = me.open(records, |bytes| {
+                if bytes.len() <= size - count {
+                    // SAFETY: the object has room for them behind those before, and is seen by nobody else.
+                    unsafe {
+                        let place = start.add(count);
+                        place.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+                    }
+                    count += bytes.len();
+                } else {
+                    more.extend_from_slice(bytes);
+                }
+            });
+            me.plain.append(&mut more);
+            (opened, me.ended)
+        });
+        let end = match opened {
+            Ok(()) => ended.then_some(End::Closed),
+            Err(failure) => Some(End::Failed(error(py, &failure))),
+        };
+        if count == 0 {
+            return Read { data: None, end };
+        }
+        match unfilled::filled(object, count) {
+            Ok(data) => Read {
+                data: Some(data),
+                end,
+            },
+            Err(error) => Read::failed(error),
+        }
+    }
+
+    pub(crate) fn read<'py>(&self, py: Python<'py>) -> Read<'py> {
+        let opened = self.state.with(py, Records::open_and_keep);
+        let (plain, ended) = self
+            .state
+            .with(py, |me| (std::mem::take(&mut me.plain), me.ended));
+        let end = match opened {
+            Ok(()) => ended.then_some(End::Closed),
+            Err(failure) => Some(End::Failed(error(py, &failure))),
+        };
+        let data = (!plain.is_empty()).then(|| PyBytes::new(py, &plain));
+        Read { data, end }
+    }
+
+    pub(crate) fn read_into(
+        &self,
+        py: Python<'_>,
+        buffer: &Bound<'_, PyAny>,
+        size: usize,
+    ) -> PyResult<Filled> {
+        let opened = self.state.with(py, Records::open_and_keep);
+        let buffer = PyBuffer::<u8>::get(buffer)?;
+        if buffer.readonly() || !buffer.is_c_contiguous() || buffer.len_bytes() < size {
+            let message = "get_buffer() returned a buffer that cannot be written to";
+            return Err(PyTypeError::new_err(message));
+        }
+        let (count, more, ended) = self.state.with(py, |me| {
+            let count = me.plain.len().min(size);
+            // SAFETY: the export keeps the bytes where they are and this long; no Python code runs meanwhile.
+            unsafe {
+                let place = buffer.buf_ptr().cast::<u8>();
+                place.copy_from_nonoverlapping(me.plain.as_ptr(), count);
+            }
+            me.plain.drain(..count);
+            (count, !me.plain.is_empty(), me.ended)
+        });
+        let end = match opened {
+            _ if more => None,
+            Ok(()) => ended.then_some(End::Closed),
+            Err(failure) => Some(End::Failed(error(py, &failure))),
+        };
+        Ok(Filled { count, more, end })
+    }
+
+    pub(crate) fn unread(&self, py: Python<'_>) -> PyResult<usize> {
+        Ok(self.state.with(py, |me| me.incoming.len() + me.plain.len()))
+    }
+
+    pub(crate) fn write(&self, py: Python<'_>, piece: &Piece) -> PyResult<Written> {
+        let bytes = piece.bytes(py);
+        let sealed = self.state.with(py, |me| {
+            if me.sealed.capacity() == 0 {
+                me.sealed = SEALING.with(py, std::mem::take);
+            }
+            let seen = &mut me.incoming[..me.seen];
+            me.session.seal(bytes, seen, &mut me.sealed)
+        });
+        match sealed {
+            Ok(()) => Ok(Written::All),
+            Err(failure) => Err(error(py, &failure)),
+        }
+    }
+
+    pub(crate) fn unsent(&self, py: Python<'_>) -> PyResult<usize> {
+        Ok(self.state.with(py, |me| me.sealed.len()))
+    }
+
+    pub(crate) fn take_sealed<'py>(&self, py: Python<'py>) -> PyResult<Option<Sealed<'py>>> {
+        let sealed = self.state.with(py, |me| std::mem::take(&mut me.sealed));
+        Ok((!sealed.is_empty()).then_some(Sealed::Bytes(sealed)))
+    }
+
+    pub(crate) fn give_back(&self, py: Python<'_>, mut bytes: Vec<u8>) {
+        if bytes.capacity() <= KEPT {
+            bytes.clear();
+            SEALING.with(py, |place| *place = bytes);
+        }
+    }
+
+    pub(crate) fn shut_down(&self, py: Python<'_>) -> PyResult<bool> {
+        let done = self.state.with(py, Records::shut_down);
+        done.map_err(|failure| error(py, &failure))
+    }
+
+    pub(crate) fn truncated(&self, py: Python<'_>) -> Option<PyErr> {
+        let ended = self.state.with(py, |me| me.ended);
+        (!ended && !self.truncation).then(|| error(py, &TlsFailure::truncated()))
+    }
+
+    pub(crate) fn cut_short(&self, py: Python<'_>) -> PyErr {
+        error(py, &TlsFailure::cut_short())
+    }
+}
+
+/// As it is raised: what `asyncio` and `ssl` would have, too.
+pub(crate) fn error(py: Python<'_>, failure: &TlsFailure) -> PyErr {
+    let made = py
+        .import("asynctcp.aio._tls_errors")
+        .and_then(|module| module.getattr("failure"))
+        .and_then(|function| {
+            function.call1((
+                libc::EPROTO,
+                &failure.message,
+                failure.reason,
+                failure.alert,
+                failure.certificate,
+            ))
+        });
+    made.map_or_else(|error| error, PyErr::from_value)
+}
