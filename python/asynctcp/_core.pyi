@@ -265,7 +265,7 @@ class StreamTransport:
         event_loop: NativeLoop,
         socket: socket.socket,
         protocol: BaseProtocol,
-        extra: dict[str, Any],
+        extra: dict[str, Any] | None,
         server: object,
         context: Context | None = None,
     ) -> Self: ...
@@ -315,7 +315,7 @@ class StreamTransport:
         """The protocol."""
 
     @property
-    def _extra(self) -> dict[str, Any] | None: ...
+    def _extra(self) -> dict[str, Any]: ...
     @property
     def _protocol(self) -> BaseProtocol | None: ...
     @property

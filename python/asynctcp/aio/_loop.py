@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 
 from asynctcp import _core, _handlers
 from asynctcp._loop import EventLoop
-from asynctcp.aio import _datagram, _handles, _tls, _transport
+from asynctcp.aio import _accept, _datagram, _handles, _tls, _transport
 from asynctcp.aio._server import Server
 from asynctcp.conditions import TcpAppError
 
@@ -143,7 +143,6 @@ class Loop(_core.NativeLoop, asyncio.SelectorEventLoop):  # type: ignore[misc]
             # What a factory returned is no protocol: nobody would close what it is for.
             sock.close()
             raise
-        extra = _transport.extra_of(sock, extra)
         base_events._set_nodelay(sock)  # type: ignore[attr-defined]
         transport = _transport.Transport(self, sock, protocol, extra, server, context)
         if server is not None:
@@ -184,6 +183,30 @@ class Loop(_core.NativeLoop, asyncio.SelectorEventLoop):  # type: ignore[misc]
         if waiter is not None:
             settle = futures._set_result_unless_cancelled  # type: ignore[attr-defined]
             self.call_soon(settle, waiter, None, context=context)
+
+    def _accept_connection(
+        self,
+        protocol_factory: Any,
+        sock: Any,
+        sslcontext: Any = None,
+        server: Any = None,
+        backlog: int = 100,
+        *more: Any,
+    ) -> None:
+        if sslcontext is None and type(sock) is socket.socket and not self._debug:
+            # Behind the two timeouts of TLS, from CPython 3.15 on.
+            context = more[2] if len(more) > 2 else None
+            try:
+                _accept.accept(self, protocol_factory, sock, server=server, backlog=backlog, context=context)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                # asyncio's code will meet the same, and knows what is to be done.
+                pass
+            else:
+                return
+        accept = asyncio.SelectorEventLoop._accept_connection  # type: ignore[attr-defined]
+        accept(self, protocol_factory, sock, sslcontext, server, backlog, *more)
 
     def _make_ssl_transport(
         self,

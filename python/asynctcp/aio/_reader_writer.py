@@ -10,6 +10,7 @@ from typing import Any, Self
 from asynctcp import _core
 from asynctcp._core import StreamReader
 from asynctcp._tls import TlsConfig, TlsInfo
+from asynctcp.aio._transport import Transport
 
 #: Bytes: a line and its like may be so long, and twice so much is read ahead; asyncio's own.
 DEFAULT_LIMIT = 64 * 1024
@@ -108,9 +109,9 @@ class StreamProtocol(_core.StreamProtocol):
     _transport: Any
 
     def _use(self, transport: Any) -> None:
-        over_tls = transport.get_extra_info("sslcontext") or transport.get_extra_info("tls")
         self._transport = transport
-        self._attach(transport, over_tls is not None)
+        # Not asked for where there can be none: what it knows is made when somebody asks.
+        self._attach(transport, type(transport) is not Transport and _is_over_tls(transport))
 
     def connection_made(self, transport: Any) -> None:
         """Make the writer of an accepted connection, and call or run what a program does with it."""
@@ -127,6 +128,10 @@ class StreamProtocol(_core.StreamProtocol):
         """Tell reader and writer."""
         super().connection_lost(exc)
         self._task = self._transport = None
+
+
+def _is_over_tls(transport: Any) -> bool:
+    return any(transport.get_extra_info(name) is not None for name in ("sslcontext", "tls"))
 
 
 def _report(transport: Any, task: asyncio.Task[None]) -> None:

@@ -87,6 +87,14 @@ pub(crate) fn lose(
     told.and(released)
 }
 
+fn close_socket(me: &StreamTransport, socket: Bound<'_, PyAny>) -> PyResult<()> {
+    let py = socket.py();
+    let closed = socket.call_method0(intern!(py, "close")).map(drop);
+    me.objects
+        .with(py, |objects| objects.closed = Some(socket.unbind()));
+    closed
+}
+
 fn release(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
     let unregistered = me.register(py, Interest::NONE);
@@ -106,7 +114,7 @@ fn release(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     });
     let (socket, protocol, server, context, waiter, kept) = taken;
     let closed = match socket {
-        Some(socket) => socket.bind(py).call_method0(intern!(py, "close")).map(drop),
+        Some(socket) => close_socket(me, socket.into_bound(py)),
         None => Ok(()),
     };
     let detached = match server {

@@ -4,6 +4,7 @@ use crate::aio::context;
 use crate::aio::gil::Gil;
 use crate::aio::object::NativeLoop;
 use crate::aio::transport::end;
+use crate::aio::transport::extra::{self, Extra};
 use crate::aio::transport::flush::{flush, pause_protocol, shut_down};
 use crate::aio::transport::limits;
 use crate::aio::transport::object::{Flow, HIGH_WATER, Objects, StreamTransport};
@@ -11,10 +12,11 @@ use crate::aio::transport::read;
 use crate::aio::transport::receiver::receiver_of;
 use crate::aio::transport::write;
 use crate::io::sys::platform::RawFd;
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use std::os::fd::BorrowedFd;
 
 #[pymethods]
 impl StreamTransport {
@@ -25,7 +27,7 @@ impl StreamTransport {
         event_loop: &Bound<'_, NativeLoop>,
         socket: &Bound<'_, PyAny>,
         protocol: &Bound<'_, PyAny>,
-        extra: &Bound<'_, PyDict>,
+        extra: Option<&Bound<'_, PyDict>>,
         server: Option<Py<PyAny>>,
         context: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
@@ -35,14 +37,21 @@ impl StreamTransport {
             Some(context) => context.unbind(),
             None => context::copy(py)?,
         };
+        let number: RawFd = socket.call_method0(intern!(py, "fileno"))?.extract()?;
+        if number < 0 {
+            return Err(PyValueError::new_err("the socket is closed"));
+        }
+        // SAFETY: the socket object, which is there, has it open.
+        let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
         Ok(Self {
-            number: socket.call_method0(intern!(py, "fileno"))?.extract()?,
+            number,
             objects: Gil::new(Objects {
                 event_loop: Some(event_loop.clone().unbind()),
                 socket: Some(socket.clone().unbind()),
                 protocol: Some(protocol.clone().unbind()),
                 server,
-                extra: Some(extra.clone().unbind()),
+                closed: None,
+                extra: Extra::of(socket, descriptor, extra)?,
                 context: Some(context),
                 is_lost_in_context,
                 empty_waiter: None,
@@ -174,8 +183,24 @@ impl StreamTransport {
     }
 
     #[getter]
-    fn _extra<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyDict>> {
-        self.held(py, |objects| &objects.extra)
+    fn _extra<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyDict>> {
+        let (py, me) = (slf.py(), slf.get());
+        let (ends, socket) = me.objects.with(py, |objects| {
+            let socket = objects.socket.as_ref().or(objects.closed.as_ref());
+            let socket = socket.map(|socket| socket.clone_ref(py));
+            match &objects.extra {
+                Extra::Made(made) => (Err(made.clone_ref(py)), None),
+                Extra::Ends { local, peer } => (Ok((*local, *peer)), socket),
+            }
+        });
+        let made = match (ends, socket) {
+            (Err(made), _) => return Ok(made.into_bound(py)),
+            (Ok((local, peer)), Some(socket)) => extra::make(socket.bind(py), local, peer)?,
+            (Ok(_), None) => PyDict::new(py),
+        };
+        let kept = Extra::Made(made.clone().unbind());
+        me.objects.with(py, |objects| objects.extra = kept);
+        Ok(made)
     }
 
     /// From now on `protocol` is called.
@@ -278,9 +303,12 @@ impl StreamTransport {
         let visited = self.objects.try_with(|objects| {
             visit.call(&objects.event_loop)?;
             visit.call(&objects.socket)?;
+            visit.call(&objects.closed)?;
             visit.call(&objects.protocol)?;
             visit.call(&objects.server)?;
-            visit.call(&objects.extra)?;
+            if let Extra::Made(extra) = &objects.extra {
+                visit.call(extra)?;
+            }
             visit.call(&objects.context)?;
             visit.call(&objects.empty_waiter)
         });
@@ -294,7 +322,6 @@ impl StreamTransport {
                     objects.event_loop.take(),
                     objects.protocol.take(),
                     objects.server.take(),
-                    objects.extra.take(),
                     objects.context.take(),
                     objects.empty_waiter.take(),
                 )

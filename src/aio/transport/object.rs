@@ -2,12 +2,12 @@
 
 use crate::aio::gil::Gil;
 use crate::aio::object::NativeLoop;
+use crate::aio::transport::extra::Extra;
 use crate::aio::transport::outgoing::Outgoing;
 use crate::io::failure::Failure;
 use crate::io::sys::platform::RawFd;
 use crate::io::sys::platform::epoll::Interest;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 use std::os::fd::BorrowedFd;
 
 /// More bytes than so wait: the protocol is told to pause writing. asyncio's own.
@@ -29,7 +29,9 @@ pub(crate) struct Objects {
     pub(crate) socket: Option<Py<PyAny>>,
     pub(crate) protocol: Option<Py<PyAny>>,
     pub(crate) server: Option<Py<PyAny>>,
-    pub(crate) extra: Option<Py<PyDict>>,
+    /// The same, once it is closed: programs go on to ask for it.
+    pub(crate) closed: Option<Py<PyAny>>,
+    pub(crate) extra: Extra,
     /// The protocol is called in it: the one that the connection was made in.
     pub(crate) context: Option<Py<PyAny>>,
     /// Its `connection_lost`, too; else in that of whoever ends the connection.
