@@ -449,6 +449,48 @@ def test_both_ends_go_on_over_tls(loop_and_streams):
     assert run(loop, main()) == b"hello\n"
 
 
+def test_a_config_is_taken_where_a_context_is(loop):
+    ca = authority()
+
+    async def main():
+        async with await asynctcp.aio.start_server(echo, LOOPBACK, 0, tls=ca.server()) as server:
+            port = address_of(server)[1]
+            reader, writer = await asynctcp.aio.open_connection("localhost", port, tls=ca.client())
+            writer.write(b"hello\n")
+            line = await reader.readline()
+            version = writer.tls.version
+            writer.close()
+            await writer.wait_closed()
+            return line, version, await reader.read()
+
+    assert run(loop, main()) == (b"hello\n", "TLSv1.3", b"")
+
+
+def test_both_ends_go_on_over_tls_by_a_config(loop):
+    ca = authority()
+
+    async def upgrade(reader, writer):
+        assert await reader.readline() == b"STARTTLS\n"
+        await writer.start_tls(ca.server())
+        await echo(reader, writer)
+
+    async def main():
+        async with await asynctcp.aio.start_server(upgrade, LOOPBACK, 0) as server:
+            reader, writer = await asynctcp.aio.open_connection(*address_of(server))
+            assert writer.tls is None
+            writer.write(b"STARTTLS\n")
+            await writer.start_tls(ca.client(), server_hostname="localhost")
+            assert writer.tls.server_name == "localhost"
+            writer.write(bytes(MUCH))
+            await writer.drain()
+            data = await reader.readexactly(MUCH)
+            writer.close()
+            await writer.wait_closed()
+            return data
+
+    assert run(loop, main()) == bytes(MUCH)
+
+
 def test_streams_end_without_garbage(loop):
     async def main():
         async with await asynctcp.aio.start_server(echo, LOOPBACK, 0) as server:
