@@ -132,7 +132,7 @@ def _no_descriptor_is_left(request, _first_loop):
     request.node.funcargs.clear()
     with contextlib.suppress(AssertionError):
         wait_until(lambda: not _left(before), 1.0)
-    if sys.version_info >= (3, 14):
+    if sys.version_info >= (3, 12):
         # A callback's exception has frames, which have the loop, and are in a cycle there.
         gc.collect()
     assert _left(before) == {}
