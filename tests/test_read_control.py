@@ -391,8 +391,11 @@ def test_writes_kept_while_disabled_are_sent_in_order_after_enabling(peers, log)
         log.raw = raw
         ours.disable(write=True)
         ours.write(b"1")
-        after_quiet(lambda: (ours.write(b"2", write_cb=log.write), ours.enable(write=True), ours.write(b"3")))
-        after_quiet(ours.close, 0.1)
+        after_quiet(lambda: (ours.write(b"2", write_cb=told), ours.enable(write=True), ours.write(b"3")))
+
+    def told(ours):
+        log.write(ours)
+        ours.close()
 
     run(lambda: peers.link(use))
     assert (receive_all(log.raw), log.told) == (b"123", ["write"])

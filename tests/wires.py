@@ -88,6 +88,7 @@ class TlsPeers(Peers):
     def __init__(self):
         super().__init__()
         self._secured = {}
+        self._closed = False
         self._came = threading.Condition()
         self._errors = []
 
@@ -114,6 +115,9 @@ class TlsPeers(Peers):
                     raw.close()
                     continue
                 with self._came:
+                    if self._closed:
+                        raw.close()
+                        continue
                     self._secured[name] = peer
                     self._came.notify_all()
 
@@ -137,6 +141,11 @@ class TlsPeers(Peers):
         return super().link(use_in_time, read_cb, event_cb, tls=authority().client(), **keywords)
 
     def close(self):
+        with self._came:
+            # Those whose test ended before it took them.
+            self._closed = True
+            for peer in self._secured.values():
+                peer.raw.close()
         if self._listener:
             # A thread waits in its accept, which a close would not end.
             with contextlib.suppress(OSError):
