@@ -10,6 +10,7 @@ import ssl
 import tempfile
 import time
 import warnings
+import weakref
 
 import pytest
 
@@ -538,6 +539,24 @@ def test_true_of_eof_received_has_no_effect_and_is_warned_of(world, caplog):
         "returning true from eof_received() has no effect when using ssl"
     ]
     link.close()
+
+
+def test_transport_that_was_closed_twice_keeps_no_context(world):
+    class Keeper(Recorder):
+        def eof_received(self):
+            self.transport.close()
+
+    context = world.client()
+    link = Link.open(world, Keeper(), ssl=context)
+    link.peer.says_end()
+    link.lost()
+    link.transport.close()
+    link.close()
+    if not world.by_config:
+        context = weakref.ref(context)
+        link.attempt = None
+        assert context() is None
+    assert link.transport.is_closing()
 
 
 def test_unclosed_transport_is_warned_of(world):

@@ -60,6 +60,12 @@ class TlsTransport(_core.TlsTransport):
         below = self._transport
         return default if below is None else below.get_extra_info(name, default)
 
+    def _forget(self) -> None:
+        """It was closed twice: a context and its session are not kept by whoever keeps the transport."""
+        if isinstance(self._sslcontext, ssl.SSLContext):
+            extra = self._known()
+            extra["sslcontext"] = extra["ssl_object"] = None
+
     def write_eof(self) -> None:
         """Raise ``NotImplementedError``, as asyncio's transports over TLS."""
         raise NotImplementedError

@@ -378,5 +378,6 @@ pub(crate) fn lost(slf: &Bound<'_, TlsTransport>, error: &Bound<'_, PyAny>) -> P
     stop_shutdown_timer(slf)?;
     stop_handshake_timer(slf)?;
     drop(me.objects.with(py, |objects| objects.below.take()));
+    drop(me.session.take(py));
     told
 }

@@ -132,7 +132,8 @@ impl TlsTransport {
             .flow
             .with(py, |flow| std::mem::replace(&mut flow.is_closed, true));
         if before {
-            Ok(())
+            // asyncio lets go of the context then, so that a protocol that keeps its transport keeps no context.
+            slf.call_method0("_forget").map(drop)
         } else {
             machine::start_shutdown(slf)
         }
@@ -281,7 +282,7 @@ impl TlsTransport {
     #[getter]
     fn _sslobj<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
         match &self.session {
-            Session::OpenSsl(one) => Some(one.object(py)),
+            Session::OpenSsl(one) => one.object(py),
             Session::Rustls(_) => None,
         }
     }
@@ -327,6 +328,7 @@ impl TlsTransport {
 
     fn __clear__(&self) {
         Python::attach(|py| {
+            drop(self.session.take(py));
             drop(self.objects.with(py, |objects| {
                 (
                     objects.event_loop.take(),

@@ -3,6 +3,7 @@
 //! Each of its calls costs as much as a tenth of a message, so there are four for an echo: one puts what came into the session, one
 //! reads it, one seals the answer, one takes it.
 
+use crate::aio::gil::Gil;
 use crate::aio::state::State;
 use crate::aio::tls::backlog::Piece;
 use crate::aio::tls::outcome::{End, Filled, Read, Received, Sealed, Stopped, Written};
@@ -22,14 +23,20 @@ const RECORD: usize = 16 * 1024;
 
 /// See the module's page.
 pub(crate) struct OpenSsl {
+    /// None once the connection is lost: the context goes, too, when nobody else has it.
+    parts: Gil<Option<Parts>>,
+    /// Bytes that may be in the session: so many plain ones can be read at most.
+    inside: AtomicUsize,
+}
+
+/// Its objects.
+pub(crate) struct Parts {
     /// As the app sees it.
     object: Py<PyAny>,
     /// What is called for each message: the native object in it, unless a class of the program's is in between.
     native: Py<PyAny>,
     incoming: Py<PyAny>,
     outgoing: Py<PyAny>,
-    /// Bytes that may be in the session: so many plain ones can be read at most.
-    inside: AtomicUsize,
 }
 
 /// The session wants to receive first.
@@ -73,16 +80,45 @@ impl OpenSsl {
             object.clone()
         };
         Ok(Self {
-            object: object.clone().unbind(),
-            native: native.unbind(),
-            incoming: incoming.clone().unbind(),
-            outgoing: outgoing.clone().unbind(),
+            parts: Gil::new(Some(Parts {
+                object: object.clone().unbind(),
+                native: native.unbind(),
+                incoming: incoming.clone().unbind(),
+                outgoing: outgoing.clone().unbind(),
+            })),
             inside: AtomicUsize::new(0),
         })
     }
 
-    pub(crate) fn object<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
-        self.object.bind(py).clone()
+    /// One of its objects; None: it is lost.
+    fn part<'py>(
+        &self,
+        py: Python<'py>,
+        pick: impl FnOnce(&Parts) -> &Py<PyAny>,
+    ) -> Option<Bound<'py, PyAny>> {
+        let part = self.parts.with(py, |parts| {
+            parts.as_ref().map(|parts| pick(parts).clone_ref(py))
+        });
+        part.map(|part| part.into_bound(py))
+    }
+
+    /// [`Self::part`] for an operation.
+    fn needed<'py>(
+        &self,
+        py: Python<'py>,
+        pick: impl FnOnce(&Parts) -> &Py<PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let lost = || PyConnectionResetError::new_err("the connection is lost");
+        self.part(py, pick).ok_or_else(lost)
+    }
+
+    pub(crate) fn object<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.part(py, |parts| &parts.object)
+    }
+
+    /// Its objects, to be dropped.
+    pub(crate) fn take(&self, py: Python<'_>) -> Option<Parts> {
+        self.parts.with(py, Option::take)
     }
 
     pub(crate) fn receive<'py>(
@@ -106,14 +142,14 @@ impl OpenSsl {
     pub(crate) fn feed(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<()> {
         // SAFETY: a MemoryBIO copies what it is given.
         let view = unsafe { view(py, bytes)? };
-        let incoming = self.incoming.bind(py);
+        let incoming = self.needed(py, |parts| &parts.incoming)?;
         incoming.call_method1(intern!(py, "write"), (view,))?;
         self.inside.fetch_add(bytes.len(), Relaxed);
         Ok(())
     }
 
     pub(crate) fn handshake(&self, py: Python<'_>) -> PyResult<bool> {
-        let native = self.native.bind(py);
+        let native = self.needed(py, |parts| &parts.native)?;
         match native.call_method0(intern!(py, "do_handshake")) {
             Ok(_) => Ok(true),
             Err(error) if is_again(py, &error) => Ok(false),
@@ -129,7 +165,8 @@ impl OpenSsl {
         if got < asked {
             return Ok(true);
         }
-        let inside = self.native.bind(py).call_method0(intern!(py, "pending"))?;
+        let native = self.needed(py, |parts| &parts.native)?;
+        let inside = native.call_method0(intern!(py, "pending"))?;
         Ok(inside.extract::<usize>()? == 0)
     }
 
@@ -140,7 +177,10 @@ impl OpenSsl {
     }
 
     pub(crate) fn read<'py>(&self, py: Python<'py>) -> Read<'py> {
-        let native = self.native.bind(py);
+        let native = match self.needed(py, |parts| &parts.native) {
+            Ok(native) => native,
+            Err(error) => return Read::failed(error),
+        };
         let mut pieces: Vec<Bound<'py, PyBytes>> = Vec::new();
         let end = loop {
             let asked = self.inside.load(Relaxed).clamp(64, RECORD);
@@ -184,7 +224,7 @@ impl OpenSsl {
         buffer: &Bound<'_, PyAny>,
         size: usize,
     ) -> PyResult<Filled> {
-        let native = self.native.bind(py);
+        let native = self.needed(py, |parts| &parts.native)?;
         // SAFETY: it returns a new reference, or null with an exception set.
         let whole = unsafe {
             let view = ffi::PyMemoryView_FromObject(buffer.as_ptr());
@@ -223,12 +263,11 @@ impl OpenSsl {
     }
 
     pub(crate) fn unread(&self, py: Python<'_>) -> PyResult<usize> {
-        let pending = self.incoming.bind(py).getattr(intern!(py, "pending"))?;
-        pending.extract()
+        pending(self.part(py, |parts| &parts.incoming))
     }
 
     pub(crate) fn write(&self, py: Python<'_>, piece: &Piece) -> PyResult<Written> {
-        let native = self.native.bind(py);
+        let native = self.needed(py, |parts| &parts.native)?;
         let bytes = piece.bytes(py);
         let written = match piece {
             Piece::Lent(object, part) if part.len() == object.as_bytes(py).len() => {
@@ -255,18 +294,19 @@ impl OpenSsl {
     }
 
     pub(crate) fn unsent(&self, py: Python<'_>) -> PyResult<usize> {
-        let pending = self.outgoing.bind(py).getattr(intern!(py, "pending"))?;
-        pending.extract()
+        pending(self.part(py, |parts| &parts.outgoing))
     }
 
     pub(crate) fn take_sealed<'py>(&self, py: Python<'py>) -> PyResult<Option<Sealed<'py>>> {
-        let taken = self.outgoing.bind(py).call_method0(intern!(py, "read"))?;
+        let outgoing = self.needed(py, |parts| &parts.outgoing)?;
+        let taken = outgoing.call_method0(intern!(py, "read"))?;
         let taken = taken.cast_into::<PyBytes>()?;
         Ok((!taken.as_bytes().is_empty()).then_some(Sealed::Object(taken)))
     }
 
     pub(crate) fn shut_down(&self, py: Python<'_>) -> PyResult<bool> {
-        match self.object.bind(py).call_method0(intern!(py, "unwrap")) {
+        let object = self.needed(py, |parts| &parts.object)?;
+        match object.call_method0(intern!(py, "unwrap")) {
             Ok(_) => Ok(true),
             Err(error) if is_again(py, &error) => Ok(false),
             Err(error) => Err(error),
@@ -278,10 +318,22 @@ impl OpenSsl {
     }
 
     pub(crate) fn visit(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
-        visit.call(&self.object)?;
-        visit.call(&self.native)?;
-        visit.call(&self.incoming)?;
-        visit.call(&self.outgoing)
+        let visited = self.parts.try_with(|parts| {
+            let Some(parts) = parts else { return Ok(()) };
+            visit.call(&parts.object)?;
+            visit.call(&parts.native)?;
+            visit.call(&parts.incoming)?;
+            visit.call(&parts.outgoing)
+        });
+        visited.unwrap_or(Ok(()))
+    }
+}
+
+/// Bytes in a BIO.
+fn pending(bio: Option<Bound<'_, PyAny>>) -> PyResult<usize> {
+    match bio {
+        Some(bio) => bio.getattr(intern!(bio.py(), "pending"))?.extract(),
+        None => Ok(0),
     }
 }
 

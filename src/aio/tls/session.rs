@@ -109,6 +109,14 @@ impl Session {
         each!(self, one => one.cut_short(py))
     }
 
+    /// The connection is lost: its objects, to be dropped.
+    pub(crate) fn take(&self, py: Python<'_>) -> impl Sized + use<> {
+        match self {
+            Self::OpenSsl(one) => one.take(py),
+            Self::Rustls(_) => None,
+        }
+    }
+
     pub(crate) fn visit(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         match self {
             Self::OpenSsl(one) => one.visit(visit),
