@@ -65,16 +65,16 @@ mutate conn/sender.rs "the task is never told that it is done" 's/if by == By::T
 mutate conn/sender.rs "staging does not look for the FIN" 's/if state\.fin != Fin::Open \{\s*return Staged::Shut;\s*\}//'
 mutate conn/send_state.rs "two send at once" 's/self\.who != free \|\| !self\.take/!self.take/; s/let free = /let _ = /' sender
 mutate conn/send_state.rs "it stays on the list" 's/self\.listed = false;//' sender
-mutate conn/send_state.rs "the sender does not look again" 's/if !self\.staged\.is_empty\(\) \{\s*return self\.go_on[^}]*\}//' sender
+mutate conn/send_state.rs "the sender does not look again" 's/if !self\.staged\.is_empty\(\) \|\| [^{]*\{\s*return self\.go_on[^}]*\}//' sender
 mutate conn/send_state.rs "the sender stays the sender" \
-    's/self\.who = Who::Nobody;\s*(\/\/ A FIN alone)/$1/' sender
-mutate conn/send_state.rs "what is in flight stays so" 's/self\.in_flight = 0;\s*match result/match result/' sender
+    's/self\.who = Who::Nobody;\s*(if self\.is_shaking\(\) && self\.size\(\) > 0)/$1/' sender
+mutate conn/send_state.rs "what is in flight stays so" 's/self\.in_flight = 0;\s*(if let \(Some\(secured\), Ok\(offer\)\))/$1/' sender
 mutate conn/send_state.rs "what comes back goes behind" \
     's/let newer = .*?append\(newer\);/let rest = std::mem::take(rest);\n self.staged.append(rest);/s' sender
 mutate conn/send_state.rs "a dead one takes bytes back" 's/if !self\.dead \{\s*let newer/if true { let newer/' sender
 mutate conn/send_state.rs "what is left is left to nobody" 's/self\.who = Who::TheTask;/self.who = Who::Nobody;/' sender
 mutate conn/send_state.rs "the FIN is sent again" 's/self\.fin = Fin::Sent;//' sender
-mutate conn/send_state.rs "the FIN does not wait" 's/self\.go_on\(room && again, rest, flush\)/if self.fin == Fin::Wanted { self.fin = Fin::Sent; self.who = Who::TheTask; *flush = Flush::Blocked; return Next::Fin; }\n self.go_on(room \&\& again, rest, flush)/' sender
+mutate conn/send_state.rs "the FIN does not wait" 's/self\.go_on\(offer\.room && again, rest, flush\)/if self.fin == Fin::Wanted { self.fin = Fin::Sent; self.who = Who::TheTask; *flush = Flush::Blocked; return Next::Fin; }\n self.go_on(offer.room \&\& again, rest, flush)/' sender
 mutate conn/send_state.rs "a mark is crossed while somebody sends" 's/\(self\.in_flight == 0\)\.then_some/true.then_some/' sender
 
 mutate inbox/flow_control.rs "the task does not look again after it paused" \
