@@ -675,3 +675,25 @@ def test_task_group_and_timeout_cancel(loop):
             return task.cancelled()
 
     assert run(loop, main()) is True
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [{}, {"name": "mine"}, {"context": contextvars.copy_context()}, {"name": "a", "context": None}],
+)
+def test_task_is_made_with_its_keywords(loop, keywords):
+    async def main():
+        return asyncio.current_task().get_name()
+
+    task = loop.create_task(main(), **keywords)
+    name = run(loop, task)
+    assert name == keywords.get("name", name) == task.get_name()
+
+
+def test_task_that_cannot_be_made_is_refused_as_by_asyncio(loop):
+    coroutine = asyncio.sleep(0)
+    for arguments, keywords in (((), {}), ((coroutine, 1), {}), ((coroutine,), {"nothing": 1}), ((1,), {})):
+        with pytest.raises(TypeError):
+            loop.create_task(*arguments, **keywords)
+    task = loop.create_task(coro=coroutine)
+    assert run(loop, task) is None

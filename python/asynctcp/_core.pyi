@@ -1,7 +1,7 @@
 """The native side: sockets, servers, timers, and the half of the event loop that waits and dispatches."""
 
 import socket
-from asyncio import AbstractEventLoop, BaseProtocol, BaseTransport, Future, Handle, TimerHandle
+from asyncio import AbstractEventLoop, BaseProtocol, BaseTransport, Future, Handle, Task, TimerHandle
 from collections.abc import Callable, Coroutine, Iterable
 from contextvars import Context
 from os import PathLike
@@ -160,6 +160,15 @@ class NativeLoop:
 
     def time(self) -> float:
         """The loop's clock, in seconds."""
+
+    def create_task(self, coro: Coroutine[Any, Any, Any], /, **kwargs: Any) -> Task[Any]:
+        """Run a coroutine in a task."""
+
+    def create_future(self) -> Future[Any]:
+        """A new future of the loop's."""
+
+    def get_debug(self) -> bool:
+        """Whether asyncio's debug mode is on."""
 
     def stop(self) -> None:
         """Stop running after this turn."""

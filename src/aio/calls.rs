@@ -5,6 +5,7 @@ use crate::aio::clock;
 use crate::aio::handle::{Call, Object, Time, answer};
 use crate::aio::object::{NativeLoop, make_handle};
 use crate::aio::state::State;
+use crate::aio::tasks;
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -13,32 +14,58 @@ use std::ptr::null_mut;
 
 type Fast = ffi::PyCFunctionFastWithKeywords;
 
+/// Those with arguments: name, function and documentation.
+const WITH_ARGUMENTS: [(&CStr, Fast, &CStr); 5] = [
+    (
+        c"call_soon",
+        call_soon,
+        c"call_soon($self, callback, /, *args, context=None)\n--\n\nCall it in the next turn.",
+    ),
+    (
+        c"call_soon_threadsafe",
+        call_soon_threadsafe,
+        c"call_soon_threadsafe($self, callback, /, *args, context=None)\n--\n\nLike call_soon(), from any thread.",
+    ),
+    (
+        c"call_later",
+        call_later,
+        c"call_later($self, delay, callback, /, *args, context=None)\n--\n\nCall it in so many seconds.",
+    ),
+    (
+        c"call_at",
+        call_at,
+        c"call_at($self, when, callback, /, *args, context=None)\n--\n\nCall it at that time of the loop's clock.",
+    ),
+    (
+        c"create_task",
+        tasks::create_task,
+        c"create_task($self, coro, /, **kwargs)\n--\n\nRun a coroutine in a task.",
+    ),
+];
+
+/// Those without.
+const PLAIN: [(&CStr, ffi::PyCFunction, &CStr); 3] = [
+    (
+        c"time",
+        time,
+        c"time($self, /)\n--\n\nThe loop's clock, in seconds.",
+    ),
+    (
+        c"create_future",
+        tasks::create_future,
+        c"create_future($self, /)\n--\n\nA new future of the loop's.",
+    ),
+    (
+        c"get_debug",
+        tasks::get_debug,
+        c"get_debug($self, /)\n--\n\nWhether asyncio's debug mode is on.",
+    ),
+];
+
 /// Puts them into the class.
 pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
     let class = py.get_type::<NativeLoop>();
-    let methods: [(&CStr, Fast, &CStr); 4] = [
-        (
-            c"call_soon",
-            call_soon,
-            c"call_soon($self, callback, /, *args, context=None)\n--\n\nCall it in the next turn.",
-        ),
-        (
-            c"call_soon_threadsafe",
-            call_soon_threadsafe,
-            c"call_soon_threadsafe($self, callback, /, *args, context=None)\n--\n\nLike call_soon(), from any thread.",
-        ),
-        (
-            c"call_later",
-            call_later,
-            c"call_later($self, delay, callback, /, *args, context=None)\n--\n\nCall it in so many seconds.",
-        ),
-        (
-            c"call_at",
-            call_at,
-            c"call_at($self, when, callback, /, *args, context=None)\n--\n\nCall it at that time of the loop's clock.",
-        ),
-    ];
-    let mut definitions: Vec<_> = methods
+    let mut definitions: Vec<_> = WITH_ARGUMENTS
         .into_iter()
         .map(|(name, function, doc)| ffi::PyMethodDef {
             ml_name: name.as_ptr(),
@@ -49,12 +76,14 @@ pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
             ml_doc: doc.as_ptr(),
         })
         .collect();
-    definitions.push(ffi::PyMethodDef {
-        ml_name: c"time".as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunction: time },
+    definitions.extend(PLAIN.map(|(name, function, doc)| ffi::PyMethodDef {
+        ml_name: name.as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer {
+            PyCFunction: function,
+        },
         ml_flags: ffi::METH_NOARGS,
-        ml_doc: c"time($self, /)\n--\n\nThe loop's clock, in seconds.".as_ptr(),
-    });
+        ml_doc: doc.as_ptr(),
+    }));
     // They live as long as the class: for ever.
     for definition in definitions.leak() {
         // SAFETY: the class is `NativeLoop`, which the functions take their first argument for.

@@ -7,7 +7,7 @@
 //! | `gil.rs` | state that the interpreter's lock guards |
 //! | `handle.rs`, `handle_type.rs` | a call that waits for its turn; as Python sees it |
 //! | `timers.rs`, `descriptors.rs` | calls that wait for their time; for a descriptor |
-//! | `futures.rs` | what tasks wait for |
+//! | `futures.rs`, `tasks.rs` | what tasks wait for; making both |
 //! | `state.rs` | one loop: its queue, timers and descriptors |
 //! | `unsent.rs` | transports with something to send |
 //! | `transport/`, `stream/`, `datagram/` | connections; as asyncio's streams; datagrams |
@@ -33,6 +33,7 @@ pub(crate) mod native_loop;
 pub(crate) mod object;
 pub(crate) mod state;
 pub(crate) mod stream;
+pub(crate) mod tasks;
 pub(crate) mod timers;
 pub(crate) mod tls;
 pub(crate) mod transport;
