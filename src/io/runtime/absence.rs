@@ -25,12 +25,13 @@ impl Default for Absence {
 impl Absence {
     /// The pump leaves the runtime at `now`.
     pub fn begin(&self, now: u64) {
-        self.left.store(now.max(1), Ordering::SeqCst);
+        // The handover's word, which says next that the pump left, is what tells others.
+        self.left.store(now.max(1), Ordering::Release);
     }
 
     /// When the pump last left, if it ever does.
     pub fn began(&self) -> Option<u64> {
-        match self.left.load(Ordering::SeqCst) {
+        match self.left.load(Ordering::Acquire) {
             0 => None,
             left => Some(left),
         }

@@ -9,7 +9,7 @@ use std::task::Waker;
 /// One for each loop. A round is a poll of the root future of whoever drives.
 #[derive(Debug, Default)]
 pub(crate) struct Lane {
-    /// A step was made in this round.
+    /// A step was made in this round. Only whoever drives looks at it, and hands over all that it did.
     taken: AtomicBool,
     /// Whether anybody is in the list below; changed under its lock.
     any: AtomicBool,
@@ -20,7 +20,7 @@ pub(crate) struct Lane {
 impl Lane {
     /// Whether a step may be made now; else `handshake` is woken in a later round, and there must be one.
     pub(crate) fn enter(&self, handshake: &Waker) -> bool {
-        if !self.taken.swap(true, Ordering::SeqCst) {
+        if !self.taken.swap(true, Ordering::Relaxed) {
             return true;
         }
         let mut waiting = self.waiting.lock();
@@ -31,7 +31,7 @@ impl Lane {
 
     /// A round begins; true: others wait for the next.
     pub(crate) fn next_round(&self) -> bool {
-        self.taken.store(false, Ordering::SeqCst);
+        self.taken.store(false, Ordering::Relaxed);
         if !self.any.load(Ordering::SeqCst) {
             return false;
         }
