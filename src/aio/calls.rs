@@ -6,6 +6,7 @@ use crate::aio::handle::{Call, Object, Time, answer};
 use crate::aio::object::{NativeLoop, make_handle};
 use crate::aio::state::State;
 use crate::aio::tasks;
+use crate::boundary::call::vectorcall_on;
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -254,11 +255,7 @@ unsafe fn delegate<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let method = event_loop.getattr(name)?;
     // SAFETY: the same arguments go on.
-    unsafe {
-        let result =
-            ffi::PyObject_Vectorcall(method.as_ptr(), given.arguments, given.count, given.names);
-        Bound::from_owned_ptr_or_err(event_loop.py(), result)
-    }
+    unsafe { vectorcall_on(&method, given.arguments, given.count, given.names) }
 }
 
 unsafe extern "C" fn time(_: Object, _: Object) -> Object {

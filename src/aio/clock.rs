@@ -2,6 +2,7 @@
 
 use crate::aio::object::NativeLoop;
 use crate::aio::state::State;
+use crate::boundary::call::Method;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -11,7 +12,7 @@ use std::sync::atomic::Ordering::Relaxed;
 #[inline]
 pub(crate) fn now(event_loop: &Bound<'_, NativeLoop>) -> PyResult<f64> {
     if event_loop.get().state.foreign_clock.load(Relaxed) {
-        let time = event_loop.call_method0(intern!(event_loop.py(), "time"))?;
+        let time = event_loop.method(intern!(event_loop.py(), "time"), ())?;
         return time.extract();
     }
     Ok(State::time())

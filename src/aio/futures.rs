@@ -1,5 +1,6 @@
 //! asyncio's futures, which tasks wait for.
 
+use crate::boundary::call::Method;
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -25,12 +26,12 @@ pub(crate) fn make<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, P
 /// Whoever waits for it is told, unless it is done: cancelled, that is.
 pub(crate) fn settle(future: &Bound<'_, PyAny>, outcome: Result<(), &PyErr>) -> PyResult<()> {
     let py = future.py();
-    if future.call_method0(intern!(py, "done"))?.is_truthy()? {
+    if future.method(intern!(py, "done"), ())?.is_truthy()? {
         return Ok(());
     }
     match outcome {
-        Ok(()) => future.call_method1(intern!(py, "set_result"), (py.None(),)),
-        Err(error) => future.call_method1(intern!(py, "set_exception"), (error.value(py),)),
+        Ok(()) => future.method(intern!(py, "set_result"), (py.None(),)),
+        Err(error) => future.method(intern!(py, "set_exception"), (error.value(py),)),
     }
     .map(drop)
 }

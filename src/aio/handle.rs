@@ -4,7 +4,7 @@
 //! free ones: made as a class of PyO3, a chain of calls took a third longer.
 
 use crate::aio::gil::Gil;
-use crate::boundary::call::{call, vectorcall_at};
+use crate::boundary::call::{Method, call, vectorcall_at};
 use pyo3::exceptions::PyMemoryError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -206,7 +206,7 @@ pub(crate) fn unschedule(object: &Bound<'_, PyAny>) {
 #[inline]
 pub(crate) fn run(py: Python<'_>, handle: &Bound<'_, PyAny>) -> PyResult<()> {
     let Some(me) = of(handle) else {
-        return handle.call_method0("_run").map(drop);
+        return handle.method("_run", ()).map(drop);
     };
     // SAFETY: `handle` keeps it, and with `is_running` nobody takes what it refers to until the call is over.
     unsafe {

@@ -1,6 +1,7 @@
 //! The types of `handle.rs` as Python sees them: attributes, methods, and what `isinstance` finds.
 
 use crate::aio::handle::{self, HANDLE, Handle, Object, TIMER_HANDLE, answer};
+use crate::boundary::call::Method;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -200,7 +201,7 @@ unsafe extern "C" fn repr(object: Object) -> Object {
     let described = object
         .py()
         .import("asynctcp.aio._handles")
-        .and_then(|module| module.call_method1("describe", (&object,)));
+        .and_then(|module| module.method("describe", (&object,)));
     answer(described.map(Bound::unbind))
 }
 

@@ -8,6 +8,7 @@ use crate::aio::state::State;
 use crate::aio::transport::object::StreamTransport;
 use crate::aio::transports::{self, Transport};
 use crate::aio::turn;
+use crate::boundary::call::Method;
 use crate::event_loop::object::EventLoop;
 use crate::io::failure::Failure;
 use crate::io::sys::platform::RawFd;
@@ -229,7 +230,7 @@ fn watch<'py>(
     me.check_open()?;
     let number = number_of(fd)?;
     let handle = if me.state.is_debug() {
-        slf.call_method1("_debug_handle", (callback, args, context))?
+        slf.method("_debug_handle", (callback, args, context))?
     } else {
         let arguments: Vec<Object> = args.iter().map(|argument| argument.as_ptr()).collect();
         let call = Call {
@@ -248,9 +249,7 @@ fn watch<'py>(
 /// As `selectors` takes them: an int, or what has `fileno()`. Less than 0: it is closed.
 fn fileno_of(fd: &Bound<'_, PyAny>) -> PyResult<RawFd> {
     fd.extract::<RawFd>().or_else(|_| {
-        let number = fd
-            .call_method0("fileno")
-            .and_then(|number| number.extract());
+        let number = fd.method("fileno", ()).and_then(|number| number.extract());
         number.map_err(|_| PyValueError::new_err(format!("Invalid file object: {fd:?}")))
     })
 }

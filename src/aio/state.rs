@@ -5,6 +5,7 @@ use crate::aio::gil::Gil;
 use crate::aio::handle;
 use crate::aio::timers::Timers;
 use crate::aio::unsent::{SendLate, Unsent};
+use crate::boundary::call::Method;
 use crate::io::failure::Failure;
 use crate::io::runtime::driver::keep_heap;
 use crate::io::sys::platform::epoll::Selector;
@@ -249,7 +250,7 @@ fn cancel(py: Python<'_>, replaced: &Replaced) -> PyResult<bool> {
     if handle::of(handle).is_some() {
         handle::cancel(handle);
     } else {
-        handle.call_method0("cancel")?;
+        handle.method("cancel", ())?;
     }
     Ok(true)
 }

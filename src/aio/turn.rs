@@ -9,6 +9,7 @@ use crate::aio::object::NativeLoop;
 use crate::aio::state::{State, is_cancelled, unschedule};
 use crate::aio::timers::Timers;
 use crate::aio::transports::{self, Transport};
+use crate::boundary::call::Method;
 use crate::io::failure::Failure;
 use crate::io::sys::platform;
 use crate::io::sys::platform::epoll::{Events, Readiness, Selector};
@@ -236,7 +237,7 @@ impl<'py> Turn<'_, 'py> {
                 let context = transport.context(py);
                 handle = self
                     .event_loop
-                    .call_method1("_debug_handle", (step, (), context))?;
+                    .method("_debug_handle", (step, (), context))?;
             }
             let called = if is_cancelled(&handle)? {
                 Ok(())
@@ -254,7 +255,7 @@ impl<'py> Turn<'_, 'py> {
     fn call_timed(&self, handle: &Bound<'py, PyAny>) -> PyResult<()> {
         self.event_loop.setattr("_current_handle", handle)?;
         let began = State::time();
-        let result = handle.call_method0("_run");
+        let result = handle.method("_run", ());
         let took = State::time() - began;
         self.event_loop
             .setattr("_current_handle", handle.py().None())?;
@@ -264,8 +265,7 @@ impl<'py> Turn<'_, 'py> {
             .getattr("slow_callback_duration")?
             .extract()?;
         if took >= slow {
-            self.event_loop
-                .call_method1("_warn_of_slow", (handle, took))?;
+            self.event_loop.method("_warn_of_slow", (handle, took))?;
         }
         Ok(())
     }
@@ -300,7 +300,7 @@ impl<'py> Turn<'_, 'py> {
             return Err(error);
         }
         self.event_loop
-            .call_method1("_callback_failed", (handle, error.value(py)))
+            .method("_callback_failed", (handle, error.value(py)))
             .map(drop)
     }
 }

@@ -21,7 +21,7 @@ const KEPT_SLOTS: usize = 256;
 const MANY: usize = 1024;
 
 /// As much as the allocator keeps in any case (see `io::driver`).
-const KEPT_HEAP: usize = 8 << 20;
+pub(crate) const KEPT_HEAP: usize = 8 << 20;
 
 /// Kept for its memory.
 enum Object {

@@ -9,18 +9,27 @@
 use pyo3::BoundObject;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyString, PyTuple};
 use std::hint::black_box;
 use std::ptr::null_mut;
 
 type Object = *mut ffi::PyObject;
 type Vectorcall = unsafe extern "C-unwind" fn(Object, *const Object, usize, Object) -> Object;
+/// Told with the count: there is a place before the first argument.
+const SPARE_PLACE: usize = 1 << (usize::BITS - 1);
+
 type Call = unsafe extern "C-unwind" fn(Object, Object, Object) -> Object;
 
 // SAFETY: as CPython's headers declare them, but for the unwinding.
 unsafe extern "C-unwind" {
     fn PyObject_Vectorcall(
         callable: Object,
+        arguments: *const Object,
+        count: usize,
+        names: Object,
+    ) -> Object;
+    fn PyObject_VectorcallMethod(
+        name: Object,
         arguments: *const Object,
         count: usize,
         names: Object,
@@ -44,6 +53,32 @@ impl Drop for Hang {
 pub trait Arguments<'py> {
     /// `callable(*self)`.
     fn apply(self, callable: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>;
+
+    /// `object.name(*self)`.
+    fn apply_method(
+        self,
+        object: &Bound<'py, PyAny>,
+        name: &Bound<'py, PyString>,
+    ) -> PyResult<Bound<'py, PyAny>>;
+}
+
+/// Calls of an object's methods, where PyO3's `call_method1` would abort the process.
+pub trait Method<'py> {
+    /// `self.name(*arguments)`.
+    fn method<N>(&self, name: N, arguments: impl Arguments<'py>) -> PyResult<Bound<'py, PyAny>>
+    where
+        N: IntoPyObject<'py, Target = PyString>;
+}
+
+impl<'py, T> Method<'py> for Bound<'py, T> {
+    #[inline]
+    fn method<N>(&self, name: N, arguments: impl Arguments<'py>) -> PyResult<Bound<'py, PyAny>>
+    where
+        N: IntoPyObject<'py, Target = PyString>,
+    {
+        let name = name.into_pyobject(self.py()).map_err(Into::into)?;
+        arguments.apply_method(self.as_any(), &name.as_borrowed())
+    }
 }
 
 /// `callable(*arguments)`.
@@ -58,6 +93,14 @@ impl<'py> Arguments<'py> for () {
     fn apply(self, callable: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         vectorcall(callable, [null_mut()])
     }
+
+    fn apply_method(
+        self,
+        object: &Bound<'py, PyAny>,
+        name: &Bound<'py, PyString>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        vectorcall_method(name, [null_mut(), object.as_ptr()])
+    }
 }
 
 macro_rules! tuples {
@@ -68,6 +111,17 @@ macro_rules! tuples {
                 let ($($name,)+) = self;
                 $(let $name = $name.into_pyobject(callable.py()).map_err(Into::into)?;)+
                 vectorcall(callable, [null_mut(), $($name.as_borrowed().as_ptr()),+])
+            }
+
+            #[allow(non_snake_case)]
+            fn apply_method(
+                self,
+                object: &Bound<'py, PyAny>,
+                name: &Bound<'py, PyString>,
+            ) -> PyResult<Bound<'py, PyAny>> {
+                let ($($name,)+) = self;
+                $(let $name = $name.into_pyobject(object.py()).map_err(Into::into)?;)+
+                vectorcall_method(name, [null_mut(), object.as_ptr(), $($name.as_borrowed().as_ptr()),+])
             }
         }
     )+ };
@@ -86,6 +140,14 @@ impl<'py> Arguments<'py> for &Bound<'py, PyTuple> {
         // SAFETY: the call returned a new reference, or null with an exception set.
         unsafe { Bound::from_owned_ptr_or_err(callable.py(), made) }
     }
+
+    fn apply_method(
+        self,
+        object: &Bound<'py, PyAny>,
+        name: &Bound<'py, PyString>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.apply(&object.getattr(name)?)
+    }
 }
 
 /// `places`: one that the callee may use, then the arguments, borrowed.
@@ -101,6 +163,47 @@ fn vectorcall<'py, const N: usize>(
     }
 }
 
+/// `places`: one that the callee may use, the object, then the arguments, borrowed.
+#[inline]
+fn vectorcall_method<'py, const N: usize>(
+    name: &Bound<'py, PyString>,
+    mut places: [Object; N],
+) -> PyResult<Bound<'py, PyAny>> {
+    // As above.
+    let call = black_box(PyObject_VectorcallMethod as Vectorcall);
+    let hang = Hang;
+    // SAFETY: behind the spare place are N - 1 objects, which live as long as the call; there are no names.
+    let made = unsafe {
+        let arguments = places.as_mut_ptr().add(1);
+        call(name.as_ptr(), arguments, (N - 1) | SPARE_PLACE, null_mut())
+    };
+    std::mem::forget(hang);
+    // SAFETY: the call returned a new reference, or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(name.py(), made) }
+}
+
+/// `callable(*arguments, …)`, as another function was called: `names` is null, or a tuple of those of the last values.
+///
+/// # Safety
+///
+/// All are what the interpreter called a function with.
+#[cold]
+pub unsafe fn vectorcall_on<'py>(
+    callable: &Bound<'py, PyAny>,
+    arguments: *const *mut ffi::PyObject,
+    count: usize,
+    names: *mut ffi::PyObject,
+) -> PyResult<Bound<'py, PyAny>> {
+    // As above.
+    let call = black_box(PyObject_Vectorcall as Vectorcall);
+    let hang = Hang;
+    // SAFETY: see above; there is no spare place.
+    let made = unsafe { call(callable.as_ptr(), arguments, count, names) };
+    std::mem::forget(hang);
+    // SAFETY: the call returned a new reference, or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(callable.py(), made) }
+}
+
 /// `callable(*arguments)`, for so many that lie one after another.
 ///
 /// # Safety
@@ -113,7 +216,6 @@ pub unsafe fn vectorcall_at<'py>(
     arguments: *const *mut ffi::PyObject,
     count: usize,
 ) -> PyResult<Bound<'py, PyAny>> {
-    const SPARE_PLACE: usize = 1 << (usize::BITS - 1);
     // As above.
     let call = black_box(PyObject_Vectorcall as Vectorcall);
     let hang = Hang;

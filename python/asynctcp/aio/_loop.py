@@ -16,6 +16,7 @@ from typing import Any, Self, TypeVar
 from asynctcp import _core, _handlers
 from asynctcp._loop import EventLoop
 from asynctcp.aio import _accept, _datagram, _handles, _tls, _transport
+from asynctcp.aio._accepting import Accepting
 from asynctcp.aio._server import Server
 from asynctcp.conditions import TcpAppError
 
@@ -38,7 +39,7 @@ class _NoSelector:
         """Do nothing."""
 
 
-class Loop(_core.NativeLoop, asyncio.SelectorEventLoop):  # type: ignore[misc]
+class Loop(_core.NativeLoop, Accepting, asyncio.SelectorEventLoop):  # type: ignore[misc]
     """An asyncio event loop; ``new_event_loop`` makes one.
 
     Every method of asyncio's Unix loop works as documented there, with its debug mode.
@@ -59,6 +60,7 @@ class Loop(_core.NativeLoop, asyncio.SelectorEventLoop):  # type: ignore[misc]
     def __init__(self, **options: Any) -> None:
         self._callbacks: EventLoop | None = None
         self._options = options
+        self._lingering: set[Any] = set()
         asyncio.SelectorEventLoop.__init__(self, _NoSelector())  # type: ignore[arg-type]
 
     @property
@@ -92,6 +94,9 @@ class Loop(_core.NativeLoop, asyncio.SelectorEventLoop):  # type: ignore[misc]
         """Close it, as ``asyncio.AbstractEventLoop.close``. Raises ``RuntimeError`` while it runs."""
         if self._callbacks is not None and not self.is_running():
             self._callbacks.exit()
+        if not self.is_running():
+            for connection in list(self._lingering):
+                connection.close()
         asyncio.SelectorEventLoop.close(self)
         self._let_go()
 
@@ -201,12 +206,11 @@ class Loop(_core.NativeLoop, asyncio.SelectorEventLoop):  # type: ignore[misc]
             except (BlockingIOError, InterruptedError):
                 return
             except OSError:
-                # asyncio's code will meet the same, and knows what is to be done.
+                # That code will meet the same, and knows what is to be done.
                 pass
             else:
                 return
-        accept = asyncio.SelectorEventLoop._accept_connection  # type: ignore[attr-defined]
-        accept(self, protocol_factory, sock, sslcontext, server, backlog, *more)
+        Accepting._accept_connection(self, protocol_factory, sock, sslcontext, server, backlog, *more)
 
     def _make_ssl_transport(
         self,

@@ -7,6 +7,7 @@ from asyncio.log import logger
 from typing import Any, ClassVar
 
 from asynctcp import _core
+from asynctcp.aio._linger import Lingering
 from asynctcp.aio._server import KNOWS_CLIENTS, Server
 
 
@@ -103,6 +104,16 @@ class Transport(Common, _core.StreamTransport):
 
     def _detach(self, server: Any) -> None:
         server._detach(*self._told_to(server))
+
+    def _linger(self, loop: Any, sock: Any) -> None:
+        """Close it once the peer has received all."""
+        try:
+            twin = sock.dup()
+        except OSError:  # there are too many descriptors
+            twin = None
+        sock.close()
+        if twin is not None:
+            Lingering(loop, twin)
 
     def _told_to(self, server: Any) -> tuple[Any, ...]:
         return (self,) if KNOWS_CLIENTS or isinstance(server, Server) else ()

@@ -2,6 +2,7 @@
 
 use crate::aio::datagram::flush::{clear, flush};
 use crate::aio::datagram::object::DatagramTransport;
+use crate::boundary::call::Method;
 use crate::io::sys::platform::epoll::Interest;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -58,7 +59,7 @@ fn lose_soon(slf: &Bound<'_, DatagramTransport>, error: Option<Bound<'_, PyAny>>
     };
     let callback = slf.getattr(intern!(py, "_call_connection_lost"))?;
     event_loop
-        .call_method1(intern!(py, "call_soon"), (callback, error))
+        .method(intern!(py, "call_soon"), (callback, error))
         .map(drop)
 }
 
@@ -70,7 +71,7 @@ pub(crate) fn lose(
     let (py, me) = (slf.py(), slf.get());
     let told = match me.protocol(py) {
         Some(protocol) => protocol
-            .call_method1(intern!(py, "connection_lost"), (error,))
+            .method(intern!(py, "connection_lost"), (error,))
             .map(drop),
         None => Ok(()),
     };
@@ -95,7 +96,7 @@ fn release(slf: &Bound<'_, DatagramTransport>) -> PyResult<()> {
         (objects.socket.take(), others)
     });
     let closed = match socket {
-        Some(socket) => socket.bind(py).call_method0(intern!(py, "close")).map(drop),
+        Some(socket) => socket.bind(py).method(intern!(py, "close"), ()).map(drop),
         None => Ok(()),
     };
     drop(others);

@@ -1,6 +1,7 @@
 //! Errors of one datagram, and those that end the transport.
 
 use crate::aio::datagram::object::DatagramTransport;
+use crate::boundary::call::Method;
 use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -8,7 +9,7 @@ use pyo3::prelude::*;
 /// An error of one datagram.
 pub(crate) fn tell_error(slf: &Bound<'_, DatagramTransport>, error: PyErr) -> PyResult<()> {
     let py = slf.py();
-    slf.call_method1(intern!(py, "_tell_error"), (error.value(py),))
+    slf.method(intern!(py, "_tell_error"), (error.value(py),))
         .map(drop)
 }
 
@@ -23,6 +24,6 @@ pub(crate) fn fatal(
     if error.is_instance_of::<PySystemExit>(py) || error.is_instance_of::<PyKeyboardInterrupt>(py) {
         return Err(error);
     }
-    slf.call_method1(intern!(py, "_fatal_error"), (error.value(py), message))
+    slf.method(intern!(py, "_fatal_error"), (error.value(py), message))
         .map(drop)
 }

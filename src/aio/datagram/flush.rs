@@ -3,6 +3,7 @@
 use crate::aio::datagram::errors::{fatal, tell_error};
 use crate::aio::datagram::object::{Datagram, DatagramTransport, Flow, To};
 use crate::aio::datagram::rules::size_of;
+use crate::boundary::call::Method;
 use crate::io::failure::Failure;
 use crate::io::sys::platform::datagrams::{MOST_SENT, send_to_each, send_to_peer};
 use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyOSError};
@@ -196,7 +197,7 @@ fn send_by_python(slf: &Bound<'_, DatagramTransport>, datagram: Datagram) -> PyR
     let To::Object(address) = &datagram.to else {
         return Ok(());
     };
-    let sent = socket.call_method1(intern!(py, "sendto"), (&datagram.data, address));
+    let sent = socket.method(intern!(py, "sendto"), (&datagram.data, address));
     let Err(error) = sent else {
         return Ok(());
     };

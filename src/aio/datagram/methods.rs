@@ -10,6 +10,7 @@ use crate::aio::gil::Gil;
 use crate::aio::object::NativeLoop;
 use crate::aio::transport::limits;
 use crate::aio::transport::object::HIGH_WATER;
+use crate::boundary::call::Method;
 use crate::io::sys::platform::RawFd;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -30,7 +31,7 @@ impl DatagramTransport {
         let peer = extra.get_item("peername")?;
         let address = address.is_truthy()?.then(|| address.clone().unbind());
         Ok(Self {
-            number: socket.call_method0(intern!(py, "fileno"))?.extract()?,
+            number: socket.method(intern!(py, "fileno"), ())?.extract()?,
             family: socket.getattr(intern!(py, "family"))?.extract()?,
             is_connected: peer.map_or(Ok(false), |peer| peer.is_truthy())?,
             objects: Gil::new(Objects {

@@ -3,6 +3,7 @@
 use crate::aio::gil::Gil;
 use crate::aio::object::NativeLoop;
 use crate::aio::transport::object::HIGH_WATER;
+use crate::boundary::call::Method;
 use crate::io::failure::Failure;
 use crate::io::sys::platform::RawFd;
 use crate::io::sys::platform::epoll::Interest;
@@ -206,7 +207,7 @@ impl DatagramTransport {
 
     /// Tells the protocol something of its flow.
     pub(crate) fn tell_protocol(slf: &Bound<'_, Self>, name: &str) -> PyResult<()> {
-        slf.call_method1(intern!(slf.py(), "_tell_protocol"), (name,))
+        slf.method(intern!(slf.py(), "_tell_protocol"), (name,))
             .map(drop)
     }
 }

@@ -6,6 +6,7 @@ use crate::aio::datagram::errors::{fatal, tell_error};
 use crate::aio::datagram::object::DatagramTransport;
 use crate::aio::datagram::writable::on_writable;
 use crate::aio::state::MOST_RECEIVED;
+use crate::boundary::call::Method;
 use crate::io::failure::Failure;
 use crate::io::sys::platform::datagrams;
 use pyo3::intern;
@@ -118,7 +119,7 @@ fn deliver_held(slf: &Bound<'_, DatagramTransport>) -> PyResult<()> {
         let (Some((bytes, from)), Some(protocol)) = (next, me.protocol(py)) else {
             break;
         };
-        let told = protocol.call_method1(intern!(py, "datagram_received"), (bytes, from));
+        let told = protocol.method(intern!(py, "datagram_received"), (bytes, from));
         if let Err(error) = told {
             DatagramTransport::deliver_soon(slf);
             return Err(error);

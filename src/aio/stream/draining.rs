@@ -4,6 +4,7 @@ use crate::aio::gil::Gil;
 use crate::aio::stream::protocol::StreamProtocol;
 use crate::aio::stream::reader::StreamReader;
 use crate::aio::stream::waiting;
+use crate::boundary::call::Method;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -70,7 +71,7 @@ impl Draining {
         }
         if let Some(future) = self.stop_waiting(py) {
             // Raises what the connection was lost by.
-            future.call_method0(intern!(py, "result"))?;
+            future.method(intern!(py, "result"), ())?;
             self.enter(py, Stage::Over);
             return Ok(None);
         }

@@ -3,6 +3,7 @@
 use crate::aio::futures;
 use crate::aio::gil::Gil;
 use crate::aio::stream::reader::StreamReader;
+use crate::boundary::call::Method;
 use pyo3::exceptions::PyConnectionResetError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -122,7 +123,7 @@ impl StreamProtocol {
     fn data_received(&self, data: &Bound<'_, PyAny>) -> PyResult<()> {
         self.reader
             .bind(data.py())
-            .call_method1(intern!(data.py(), "feed_data"), (data,))
+            .method(intern!(data.py(), "feed_data"), (data,))
             .map(drop)
     }
 

@@ -3,6 +3,7 @@
 use crate::aio::futures;
 use crate::aio::gil::Gil;
 use crate::aio::stream::buffer::Buffer;
+use crate::boundary::call::Method;
 use pyo3::exceptions::{PyNotImplementedError, PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -103,7 +104,7 @@ impl StreamReader {
         let Some(transport) = self.transport(py) else {
             return Ok(());
         };
-        match transport.call_method0(intern!(py, "pause_reading")) {
+        match transport.method(intern!(py, "pause_reading"), ()) {
             Ok(_) => {
                 self.incoming.with(py, |incoming| incoming.is_paused = true);
                 Ok(())
@@ -143,7 +144,7 @@ impl StreamReader {
             .with(py, |incoming| incoming.is_paused = false);
         match self.transport(py) {
             Some(transport) => transport
-                .call_method0(intern!(py, "resume_reading"))
+                .method(intern!(py, "resume_reading"), ())
                 .map(drop),
             None => Ok(()),
         }

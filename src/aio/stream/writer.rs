@@ -8,6 +8,7 @@ use crate::aio::tls::object::TlsTransport;
 use crate::aio::tls::outgoing;
 use crate::aio::transport::object::StreamTransport;
 use crate::aio::transport::write;
+use crate::boundary::call::Method;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -30,7 +31,7 @@ impl StreamWriter {
 
     /// Calls a method of the transport's.
     fn ask<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
-        self.transport(py)?.call_method0(name)
+        self.transport(py)?.method(name, ())
     }
 
     pub(crate) fn protocol(&self) -> &StreamProtocol {
@@ -50,9 +51,7 @@ impl StreamWriter {
             Ok(native) => Ok(native.get().flow.with(py, |flow| flow.is_closing)),
             Err(_) => match transport.cast::<TlsTransport>() {
                 Ok(secured) => secured.get().closes(py),
-                Err(_) => transport
-                    .call_method0(intern!(py, "is_closing"))?
-                    .is_truthy(),
+                Err(_) => transport.method(intern!(py, "is_closing"), ())?.is_truthy(),
             },
         }
     }
@@ -115,9 +114,7 @@ impl StreamWriter {
             Ok(native) => write::write(native, data),
             Err(_) => match transport.cast::<TlsTransport>() {
                 Ok(secured) => outgoing::write(secured, data),
-                Err(_) => transport
-                    .call_method1(intern!(py, "write"), (data,))
-                    .map(drop),
+                Err(_) => transport.method(intern!(py, "write"), (data,)).map(drop),
             },
         }
     }
@@ -126,7 +123,7 @@ impl StreamWriter {
     fn writelines(&self, data: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = data.py();
         self.transport(py)?
-            .call_method1(intern!(py, "writelines"), (data,))
+            .method(intern!(py, "writelines"), (data,))
             .map(drop)
     }
 

@@ -8,6 +8,7 @@ use crate::aio::tls::told::{
     BROKEN, call_eof_received, cancel, control_reading, fatal, or_fatal, wake_waiter,
 };
 use crate::aio::transport::object::Receiver;
+use crate::boundary::call::Method;
 use pyo3::exceptions::{PyException, PyOSError, PyRuntimeError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -20,7 +21,7 @@ pub(crate) fn begin(slf: &Bound<'_, TlsTransport>, below: &Bound<'_, PyAny>) -> 
     drop(before);
     me.set_phase(py, Phase::Handshake);
     if me.is_debug(py) {
-        slf.call_method0(intern!(py, "_handshake_begins"))?;
+        slf.method(intern!(py, "_handshake_begins"), ())?;
     }
     if let Some(limit) = me.handshake_limit {
         let timer = call_later(slf, limit, "_check_handshake_timeout")?;
@@ -38,14 +39,14 @@ fn call_later(slf: &Bound<'_, TlsTransport>, delay: f64, name: &str) -> PyResult
     };
     let callback = slf.getattr(name)?;
     event_loop
-        .call_method1(intern!(slf.py(), "call_later"), (delay, callback))
+        .method(intern!(slf.py(), "call_later"), (delay, callback))
         .map(Bound::unbind)
 }
 
 fn call_soon(slf: &Bound<'_, TlsTransport>, callback: Bound<'_, PyAny>) -> PyResult<()> {
     match slf.get().event_loop(slf.py()) {
         Some(event_loop) => event_loop
-            .call_method1(intern!(slf.py(), "call_soon"), (callback,))
+            .method(intern!(slf.py(), "call_soon"), (callback,))
             .map(drop),
         None => Ok(()),
     }
@@ -84,7 +85,7 @@ fn complete(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
     stop_handshake_timer(slf)?;
     me.set_phase(py, Phase::Wrapped);
-    match slf.call_method0(intern!(py, "_handshake_done")) {
+    match slf.method(intern!(py, "_handshake_done"), ()) {
         Ok(_) => {}
         Err(error) if error.is_instance_of::<PyException>(py) => return fail(slf, error),
         Err(error) => return Err(error),
@@ -97,7 +98,7 @@ fn complete(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
         is_new
     });
     if let Some(protocol) = me.protocol(py).filter(|_| is_new) {
-        protocol.call_method1(intern!(py, "connection_made"), (slf,))?;
+        protocol.method(intern!(py, "connection_made"), (slf,))?;
     }
     wake_waiter(slf, None)?;
     read(slf)?;
@@ -120,7 +121,7 @@ fn fail(slf: &Bound<'_, TlsTransport>, error: PyErr) -> PyResult<()> {
     stop_handshake_timer(slf)?;
     me.set_phase(py, Phase::Unwrapped);
     let value = error.value(py).clone();
-    slf.call_method1(intern!(py, "_handshake_failed"), (&value,))?;
+    slf.method(intern!(py, "_handshake_failed"), (&value,))?;
     wake_waiter(slf, Some(&value))
 }
 
@@ -158,7 +159,7 @@ pub(crate) fn deliver(slf: &Bound<'_, TlsTransport>, read: Read<'_>) -> PyResult
         told = match protocol.cast::<StreamProtocol>() {
             Ok(stream) => stream.get().feed(&data),
             Err(_) => protocol
-                .call_method1(intern!(py, "data_received"), (data,))
+                .method(intern!(py, "data_received"), (data,))
                 .map(drop),
         };
     }
@@ -193,7 +194,7 @@ fn read_buffered(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
         return Ok(());
     };
     let hint = me.session.unread(py)?;
-    let buffer = protocol.call_method1(intern!(py, "get_buffer"), (hint,))?;
+    let buffer = protocol.method(intern!(py, "get_buffer"), (hint,))?;
     let size = buffer.len()?;
     if size == 0 {
         let message = "get_buffer() returned an empty buffer";
@@ -208,7 +209,7 @@ fn read_buffered(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
         call_soon(slf, slf.getattr(intern!(py, "_step"))?)?;
     }
     if count > 0 {
-        protocol.call_method1(intern!(py, "buffer_updated"), (count,))?;
+        protocol.method(intern!(py, "buffer_updated"), (count,))?;
     }
     end_of_reading(slf, end)
 }
@@ -312,7 +313,7 @@ pub(crate) fn abort(
     me.set_phase(py, Phase::Unwrapped);
     match me.below(py) {
         Some(below) => below
-            .call_method1(intern!(py, "_force_close"), (error,))
+            .method(intern!(py, "_force_close"), (error,))
             .map(drop),
         None => Ok(()),
     }
@@ -323,7 +324,7 @@ pub(crate) fn ended(slf: &Bound<'_, TlsTransport>) -> PyResult<bool> {
     let (py, me) = (slf.py(), slf.get());
     me.flow.with(py, |flow| flow.has_ended = true);
     if me.is_debug(py) {
-        slf.call_method1(intern!(py, "_debug"), ("%r received EOF", slf))?;
+        slf.method(intern!(py, "_debug"), ("%r received EOF", slf))?;
     }
     let done = match me.phase(py) {
         Phase::Handshake => fail(slf, me.session.cut_short(py)).map(|()| false),
@@ -343,7 +344,7 @@ pub(crate) fn ended(slf: &Bound<'_, TlsTransport>) -> PyResult<bool> {
         && error.is_instance_of::<PyException>(py)
         && let Some(below) = me.below(py)
     {
-        below.call_method0(intern!(py, "close"))?;
+        below.method(intern!(py, "close"), ())?;
     }
     done
 }
@@ -368,7 +369,7 @@ pub(crate) fn lost(slf: &Bound<'_, TlsTransport>, error: &Bound<'_, PyAny>) -> P
         (Some(protocol), Some(event_loop)) => {
             let callback = protocol.bind(py).getattr(intern!(py, "connection_lost"))?;
             event_loop
-                .call_method1(intern!(py, "call_soon"), (callback, error))
+                .method(intern!(py, "call_soon"), (callback, error))
                 .map(drop)
         }
         _ => Ok(()),

@@ -13,6 +13,7 @@ use crate::aio::tls::session::Session;
 use crate::aio::tls::told::control_writing;
 use crate::aio::transport::limits;
 use crate::aio::transport::receiver::receiver_of;
+use crate::boundary::call::Method;
 use crate::boundary::tls_context::{TlsContext, name_of};
 use crate::io::tls::session;
 use crate::socket::tls;
@@ -133,7 +134,7 @@ impl TlsTransport {
             .with(py, |flow| std::mem::replace(&mut flow.is_closed, true));
         if before {
             // asyncio lets go of the context then, so that a protocol that keeps its transport keeps no context.
-            slf.call_method0("_forget").map(drop)
+            slf.method("_forget", ()).map(drop)
         } else {
             machine::start_shutdown(slf)
         }
@@ -173,7 +174,7 @@ impl TlsTransport {
             .with(py, |flow| std::mem::replace(&mut flow.app_is_paused, false));
         match me.event_loop(py).filter(|_| was_paused) {
             Some(event_loop) => event_loop
-                .call_method1("call_soon", (slf.getattr("_step")?,))
+                .method("call_soon", (slf.getattr("_step")?,))
                 .map(drop),
             None => Ok(()),
         }

@@ -6,6 +6,7 @@ use crate::aio::tls::alone::Alone;
 use crate::aio::tls::backlog::Backlog;
 use crate::aio::tls::session::Session;
 use crate::aio::transport::object::Receiver;
+use crate::boundary::call::Method;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -127,7 +128,7 @@ impl TlsTransport {
             return Ok(true);
         }
         match self.below(py) {
-            Some(below) => below.call_method0(intern!(py, "is_closing"))?.is_truthy(),
+            Some(below) => below.method(intern!(py, "is_closing"), ())?.is_truthy(),
             None => Ok(false),
         }
     }

@@ -7,6 +7,7 @@ use crate::aio::gil::Gil;
 use crate::aio::state::State;
 use crate::aio::tls::backlog::Piece;
 use crate::aio::tls::outcome::{End, Filled, Read, Received, Sealed, Stopped, Written};
+use crate::boundary::call::Method;
 use crate::boundary::unfilled;
 use crate::io::sys::transfer;
 use pyo3::exceptions::PyConnectionResetError;
@@ -143,14 +144,14 @@ impl OpenSsl {
         // SAFETY: a MemoryBIO copies what it is given.
         let view = unsafe { view(py, bytes)? };
         let incoming = self.needed(py, |parts| &parts.incoming)?;
-        incoming.call_method1(intern!(py, "write"), (view,))?;
+        incoming.method(intern!(py, "write"), (view,))?;
         self.inside.fetch_add(bytes.len(), Relaxed);
         Ok(())
     }
 
     pub(crate) fn handshake(&self, py: Python<'_>) -> PyResult<bool> {
         let native = self.needed(py, |parts| &parts.native)?;
-        match native.call_method0(intern!(py, "do_handshake")) {
+        match native.method(intern!(py, "do_handshake"), ()) {
             Ok(_) => Ok(true),
             Err(error) if is_again(py, &error) => Ok(false),
             Err(error) => Err(error),
@@ -166,7 +167,7 @@ impl OpenSsl {
             return Ok(true);
         }
         let native = self.needed(py, |parts| &parts.native)?;
-        let inside = native.call_method0(intern!(py, "pending"))?;
+        let inside = native.method(intern!(py, "pending"), ())?;
         Ok(inside.extract::<usize>()? == 0)
     }
 
@@ -184,7 +185,7 @@ impl OpenSsl {
         let mut pieces: Vec<Bound<'py, PyBytes>> = Vec::new();
         let end = loop {
             let asked = self.inside.load(Relaxed).clamp(64, RECORD);
-            match native.call_method1(intern!(py, "read"), (asked,)) {
+            match native.method(intern!(py, "read"), (asked,)) {
                 Ok(piece) => {
                     let Ok(piece) = piece.cast_into::<PyBytes>() else {
                         break None;
@@ -233,7 +234,7 @@ impl OpenSsl {
         let mut count = 0;
         let end = loop {
             let part = whole.get_item(PySlice::new(py, count as isize, size as isize, 1))?;
-            match native.call_method1(intern!(py, "read"), (size - count, part)) {
+            match native.method(intern!(py, "read"), (size - count, part)) {
                 Ok(got) => {
                     let got: usize = got.extract()?;
                     if got == 0 {
@@ -271,12 +272,12 @@ impl OpenSsl {
         let bytes = piece.bytes(py);
         let written = match piece {
             Piece::Lent(object, part) if part.len() == object.as_bytes(py).len() => {
-                native.call_method1(intern!(py, "write"), (object,))
+                native.method(intern!(py, "write"), (object,))
             }
             _ => {
                 // SAFETY: the session seals what it is given, and keeps nothing of it; the piece is there meanwhile.
                 let view = unsafe { view(py, bytes)? };
-                native.call_method1(intern!(py, "write"), (view,))
+                native.method(intern!(py, "write"), (view,))
             }
         };
         match written {
@@ -299,14 +300,14 @@ impl OpenSsl {
 
     pub(crate) fn take_sealed<'py>(&self, py: Python<'py>) -> PyResult<Option<Sealed<'py>>> {
         let outgoing = self.needed(py, |parts| &parts.outgoing)?;
-        let taken = outgoing.call_method0(intern!(py, "read"))?;
+        let taken = outgoing.method(intern!(py, "read"), ())?;
         let taken = taken.cast_into::<PyBytes>()?;
         Ok((!taken.as_bytes().is_empty()).then_some(Sealed::Object(taken)))
     }
 
     pub(crate) fn shut_down(&self, py: Python<'_>) -> PyResult<bool> {
         let object = self.needed(py, |parts| &parts.object)?;
-        match object.call_method0(intern!(py, "unwrap")) {
+        match object.method(intern!(py, "unwrap"), ()) {
             Ok(_) => Ok(true),
             Err(error) if is_again(py, &error) => Ok(false),
             Err(error) => Err(error),

@@ -5,6 +5,7 @@ use crate::aio::tls::outcome::{Sealed, Written};
 use crate::aio::tls::told::{control_writing, or_fatal};
 use crate::aio::transport::flush;
 use crate::aio::transport::object::StreamTransport;
+use crate::boundary::call::Method;
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -41,7 +42,7 @@ pub(crate) fn write(slf: &Bound<'_, TlsTransport>, data: &Bound<'_, PyAny>) -> P
     match drops {
         None => send_soon(slf),
         // asyncio warns from the sixth on.
-        Some(6..) => slf.call_method0(intern!(py, "_warn_of_writes")).map(drop),
+        Some(6..) => slf.method(intern!(py, "_warn_of_writes"), ()).map(drop),
         Some(_) => Ok(()),
     }
 }
@@ -199,7 +200,7 @@ fn send_sealed(slf: &Bound<'_, TlsTransport>, below: &Bound<'_, PyAny>) -> PyRes
                 Sealed::Object(object) => object.clone(),
                 Sealed::Bytes(bytes) => PyBytes::new(py, bytes),
             };
-            below.call_method1(intern!(py, "write"), (object,))?;
+            below.method(intern!(py, "write"), (object,))?;
         }
     }
     me.session.give_back(py, sealed);

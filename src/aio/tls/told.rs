@@ -1,6 +1,7 @@
 //! What protocol, waiter and exception handler are told.
 
 use crate::aio::tls::object::{TlsTransport, Told};
+use crate::boundary::call::Method;
 use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PySystemExit};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -12,7 +13,7 @@ pub(crate) const BROKEN: &str = "Fatal error on SSL protocol";
 #[cold]
 pub(crate) fn fatal(slf: &Bound<'_, TlsTransport>, error: PyErr, message: &str) -> PyResult<()> {
     let py = slf.py();
-    slf.call_method1(intern!(py, "_fatal_error"), (error.value(py), message))
+    slf.method(intern!(py, "_fatal_error"), (error.value(py), message))
         .map(drop)
 }
 
@@ -34,12 +35,12 @@ pub(crate) fn wake_waiter(
     let Some(waiter) = waiter.map(|waiter| waiter.into_bound(py)) else {
         return Ok(());
     };
-    if waiter.call_method0(intern!(py, "cancelled"))?.is_truthy()? {
+    if waiter.method(intern!(py, "cancelled"), ())?.is_truthy()? {
         return Ok(());
     }
     match error {
-        None => waiter.call_method1(intern!(py, "set_result"), (py.None(),)),
-        Some(error) => waiter.call_method1(intern!(py, "set_exception"), (error,)),
+        None => waiter.method(intern!(py, "set_result"), (py.None(),)),
+        Some(error) => waiter.method(intern!(py, "set_exception"), (error,)),
     }
     .map(drop)
 }
@@ -47,7 +48,7 @@ pub(crate) fn wake_waiter(
 /// Cancels one of the timers.
 pub(crate) fn cancel(py: Python<'_>, timer: Option<Py<PyAny>>) -> PyResult<()> {
     match timer {
-        Some(timer) => timer.bind(py).call_method0(intern!(py, "cancel")).map(drop),
+        Some(timer) => timer.bind(py).method(intern!(py, "cancel"), ()).map(drop),
         None => Ok(()),
     }
 }
@@ -66,12 +67,10 @@ pub(crate) fn call_eof_received(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
         return Ok(());
     };
     let keeps = protocol
-        .call_method0(intern!(py, "eof_received"))
+        .method(intern!(py, "eof_received"), ())
         .and_then(|keeps| keeps.is_truthy());
     match keeps {
-        Ok(true) => slf
-            .call_method0(intern!(py, "_warn_of_half_open"))
-            .map(drop),
+        Ok(true) => slf.method(intern!(py, "_warn_of_half_open"), ()).map(drop),
         Ok(false) => Ok(()),
         Err(error)
             if error.is_instance_of::<PyKeyboardInterrupt>(py)
@@ -99,9 +98,7 @@ pub(crate) fn control_writing(slf: &Bound<'_, TlsTransport>, unsent: usize) -> P
         }
     });
     match name {
-        Some(name) => slf
-            .call_method1(intern!(py, "_tell_protocol"), (name,))
-            .map(drop),
+        Some(name) => slf.method(intern!(py, "_tell_protocol"), (name,)).map(drop),
         None => Ok(()),
     }
 }
@@ -129,7 +126,7 @@ pub(crate) fn control_reading(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
         }
     });
     match (name, me.below(py)) {
-        (Some(name), Some(below)) => below.call_method0(name).map(drop),
+        (Some(name), Some(below)) => below.method(name, ()).map(drop),
         _ => Ok(()),
     }
 }

@@ -1,9 +1,13 @@
 //! How a connection ends: closed when all is sent, or at once; the protocol is told in a later step.
 
 use crate::aio::futures::settle;
+use crate::aio::object::NativeLoop;
 use crate::aio::transport::flush::flush;
 use crate::aio::transport::object::StreamTransport;
+use crate::boundary::call::Method;
+use crate::io::sys::platform;
 use crate::io::sys::platform::epoll::Interest;
+use crate::io::sys::transfer;
 use pyo3::exceptions::PyConnectionError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -43,6 +47,7 @@ pub(crate) fn force_close(
         flow.outgoing.clear();
         flow.is_blocked = false;
         flow.is_closing = true;
+        flow.is_aborted = true;
         flow.lost += 1;
         false
     });
@@ -79,7 +84,7 @@ pub(crate) fn lose(
     let (py, me) = (slf.py(), slf.get());
     let told = match me.protocol(py) {
         Some(protocol) => protocol
-            .call_method1(intern!(py, "connection_lost"), (error,))
+            .method(intern!(py, "connection_lost"), (error,))
             .map(drop),
         None => Ok(()),
     };
@@ -87,18 +92,39 @@ pub(crate) fn lose(
     told.and(released)
 }
 
-fn close_socket(me: &StreamTransport, socket: Bound<'_, PyAny>) -> PyResult<()> {
+/// `lingering_in`: the loop in which what was written is seen through.
+fn close_socket<'py>(
+    slf: &Bound<'py, StreamTransport>,
+    socket: Bound<'py, PyAny>,
+    lingering_in: Option<Bound<'py, NativeLoop>>,
+) -> PyResult<()> {
     let py = socket.py();
-    let closed = socket.call_method0(intern!(py, "close")).map(drop);
-    me.objects
+    let closed = match lingering_in {
+        Some(event_loop) => slf.method(intern!(py, "_linger"), (event_loop, &socket)),
+        None => socket.method(intern!(py, "close"), ()),
+    };
+    let closed = closed.map(drop);
+    slf.get()
+        .objects
         .with(py, |objects| objects.closed = Some(socket.unbind()));
     closed
+}
+
+/// Whether the system would reset the connection for what is unread, and so destroy what the peer has not received yet.
+fn is_to_linger(me: &StreamTransport, py: Python<'_>) -> bool {
+    let Some(socket) = me.descriptor(py) else {
+        return false;
+    };
+    !me.flow.with(py, |flow| flow.is_aborted)
+        && matches!(transfer::something_waits(&socket), Ok(true))
+        && matches!(platform::unacknowledged(&socket), Ok(1..))
 }
 
 fn release(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
     let unregistered = me.register(py, Interest::NONE);
     let event_loop = me.event_loop(py);
+    let lingers = is_to_linger(me, py);
     if let Some(event_loop) = &event_loop {
         event_loop.get().state.forget(py, me.number, slf.as_any());
     }
@@ -114,13 +140,11 @@ fn release(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     });
     let (socket, protocol, server, context, waiter, kept) = taken;
     let closed = match socket {
-        Some(socket) => close_socket(me, socket.into_bound(py)),
+        Some(socket) => close_socket(slf, socket.into_bound(py), event_loop.filter(|_| lingers)),
         None => Ok(()),
     };
     let detached = match server {
-        Some(server) => slf
-            .call_method1(intern!(py, "_detach"), (server,))
-            .map(drop),
+        Some(server) => slf.method(intern!(py, "_detach"), (server,)).map(drop),
         None => Ok(()),
     };
     if let Some(waiter) = waiter {

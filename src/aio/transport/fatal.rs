@@ -1,6 +1,7 @@
 //! An exception of the protocol or the system ends a connection.
 
 use crate::aio::transport::object::StreamTransport;
+use crate::boundary::call::Method;
 use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -12,6 +13,6 @@ pub(crate) fn fatal(slf: &Bound<'_, StreamTransport>, error: PyErr, message: &st
     if error.is_instance_of::<PySystemExit>(py) || error.is_instance_of::<PyKeyboardInterrupt>(py) {
         return Err(error);
     }
-    slf.call_method1(intern!(py, "_fatal_error"), (error.value(py), message))
+    slf.method(intern!(py, "_fatal_error"), (error.value(py), message))
         .map(drop)
 }

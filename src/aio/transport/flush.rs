@@ -3,6 +3,7 @@
 use crate::aio::transport::fatal::fatal;
 use crate::aio::transport::object::StreamTransport;
 use crate::aio::transport::outgoing::Sent;
+use crate::boundary::call::Method;
 use crate::io::failure::Failure;
 use crate::io::sys::platform::epoll::Interest;
 use crate::io::sys::transfer;
@@ -131,7 +132,7 @@ pub(crate) fn resume_protocol(slf: &Bound<'_, StreamTransport>) -> PyResult<()> 
 }
 
 fn tell_protocol(slf: &Bound<'_, StreamTransport>, name: &str) -> PyResult<()> {
-    slf.call_method1(intern!(slf.py(), "_tell_protocol"), (name,))
+    slf.method(intern!(slf.py(), "_tell_protocol"), (name,))
         .map(drop)
 }
 

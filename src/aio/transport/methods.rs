@@ -11,6 +11,7 @@ use crate::aio::transport::object::{Flow, HIGH_WATER, Objects, StreamTransport};
 use crate::aio::transport::read;
 use crate::aio::transport::receiver::receiver_of;
 use crate::aio::transport::write;
+use crate::boundary::call::Method;
 use crate::io::sys::platform::RawFd;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
@@ -37,7 +38,7 @@ impl StreamTransport {
             Some(context) => context.unbind(),
             None => context::copy(py)?,
         };
-        let number: RawFd = socket.call_method0(intern!(py, "fileno"))?.extract()?;
+        let number: RawFd = socket.method(intern!(py, "fileno"), ())?.extract()?;
         if number < 0 {
             return Err(PyValueError::new_err("the socket is closed"));
         }
@@ -285,12 +286,12 @@ impl StreamTransport {
             return Err(PyRuntimeError::new_err("the transport is closed"));
         };
         flush(slf)?;
-        let waiter = event_loop.call_method0("create_future")?;
+        let waiter = event_loop.method("create_future", ())?;
         let kept = waiter.clone().unbind();
         me.objects
             .with(py, |objects| objects.empty_waiter = Some(kept));
         if me.flow.with(py, |flow| flow.outgoing.is_empty()) {
-            waiter.call_method1("set_result", (py.None(),))?;
+            waiter.method("set_result", (py.None(),))?;
         }
         Ok(waiter)
     }

@@ -60,6 +60,8 @@ pub(crate) struct Flow {
     pub(crate) received: usize,
     pub(crate) receiver: Receiver,
     pub(crate) is_closing: bool,
+    /// What was sent need not arrive.
+    pub(crate) is_aborted: bool,
     /// From the time when `connection_lost` is to be called; counts writes after it, for asyncio's warning.
     pub(crate) lost: u32,
     /// `write_eof` was called.
@@ -173,6 +175,7 @@ impl Flow {
             received: 0,
             receiver,
             is_closing: false,
+            is_aborted: false,
             lost: 0,
             eof: false,
             is_paused: false,

@@ -1,5 +1,7 @@
 //! Bytes that wait to be sent, in order.
 
+use crate::boundary::buffer_pool::KEPT_HEAP;
+use crate::io::sys::platform;
 use crate::io::sys::transfer;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -41,6 +43,8 @@ pub(crate) struct Outgoing {
     /// Bytes of the first piece that are gone.
     gone: usize,
     len: usize,
+    /// The most that waited since nothing did.
+    most: usize,
 }
 
 impl Outgoing {
@@ -55,7 +59,7 @@ impl Outgoing {
 
     /// Copies them.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        self.len += bytes.len();
+        self.add(bytes.len());
         if let Some(Piece::Own(last)) = self.pieces.back_mut()
             && last.len() + bytes.len() <= JOINED
         {
@@ -71,13 +75,20 @@ impl Outgoing {
         if bytes.len() < JOINED {
             return self.push(bytes);
         }
-        self.len += bytes.len();
+        self.add(bytes.len());
         self.pieces.push_back(Piece::Lent(object.clone().unbind()));
     }
 
     /// Drops all of them.
     pub(crate) fn clear(&mut self) {
+        let most = self.most;
         *self = Self::default();
+        give_heap_back(most);
+    }
+
+    fn add(&mut self, count: usize) {
+        self.len += count;
+        self.most = self.most.max(self.len);
     }
 
     /// Sends until all is gone or the kernel takes no more.
@@ -133,5 +144,13 @@ impl Outgoing {
         if self.pieces.capacity() > VECTORS {
             self.pieces = VecDeque::new();
         }
+        give_heap_back(std::mem::take(&mut self.most));
+    }
+}
+
+/// After so many bytes that waited. What was made later than they lies behind them, and so the allocator would keep it all.
+fn give_heap_back(bytes: usize) {
+    if bytes > KEPT_HEAP {
+        platform::give_heap_back(KEPT_HEAP);
     }
 }

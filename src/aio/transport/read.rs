@@ -10,6 +10,7 @@ use crate::aio::transport::end;
 use crate::aio::transport::fatal::fatal;
 use crate::aio::transport::object::{Receiver, StreamTransport};
 use crate::aio::transport::writable::on_writable;
+use crate::boundary::call::Method;
 use crate::boundary::unfilled;
 use crate::io::failure::Failure;
 use crate::io::sys::transfer;
@@ -106,7 +107,7 @@ fn receive(slf: &Bound<'_, StreamTransport>, receiver: Receiver) -> PyResult<()>
         protocol.cast::<StreamProtocol>()?.get().feed(&data)
     } else {
         protocol
-            .call_method1(intern!(py, "data_received"), (data,))
+            .method(intern!(py, "data_received"), (data,))
             .map(drop)
     };
     let message = "Fatal error: protocol.data_received() call failed.";
@@ -156,7 +157,7 @@ fn receive_into_buffer(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
         return Ok(());
     };
     let buffer = protocol
-        .call_method1(intern!(py, "get_buffer"), (-1,))
+        .method(intern!(py, "get_buffer"), (-1,))
         .and_then(|buffer| PyBuffer::<u8>::get(&buffer))
         .and_then(|buffer| {
             if buffer.readonly() || !buffer.is_c_contiguous() {
@@ -191,7 +192,7 @@ fn receive_into_buffer(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     match received {
         Ok(0) => at_end(slf),
         Ok(count) => {
-            let result = protocol.call_method1(intern!(py, "buffer_updated"), (count,));
+            let result = protocol.method(intern!(py, "buffer_updated"), (count,));
             or_fatal(
                 slf,
                 result,
@@ -210,7 +211,7 @@ fn at_end(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
         return Ok(());
     };
     let keep = protocol
-        .call_method0(intern!(py, "eof_received"))
+        .method(intern!(py, "eof_received"), ())
         .and_then(|keep| keep.is_truthy());
     let Some(keep) = or_fatal(
         slf,

@@ -2,6 +2,7 @@
 
 use crate::aio::transport::flush::{flush, pause_protocol};
 use crate::aio::transport::object::StreamTransport;
+use crate::boundary::call::Method;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
@@ -96,7 +97,7 @@ fn copy<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
 pub(crate) fn warn(py: Python<'_>) -> PyResult<()> {
     let logger = py.import("asyncio.log")?.getattr("logger")?;
     logger
-        .call_method1("warning", ("socket.send() raised exception.",))
+        .method("warning", ("socket.send() raised exception.",))
         .map(drop)
 }
 
