@@ -19,9 +19,24 @@ SMALL = {
 }
 
 
+#: Those of asyncio's protocols on our loop.
+SMALL_AIO = {
+    "close_flushes": 100,
+    "dead_reader": 16,
+    "exit": 21,
+    "half_close": 3,
+    "handles": 20_000,
+    "sigpipe": 20,
+    "trailing_bytes": 20,
+}
+BOTH = [("asynctcp", *each) for each in SMALL.items()] + [
+    ("asynctcp-aio", *each) for each in SMALL_AIO.items()
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("figure", SMALL)
-def test_figure_is_met(figure):
-    script = [sys.executable, FAULTS / f"{figure}.py", "--n", str(SMALL[figure])]
+@pytest.mark.parametrize(("server", "figure", "n"), BOTH)
+def test_figure_is_met(server, figure, n):
+    script = [sys.executable, FAULTS / f"{figure}.py", "--server", server, "--n", str(n)]
     done = subprocess.run(script, capture_output=True, text=True, timeout=50, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -38,8 +38,10 @@ DEADLINE = 30.0
 OURS = "asynctcp"
 #: What the table says where a server has nothing like it.
 NOTHING = "\N{EN DASH}"
-#: Peers that share one server file.
-ASYNCIO_LIKE = ("asyncio", "uvloop", "rloop")
+#: Our other face: asyncio's protocols on our loop.
+OURS_AIO = "asynctcp-aio"
+#: What shares one server file.
+ASYNCIO_LIKE = (OURS_AIO, "asyncio", "uvloop", "rloop")
 PEERS = (*ASYNCIO_LIKE, "gevent", "twisted")
 
 

@@ -37,7 +37,7 @@ def leave():
 
 
 def new_loop():
-    loop = importlib.import_module(name).new_event_loop()
+    loop = importlib.import_module(name.replace("-", ".")).new_event_loop()
     asyncio.set_event_loop(loop)
     return loop
 

@@ -1,4 +1,4 @@
-"""The behaviours on asyncio, and on the loops with its interface: uvloop, rloop."""
+"""The behaviours on asyncio, and on the loops with its interface: ours (``asynctcp-aio``), uvloop, rloop."""
 
 import asyncio
 import contextlib
@@ -325,7 +325,7 @@ BEHAVIOURS = {
 }
 
 name, choose, arguments = behaviour(BEHAVIOURS)
-loop = importlib.import_module(name).new_event_loop()
+loop = importlib.import_module(name.replace("-", ".")).new_event_loop()
 asyncio.set_event_loop(loop)
 server = loop.run_until_complete(loop.create_server(choose(*arguments), "127.0.0.1", 0, backlog=256))
 report(port=server.sockets[0].getsockname()[1])
