@@ -11,6 +11,7 @@ import tempfile
 import time
 import warnings
 import weakref
+from asyncio import sslproto
 
 import pytest
 
@@ -557,6 +558,33 @@ def test_transport_that_was_closed_twice_keeps_no_context(world):
         link.attempt = None
         assert context() is None
     assert link.transport.is_closing()
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_what_waits_unsealed_is_sent_before_the_end(name):
+    world = World(name)
+    link = Link.open(world)
+    link.transport._test__append_write_backlog(b"x" * 100_000)
+    link.peer.says_end()
+    assert len(link.receives(100_000)) == 100_000
+    link.lost()
+    link.close()
+    world.loop.close()
+
+
+def test_protocol_in_the_place_of_asyncios_is_used(world, monkeypatch):
+    seen = []
+    made = sslproto.SSLProtocol.connection_made
+
+    def note(protocol, transport):
+        seen.append(protocol)
+        made(protocol, transport)
+
+    monkeypatch.setattr(sslproto.SSLProtocol, "connection_made", note)
+    link = Link.open(world)
+    assert len(seen) == (not world.by_config)
+    link.close()
+    link.lost()
 
 
 def test_unclosed_transport_is_warned_of(world):

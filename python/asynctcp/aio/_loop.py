@@ -7,7 +7,7 @@ Unix loop, inherited. Its names with an underscore that are used here are the sa
 
 import asyncio
 import socket
-from asyncio import base_events, events, futures
+from asyncio import base_events, events, futures, sslproto
 from asyncio.log import logger
 from collections.abc import Callable, Coroutine
 from contextvars import Context
@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 
 from asynctcp import _core, _handlers
 from asynctcp._loop import EventLoop
+from asynctcp._tls import TlsConfig
 from asynctcp.aio import _accept, _datagram, _handles, _tls, _transport
 from asynctcp.aio._accepting import Accepting
 from asynctcp.aio._server import Server
@@ -226,6 +227,12 @@ class Loop(_core.NativeLoop, Accepting, asyncio.SelectorEventLoop):  # type: ign
         context: Context | None = None,
         **timeouts: Any,
     ) -> Any:
+        if _tls.is_replaced() and not isinstance(sslcontext, TlsConfig):
+            asyncios = sslproto.SSLProtocol(
+                self, protocol, sslcontext, waiter, server_side, server_hostname, **timeouts
+            )
+            self._make_socket_transport(rawsock, asyncios, extra=extra, server=server, context=context)
+            return asyncios._app_transport
         secured = _tls.secure(
             self,
             protocol,
@@ -304,19 +311,15 @@ class Loop(_core.NativeLoop, Accepting, asyncio.SelectorEventLoop):  # type: ign
                 **timeouts,
             )
             return await upgrade
-        waiter = self.create_future()
-        secured = _tls.secure(
+        return await _tls.upgrade(
             self,
+            transport,
             protocol,
             sslcontext,
-            waiter,
             server_side=server_side,
             server_hostname=server_hostname,
-            peername=lambda: transport.get_extra_info("peername"),
-            call_connection_made=False,
             **timeouts,
         )
-        return await _tls.upgrade(self, transport, protocol, secured, waiter, server_side=server_side)
 
     async def create_server(
         self, protocol_factory: Any, *args: Any, start_serving: bool = True, **kwargs: Any

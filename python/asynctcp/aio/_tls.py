@@ -17,6 +17,8 @@ from asynctcp._tls import TlsConfig
 from asynctcp.aio import _tls_errors, _tls_info
 from asynctcp.aio._transport import Transport
 
+_CONNECTION_MADE = sslproto.SSLProtocol.connection_made
+
 
 class _SSLProtocolTransport(transports._FlowControlMixin, asyncio.Transport):
     """What ``isinstance`` finds: a native class cannot inherit from asyncio's, which has its own slots."""
@@ -225,6 +227,11 @@ def client_options(options: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
+def is_replaced() -> bool:
+    """Whether a program has put something in the place of asyncio's own, as tests do: then that is used."""
+    return sslproto.SSLProtocol.connection_made is not _CONNECTION_MADE
+
+
 def is_native(transport: Any, config: Any) -> bool:
     """Whether ``start_tls`` over this transport is native: over ours, and by a ``TlsConfig`` over any.
 
@@ -238,15 +245,20 @@ def is_native(transport: Any, config: Any) -> bool:
 
 
 async def upgrade(
-    loop: Any,
-    transport: Any,
-    protocol: Any,
-    secured: TlsTransport,
-    waiter: asyncio.Future[None],
-    *,
-    server_side: bool,
+    loop: Any, transport: Any, protocol: Any, config: Any, *, server_side: bool, **options: Any
 ) -> TlsTransport:
     """Put TLS over a transport, as asyncio's ``start_tls``; returns what the protocol is to use."""
+    waiter: asyncio.Future[None] | None = loop.create_future()
+    secured = secure(
+        loop,
+        protocol,
+        config,
+        waiter,
+        server_side=server_side,
+        peername=lambda: transport.get_extra_info("peername"),
+        call_connection_made=False,
+        **options,
+    )
     if server_side or isinstance(secured._sslcontext, TlsConfig):
         _move_unread(protocol, secured)
     # Nothing is received before the handshake may begin.
@@ -255,11 +267,13 @@ async def upgrade(
     begin = loop.call_soon(secured.connection_made, transport)
     resume = loop.call_soon(transport.resume_reading)
     try:
-        await waiter
+        await waiter  # type: ignore[misc]
     except BaseException:
         transport.close()
         begin.cancel()
         resume.cancel()
+        # Else it has the exception, which has this frame.
+        waiter = None
         raise
     return secured
 

@@ -301,6 +301,13 @@ impl TlsTransport {
         self.handshake_limit
     }
 
+    /// It waits to be sealed, and nothing has it sealed: tests of asyncio's fill the backlog so.
+    #[pyo3(name = "_test__append_write_backlog")]
+    fn append_to_backlog(&self, data: &Bound<'_, PyBytes>) {
+        let py = data.py();
+        self.flow.with(py, |flow| flow.backlog.push(py, data));
+    }
+
     /// asyncio's name of the state.
     #[getter]
     fn _phase(&self, py: Python<'_>) -> &'static str {
