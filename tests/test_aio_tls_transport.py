@@ -572,6 +572,18 @@ def test_what_waits_unsealed_is_sent_before_the_end(name):
     world.loop.close()
 
 
+def test_start_tls_over_a_closed_connection_gives_none(world):
+    own, other = tcp_pair()
+
+    async def main():
+        transport, protocol = await world.loop.create_connection(Recorder, sock=own)
+        transport.close()
+        return await world.loop.start_tls(transport, protocol, world.client(), server_hostname="localhost")
+
+    assert run(world.loop, main()) is None
+    other.close()
+
+
 def test_protocol_in_the_place_of_asyncios_is_used(world, monkeypatch):
     seen = []
     made = sslproto.SSLProtocol.connection_made

@@ -246,7 +246,7 @@ def is_native(transport: Any, config: Any) -> bool:
 
 async def upgrade(
     loop: Any, transport: Any, protocol: Any, config: Any, *, server_side: bool, **options: Any
-) -> TlsTransport:
+) -> TlsTransport | None:
     """Put TLS over a transport, as asyncio's ``start_tls``; returns what the protocol is to use."""
     waiter: asyncio.Future[None] | None = loop.create_future()
     secured = secure(
@@ -275,7 +275,8 @@ async def upgrade(
         # Else it has the exception, which has this frame.
         waiter = None
         raise
-    return secured
+    # As asyncio's: a connection that was closed before is told by None.
+    return None if secured._transport is None else secured
 
 
 def _move_unread(protocol: Any, secured: TlsTransport) -> None:
