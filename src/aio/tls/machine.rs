@@ -16,6 +16,10 @@ use pyo3::prelude::*;
 /// The transport below is there.
 pub(crate) fn begin(slf: &Bound<'_, TlsTransport>, below: &Bound<'_, PyAny>) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
+    if me.protocol(py).is_none() {
+        // It was lost before it was there: `start_tls` over a connection that is closing.
+        return Ok(());
+    }
     let kept = below.clone().unbind();
     let before = me.objects.with(py, |objects| objects.below.replace(kept));
     drop(before);
