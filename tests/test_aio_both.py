@@ -284,6 +284,36 @@ def test_server_waits_closed_until_its_last_connection_has_ended(loop):
     run(loop, main())
 
 
+@pytest.mark.filterwarnings("ignore:unclosed <StreamWriter:ResourceWarning")
+def test_server_does_not_wait_for_a_stream_that_nobody_can_end(loop):
+    async def main():
+        accepted = loop.create_future()
+        server = await asyncio.start_server(lambda *_: accepted.set_result(None), LOOPBACK, 0)
+        with peer_of(server) as peer:
+            await accepted
+            peer.shutdown(socket.SHUT_WR)
+            server.close()
+            await server.wait_closed()
+
+    run(loop, main())
+
+
+def test_server_waits_for_a_stream_whose_writer_is_kept(loop):
+    async def main():
+        accepted = loop.create_future()
+        server = await asyncio.start_server(lambda *pair: accepted.set_result(pair), LOOPBACK, 0)
+        with peer_of(server):
+            _, writer = await accepted
+            server.close()
+            waiting = loop.create_task(server.wait_closed())
+            await asyncio.sleep(0.01)
+            assert not waiting.done()
+            writer.close()
+            await waiting
+
+    run(loop, main())
+
+
 @pytest.mark.parametrize("name", ["close_clients", "abort_clients"])
 def test_server_ends_all_its_connections(loop, name):
     async def main():

@@ -1,6 +1,7 @@
 """Servers: asyncio's own, with what CPython 3.13 has in them on every version, and draining."""
 
 import asyncio
+import sys
 from asyncio import base_events
 from typing import Any
 
@@ -48,6 +49,8 @@ class Server(base_events.Server):
         waiters: list[asyncio.Future[Any]] | None = self._waiters  # type: ignore[attr-defined]
         if waiters is None:
             return
+        for transport in list(self._tracked):
+            _close_if_dropped(transport)
         waiter: asyncio.Future[Any] = self.get_loop().create_future()
         waiters.append(waiter)
         await waiter
@@ -69,3 +72,14 @@ class Server(base_events.Server):
             await self.wait_closed()
             return False
         return True
+
+
+def _close_if_dropped(transport: Any) -> None:
+    """Close a stream of asyncio's whose writer nobody has but its protocol, which CPython 3.11's keeps.
+
+    Nobody could end it, and waiting for it would never end. From 3.12 on a writer closes when it is dropped.
+    """
+    writer = getattr(transport.get_protocol(), "_stream_writer", None)
+    # The protocol's reference, the one here, and the argument.
+    if writer is not None and sys.getrefcount(writer) == 3:
+        transport.close()
