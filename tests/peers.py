@@ -50,12 +50,13 @@ def needs(*programs):
 class Program:
     """A child process. Its output, errors included, is read by a thread, so that it never waits for us."""
 
-    def __init__(self, *command, cwd=None, user=None):
+    def __init__(self, *command, cwd=None, user=None, env=None):
         self.name = Path(command[1] if command[0] == sys.executable else command[0]).name
         self.process = subprocess.Popen(
             [str(part) for part in command],
             cwd=cwd,
             user=user,
+            env=env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -66,7 +66,9 @@ def test_all_that_wait_are_accepted_in_order(loop):
     serving.close()
 
 
-def test_more_than_the_backlog_are_accepted_turn_by_turn(loop):
+@pytest.mark.parametrize("debug", [False, True])
+def test_more_than_the_backlog_are_accepted_turn_by_turn(loop, debug):
+    loop.set_debug(debug)
     serving = Serving(loop, backlog=1)
     for number in range(1, 6):
         serving.connect()

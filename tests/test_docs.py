@@ -84,12 +84,16 @@ def test_program_ends_and_prints_what_the_page_says(block, tmp_path):
         assert done.stdout == block.output
 
 
+#: Without a plugin that has nothing to do with it, and that warns of options that are not set.
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "-p", "no:asyncio"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("block", of("pytest"))
 def test_test_file_passes(block, tmp_path):
     (tmp_path / "test_it.py").write_text(block.text)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", tmp_path],
+        [*PYTEST, tmp_path],
         capture_output=True,
         text=True,
         timeout=DEADLINE,

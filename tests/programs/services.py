@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from helpers import wait_until
+from idle import untraced
 from loops import FACTORIES
 from peers import DEADLINE, LOOPBACK, Program, reserved_port
 
@@ -93,7 +94,7 @@ class Children:
         words = [factory if word == "LOOP" else word for word in command]
         if words[0].endswith(".py"):
             words[:1] = [APPS / words[0], factory]
-        self._started.append(Program(sys.executable, "-u", *words, cwd=APPS))
+        self._started.append(Program(sys.executable, "-u", *words, cwd=APPS, env=untraced()))
         return self._started[-1]
 
     def close(self):

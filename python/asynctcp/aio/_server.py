@@ -17,7 +17,7 @@ class Server(base_events.Server):
     def _track(self) -> None:
         # Not weak: an open connection is the loop's anyway, and a weak reference costs twice as much.
         self._tracked = set()
-        if KNOWS_CLIENTS:
+        if KNOWS_CLIENTS:  # pragma: no cover - from CPython 3.13 on
             self._clients = self._tracked
 
     def _attach(self, transport: Any = None) -> None:
