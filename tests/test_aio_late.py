@@ -243,7 +243,7 @@ def test_a_closed_loop_leaves_no_thread():
 
 
 def flushing_threads():
-    """Those there are; one that begins has no name yet, and one that ends no file. Others' may still be ending."""
+    """Those there are: one that begins has no name yet, one that ends no file; other loops' may be ending."""
     found = set()
     for task in Path("/proc/self/task").iterdir():
         with contextlib.suppress(OSError):

@@ -1,7 +1,6 @@
 //! asyncio's futures, which tasks wait for.
 
-use crate::boundary::call::Method;
-use pyo3::ffi;
+use crate::boundary::call::{Method, vectorcall_on};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -10,17 +9,20 @@ use pyo3::types::{PyTuple, PyType};
 /// A new one of the loop's.
 pub(crate) fn make<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     static FUTURE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    static NAMES: PyOnceLock<Py<PyTuple>> = PyOnceLock::new();
     let py = event_loop.py();
     let class = FUTURE.import(py, "asyncio", "Future")?;
-    let names = NAMES.get_or_try_init(py, || PyTuple::new(py, ["loop"]).map(Bound::unbind))?;
+    let names = name_of_loop(py)?;
     let arguments = [event_loop.as_ptr()];
-    // SAFETY: one named argument and the tuple of its name, which live as long as the call; it returns a new reference, or null with
-    // an exception set. Called so, since one is made for each wait: a dictionary of keywords would cost a quarter more.
-    unsafe {
-        let made = ffi::PyObject_Vectorcall(class.as_ptr(), arguments.as_ptr(), 0, names.as_ptr());
-        Bound::from_owned_ptr_or_err(py, made)
-    }
+    // SAFETY: one named argument and the tuple of its name, which live as long as the call. Called so, since one is made for each
+    // wait: a dictionary of keywords would cost a quarter more.
+    unsafe { vectorcall_on(class, arguments.as_ptr(), 0, names.as_ptr()) }
+}
+
+/// The only name of a call that names no more than the loop.
+pub(crate) fn name_of_loop(py: Python<'_>) -> PyResult<&Bound<'_, PyTuple>> {
+    static NAME: PyOnceLock<Py<PyTuple>> = PyOnceLock::new();
+    let name = NAME.get_or_try_init(py, || PyTuple::new(py, ["loop"]).map(Bound::unbind))?;
+    Ok(name.bind(py))
 }
 
 /// Whoever waits for it is told, unless it is done: cancelled, that is.

@@ -25,7 +25,19 @@ impl<T> Gil<T> {
         f(&mut self.0.borrow_mut())
     }
 
-    /// The same for the collector, which may come at any time; None: the value is in use.
+    /// One of the objects in it.
+    pub fn held<'py, U>(
+        &self,
+        py: Python<'py>,
+        pick: impl FnOnce(&T) -> &Option<Py<U>>,
+    ) -> Option<Bound<'py, U>> {
+        let object = self.with(py, |value| {
+            pick(value).as_ref().map(|object| object.clone_ref(py))
+        });
+        object.map(|object| object.into_bound(py))
+    }
+
+    /// The same as `with` for the collector, which may come at any time; None: the value is in use.
     pub fn try_with<R>(&self, f: impl FnOnce(&T) -> R) -> Option<R> {
         self.0.try_borrow().ok().map(|value| f(&value))
     }

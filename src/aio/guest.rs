@@ -24,12 +24,8 @@ pub(crate) fn rest(event_loop: &Bound<'_, NativeLoop>) -> Option<Duration> {
 
 #[inline]
 fn get<'py>(event_loop: &Bound<'py, NativeLoop>) -> Option<Bound<'py, EventLoop>> {
-    let py = event_loop.py();
-    let guest = event_loop
-        .get()
-        .callbacks
-        .with(py, |guest| guest.as_ref().map(|guest| guest.clone_ref(py)));
-    guest.map(|guest| guest.into_bound(py))
+    let callbacks = &event_loop.get().callbacks;
+    callbacks.held(event_loop.py(), |guest| guest)
 }
 
 fn is_due(guest: &EventLoop) -> bool {

@@ -7,6 +7,7 @@
 //! | `gil.rs` | state that the interpreter's lock guards |
 //! | `handle.rs`, `handle_type.rs` | a call that waits for its turn; as Python sees it |
 //! | `timers.rs`, `descriptors.rs` | calls that wait for their time; for a descriptor |
+//! | `data.rs` | what a program gives to be sent |
 //! | `futures.rs`, `tasks.rs` | what tasks wait for; making both |
 //! | `state.rs` | one loop: its queue, timers and descriptors |
 //! | `unsent.rs` | transports with something to send |
@@ -21,6 +22,7 @@
 pub(crate) mod calls;
 pub(crate) mod clock;
 pub(crate) mod context;
+pub(crate) mod data;
 pub(crate) mod datagram;
 pub(crate) mod descriptors;
 pub(crate) mod futures;

@@ -159,7 +159,9 @@ impl NativeLoop {
     /// The descriptor is watched by somebody else for a while.
     fn _lend(&self, transport: &Bound<'_, StreamTransport>) -> PyResult<()> {
         let py = transport.py();
-        transport.get().register(py, Interest::NONE)?;
+        transport
+            .get()
+            .register(py, |wanted| *wanted = Interest::NONE)?;
         self.state.forget(py, transport.get().number, transport);
         Ok(())
     }

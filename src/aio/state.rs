@@ -8,7 +8,7 @@ use crate::aio::unsent::{SendLate, Unsent};
 use crate::boundary::call::Method;
 use crate::io::failure::Failure;
 use crate::io::runtime::driver::keep_heap;
-use crate::io::sys::platform::epoll::Selector;
+use crate::io::sys::platform::epoll::{Interest, Selector};
 use crate::io::sys::platform::{self, RawFd};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -131,6 +131,24 @@ impl State {
     pub(crate) fn selector(&self, py: Python<'_>) -> PyResult<Arc<Selector>> {
         let selector = self.selector.with(py, |selector| selector.clone());
         selector.ok_or_else(|| PyRuntimeError::new_err("Event loop is closed"))
+    }
+
+    /// Has it wait for what a transport wants. False: it does already, or the loop is closed.
+    pub(crate) fn register(
+        &self,
+        py: Python<'_>,
+        number: RawFd,
+        before: Interest,
+        wanted: Interest,
+    ) -> PyResult<bool> {
+        if before == wanted || !self.is_open() {
+            return Ok(false);
+        }
+        let selector = self.selector(py)?;
+        selector
+            .change(number, before, wanted)
+            .map_err(Failure::Os)?;
+        Ok(true)
     }
 
     /// It waits no more; its descriptors are closed.

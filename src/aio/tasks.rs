@@ -3,6 +3,7 @@
 use crate::aio::futures;
 use crate::aio::handle::{Object, answer};
 use crate::aio::object::NativeLoop;
+use crate::boundary::call::vectorcall_on;
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -80,12 +81,8 @@ fn task<'py>(
     all[..values.len()].copy_from_slice(values);
     all[values.len()] = event_loop.as_ptr();
     let names = names_and_loop(py, names)?;
-    // SAFETY: one argument, then a value for each name; all live as long as the call. It returns a new reference, or null with an
-    // exception set.
-    unsafe {
-        let made = ffi::PyObject_Vectorcall(class.as_ptr(), all.as_ptr(), count, names.as_ptr());
-        Bound::from_owned_ptr_or_err(py, made)
-    }
+    // SAFETY: one argument, then a value for each name; all live as long as the call.
+    unsafe { vectorcall_on(&class, all.as_ptr(), count, names.as_ptr()) }
 }
 
 fn is_known(name: &Bound<'_, PyAny>) -> bool {
@@ -101,10 +98,8 @@ fn names_and_loop<'py>(
     py: Python<'py>,
     names: Option<&Bound<'py, PyTuple>>,
 ) -> PyResult<Bound<'py, PyTuple>> {
-    static LOOP: PyOnceLock<Py<PyTuple>> = PyOnceLock::new();
     let Some(names) = names else {
-        let alone = LOOP.get_or_try_init(py, || PyTuple::new(py, ["loop"]).map(Bound::unbind))?;
-        return Ok(alone.bind(py).clone());
+        return futures::name_of_loop(py).cloned();
     };
     let all = names.iter().chain([intern!(py, "loop").clone().into_any()]);
     PyTuple::new(py, all.collect::<Vec<_>>())
@@ -129,9 +124,6 @@ fn by_asyncio<'py>(
         .chain(values.iter().copied())
         .collect();
     let names = names.map_or(std::ptr::null_mut(), Bound::as_ptr);
-    // SAFETY: the loop, then what was given; all live as long as the call. It returns a new reference, or null with an exception set.
-    unsafe {
-        let made = ffi::PyObject_Vectorcall(create.as_ptr(), all.as_ptr(), count + 1, names);
-        Bound::from_owned_ptr_or_err(py, made)
-    }
+    // SAFETY: the loop, then what was given; all live as long as the call.
+    unsafe { vectorcall_on(create.bind(py), all.as_ptr(), count + 1, names) }
 }

@@ -182,12 +182,12 @@ fn vectorcall_method<'py, const N: usize>(
     unsafe { Bound::from_owned_ptr_or_err(name.py(), made) }
 }
 
-/// `callable(*arguments, …)`, as another function was called: `names` is null, or a tuple of those of the last values.
+/// `callable(*arguments, …)`: `count` arguments, and behind them a value for each of `names`, a tuple or null.
 ///
 /// # Safety
 ///
-/// All are what the interpreter called a function with.
-#[cold]
+/// The caller has references to all of them for the length of the call.
+#[inline]
 pub unsafe fn vectorcall_on<'py>(
     callable: &Bound<'py, PyAny>,
     arguments: *const *mut ffi::PyObject,

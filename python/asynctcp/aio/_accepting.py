@@ -1,10 +1,15 @@
-"""Accepting as asyncio does it, but for what follows when descriptors run out."""
+"""Accepting: a transport at once for each plain connection, where asyncio makes a task for it.
+
+And what follows when descriptors run out.
+"""
 
 import errno
 import math
 import socket
 from asyncio import trsock
 from asyncio.log import logger
+from collections.abc import Callable
+from contextvars import Context
 from typing import Any
 
 #: What says that the process or the machine has no room for a connection now.
@@ -23,7 +28,7 @@ class Accepting:
 
     _debug: bool
     _accept_connection2: Any
-    _add_reader: Any
+    _make_socket_transport: Any
     _remove_reader: Any
     _start_serving: Any
     call_exception_handler: Any
@@ -41,9 +46,13 @@ class Accepting:
         *more: Any,
     ) -> None:
         # more: two timeouts, and from CPython 3.15 on the context.
+        context: Context | None = more[2] if more[2:] else None
+        is_plain = sslcontext is None and type(sock) is socket.socket and not self._debug
+        accept = _plainly(sock) if is_plain else sock.accept
+        # At most one more than the backlog: other work is to have its turn.
         for _ in range(backlog + 1):
             try:
-                conn, address = sock.accept()
+                conn, address = accept()
             except ConnectionAbortedError:
                 continue
             except (BlockingIOError, InterruptedError):
@@ -59,11 +68,32 @@ class Accepting:
             if self._debug:
                 logger.debug("%r got a new connection from %r: %r", server, address, conn)
             conn.setblocking(False)
-            context = {"context": more[2].copy()} if more[2:] else {}
+            # That of all calls of this connection.
+            own = {} if context is None else {"context": context.copy()}
+            extra = {"peername": address}
+            if is_plain:
+                self._serve(protocol_factory, conn, extra=extra, server=server, **own)
+                continue
             accepted = self._accept_connection2(
-                protocol_factory, conn, {"peername": address}, sslcontext, server, *more[:2], **context
+                protocol_factory, conn, extra, sslcontext, server, *more[:2], **own
             )
-            self.create_task(accepted, **context)
+            self.create_task(accepted, **own)
+
+    def _serve(
+        self,
+        protocol_factory: Callable[[], Any],
+        connection: socket.socket,
+        context: Context | None = None,
+        **options: Any,
+    ) -> None:
+        try:
+            protocol = protocol_factory() if context is None else context.run(protocol_factory)
+            self._make_socket_transport(connection, protocol, context=context, **options)
+        except (SystemExit, KeyboardInterrupt):
+            connection.close()
+            raise
+        except BaseException:  # noqa: BLE001 - as asyncio has it, which tells of it in debug mode only
+            connection.close()
 
     def _serve_again(self, protocol_factory: Any, sock: socket.socket, *more: Any) -> None:
         """Try again, unless the server was closed meanwhile."""
@@ -81,3 +111,14 @@ class Accepting:
                 "socket": trsock.TransportSocket(sock),
             }
         )
+
+
+def _plainly(listener: socket.socket) -> Callable[[], tuple[socket.socket, Any]]:
+    """``listener.accept``, but for its asking each time of which kind the listener is."""
+    kind = (int(listener.family), int(listener.type), listener.proto)
+
+    def accept() -> tuple[socket.socket, Any]:
+        number, address = listener._accept()  # type: ignore[attr-defined]
+        return socket.socket(*kind, fileno=number), address
+
+    return accept

@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 from asynctcp import _core, _handlers
 from asynctcp._loop import EventLoop
 from asynctcp._tls import TlsConfig
-from asynctcp.aio import _accept, _datagram, _handles, _tls, _transport
+from asynctcp.aio import _datagram, _handles, _tls, _transport
 from asynctcp.aio._accepting import Accepting
 from asynctcp.aio._server import Server
 from asynctcp.conditions import TcpAppError
@@ -189,29 +189,6 @@ class Loop(_core.NativeLoop, Accepting, asyncio.SelectorEventLoop):  # type: ign
         if waiter is not None:
             settle = futures._set_result_unless_cancelled  # type: ignore[attr-defined]
             self.call_soon(settle, waiter, None, context=context)
-
-    def _accept_connection(
-        self,
-        protocol_factory: Any,
-        sock: Any,
-        sslcontext: Any = None,
-        server: Any = None,
-        backlog: int = 100,
-        *more: Any,
-    ) -> None:
-        if sslcontext is None and type(sock) is socket.socket and not self._debug:
-            # Behind the two timeouts of TLS, from CPython 3.15 on.
-            context = more[2] if len(more) > 2 else None
-            try:
-                _accept.accept(self, protocol_factory, sock, server=server, backlog=backlog, context=context)
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError:
-                # That code will meet the same, and knows what is to be done.
-                pass
-            else:
-                return
-        Accepting._accept_connection(self, protocol_factory, sock, sslcontext, server, backlog, *more)
 
     def _make_ssl_transport(
         self,

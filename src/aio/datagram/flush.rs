@@ -6,6 +6,7 @@ use crate::aio::datagram::rules::size_of;
 use crate::boundary::call::Method;
 use crate::io::failure::Failure;
 use crate::io::sys::platform::datagrams::{MOST_SENT, send_to_each, send_to_peer};
+use crate::io::sys::platform::epoll::Interest;
 use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyOSError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -47,7 +48,7 @@ pub(crate) fn flush(slf: &Bound<'_, DatagramTransport>) -> PyResult<()> {
         !flow.outgoing.is_empty() && !flow.is_blocked
     });
     if left {
-        DatagramTransport::run_soon(slf, |ready| ready.writable = true);
+        DatagramTransport::run_soon(slf, Interest::WRITABLE);
     }
     sent?;
     pause_protocol(slf)
@@ -191,7 +192,7 @@ fn send_to_addresses(
 /// It looks names up, and says what is wrong with an address.
 fn send_by_python(slf: &Bound<'_, DatagramTransport>, datagram: Datagram) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
-    let Some(socket) = me.held(py, |objects| &objects.socket) else {
+    let Some(socket) = me.objects.held(py, |objects| &objects.socket) else {
         return Ok(());
     };
     let To::Object(address) = &datagram.to else {

@@ -151,7 +151,7 @@ impl DatagramTransport {
 
     #[getter]
     fn _extra<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyDict>> {
-        self.held(py, |objects| &objects.extra)
+        self.objects.held(py, |objects| &objects.extra)
     }
 
     /// From now on `protocol` is called.
@@ -180,7 +180,7 @@ impl DatagramTransport {
 
     #[getter]
     fn _sock<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.held(py, |objects| &objects.socket)
+        self.objects.held(py, |objects| &objects.socket)
     }
 
     #[getter]
@@ -190,7 +190,7 @@ impl DatagramTransport {
 
     #[getter]
     fn _address<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.held(py, |objects| &objects.address)
+        self.objects.held(py, |objects| &objects.address)
     }
 
     #[getter]

@@ -4,7 +4,6 @@ use crate::aio::gil::Gil;
 use crate::aio::object::NativeLoop;
 use crate::aio::transport::object::HIGH_WATER;
 use crate::boundary::call::Method;
-use crate::io::failure::Failure;
 use crate::io::sys::platform::RawFd;
 use crate::io::sys::platform::epoll::Interest;
 use pyo3::intern;
@@ -124,29 +123,17 @@ impl DatagramTransport {
             .then(|| unsafe { BorrowedFd::borrow_raw(self.number) })
     }
 
-    /// One of its objects.
-    pub(crate) fn held<'py, T>(
-        &self,
-        py: Python<'py>,
-        pick: impl FnOnce(&Objects) -> &Option<Py<T>>,
-    ) -> Option<Bound<'py, T>> {
-        let object = self.objects.with(py, |objects| {
-            pick(objects).as_ref().map(|object| object.clone_ref(py))
-        });
-        object.map(|object| object.into_bound(py))
-    }
-
     pub(crate) fn event_loop<'py>(&self, py: Python<'py>) -> Option<Bound<'py, NativeLoop>> {
-        self.held(py, |objects| &objects.event_loop)
+        self.objects.held(py, |objects| &objects.event_loop)
     }
 
     pub(crate) fn protocol<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.held(py, |objects| &objects.protocol)
+        self.objects.held(py, |objects| &objects.protocol)
     }
 
     /// The protocol's steps run in it.
     pub(crate) fn context<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.held(py, |objects| &objects.context)
+        self.objects.held(py, |objects| &objects.context)
     }
 
     /// Has the selector tell of what is wanted now.
@@ -162,43 +149,30 @@ impl DatagramTransport {
             return Ok(());
         };
         let state = &event_loop.get().state;
-        if before == wanted || !state.is_open() {
-            return Ok(());
+        if state.register(py, self.number, before, wanted)? {
+            self.flow.with(py, |flow| flow.registered = wanted);
         }
-        state
-            .selector(py)?
-            .change(self.number, before, wanted)
-            .map_err(Failure::Os)?;
-        self.flow.with(py, |flow| flow.registered = wanted);
         Ok(())
     }
 
     /// The selector says that it is ready. Whether it did not wait in the queue already.
     pub(crate) fn note(&self, py: Python<'_>, what: Interest) -> bool {
-        self.flow.with(py, |flow| {
-            let before = flow.ready;
-            flow.ready.readable |= what.readable && flow.registered.readable;
-            flow.ready.writable |= what.writable && flow.registered.writable;
-            before == Interest::NONE && flow.ready != Interest::NONE
-        })
+        self.flow
+            .with(py, |flow| flow.ready.add(what.and(flow.registered)))
     }
 
     /// What was held back is delivered in the next turn.
     pub(crate) fn deliver_soon(slf: &Bound<'_, Self>) {
         let (py, me) = (slf.py(), slf.get());
         if me.objects.with(py, |objects| !objects.held.is_empty()) {
-            Self::run_soon(slf, |ready| ready.readable = true);
+            Self::run_soon(slf, Interest::READABLE);
         }
     }
 
     /// Has it take its turn, as if the selector had said so.
-    pub(crate) fn run_soon(slf: &Bound<'_, Self>, ready: impl FnOnce(&mut Interest)) {
+    pub(crate) fn run_soon(slf: &Bound<'_, Self>, what: Interest) {
         let (py, me) = (slf.py(), slf.get());
-        let is_new = me.flow.with(py, |flow| {
-            let is_new = flow.ready == Interest::NONE;
-            ready(&mut flow.ready);
-            is_new
-        });
+        let is_new = me.flow.with(py, |flow| flow.ready.add(what));
         if let Some(event_loop) = me.event_loop(py).filter(|_| is_new) {
             let me = slf.clone().into_any().unbind();
             event_loop.get().state.push(py, me);

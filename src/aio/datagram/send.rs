@@ -23,7 +23,7 @@ pub(crate) fn send(
     if data.as_bytes().is_empty() && !rules(py).sends_empty {
         return Ok(());
     }
-    let own = me.held(py, |objects| &objects.address);
+    let own = me.objects.held(py, |objects| &objects.address);
     if let Some(own) = &own {
         if let Some(addr) = addr
             && !addr.eq(own)?

@@ -82,13 +82,6 @@ impl StreamProtocol {
             .iter()
             .try_for_each(|future| futures::settle(future.bind(py), outcome))
     }
-
-    fn error<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        let error = self.objects.with(py, |objects| {
-            objects.error.as_ref().map(|error| error.clone_ref(py))
-        });
-        error.map(|error| error.into_bound(py))
-    }
 }
 
 #[pymethods]
@@ -163,15 +156,13 @@ impl StreamProtocol {
 
     /// A future that is done when the connection is lost, with the error that it was lost by.
     fn _closed<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let made = self.objects.with(py, |objects| {
-            objects.closed.as_ref().map(|closed| closed.clone_ref(py))
-        });
-        if let Some(closed) = made {
-            return Ok(closed.into_bound(py));
+        if let Some(closed) = self.objects.held(py, |objects| &objects.closed) {
+            return Ok(closed);
         }
         let closed = futures::make(self.event_loop.bind(py))?;
         if self.state.with(py, |state| state.is_lost) {
-            let error = self.error(py).map(PyErr::from_value);
+            let error = self.objects.held(py, |objects| &objects.error);
+            let error = error.map(PyErr::from_value);
             futures::settle(&closed, error.as_ref().map_or(Ok(()), Err))?;
             return Ok(closed);
         }

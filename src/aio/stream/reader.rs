@@ -64,17 +64,11 @@ impl StreamReader {
     }
 
     pub(crate) fn error<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        let exception = self.objects.with(py, |objects| {
-            objects.exception.as_ref().map(|it| it.clone_ref(py))
-        });
-        exception.map(|exception| exception.into_bound(py))
+        self.objects.held(py, |objects| &objects.exception)
     }
 
     fn transport<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        let transport = self.objects.with(py, |objects| {
-            objects.transport.as_ref().map(|it| it.clone_ref(py))
-        });
-        transport.map(|transport| transport.into_bound(py))
+        self.objects.held(py, |objects| &objects.transport)
     }
 
     /// What comes is read from `transport`, which is paused while too much waits.

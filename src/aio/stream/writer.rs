@@ -22,13 +22,6 @@ pub struct StreamWriter {
 }
 
 impl StreamWriter {
-    fn held<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        let transport = self.transport.with(py, |transport| {
-            transport.as_ref().map(|transport| transport.clone_ref(py))
-        });
-        transport.map(|transport| transport.into_bound(py))
-    }
-
     /// Calls a method of the transport's.
     fn ask<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
         self.transport(py)?.method(name, ())
@@ -87,7 +80,8 @@ impl StreamWriter {
     /// The transport.
     #[getter]
     fn transport<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.held(py)
+        self.transport
+            .held(py, |transport| transport)
             .ok_or_else(|| PyRuntimeError::new_err("the writer was collected"))
     }
 

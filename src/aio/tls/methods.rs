@@ -271,7 +271,7 @@ impl TlsTransport {
 
     #[getter]
     fn _extra<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyDict>> {
-        self.held(py, |objects| &objects.extra)
+        self.objects.held(py, |objects| &objects.extra)
     }
 
     #[getter]

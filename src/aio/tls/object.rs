@@ -90,28 +90,16 @@ pub(crate) struct Flow {
 }
 
 impl TlsTransport {
-    /// One of its objects.
-    pub(crate) fn held<'py, T>(
-        &self,
-        py: Python<'py>,
-        pick: impl FnOnce(&Objects) -> &Option<Py<T>>,
-    ) -> Option<Bound<'py, T>> {
-        let object = self.objects.with(py, |objects| {
-            pick(objects).as_ref().map(|object| object.clone_ref(py))
-        });
-        object.map(|object| object.into_bound(py))
-    }
-
     pub(crate) fn event_loop<'py>(&self, py: Python<'py>) -> Option<Bound<'py, NativeLoop>> {
-        self.held(py, |objects| &objects.event_loop)
+        self.objects.held(py, |objects| &objects.event_loop)
     }
 
     pub(crate) fn protocol<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.held(py, |objects| &objects.protocol)
+        self.objects.held(py, |objects| &objects.protocol)
     }
 
     pub(crate) fn below<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.held(py, |objects| &objects.below)
+        self.objects.held(py, |objects| &objects.below)
     }
 
     pub(crate) fn phase(&self, py: Python<'_>) -> Phase {

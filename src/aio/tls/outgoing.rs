@@ -1,15 +1,15 @@
 //! What was written is sealed and sent: when the callback that wrote it has returned, at once where it is much.
 
+use crate::aio::data::bytes_of;
 use crate::aio::tls::object::{Phase, TlsTransport};
 use crate::aio::tls::outcome::{Sealed, Written};
 use crate::aio::tls::told::{control_writing, or_fatal};
 use crate::aio::transport::flush;
 use crate::aio::transport::object::StreamTransport;
 use crate::boundary::call::Method;
-use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
+use pyo3::types::PyBytes;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// So many plain bytes are sealed before what they came to is sent: more would leave the processor's cache.
@@ -20,14 +20,9 @@ const MUCH: usize = 64 * 1024;
 /// `transport.write(data)`.
 pub(crate) fn write(slf: &Bound<'_, TlsTransport>, data: &Bound<'_, PyAny>) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
-    let copied;
-    let data = match data.cast_exact::<PyBytes>() {
-        Ok(bytes) => bytes,
-        Err(_) => {
-            copied = copy(data)?;
-            &copied
-        }
-    };
+    let data = &bytes_of(data, |name| {
+        format!("data: expecting a bytes-like instance, got {name}")
+    })?;
     if data.as_bytes().is_empty() {
         return Ok(());
     }
@@ -45,21 +40,6 @@ pub(crate) fn write(slf: &Bound<'_, TlsTransport>, data: &Bound<'_, PyAny>) -> P
         Some(6..) => slf.method(intern!(py, "_warn_of_writes"), ()).map(drop),
         Some(_) => Ok(()),
     }
-}
-
-fn copy<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-    let py = data.py();
-    if data.is_instance_of::<PyBytes>()
-        || data.is_instance_of::<PyByteArray>()
-        || data.is_instance_of::<PyMemoryView>()
-    {
-        let class = py.get_type::<PyBytes>();
-        return Ok(class.call1((data,))?.cast_into::<PyBytes>()?);
-    }
-    let name = data.get_type().name()?;
-    Err(PyTypeError::new_err(format!(
-        "data: expecting a bytes-like instance, got {name}"
-    )))
 }
 
 fn send_soon(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {

@@ -54,7 +54,7 @@ pub(crate) fn force_close(
     if already {
         return Ok(());
     }
-    me.register(py, Interest::NONE)?;
+    me.register(py, |wanted| *wanted = Interest::NONE)?;
     lose_soon(slf, error)
 }
 
@@ -64,7 +64,7 @@ fn lose_soon(slf: &Bound<'_, StreamTransport>, error: Option<Bound<'_, PyAny>>) 
         return Ok(());
     };
     let callback = slf.getattr(intern!(py, "_call_connection_lost"))?;
-    let context = me.held(py, |objects| &objects.context);
+    let context = me.objects.held(py, |objects| &objects.context);
     let context = context.filter(|_| me.objects.with(py, |objects| objects.is_lost_in_context));
     let options = context.map(|context| [("context", context)].into_py_dict(py));
     event_loop
@@ -122,7 +122,7 @@ fn is_to_linger(me: &StreamTransport, py: Python<'_>) -> bool {
 
 fn release(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
-    let unregistered = me.register(py, Interest::NONE);
+    let unregistered = me.register(py, |wanted| *wanted = Interest::NONE);
     let event_loop = me.event_loop(py);
     let lingers = is_to_linger(me, py);
     if let Some(event_loop) = &event_loop {

@@ -5,7 +5,6 @@ use crate::aio::transport::object::StreamTransport;
 use crate::aio::transport::outgoing::Sent;
 use crate::boundary::call::Method;
 use crate::io::failure::Failure;
-use crate::io::sys::platform::epoll::Interest;
 use crate::io::sys::transfer;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -68,11 +67,7 @@ pub(crate) fn send_late(slf: &Bound<'_, StreamTransport>) {
 
 /// The kernel takes no more: the selector tells when it does.
 fn block(me: &StreamTransport, py: Python<'_>) -> PyResult<()> {
-    let wanted = me.flow.with(py, |flow| Interest {
-        writable: true,
-        ..flow.registered
-    });
-    me.register(py, wanted)?;
+    me.register(py, |wanted| wanted.writable = true)?;
     me.flow.with(py, |flow| flow.is_blocked = true);
     Ok(())
 }

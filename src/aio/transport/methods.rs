@@ -233,7 +233,7 @@ impl StreamTransport {
 
     #[getter]
     fn _sock<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.held(py, |objects| &objects.socket)
+        self.objects.held(py, |objects| &objects.socket)
     }
 
     #[getter]

@@ -4,7 +4,6 @@ use crate::aio::gil::Gil;
 use crate::aio::object::NativeLoop;
 use crate::aio::transport::extra::Extra;
 use crate::aio::transport::outgoing::Outgoing;
-use crate::io::failure::Failure;
 use crate::io::sys::platform::RawFd;
 use crate::io::sys::platform::epoll::Interest;
 use pyo3::prelude::*;
@@ -93,77 +92,56 @@ impl StreamTransport {
             .then(|| unsafe { BorrowedFd::borrow_raw(self.number) })
     }
 
-    /// One of its objects.
-    pub(crate) fn held<'py, T>(
-        &self,
-        py: Python<'py>,
-        pick: impl FnOnce(&Objects) -> &Option<Py<T>>,
-    ) -> Option<Bound<'py, T>> {
-        let object = self.objects.with(py, |objects| {
-            pick(objects).as_ref().map(|object| object.clone_ref(py))
-        });
-        object.map(|object| object.into_bound(py))
-    }
-
     pub(crate) fn event_loop<'py>(&self, py: Python<'py>) -> Option<Bound<'py, NativeLoop>> {
-        self.held(py, |objects| &objects.event_loop)
+        self.objects.held(py, |objects| &objects.event_loop)
     }
 
     /// The protocol's steps run in it.
     pub(crate) fn context<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.held(py, |objects| &objects.context)
+        self.objects.held(py, |objects| &objects.context)
     }
 
     pub(crate) fn protocol<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.held(py, |objects| &objects.protocol)
+        self.objects.held(py, |objects| &objects.protocol)
     }
 
     /// The selector says that it is ready. Whether it did not wait in the queue already.
     pub(crate) fn note(&self, py: Python<'_>, what: Interest) -> bool {
-        self.flow.with(py, |flow| {
-            let before = flow.ready;
-            flow.ready.readable |= what.readable && flow.registered.readable;
-            flow.ready.writable |= what.writable && flow.registered.writable;
-            before == Interest::NONE && flow.ready != Interest::NONE
-        })
+        self.flow
+            .with(py, |flow| flow.ready.add(what.and(flow.registered)))
     }
 
     /// Has the selector tell of what is wanted now.
-    pub(crate) fn register(&self, py: Python<'_>, wanted: Interest) -> PyResult<()> {
+    pub(crate) fn register(
+        &self,
+        py: Python<'_>,
+        change: impl FnOnce(&mut Interest),
+    ) -> PyResult<()> {
         let before = self.flow.with(py, |flow| flow.registered);
+        let mut wanted = before;
+        change(&mut wanted);
         let Some(event_loop) = self.event_loop(py) else {
             return Ok(());
         };
         let state = &event_loop.get().state;
-        if before == wanted || !state.is_open() {
-            return Ok(());
+        if state.register(py, self.number, before, wanted)? {
+            self.flow.with(py, |flow| flow.registered = wanted);
         }
-        state
-            .selector(py)?
-            .change(self.number, before, wanted)
-            .map_err(Failure::Os)?;
-        self.flow.with(py, |flow| flow.registered = wanted);
         Ok(())
     }
 
     /// The selector does not tell of what comes any more.
     pub(crate) fn stop_reading(&self, py: Python<'_>) -> PyResult<()> {
-        let wanted = self.flow.with(py, |flow| Interest {
-            readable: false,
-            ..flow.registered
-        });
-        self.register(py, wanted)
+        self.register(py, |wanted| wanted.readable = false)
     }
 
     /// The selector tells of what comes, unless nobody wants it.
     pub(crate) fn start_reading(&self, py: Python<'_>) -> PyResult<()> {
-        let wanted = self.flow.with(py, |flow| {
-            flow.reads().then_some(Interest {
-                readable: true,
-                ..flow.registered
-            })
-        });
-        wanted.map_or(Ok(()), |wanted| self.register(py, wanted))
+        if self.flow.with(py, |flow| flow.reads()) {
+            self.register(py, |wanted| wanted.readable = true)
+        } else {
+            Ok(())
+        }
     }
 }
 

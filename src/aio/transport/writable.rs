@@ -9,7 +9,6 @@ use crate::aio::transport::flush::{flush, resume_protocol, shut_down};
 use crate::aio::transport::object::{Receiver, StreamTransport};
 use crate::aio::transport::outgoing::Sent;
 use crate::io::failure::Failure;
-use crate::io::sys::platform::epoll::Interest;
 use pyo3::prelude::*;
 
 /// The kernel takes more.
@@ -28,14 +27,8 @@ pub(crate) fn on_writable(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
         Sent::Some => return resume_protocol(slf),
         Sent::All => {}
     }
-    let wanted = me.flow.with(py, |flow| {
-        flow.is_blocked = false;
-        Interest {
-            writable: false,
-            ..flow.registered
-        }
-    });
-    me.register(py, wanted)?;
+    me.flow.with(py, |flow| flow.is_blocked = false);
+    me.register(py, |wanted| wanted.writable = false)?;
     // It may write more, which goes before what is to follow on the end.
     resume_protocol(slf)?;
     seal_more(slf)?;
@@ -70,6 +63,6 @@ fn seal_more(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
 }
 
 fn tell_waiter(me: &StreamTransport, py: Python<'_>, outcome: Result<(), &PyErr>) -> PyResult<()> {
-    let waiter = me.held(py, |objects| &objects.empty_waiter);
+    let waiter = me.objects.held(py, |objects| &objects.empty_waiter);
     waiter.map_or(Ok(()), |waiter| settle(&waiter, outcome))
 }

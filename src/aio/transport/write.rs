@@ -1,11 +1,12 @@
 //! Sending: what a callback wrote leaves when it has returned, at once where it is much.
 
+use crate::aio::data;
 use crate::aio::transport::flush::{flush, pause_protocol};
 use crate::aio::transport::object::StreamTransport;
 use crate::boundary::call::Method;
-use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
+use pyo3::types::PyBytes;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// asyncio warns of writes to a connection that is lost from the fifth on.
@@ -14,14 +15,7 @@ pub(crate) const WARN_FROM: u32 = 5;
 /// `transport.write(data)`.
 pub(crate) fn write(slf: &Bound<'_, StreamTransport>, data: &Bound<'_, PyAny>) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
-    let copied;
-    let bytes = match data.cast_exact::<PyBytes>() {
-        Ok(bytes) => bytes,
-        Err(_) => {
-            copied = copy(data)?;
-            &copied
-        }
-    };
+    let bytes = bytes_of(data)?;
     if me.flow.with(py, |flow| flow.eof) {
         return Err(PyRuntimeError::new_err(
             "Cannot call write() after write_eof()",
@@ -40,7 +34,7 @@ pub(crate) fn write(slf: &Bound<'_, StreamTransport>, data: &Bound<'_, PyAny>) -
     }
     let lost = me.flow.with(py, |flow| {
         if flow.lost == 0 {
-            flow.outgoing.push_object(bytes);
+            flow.outgoing.push_object(&bytes);
             return 0;
         }
         flow.lost += 1;
@@ -63,34 +57,16 @@ pub(crate) fn write_lines(
     Ok(())
 }
 
-/// What is to be sent; its bytes do not change any more.
+/// What is to be sent; others are refused in the words of the interpreter's own asyncio.
 pub(crate) fn bytes_of<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-    match data.cast_exact::<PyBytes>() {
-        Ok(bytes) => Ok(bytes.clone()),
-        Err(_) => copy(data),
-    }
-}
-
-fn copy<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-    let py = data.py();
-    if data.is_instance_of::<PyBytes>()
-        || data.is_instance_of::<PyByteArray>()
-        || data.is_instance_of::<PyMemoryView>()
-    {
-        let class = py.get_type::<PyBytes>();
-        return Ok(class.call1((data,))?.cast_into::<PyBytes>()?);
-    }
-    let name = data.get_type().name()?;
-    // In the words of the interpreter's own asyncio.
-    let wanted = if py.version_info() >= (3, 14) {
-        "bytes, bytearray, or memoryview"
-    } else {
-        "bytes-like"
-    };
-    Err(PyTypeError::new_err(format!(
-        "data argument must be a {wanted} object, not '{}'",
-        name.to_string_lossy()
-    )))
+    data::bytes_of(data, |name| {
+        let wanted = if data.py().version_info() >= (3, 14) {
+            "bytes, bytearray, or memoryview"
+        } else {
+            "bytes-like"
+        };
+        format!("data argument must be a {wanted} object, not '{name}'")
+    })
 }
 
 #[cold]

@@ -15,6 +15,24 @@ impl Interest {
         readable: false,
         writable: false,
     };
+    /// Something to receive.
+    pub const READABLE: Self = Self {
+        readable: true,
+        writable: false,
+    };
+    /// Room to send.
+    pub const WRITABLE: Self = Self {
+        readable: false,
+        writable: true,
+    };
+
+    /// Adds what another has. Whether there was nothing before, and is now.
+    pub fn add(&mut self, other: Self) -> bool {
+        let before = *self;
+        self.readable |= other.readable;
+        self.writable |= other.writable;
+        before == Self::NONE && *self != Self::NONE
+    }
 
     /// What both have.
     pub fn and(self, other: Self) -> Self {
