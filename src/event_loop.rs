@@ -69,6 +69,7 @@ impl EventLoop {
             catch,
             io_threads,
             bell: OnceLock::new(),
+            policy: OnceLock::new(),
             running: Mutex::new(None),
         })
     }
@@ -82,7 +83,7 @@ impl EventLoop {
     fn _fileno(slf: &Bound<'_, Self>) -> PyResult<platform::RawFd> {
         let (py, me) = (slf.py(), slf.get());
         me.state.check_process(py)?;
-        if me.bell.get().is_none() {
+        if !me.is_driven() {
             stages::begin(slf, Policy::GUEST)?;
         }
         let bell = me.bell.get().map(|bell| bell.number());

@@ -3,6 +3,8 @@
 It tells a tracer how far it is by asking for a file that is not there, and prints its server's port.
 """
 
+import asyncio
+import contextlib
 import os
 import select
 import socket
@@ -11,6 +13,7 @@ import threading
 import time
 
 import asynctcp
+import asynctcp.aio
 
 MARK = "/mark of the turns"
 #: Rounds between two marks.
@@ -138,10 +141,21 @@ def pump(rounds):
         loop.pump()
 
 
+def hosted(rounds):
+    """Echo in an asyncio loop of ours."""
+
+    async def main():
+        echo(rounds)
+        await asyncio.Event().wait()
+
+    with contextlib.suppress(RuntimeError):  # it was stopped before main() was done
+        asynctcp.aio.run(main())
+
+
 def main():
     kind, rounds = sys.argv[1], Rounds(int(sys.argv[2]))
-    if kind == "pump":
-        pump(rounds)
+    if kind in ("pump", "hosted"):
+        {"pump": pump, "hosted": hosted}[kind](rounds)
     else:
         asynctcp.start_event_loop(lambda: KINDS[kind](rounds))
 

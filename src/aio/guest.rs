@@ -1,9 +1,10 @@
-//! The loop of callbacks that lives in an asyncio loop: it takes a turn when its descriptor says so, and after each step that left it
-//! something to do.
+//! The loop of callbacks that lives in an asyncio loop: it takes a turn where that waits, and after each step that left it something to
+//! do. One with threads of its own takes them when its descriptor says so.
 
 use crate::aio::object::NativeLoop;
 use crate::event_loop::object::EventLoop;
 use crate::event_loop::stages;
+use crate::io::runtime::driver::Wait;
 use pyo3::prelude::*;
 use std::time::{Duration, Instant};
 
@@ -11,9 +12,30 @@ use std::time::{Duration, Instant};
 #[inline]
 pub(crate) fn serve(event_loop: &Bound<'_, NativeLoop>) -> PyResult<()> {
     match get(event_loop) {
-        Some(guest) if is_due(guest.get()) => stages::pump(&guest, Some(Duration::ZERO)).map(drop),
+        Some(guest) if is_due(guest.get()) => take_turn(&guest),
         _ => Ok(()),
     }
+}
+
+fn take_turn(guest: &Bound<'_, EventLoop>) -> PyResult<()> {
+    if guest.get().bell.get().is_some() {
+        stages::pump(guest, Some(Duration::ZERO)).map(drop)
+    } else {
+        stages::serve_host(guest)
+    }
+}
+
+/// The one in whose runtime the loop waits.
+#[inline]
+pub(crate) fn host<'py>(event_loop: &Bound<'py, NativeLoop>) -> Option<Bound<'py, EventLoop>> {
+    let guest = get(event_loop)?;
+    let waits = guest.get().bell.get().is_none() && !guest.get().state.is_forked();
+    waits.then_some(guest)
+}
+
+/// Waits there, and has it take a turn. Whether something in the loop's selector has become ready.
+pub(crate) fn wait(guest: &Bound<'_, EventLoop>, wait: Wait) -> PyResult<bool> {
+    stages::turn_as_host(guest, wait)
 }
 
 /// How long until its next timer.

@@ -10,6 +10,7 @@ use crate::aio::transports::{self, Transport};
 use crate::aio::turn;
 use crate::boundary::call::Method;
 use crate::event_loop::object::EventLoop;
+use crate::event_loop::stages;
 use crate::io::failure::Failure;
 use crate::io::sys::platform::RawFd;
 use crate::io::sys::platform::epoll::Interest;
@@ -138,6 +139,12 @@ impl NativeLoop {
 
     fn _remove_writer(&self, fd: &Bound<'_, PyAny>) -> PyResult<bool> {
         self.unwatch(fd, Way::Write)
+    }
+
+    /// Begins it, without threads of its own: this loop and that one wait in one place.
+    fn _host(&self, callbacks: &Bound<'_, EventLoop>) -> PyResult<()> {
+        let selector = self.state.selector(callbacks.py())?;
+        stages::begin_hosted(callbacks, selector)
     }
 
     /// Inside of this loop that one takes its turns, too; None: not any more.

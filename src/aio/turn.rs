@@ -10,14 +10,16 @@ use crate::aio::state::{State, is_cancelled, unschedule};
 use crate::aio::timers::Timers;
 use crate::aio::transports::{self, Transport};
 use crate::boundary::call::Method;
+use crate::event_loop::object::EventLoop;
 use crate::io::failure::Failure;
+use crate::io::runtime::driver;
 use crate::io::sys::platform;
 use crate::io::sys::platform::epoll::{Events, Readiness, Selector};
 use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// While calls are ready the kernel is asked for events no more often than so, in nanoseconds: a look costs as much as several calls.
 const LOOK_EVERY: u64 = 20_000;
@@ -43,6 +45,7 @@ pub(crate) fn run(event_loop: &Bound<'_, NativeLoop>) -> PyResult<()> {
         selector: state.selector(event_loop.py())?,
         class_clock: clock::is_of_the_class(event_loop)?,
         events: Events::new(),
+        settled: false,
     };
     // The first turn looks at the kernel whatever is ready: programs count on one turn's doing all.
     state.looked.store(0, Relaxed);
@@ -61,6 +64,8 @@ struct Turn<'a, 'py> {
     /// The loop's class has a clock of the program's.
     class_clock: bool,
     events: Events,
+    /// The last look found nothing: what becomes ready from now on is told of.
+    settled: bool,
 }
 
 impl<'py> Turn<'_, 'py> {
@@ -93,17 +98,53 @@ impl<'py> Turn<'_, 'py> {
         self.state.looked.store(now, Relaxed);
         clock::look(self.event_loop, self.class_clock)?;
         let wait = if busy { Wait::Not } else { self.wait(py)? };
-        let waited = match wait {
-            Wait::Not => self.selector.wait(&mut self.events, Some(Duration::ZERO)),
-            Wait::For(time) => self.sleep(py, Some(time)),
-            Wait::Forever => self.sleep(py, None),
-        };
-        waited.map_err(Failure::Os)?;
+        match guest::host(self.event_loop) {
+            Some(guest) => self.look_with(&guest, wait)?,
+            None => self.look_alone(py, wait).map_err(Failure::Os)?,
+        }
         for number in 0..self.events.len() {
             if let Some(readiness) = self.selector.read(&self.events, number) {
                 self.make_ready(py, readiness)?;
             }
         }
+        Ok(())
+    }
+
+    fn look_alone(&mut self, py: Python<'py>, wait: Wait) -> std::io::Result<()> {
+        match wait {
+            Wait::Not => self.selector.wait(&mut self.events, Some(Duration::ZERO)),
+            Wait::For(time) => self.sleep(py, Some(time)),
+            Wait::Forever => self.sleep(py, None),
+        }
+    }
+
+    /// Where a loop of callbacks lives in this one they wait in one place, where the selector is told of once only: it is asked
+    /// before, until it has nothing.
+    fn look_with(&mut self, guest: &Bound<'py, EventLoop>, wait: Wait) -> PyResult<()> {
+        self.events.clear();
+        if !self.settled {
+            self.ask()?;
+        }
+        let wait = match wait {
+            _ if !self.settled => driver::Wait::No,
+            Wait::Not => driver::Wait::No,
+            Wait::For(time) => driver::Wait::Until(Instant::now() + time),
+            Wait::Forever => driver::Wait::Forever,
+        };
+        self.state.sleeping.store(true, Relaxed);
+        let ready = guest::wait(guest, wait);
+        self.state.sleeping.store(false, Relaxed);
+        if ready? && self.settled {
+            self.ask()?;
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self) -> PyResult<()> {
+        self.selector
+            .wait(&mut self.events, Some(Duration::ZERO))
+            .map_err(Failure::Os)?;
+        self.settled = self.events.len() == 0;
         Ok(())
     }
 

@@ -42,7 +42,7 @@ pub fn end(slf: &Bound<'_, EventLoop>) -> PyResult<()> {
     }
     drop((close_all(py, state), state.take_posts()));
     running.stop(py);
-    if running.foreign.is_none() {
+    if !me.is_driven() {
         LoopState::make_current(None);
     }
     open_loops::remove(py, state);
@@ -58,7 +58,7 @@ pub fn end(slf: &Bound<'_, EventLoop>) -> PyResult<()> {
 /// A pumped loop is let go of and was not ended.
 pub fn forget(slf: &Bound<'_, EventLoop>) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
-    if me.bell.get().is_none() || me.state.life() != Life::Running || me.state.is_forked() {
+    if !me.is_driven() || me.state.life() != Life::Running || me.state.is_forked() {
         return Ok(());
     }
     let shown = slf.repr().map(|shown| shown.to_string());

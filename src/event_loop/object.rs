@@ -5,6 +5,7 @@ use crate::io::runtime::bell::Bell;
 use crate::io::sync::Mutex;
 use crate::shared::loop_state::LoopState;
 use crate::turn::app_error::{Catch, Dispatcher};
+use crate::turn::policy::Policy;
 use pyo3::prelude::*;
 use std::sync::{Arc, OnceLock};
 
@@ -22,6 +23,8 @@ pub struct EventLoop {
     pub(crate) io_threads: usize,
     /// What a foreign loop watches; open as long as this object, which that loop may still watch after the end.
     pub(crate) bell: OnceLock<Arc<Bell>>,
+    /// How it was begun.
+    pub(crate) policy: OnceLock<Policy>,
     /// Taken out while it takes turns, so that a turn within a turn finds nothing.
     pub(crate) running: Mutex<Option<Box<Running>>>,
 }
@@ -32,6 +35,11 @@ impl EventLoop {
         if let Some(beat) = self.state.beat() {
             beat.tick();
         }
+    }
+
+    /// Whether it was begun, to be driven by another loop.
+    pub fn is_driven(&self) -> bool {
+        self.policy.get().is_some_and(|policy| !policy.owns_thread)
     }
 
     /// Calls its callbacks.

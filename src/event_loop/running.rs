@@ -2,6 +2,7 @@
 
 use crate::event_loop::wakeup::Wakeup;
 use crate::io::runtime::bell::Bell;
+use crate::io::sys::platform::epoll::Selector;
 use crate::shared::loop_state::LoopState;
 use crate::turn::foreign::Foreign;
 use crate::turn::policy::Policy;
@@ -27,6 +28,7 @@ impl Running {
         state: &Arc<LoopState>,
         io_threads: usize,
         policy: Policy,
+        host: Option<Arc<Selector>>,
     ) -> PyResult<Self> {
         let mut running = Self {
             state: state.clone(),
@@ -34,12 +36,12 @@ impl Running {
             wakeup: None,
             foreign: None,
         };
-        let bell = if policy.waits {
-            None
-        } else {
+        let bell = if policy.rings {
             Some(Arc::new(Bell::new()?))
+        } else {
+            None
         };
-        running.pump = Some(Pump::start(state, io_threads, policy)?);
+        running.pump = Some(Pump::start(state, io_threads, policy, host)?);
         running.foreign = bell.map(Foreign::new);
         if policy.owns_thread {
             running.wakeup = Wakeup::open(py, state)?;

@@ -12,6 +12,8 @@ use crate::event_loop::object::EventLoop;
 use crate::event_loop::open_loops;
 use crate::event_loop::outcome::Outcome;
 use crate::event_loop::running::Running;
+use crate::io::runtime::driver::Wait;
+use crate::io::sys::platform::epoll::Selector;
 use crate::shared::loop_state::{Life, LoopState};
 use crate::turn::app_error::{Catch, Whose};
 use crate::turn::foreign::Foreign;
@@ -57,6 +59,19 @@ impl Drop for Turning<'_> {
 
 /// Starts the runtime, and makes it the thread's loop if it is to own that.
 pub fn begin(slf: &Bound<'_, EventLoop>, policy: Policy) -> PyResult<()> {
+    begin_with(slf, policy, None)
+}
+
+/// Begins it in the place where `host` waits.
+pub(crate) fn begin_hosted(slf: &Bound<'_, EventLoop>, host: Arc<Selector>) -> PyResult<()> {
+    begin_with(slf, Policy::HOSTED, Some(host))
+}
+
+fn begin_with(
+    slf: &Bound<'_, EventLoop>,
+    policy: Policy,
+    host: Option<Arc<Selector>>,
+) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
     me.state.check_process(py)?;
     if policy.owns_thread {
@@ -67,11 +82,12 @@ pub fn begin(slf: &Bound<'_, EventLoop>, policy: Policy) -> PyResult<()> {
         return Err(condition::loop_error(py, message));
     }
     open_loops::add(slf)?;
-    match Running::start(py, &me.state, me.io_threads, policy) {
+    match Running::start(py, &me.state, me.io_threads, policy, host) {
         Ok(running) => {
             if let Some(foreign) = &running.foreign {
                 let _ = me.bell.set(foreign.bell().clone());
             }
+            let _ = me.policy.set(policy);
             *me.running.lock() = Some(Box::new(running));
         }
         Err(error) => {
@@ -149,8 +165,12 @@ fn drain(slf: &Bound<'_, EventLoop>) -> PyResult<()> {
 /// events it was.
 pub fn pump(slf: &Bound<'_, EventLoop>, patience: Option<Duration>) -> PyResult<usize> {
     let (py, me) = (slf.py(), slf.get());
-    if me.bell.get().is_none() {
+    if !me.is_driven() {
         begin(slf, Policy::GUEST)?;
+    }
+    if me.bell.get().is_none() {
+        let message = "the asyncio loop in which this event loop lives turns it";
+        return Err(condition::loop_error(py, message));
     }
     if !me.state.is_own_thread() {
         let message = "this event loop is pumped in another thread";
@@ -164,27 +184,58 @@ pub fn pump(slf: &Bound<'_, EventLoop>, patience: Option<Duration>) -> PyResult<
         let message = "pump() cannot be called inside of a running event loop";
         return Err(condition::loop_error(py, message));
     }
+    driven(slf, |turning| pump_once(py, me, turning, patience))
+}
+
+/// A turn in the place of the host's wait. Whether something in the host's selector has become ready.
+pub(crate) fn turn_as_host(slf: &Bound<'_, EventLoop>, wait: Wait) -> PyResult<bool> {
+    let (py, me) = (slf.py(), slf.get());
+    driven(slf, |turning| {
+        let Some((pump, _)) = turning.parts() else {
+            return Ok(true);
+        };
+        pump.turn_as_host(py, &me.state, &me.catch, wait)
+    })
+}
+
+/// A turn between two steps of the host's, without a look for the kernel's events.
+pub(crate) fn serve_host(slf: &Bound<'_, EventLoop>) -> PyResult<()> {
+    let (py, me) = (slf.py(), slf.get());
+    driven(slf, |turning| {
+        let Some((pump, _)) = turning.parts() else {
+            return Ok(());
+        };
+        pump.turn(py, &me.state, &me.catch).map(drop)
+    })
+}
+
+/// A turn that another loop has it take, in this thread; and its end, if that is due then.
+fn driven<T: Default>(
+    slf: &Bound<'_, EventLoop>,
+    turn: impl FnOnce(&mut Turning<'_>) -> PyResult<T>,
+) -> PyResult<T> {
+    let (py, me) = (slf.py(), slf.get());
     let mut turning = Turning::take(py, me)?;
     me.state.set_thread();
     let before = LoopState::make_current(Some(me.state.clone()));
-    let pumped = pump_once(py, me, &mut turning, patience);
+    let turned = turn(&mut turning);
     LoopState::make_current(before);
     drop(turning);
-    if let Err(error) = &pumped
+    if let Err(error) = &turned
         && (error.is_instance_of::<PyKeyboardInterrupt>(py)
             || error.is_instance_of::<PySystemExit>(py))
     {
         me.state.exit();
     }
     if !me.state.is_exiting() {
-        return pumped;
+        return turned;
     }
-    let (count, mut outcome) = match pumped {
-        Ok(count) => (count, Outcome::default()),
-        Err(error) => (0, Outcome::from(Err(error))),
+    let (value, mut outcome) = match turned {
+        Ok(value) => (value, Outcome::default()),
+        Err(error) => (T::default(), Outcome::from(Err(error))),
     };
     outcome.note(py, end(slf));
-    outcome.result().map(|()| count)
+    outcome.result().map(|()| value)
 }
 
 fn pump_once(
@@ -233,8 +284,8 @@ pub fn exit(slf: &Bound<'_, EventLoop>) -> PyResult<()> {
         drop(close_all(py, &me.state));
     }
     let turning = me.running.lock().is_none();
-    if me.bell.get().is_some() && me.state.is_own_thread() && !turning {
-        // A foreign loop may never pump again.
+    if me.is_driven() && me.state.is_own_thread() && !turning {
+        // The other loop may never turn it again.
         outcome.note(py, end(slf));
     }
     outcome.result()

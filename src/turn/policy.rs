@@ -1,4 +1,4 @@
-//! How a loop takes its turns: what differs between one that runs by itself and one that a foreign loop drives.
+//! How a loop takes its turns: what differs between one that runs by itself and one that another loop drives.
 
 /// As data, so that no step asks which kind of loop it is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -8,6 +8,8 @@ pub struct Policy {
     /// Turns wait for events, and are over once nothing keeps the loop alive. Else a turn is bounded, and sends what was
     /// written before it returns.
     pub waits: bool,
+    /// A descriptor says when a turn is wanted.
+    pub rings: bool,
     /// Threads that the runtime needs at least: nobody knows where a foreign loop is when a socket becomes ready.
     pub io_threads: usize,
 }
@@ -17,12 +19,21 @@ impl Policy {
     pub const ALONE: Self = Self {
         owns_thread: true,
         waits: true,
+        rings: false,
         io_threads: 0,
     };
     /// A foreign loop drives it.
     pub const GUEST: Self = Self {
         owns_thread: false,
         waits: false,
+        rings: true,
         io_threads: 1,
+    };
+    /// It lives in an asyncio loop of ours, which sleeps in its runtime.
+    pub const HOSTED: Self = Self {
+        owns_thread: false,
+        waits: false,
+        rings: false,
+        io_threads: 0,
     };
 }

@@ -5,12 +5,14 @@
 
 use crate::io::failure::Failure;
 use crate::io::runtime::driver::{Driver, PumpWatch, Wait};
+use crate::io::sys::platform::epoll::Selector;
 use crate::shared::in_hand::InHand;
 use crate::shared::loop_state::LoopState;
 use crate::turn::contention;
 use crate::turn::contention::Contention;
 use crate::turn::flusher::Flusher;
 use pyo3::prelude::*;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A timer that is late by more waits until the kernel was asked what came before it.
@@ -43,9 +45,16 @@ pub struct Intake {
 
 impl Intake {
     /// Starts the runtime.
-    pub fn start(event_loop: &LoopState, io_threads: usize) -> Result<Self, Failure> {
+    pub(crate) fn start(
+        event_loop: &LoopState,
+        io_threads: usize,
+        host: Option<Arc<Selector>>,
+    ) -> Result<Self, Failure> {
         Ok(Self {
-            driver: Driver::start(event_loop.hub.clone(), io_threads)?,
+            driver: match host {
+                None => Driver::start(event_loop.hub.clone(), io_threads)?,
+                host => Driver::start_driven(event_loop.hub.clone(), host)?,
+            },
             watch: PumpWatch::default(),
             contention: Contention::default(),
             unpolled: 0,
@@ -88,6 +97,44 @@ impl Intake {
             hand.refill(&event_loop.hub.inbox.queue);
             return Ok(());
         }
+        self.wait_for(py, event_loop, wait, flusher, hand)
+    }
+
+    /// In the place of a host's wait, which is `until` then (None: for ever), unless it has something to do itself: waits for the
+    /// events of both. Whether something in its selector has become ready.
+    pub fn wait_as_host(
+        &mut self,
+        py: Python<'_>,
+        event_loop: &LoopState,
+        wait: Wait,
+        flusher: &mut Flusher,
+        hand: &mut InHand,
+    ) -> PyResult<bool> {
+        let wait = match (self.wait_of(event_loop), wait) {
+            _ if !hand.is_done() => Wait::No,
+            (Wait::No, _) | (_, Wait::No) => Wait::No,
+            (Wait::Until(own), Wait::Until(theirs)) => Wait::Until(own.min(theirs)),
+            (Wait::Until(due), _) | (_, Wait::Until(due)) => Wait::Until(due),
+            _ => Wait::Forever,
+        };
+        if matches!(wait, Wait::No) {
+            // The host is busy, or this is: as in the host's own looks, the interpreter is kept.
+            flusher.flush(event_loop);
+            self.drive(event_loop, wait, flusher, hand);
+        } else {
+            self.wait_for(py, event_loop, wait, flusher, hand)?;
+        }
+        Ok(self.driver.take_host_ready())
+    }
+
+    fn wait_for(
+        &mut self,
+        py: Python<'_>,
+        event_loop: &LoopState,
+        wait: Wait,
+        flusher: &mut Flusher,
+        hand: &mut InHand,
+    ) -> PyResult<()> {
         self.unpolled = 0;
         if self.contention.keeps() && self.wait_kept(event_loop, wait, flusher, hand) {
             return contention::give_way(py);
@@ -104,7 +151,7 @@ impl Intake {
         Ok(())
     }
 
-    /// Takes what is there, for a runtime with threads of its own.
+    /// Takes what is there, where the runtime is driven elsewhere.
     pub fn take(
         &mut self,
         py: Python<'_>,
@@ -112,16 +159,25 @@ impl Intake {
         flusher: &mut Flusher,
         hand: &mut InHand,
     ) {
-        py.detach(|| {
+        let keeps = self.contention.is_seen();
+        let mut take = || {
             flusher.flush(event_loop);
             self.now = Instant::now();
+            if !self.driver.has_threads() && self.is_late(event_loop, LATE) {
+                return self.drive(event_loop, Wait::No, flusher, hand);
+            }
             if self.is_late(event_loop, STANDSTILL) {
                 self.driver.settle();
             }
             if hand.is_done() {
                 hand.refill(&event_loop.hub.inbox.queue);
             }
-        });
+        };
+        if keeps {
+            take();
+        } else {
+            py.detach(take);
+        }
     }
 
     /// Whether this turn, which has calls that are ready, may do without driving the runtime: that costs system calls.
@@ -150,7 +206,7 @@ impl Intake {
             Wait::Spin(Instant::now() + contention::SPIN)
         };
         self.drive(event_loop, wait, flusher, hand);
-        due || !hand.is_empty()
+        due || !hand.is_empty() || self.driver.is_host_ready()
     }
 
     /// Drives the runtime and takes what is queued.
@@ -168,7 +224,9 @@ impl Intake {
                 }
             }
         }
-        hand.refill(&event_loop.hub.inbox.queue);
+        if hand.is_done() {
+            hand.refill(&event_loop.hub.inbox.queue);
+        }
     }
 
     /// Whether a timer is late by so much that it was not for want of a turn: the process may have stood still, and the kernel have

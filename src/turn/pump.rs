@@ -1,6 +1,8 @@
 //! One turn of a loop, put together: what came is taken, then told to Python.
 
 use crate::io::failure::Failure;
+use crate::io::runtime::driver::Wait;
+use crate::io::sys::platform::epoll::Selector;
 use crate::shared::in_hand::InHand;
 use crate::shared::loop_state::LoopState;
 use crate::shared::posts::Posts;
@@ -10,6 +12,7 @@ use crate::turn::flusher::Flusher;
 use crate::turn::policy::Policy;
 use crate::turn::poll::Intake;
 use pyo3::prelude::*;
+use std::sync::Arc;
 
 /// The pump's own data, used by the thread that runs the loop only.
 ///
@@ -27,14 +30,15 @@ pub struct Pump {
 
 impl Pump {
     /// Starts the loop's runtime.
-    pub fn start(
+    pub(crate) fn start(
         event_loop: &LoopState,
         io_threads: usize,
         policy: Policy,
+        host: Option<Arc<Selector>>,
     ) -> Result<Self, Failure> {
         Ok(Self {
             policy,
-            intake: Intake::start(event_loop, io_threads.max(policy.io_threads))?,
+            intake: Intake::start(event_loop, io_threads.max(policy.io_threads), host)?,
             hand: InHand::default(),
             flusher: Flusher::default(),
             posts: Posts::default(),
@@ -70,16 +74,43 @@ impl Pump {
         } else {
             self.intake
                 .take(py, event_loop, &mut self.flusher, &mut self.hand);
-            let dispatched = self.dispatch(py, event_loop, catch);
-            if !event_loop.is_forked() {
-                py.detach(|| {
-                    self.flusher.flush(event_loop);
-                    event_loop.hub.reactor.python_is_back();
-                });
-            }
-            dispatched?;
+            self.dispatch_and_flush(py, event_loop, catch)?;
         }
         Ok(true)
+    }
+
+    /// Waits in the place of a host, and takes a turn if there is something to do. Whether something in the host's selector has
+    /// become ready.
+    pub(crate) fn turn_as_host(
+        &mut self,
+        py: Python<'_>,
+        event_loop: &LoopState,
+        catch: &Catch,
+        wait: Wait,
+    ) -> PyResult<bool> {
+        self.steps = 0;
+        let (flusher, hand) = (&mut self.flusher, &mut self.hand);
+        let ready = self
+            .intake
+            .wait_as_host(py, event_loop, wait, flusher, hand)?;
+        self.dispatch_and_flush(py, event_loop, catch)?;
+        Ok(ready)
+    }
+
+    fn dispatch_and_flush(
+        &mut self,
+        py: Python<'_>,
+        event_loop: &LoopState,
+        catch: &Catch,
+    ) -> PyResult<()> {
+        let dispatched = self.dispatch(py, event_loop, catch);
+        if !event_loop.is_forked() {
+            if event_loop.hub.reactor.is_dirty() {
+                py.detach(|| self.flusher.flush(event_loop));
+            }
+            event_loop.hub.reactor.python_is_back();
+        }
+        dispatched
     }
 
     /// Callbacks made and events handled in the turn.

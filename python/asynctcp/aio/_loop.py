@@ -73,7 +73,10 @@ class Loop(_core.NativeLoop, Accepting, asyncio.SelectorEventLoop):  # type: ign
         if self._callbacks is None:
             self._check_closed()  # type: ignore[attr-defined]
             core = EventLoop(catch_app_errors=True, **self._options)
-            self._add_reader(core.fileno(), core.pump)
+            if self._has_threads():
+                self._add_reader(core.fileno(), core.pump)
+            else:
+                self._host(core)
             core._add_exit_callback(self._callbacks_ended)
             self._callbacks = core
             self._drive(core)
@@ -105,9 +108,13 @@ class Loop(_core.NativeLoop, Accepting, asyncio.SelectorEventLoop):  # type: ign
         """``exit_event_loop()`` was called, or this loop is closed."""
         self._drive(None)
         core, self._callbacks = self.tcp, None
-        self._remove_reader(core.fileno())
+        if self._has_threads():
+            self._remove_reader(core.fileno())
         core._leave()
         self.stop()
+
+    def _has_threads(self) -> bool:
+        return bool(self._options.get("io_threads"))
 
     # What asyncio's code calls, here over the native queue.
 

@@ -4,8 +4,10 @@ use crate::io::conn::flush::keep_flushing;
 use crate::io::failure::Failure;
 use crate::io::hub::Hub;
 use crate::io::runtime::helper::Helper;
+use crate::io::runtime::host::{Host, Hosting};
 use crate::io::runtime::threads;
 use crate::io::runtime::watch;
+use crate::io::sys::platform::epoll::Selector;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -36,6 +38,7 @@ pub struct Driver {
     hub: Arc<Hub>,
     runtime: Arc<Runtime>,
     helper: Option<Helper>,
+    host: Option<Host>,
 }
 
 /// How long the pump waits for events.
@@ -64,32 +67,43 @@ impl Driver {
     /// Starts a runtime for `hub`. With `io_threads` 0 the pump and the helper drive it, else as many threads of
     /// its own.
     pub fn start(hub: Arc<Hub>, io_threads: usize) -> Result<Self, Failure> {
-        keep_heap();
-        let mut builder = if io_threads == 0 {
-            Builder::new_current_thread()
-        } else {
-            Builder::new_multi_thread()
-        };
-        builder.enable_io().enable_time().thread_name("asynctcp-io");
-        if io_threads > 0 {
-            let runtime = Arc::new(threads::build(
-                builder.worker_threads(io_threads),
-                io_threads,
-            )?);
-            hub.reactor.is_driven_by(runtime.handle().clone());
-            drop(runtime.spawn(keep_flushing(hub.clone())));
-            return Ok(Self {
-                hub,
-                runtime,
-                helper: None,
-            });
+        if io_threads == 0 {
+            return Self::start_driven(hub, None);
         }
+        keep_heap();
+        let mut builder = Builder::new_multi_thread();
+        builder.enable_io().enable_time().thread_name("asynctcp-io");
+        let runtime = Arc::new(threads::build(
+            builder.worker_threads(io_threads),
+            io_threads,
+        )?);
+        hub.reactor.is_driven_by(runtime.handle().clone());
+        drop(runtime.spawn(keep_flushing(hub.clone())));
+        Ok(Self {
+            hub,
+            runtime,
+            helper: None,
+            host: None,
+        })
+    }
+
+    /// The same, with 0, in which a `host` waits.
+    pub(crate) fn start_driven(
+        hub: Arc<Hub>,
+        host: Option<Arc<Selector>>,
+    ) -> Result<Self, Failure> {
+        keep_heap();
+        let mut builder = Builder::new_current_thread();
+        builder.enable_io().enable_time();
+        let host = host.map(|selector| Hosting::prepare(selector, &mut builder, &hub));
         let runtime = Arc::new(builder.event_interval(TASKS_A_TURN).build()?);
+        let host = host.map(|host| host.begin(&runtime)).transpose()?;
         let helper = Helper::start(&hub, &runtime)?;
         Ok(Self {
             hub,
             runtime,
             helper: Some(helper),
+            host,
         })
     }
 
@@ -119,7 +133,8 @@ impl Driver {
             }
             let queued = poll_drive(&self.hub, context);
             looked |= queued.is_pending();
-            if matches!(wait, Wait::No) {
+            let called = self.host.as_ref().is_some_and(|it| it.is_called(context));
+            if called || matches!(wait, Wait::No) {
                 return Poll::Ready(());
             }
             if queued.is_pending() && spin_until.is_some_and(|until| Instant::now() < until) {
@@ -127,6 +142,8 @@ impl Driver {
                 context.waker().wake_by_ref();
             } else if matches!(wait, Wait::Spin(_)) {
                 return Poll::Ready(());
+            } else if let (Some(host), Poll::Pending) = (&self.host, queued) {
+                host.falls_asleep();
             }
             queued
         });
@@ -144,6 +161,21 @@ impl Driver {
         if let Some(helper) = &self.helper {
             pump.helper.away(&helper.watch);
         }
+    }
+
+    /// Whether the runtime has threads of its own, and nobody else drives it.
+    pub(crate) fn has_threads(&self) -> bool {
+        self.helper.is_none()
+    }
+
+    /// Whether something in the host's selector has become ready since it was taken last.
+    pub(crate) fn is_host_ready(&self) -> bool {
+        self.host.as_ref().is_some_and(Host::is_ready)
+    }
+
+    /// [`Driver::is_host_ready`], which it is no more.
+    pub(crate) fn take_host_ready(&self) -> bool {
+        self.host.as_ref().is_some_and(Host::take_ready)
     }
 
     /// After a time in which nothing could: lets threads of the runtime's own look for events, or the helper leave, so that

@@ -13,6 +13,7 @@
 //! | `flush_list.rs` | the connections that are to be flushed |
 //! | `late_flush.rs` | when those send what the pump is late to send |
 //! | `bell.rs` | the descriptor that a foreign loop watches |
+//! | `host.rs` | the selector of an asyncio loop of ours that hosts this one |
 
 pub mod absence;
 pub mod alarm;
@@ -23,6 +24,7 @@ pub mod driver;
 pub mod flush_list;
 pub mod handover;
 pub(crate) mod helper;
+pub(crate) mod host;
 pub(crate) mod lane;
 pub mod late_flush;
 pub mod mailbox;

@@ -6,9 +6,12 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
+use tokio::io::unix::AsyncFd;
 
 /// So many events are taken at once.
 const MOST_EVENTS: usize = 1024;
@@ -52,6 +55,10 @@ impl Events {
 
     pub(crate) fn len(&self) -> usize {
         self.0.len()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
     }
 }
 
@@ -155,6 +162,35 @@ impl Selector {
     pub(crate) fn wake(&self) {
         // It fails when the counter is full: then it is awake.
         let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+    }
+}
+
+impl AsRawFd for Selector {
+    fn as_raw_fd(&self) -> RawFd {
+        self.epoll.as_raw_fd()
+    }
+}
+
+/// A selector that Tokio watches.
+pub(crate) struct Nested(AsyncFd<Arc<Selector>>);
+
+impl Nested {
+    /// In the runtime's context.
+    pub(crate) fn new(selector: Arc<Selector>) -> io::Result<Self> {
+        // SAFETY: it owns its descriptor, which stays the same until it is dropped, and `AsyncFd` stops watching before it lets go of
+        // it. The safe call needs a type of its own for the same.
+        let watched =
+            unsafe { AsyncFd::register_with_interest(selector, tokio::io::Interest::READABLE) }?;
+        Ok(Self(watched))
+    }
+
+    /// Ready once for all that became ready in it since the last time.
+    pub(crate) fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
+        // An error is the runtime's end.
+        if let Ok(mut told) = ready!(self.0.poll_read_ready(context)) {
+            told.clear_ready();
+        }
+        Poll::Ready(())
     }
 }
 

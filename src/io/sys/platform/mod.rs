@@ -3,7 +3,7 @@
 //! | file | for |
 //! |---|---|
 //! | `linux.rs`, `epoll.rs`, `oneshot.rs`, `datagrams.rs` | Linux; many descriptors at once there; the app's, beside those that Tokio watches; several datagrams at once |
-//! | `other_unix.rs`, `windows.rs`, `no_oneshot.rs` | any other Unix; Windows; the app's descriptors cannot be watched there; untried |
+//! | `other_unix.rs`, `windows.rs`, `no_oneshot.rs`, `no_epoll.rs` | any other Unix; Windows; the app's descriptors cannot be watched there; untried |
 //! | `unix.rs` | what Linux and other Unixes have in common |
 //! | `portable.rs` | what any platform can do, where it has nothing better |
 //!
@@ -35,7 +35,7 @@
 
 #[cfg(target_os = "linux")]
 pub(crate) mod datagrams;
-#[cfg(target_os = "linux")]
+#[cfg_attr(not(target_os = "linux"), path = "no_epoll.rs")]
 pub(crate) mod epoll;
 #[cfg(target_os = "linux")]
 mod linux;
