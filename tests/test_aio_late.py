@@ -250,3 +250,38 @@ def flushing_threads():
             if (task / "comm").read_text().strip() == "asynctcp-flush":
                 found.add(task.name)
     return found
+
+
+def compute():
+    end = time.perf_counter() + 0.0002
+    while time.perf_counter() < end:
+        pass
+
+
+def leaves_in_its_turn(native, pair, data, between):
+    """Write in one step: whether the peer has it in the last step of the same turn, after those between."""
+    transport, sock, _ = pair
+    got = []
+    for function in (lambda: transport.write(data), *between):
+        native.call_soon(function)
+    native.call_soon(lambda: got.append(bool(select.select([sock], [], [], 0)[0])))
+    turn(native)
+    assert sock.recv(1) == data[:1]
+    return got[0]
+
+
+def test_what_a_step_wrote_waits_for_the_others_of_its_turn(native, native_pair):
+    # A machine that holds the turn up for 5 ms has it sent before.
+    assert not all(leaves_in_its_turn(native, native_pair, b"x", [int, int]) for _ in range(5))
+
+
+@pytest.mark.parametrize(
+    ("data", "between"),
+    [
+        pytest.param(b"x", [compute] * 16, id="after_a_while"),
+        pytest.param(b"x", [int] * 64, id="after_many_steps"),
+        pytest.param(bytes(65536), [], id="much"),
+    ],
+)
+def test_what_a_step_wrote_does_not_wait_for_long(native, native_pair, data, between):
+    assert leaves_in_its_turn(native, native_pair, data, between)

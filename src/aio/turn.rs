@@ -23,6 +23,12 @@ use std::time::{Duration, Instant};
 
 /// While calls are ready the kernel is asked for events no more often than so, in nanoseconds: a look costs as much as several calls.
 const LOOK_EVERY: u64 = 20_000;
+/// What the steps of a turn write is sent together: that is cheaper than one by one. After so many, or so long, it is not waited for the
+/// turn's end.
+const STEPS_A_FLUSH: usize = 64;
+const TIME_A_FLUSH: u64 = 500_000;
+/// The clock is read after so many.
+const STEPS_A_LOOK: usize = 8;
 /// asyncio's own bound, in seconds: a timer that is due in years must not overflow what the kernel counts in.
 const LONGEST_WAIT: f64 = 24.0 * 3600.0;
 /// A timer that is due within so many seconds is due: the clock counts in nanoseconds. Where a float's steps are larger, within one.
@@ -252,16 +258,31 @@ impl<'py> Turn<'_, 'py> {
     }
 
     fn call(&self, py: Python<'py>, count: usize) -> PyResult<()> {
-        for _ in 0..count {
+        let called = self.call_each(py, count);
+        // Also what was written before an exception that ends the run.
+        self.flush(py).and(called)
+    }
+
+    fn call_each(&self, py: Python<'py>, count: usize) -> PyResult<()> {
+        let mut flushed = (0, platform::nanoseconds());
+        for number in 1..=count {
             let Some(handle) = self.state.ready.with(py, |ready| ready.pop_front()) else {
                 break;
             };
             let handle = handle.into_bound(py);
             let called = run_one(py, &handle).or_else(|error| self.failed(py, &handle, error));
             handle::finish(&handle);
-            // Also what was written before an exception that ends the run.
-            self.flush(py)?;
             called?;
+            if self.state.unsent.is_much() {
+                self.flush(py)?;
+            } else if number.is_multiple_of(STEPS_A_LOOK) {
+                let (step, time) = flushed;
+                let now = platform::nanoseconds();
+                if number - step >= STEPS_A_FLUSH || now - time >= TIME_A_FLUSH {
+                    flushed = (number, now);
+                    self.flush(py)?;
+                }
+            }
         }
         Ok(())
     }
@@ -311,7 +332,7 @@ impl<'py> Turn<'_, 'py> {
         Ok(())
     }
 
-    /// What the callback wrote is sent.
+    /// What callbacks wrote is sent.
     #[inline(always)]
     fn flush(&self, py: Python<'py>) -> PyResult<()> {
         guest::serve(self.event_loop)?;

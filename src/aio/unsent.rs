@@ -1,14 +1,17 @@
-//! Transports with something to send when the running step returns; and where that takes long, the thread that sends it before.
+//! Transports with something to send at the turn's end; and where a step takes long, the thread that sends it before.
 
 use crate::aio::gil::Gil;
 use pyo3::prelude::*;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, Builder, Thread};
 use std::time::Duration;
 
 /// How often the thread looks: what is written waits for up to twice as long.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// More bytes than so do not wait for the turn's end: they would leave the processor's cache.
+const MUCH: usize = 64 * 1024;
 
 /// Sends what a transport has, without a call of its protocol.
 pub(crate) type SendLate = fn(&Bound<'_, PyAny>);
@@ -18,6 +21,8 @@ pub(crate) struct Unsent {
     shared: Arc<Shared>,
     thread: OnceLock<Thread>,
     send: SendLate,
+    /// Bytes that were written since the list was taken.
+    bytes: AtomicUsize,
 }
 
 /// The counters are written with the interpreter's lock held. The thread reads them without: it takes the lock when it is late only.
@@ -28,7 +33,7 @@ struct Shared {
     written: AtomicU64,
     /// The one with which the step that has written began to.
     began: AtomicU64,
-    /// Those whose step has returned.
+    /// Those that were sent, or are being.
     sent: AtomicU64,
     /// The thread sleeps until it is woken.
     is_parked: AtomicBool,
@@ -41,26 +46,30 @@ impl Unsent {
             shared: Arc::default(),
             thread: OnceLock::new(),
             send,
+            bytes: AtomicUsize::new(0),
         }
     }
 
-    /// A transport is to send when the running step returns; it is not in the list.
+    /// A transport, which is not in the list, is to send so many bytes.
     #[inline]
-    pub(crate) fn push(&self, py: Python<'_>, transport: Py<PyAny>) {
+    pub(crate) fn push(&self, py: Python<'_>, transport: Py<PyAny>, bytes: usize) {
         let first = self.shared.list.with(py, |list| {
             list.push(transport);
             list.len() == 1
         });
         if first {
             self.begin();
+            self.bytes.store(bytes, Ordering::Relaxed);
         } else {
-            self.note();
+            self.note(bytes);
         }
     }
 
-    /// One that is in the list was written to again.
+    /// One that is in the list is to send so many more.
     #[inline]
-    pub(crate) fn note(&self) {
+    pub(crate) fn note(&self, bytes: usize) {
+        let before = self.bytes.load(Ordering::Relaxed);
+        self.bytes.store(before + bytes, Ordering::Relaxed);
         let written = self.shared.written.load(Ordering::Relaxed);
         self.shared.written.store(written + 1, Ordering::Relaxed);
     }
@@ -85,7 +94,7 @@ impl Unsent {
         }
     }
 
-    /// Where no thread can be had, what is written leaves when its step returns.
+    /// Where no thread can be had, what is written waits for the turn's end.
     #[cold]
     fn start(&self) {
         let (shared, send) = (Arc::clone(&self.shared), self.send);
@@ -106,7 +115,14 @@ impl Unsent {
             .with(py, |list| (!list.is_empty()).then(|| std::mem::take(list)))?;
         let written = self.shared.written.load(Ordering::Relaxed);
         self.shared.sent.store(written, Ordering::Relaxed);
+        self.bytes.store(0, Ordering::Relaxed);
         Some(list)
+    }
+
+    /// Whether so much waits that it is better sent now.
+    #[inline(always)]
+    pub(crate) fn is_much(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) >= MUCH
     }
 
     /// The list's memory, empty, for the next step's.

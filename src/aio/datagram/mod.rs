@@ -1,6 +1,6 @@
 //! A datagram transport: a UDP or Unix socket of an asyncio protocol.
 //!
-//! Several datagrams are received by one system call, and what a callback sent leaves by one when it returns.
+//! Several datagrams are received by one system call, and what callbacks sent leaves by one at the turn's end.
 //!
 //! | file | what it is |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! What is sent leaves when the callback that is running has returned, at once where none is or where it is much.
+//! What is sent leaves when the callbacks of the turn have run, at once where none runs or where it is much.
 
 use crate::aio::datagram::address::parsed;
 use crate::aio::datagram::flush::{flush, pause_protocol};
@@ -9,7 +9,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// So many are sent at once, although the callback has not returned.
+/// So many are sent at once, although the turn is not over.
 const MANY: usize = 256;
 
 /// `transport.sendto(data, addr)`.
@@ -53,10 +53,10 @@ pub(crate) fn send(
         flow.size += size;
         flow.outgoing.push_back(datagram);
     });
-    send_soon(slf)
+    send_soon(slf, size)
 }
 
-fn send_soon(slf: &Bound<'_, DatagramTransport>) -> PyResult<()> {
+fn send_soon(slf: &Bound<'_, DatagramTransport>, size: usize) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
     let Some(event_loop) = me.event_loop(py) else {
         return flush(slf);
@@ -76,9 +76,9 @@ fn send_soon(slf: &Bound<'_, DatagramTransport>) -> PyResult<()> {
         .flow
         .with(py, |flow| std::mem::replace(&mut flow.is_dirty, true));
     if dirty {
-        state.unsent.note();
+        state.unsent.note(size);
     } else {
-        state.unsent.push(py, slf.clone().into_any().unbind());
+        state.unsent.push(py, slf.clone().into_any().unbind(), size);
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What was written is sealed and sent: when the callback that wrote it has returned, at once where it is much.
+//! What was written is sealed and sent: when the callbacks of the turn have run, at once where it is much.
 
 use crate::aio::data::bytes_of;
 use crate::aio::tls::object::{Phase, TlsTransport};
@@ -35,14 +35,14 @@ pub(crate) fn write(slf: &Bound<'_, TlsTransport>, data: &Bound<'_, PyAny>) -> P
         Some(flow.lost)
     });
     match drops {
-        None => send_soon(slf),
+        None => send_soon(slf, data.as_bytes().len()),
         // asyncio warns from the sixth on.
         Some(6..) => slf.method(intern!(py, "_warn_of_writes"), ()).map(drop),
         Some(_) => Ok(()),
     }
 }
 
-fn send_soon(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
+fn send_soon(slf: &Bound<'_, TlsTransport>, count: usize) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
     let Some(event_loop) = me.event_loop(py) else {
         return Ok(());
@@ -60,15 +60,17 @@ fn send_soon(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
         return or_fatal(slf, sent);
     }
     if dirty {
-        state.unsent.note();
+        state.unsent.note(count);
     } else {
         me.flow.with(py, |flow| flow.is_dirty = true);
-        state.unsent.push(py, slf.clone().into_any().unbind());
+        state
+            .unsent
+            .push(py, slf.clone().into_any().unbind(), count);
     }
     Ok(())
 }
 
-/// The callback that wrote has returned.
+/// The callbacks that wrote have returned.
 pub(crate) fn flush(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
     let due = me.flow.with(py, |flow| {
@@ -96,7 +98,7 @@ pub(crate) fn send_late(slf: &Bound<'_, TlsTransport>) {
     let Ok(native) = below.cast::<StreamTransport>() else {
         return;
     };
-    // What goes wrong does so once more when the step has returned, and is told then.
+    // What goes wrong does so once more at the turn's end, and is told then.
     if takes
         && !is_blocked(&below)
         && seal_alone(slf, ROUND).is_ok()

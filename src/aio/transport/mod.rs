@@ -1,7 +1,7 @@
 //! A stream transport: one connection of an asyncio protocol, TCP or Unix.
 //!
 //! Bytes are received and sent by the turn itself when the selector says so, and the protocol is called in the same step, as in
-//! asyncio. What a callback wrote is sent when it returns, so a head and a body leave together.
+//! asyncio. What callbacks wrote is sent at the turn's end, so a head and a body leave together.
 //!
 //! | file | what it is |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! Sending: what a callback wrote leaves when it has returned, at once where it is much.
+//! Sending: what callbacks wrote leaves at the turn's end, at once where it is much.
 
 use crate::aio::data;
 use crate::aio::transport::flush::{flush, pause_protocol};
@@ -43,7 +43,7 @@ pub(crate) fn write(slf: &Bound<'_, StreamTransport>, data: &Bound<'_, PyAny>) -
     if lost > 0 {
         return if lost > WARN_FROM { warn(py) } else { Ok(()) };
     }
-    send_soon(slf)
+    send_soon(slf, bytes.as_bytes().len())
 }
 
 /// `transport.writelines(list)`.
@@ -77,9 +77,9 @@ pub(crate) fn warn(py: Python<'_>) -> PyResult<()> {
         .map(drop)
 }
 
-/// What waits is sent when the callback that is running has returned; at once where none is, or where it is too much to wait.
+/// What waits is sent when the callbacks of the turn have run; at once where none runs, or where it is too much to wait.
 #[inline]
-fn send_soon(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
+fn send_soon(slf: &Bound<'_, StreamTransport>, count: usize) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
     let Some(event_loop) = me.event_loop(py) else {
         return Ok(());
@@ -96,10 +96,12 @@ fn send_soon(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
         return flush(slf);
     }
     if dirty {
-        state.unsent.note();
+        state.unsent.note(count);
     } else {
         me.flow.with(py, |flow| flow.is_dirty = true);
-        state.unsent.push(py, slf.clone().into_any().unbind());
+        state
+            .unsent
+            .push(py, slf.clone().into_any().unbind(), count);
     }
     Ok(())
 }
