@@ -1,6 +1,5 @@
 //! What is done in which state: asyncio's `sslproto`, step by step.
 
-use crate::aio::stream::protocol::StreamProtocol;
 use crate::aio::tls::object::{Phase, TlsTransport, Told};
 use crate::aio::tls::outcome::{End, Filled, Read};
 use crate::aio::tls::outgoing::{process, seal, send_rest};
@@ -8,6 +7,7 @@ use crate::aio::tls::told::{
     BROKEN, call_eof_received, cancel, control_reading, fatal, or_fatal, wake_waiter,
 };
 use crate::aio::transport::object::Receiver;
+use crate::aio::transport::receiver;
 use crate::boundary::call::Method;
 use pyo3::exceptions::{PyException, PyOSError, PyRuntimeError};
 use pyo3::intern;
@@ -160,12 +160,8 @@ pub(crate) fn deliver(slf: &Bound<'_, TlsTransport>, read: Read<'_>) -> PyResult
     if let Some(data) = read.data
         && let Some(protocol) = me.protocol(py)
     {
-        told = match protocol.cast::<StreamProtocol>() {
-            Ok(stream) => stream.get().feed(&data),
-            Err(_) => protocol
-                .method(intern!(py, "data_received"), (data,))
-                .map(drop),
-        };
+        let receiver = me.flow.with(py, |flow| flow.receiver);
+        told = receiver::deliver(&protocol, receiver, data);
     }
     let done = told
         .and_then(|()| end_of_reading(slf, read.end))

@@ -9,12 +9,14 @@
 //! | `methods.rs` | what Python calls |
 //! | `limits.rs` | the marks of flow control |
 //! | `receiver.rs` | how its protocol takes what comes |
+//! | `asyncio_streams.rs` | a short cut for asyncio's streams |
 //! | `extra.rs` | what it knows of its two ends |
 //! | `outgoing.rs` | bytes that wait to be sent |
 //! | `flush.rs`, `write.rs`, `writable.rs` | sending what waits; what is written; when the kernel takes more |
 //! | `end.rs`, `fatal.rs` | how it ends |
 //! | `read.rs` | receiving: what the turn does with a connection that is ready |
 
+pub(crate) mod asyncio_streams;
 pub(crate) mod end;
 pub(crate) mod extra;
 pub(crate) mod fatal;

@@ -48,6 +48,8 @@ pub(crate) enum Receiver {
     Buffer,
     /// It is a native stream's.
     Stream,
+    /// It is one of asyncio's streams.
+    AsyncioStream,
     /// It is TLS, which receives by itself.
     Tls,
 }

@@ -2,13 +2,13 @@
 
 use crate::aio::context::run_in;
 use crate::aio::state::{MOST_RECEIVED, State};
-use crate::aio::stream::protocol::StreamProtocol;
 use crate::aio::tls::incoming as tls;
 use crate::aio::tls::object::TlsTransport;
 use crate::aio::tls::outcome::Stopped;
 use crate::aio::transport::end;
 use crate::aio::transport::fatal::fatal;
 use crate::aio::transport::object::{Receiver, StreamTransport};
+use crate::aio::transport::receiver::deliver;
 use crate::aio::transport::writable::on_writable;
 use crate::boundary::call::Method;
 use crate::boundary::unfilled;
@@ -103,13 +103,7 @@ fn receive(slf: &Bound<'_, StreamTransport>, receiver: Receiver) -> PyResult<()>
     let Some(protocol) = me.protocol(py) else {
         return Ok(());
     };
-    let result = if receiver == Receiver::Stream {
-        protocol.cast::<StreamProtocol>()?.get().feed(&data)
-    } else {
-        protocol
-            .method(intern!(py, "data_received"), (data,))
-            .map(drop)
-    };
+    let result = deliver(&protocol, receiver, data);
     let message = "Fatal error: protocol.data_received() call failed.";
     or_fatal(slf, result, message).map(drop)
 }
