@@ -250,11 +250,25 @@ pub fn option_error(py: Python<'_>, error: &PyErr) -> PyErr {
 
 /// A function needs a loop and is called outside of one.
 pub fn no_loop(py: Python<'_>) -> PyErr {
-    loop_error(
-        py,
+    let message = if is_in_asyncio(py) {
+        "the asyncio loop of this thread is not one of asynctcp's: run the program by asynctcp.aio.run(main()), \
+         or have that loop drive an EventLoop by its fileno() and pump()"
+    } else {
         "no event loop runs in this thread: call it in a function that start_event_loop() runs, and pass that itself: \
-                 start_event_loop(main), not start_event_loop(main())",
-    )
+         start_event_loop(main), not start_event_loop(main())"
+    };
+    loop_error(py, message)
+}
+
+/// Whether a loop of asyncio's kind runs in this thread.
+fn is_in_asyncio(py: Python<'_>) -> bool {
+    let running = || {
+        let modules = py.import("sys")?.getattr("modules")?;
+        // What was not imported runs no loop.
+        let asyncio = modules.get_item("asyncio")?;
+        asyncio.call_method0("_get_running_loop")
+    };
+    running().is_ok_and(|running| !running.is_none())
 }
 
 /// A loop is needed and not there, or there and not wanted.
