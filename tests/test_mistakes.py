@@ -51,9 +51,9 @@ OUTSIDE = [
         lambda: [loop.run(ignore) for loop in [asynctcp.EventLoop()] * 2],
         "make a new one",
     ),
-    ("makes_a_config", lambda: asynctcp.TlsConfig(), "TlsConfig.client(...) or TlsConfig.server(...)"),
+    ("makes_a_config", asynctcp.TlsConfig, "TlsConfig.client(...) or TlsConfig.server(...)"),
     ("names_a_file_that_is_not_there", lambda: asynctcp.TlsConfig.server("no.pem", "no.key"), "'no.pem'"),
-    ("makes_a_socket", lambda: asynctcp.Socket(), "asynctcp.Socket"),
+    ("makes_a_socket", asynctcp.Socket, "asynctcp.Socket"),
 ]
 INSIDE = [
     ("gives_an_address_as_tuple", lambda: asynctcp.tcp_server((LOOPBACK, 0), ignore), "'read_cb'"),

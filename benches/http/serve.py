@@ -1,12 +1,14 @@
-"""A greeting over HTTP/1.1: `serve.py LIBRARY PARSER`, which prints its port and serves until it is ended.
+"""A greeting over HTTP/1.1: `serve.py LIBRARY KIND`, which prints its port and serves until it is ended.
 
-The parser is that of examples/http_hello.py (`hello`), or httptools. On asynctcp the request is parsed in a
-read callback, on the others in a Protocol, which is their fastest form.
+The kind is a parser, that of examples/http_hello.py (`hello`) or httptools, or a framework: uvicorn, aiohttp.
+A parser is called in a read callback on asynctcp, and on the others in a Protocol, which is their fastest form;
+a framework runs on asynctcp's asyncio loop.
 """
 
 import argparse
 import asyncio
 import importlib
+import socket
 import sys
 from pathlib import Path
 
@@ -83,16 +85,60 @@ def serve_asyncio(loop, parser):
     loop.run_until_complete(main())
 
 
+def listen():
+    """A socket that listens, whose port is printed: clients wait in its backlog until the framework is up."""
+    # asyncio sets TCP_NODELAY for what says that it is TCP.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(BACKLOG)
+    print(listener.getsockname()[1], flush=True)
+    return listener
+
+
+async def serve_uvicorn():
+    import uvicorn
+
+    async def app(_scope, _receive, send):
+        headers = [(b"content-type", b"text/plain"), (b"content-length", b"13")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"Hello, world!"})
+
+    config = uvicorn.Config(app, http="httptools", lifespan="off", access_log=False, log_level="warning")
+    await uvicorn.Server(config).serve(sockets=[listen()])
+
+
+async def serve_aiohttp():
+    from aiohttp import web
+
+    async def hello(_request):
+        return web.Response(text="Hello, world!")
+
+    app = web.Application()
+    app.router.add_get("/", hello)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.SockSite(runner, listen()).start()
+    await asyncio.get_running_loop().create_future()
+
+
+FRAMEWORKS = {"uvicorn": serve_uvicorn, "aiohttp": serve_aiohttp}
+
+
 def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("library", help="asynctcp, or a module with new_event_loop()")
-    arguments.add_argument("parser", choices=PARSERS)
+    arguments.add_argument("kind", choices=[*PARSERS, *FRAMEWORKS])
     chosen = arguments.parse_args()
-    parser = PARSERS[chosen.parser]
-    if chosen.library == "asynctcp":
-        serve_asynctcp(parser)
+    is_ours = chosen.library == "asynctcp"
+    if chosen.kind in PARSERS and is_ours:
+        serve_asynctcp(PARSERS[chosen.kind])
+        return
+    loop = importlib.import_module("asynctcp.aio" if is_ours else chosen.library).new_event_loop()
+    asyncio.set_event_loop(loop)
+    if chosen.kind in PARSERS:
+        serve_asyncio(loop, PARSERS[chosen.kind])
     else:
-        serve_asyncio(importlib.import_module(chosen.library).new_event_loop(), parser)
+        loop.run_until_complete(FRAMEWORKS[chosen.kind]())
 
 
 if __name__ == "__main__":
