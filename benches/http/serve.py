@@ -1,8 +1,8 @@
 """A greeting over HTTP/1.1: `serve.py LIBRARY KIND`, which prints its port and serves until it is ended.
 
 The kind is a parser, that of examples/http_hello.py (`hello`) or httptools, or a framework: uvicorn, aiohttp.
-A parser is called in a read callback on asynctcp, and on the others in a Protocol, which is their fastest form;
-a framework runs on asynctcp's asyncio loop.
+A parser is called in a read callback on asynctcp, and in a Protocol on the others, their fastest form; a
+framework runs on asynctcp's asyncio loop.
 """
 
 import argparse
