@@ -28,12 +28,27 @@ nitpick_ignore_regex = [
 # --- pages ----------------------------------------------------------------------------
 
 myst_enable_extensions = ["attrs_block", "colon_fence", "deflist"]
+_DESCRIPTION = (
+    "Fast TCP, TLS and Unix servers and clients for Python, and an asyncio loop."
+)
+myst_html_meta = {
+    "description": _DESCRIPTION,
+    "property=og:title": "asynctcp",
+    "property=og:description": _DESCRIPTION,
+    "property=og:type": "website",
+}
 myst_heading_anchors = 3
 copybutton_prompt_text = r"\$ |>>> "
 copybutton_prompt_is_regexp = True
 
 html_theme = "furo"
 html_title = f"asynctcp {version}"
+html_favicon = "_static/favicon.svg"
+html_theme_options = {
+    "light_logo": "logo.svg",
+    "dark_logo": "logo-dark.svg",
+    "sidebar_hide_name": True,
+}
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_copyright = False
