@@ -1,5 +1,6 @@
 """``asynctcp doctor``, on this system and on one whose limits are low or not told."""
 
+import json
 import resource
 import subprocess
 
@@ -21,7 +22,7 @@ GOOD = {
 def system(tmp_path, monkeypatch):
     """``system(files=(soft, hard), **settings)`` has the doctor see those; gives its status and report."""
 
-    def see(capsys, files=(8192, 8192), **settings):
+    def see(capsys, files=(8192, 8192), options=(), **settings):
         for name, value in {
             **GOOD,
             **{key.replace("__", "."): value for key, value in settings.items()},
@@ -31,7 +32,7 @@ def system(tmp_path, monkeypatch):
             path.write_text(value)
         monkeypatch.setattr(doctor, "SYSCTL", tmp_path)
         monkeypatch.setattr(resource, "getrlimit", lambda _: files)
-        return main(["doctor"]), capsys.readouterr().out
+        return main(["doctor", *options]), capsys.readouterr().out
 
     return see
 
@@ -137,3 +138,17 @@ def test_loopback_without_a_server_is_to_be_changed(system, capsys, monkeypatch)
     status, report = system(capsys)
     assert status == 1
     assert "cannot assign" in line_of(report, "loopback")
+
+
+def test_json_has_each_finding_and_what_to_change(system, capsys):
+    status, report = system(capsys, (1024, 8192), ["--json"])
+    told = json.loads(report)
+    findings = {finding["name"]: finding for finding in told["findings"]}
+    assert (status, told["to_change"]) == (1, 1)
+    assert findings["asynctcp"] == {"name": "asynctcp", "value": asynctcp.__version__, "advice": None}
+    assert findings["RLIMIT_NOFILE"]["advice"].startswith("ulimit -n 8192 ")
+
+
+def test_json_of_good_limits_is_status_0(system, capsys):
+    status, report = system(capsys, options=["--json"])
+    assert (status, json.loads(report)["to_change"]) == (0, 0)

@@ -204,7 +204,7 @@ def test_workers_share_a_port_and_end_with_their_parent(start, ports, name):
     assert parent.output.endswith("all workers ended\n")
 
 
-@pytest.mark.parametrize("name", ["from_cl_async.py", "on_asyncio.py", "from_asyncio.py"])
+@pytest.mark.parametrize("name", ["from_cl_async.py", "on_asyncio.py", "from_asyncio.py", "from_gevent.py"])
 def test_server_that_stands_beside_another_librarys_echoes(start, ports, name):
     start(name).wait_for("listening on")
     with connect(ports[0]) as client:

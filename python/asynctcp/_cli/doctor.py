@@ -1,6 +1,7 @@
 """``doctor``: what is installed, which limits the system sets, and what to change for many connections."""
 
 import argparse
+import json
 import os
 import platform
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ EPILOG = """\
 examples:
   %(prog)s
   %(prog)s || echo 'something to change'
+  %(prog)s --json | jq -r '.findings[] | select(.advice).advice'
 
 exit status: 0 all is well, 1 there is something to change, 2 wrong arguments
 """
@@ -32,8 +34,9 @@ PORTS = 16384  # connections from one address to one server
 PERMANENT = "for good: the same, as NAME = VALUE, in /etc/sysctl.d/"
 
 
-def add_arguments(_parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes: nothing."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
+    parser.add_argument("--json", action="store_true", help="the report as one JSON object, for programs")
 
 
 class Finding(NamedTuple):
@@ -141,8 +144,22 @@ def findings() -> Iterator[Finding]:
     yield ports()
 
 
-def run(_options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Print the report; return 1 if there is something to change."""
+    return print_json() if options.json else print_lines()
+
+
+def print_json() -> int:
+    """Print ``{"findings": [{"name": …, "value": …, "advice": null or …}, …], "to_change": …}``."""
+    found = list(findings())
+    to_change = sum(bool(finding.advice) for finding in found)
+    listed = [{**finding._asdict(), "advice": finding.advice or None} for finding in found]
+    print(json.dumps({"findings": listed, "to_change": to_change}, indent=2))
+    return 1 if to_change else 0
+
+
+def print_lines() -> int:
+    """Print a line for each finding, and one for what is to be done."""
     to_change = 0
     for finding in findings():
         print(f"{'change' if finding.advice else 'ok':<7} {finding.name:<28} {finding.value}")
