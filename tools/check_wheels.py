@@ -38,8 +38,19 @@ IN_WHEEL = [
 IN_SDIST = ["Cargo.lock", "Cargo.toml", "LICENSE", "PKG-INFO", "README.md", "pyproject.toml", "src/lib.rs"]
 
 
+#: Where sources lie on this machine, and what the binary says instead: panics and assertions name their file.
+CRATES = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo")) / "registry" / "src"
+PREFIXES = {str(CRATES): "crates", str(ROOT): "asynctcp"}
 #: Maturin finds Zig by the first python on the path.
-OURS = {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+OURS = {
+    **os.environ,
+    "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+    # The unit separator is what Cargo divides these by.
+    "CARGO_ENCODED_RUSTFLAGS": "\x1f".join(
+        f"--remap-path-prefix={old}={new}" for old, new in PREFIXES.items()
+    ),
+    "CFLAGS": " ".join(f"-ffile-prefix-map={old}={new}" for old, new in PREFIXES.items()),
+}
 
 
 def run(*command: str | Path, **keywords):
@@ -106,6 +117,27 @@ def check_holds(archive: Path, names: list[str], wanted: list[str]) -> None:
         sys.exit(f"{archive.name} does not hold {', '.join(missing)}")
 
 
+def check_paths(wheel: Path) -> None:
+    """Check that the binary names no place of this machine, and tell its size."""
+    with zipfile.ZipFile(wheel) as archive:
+        for entry in archive.infolist():
+            if not entry.filename.endswith(".so"):
+                continue
+            binary = archive.read(entry)
+            if places := places_in(binary):
+                sys.exit(f"{entry.filename} names places of this machine: {', '.join(places[:5])}")
+            sizes = f"{wheel.stat().st_size / 2**20:.1f} MiB, its binary {len(binary) / 2**20:.1f} MiB"
+            print(f"{wheel.name}: {sizes}", flush=True)
+
+
+def places_in(binary: bytes) -> list[str]:
+    """Return the paths in it that begin as the home directory or the checkout do."""
+    begins = b"|".join(re.escape(os.fsencode(place)) for place in (Path.home(), ROOT))
+    return sorted(
+        {found.decode(errors="replace") for found in re.findall(rb"(?:%b)/[\w./+-]+" % begins, binary)}
+    )
+
+
 def check_licenses(wheel: Path) -> None:
     """Check that each crate that the wheel's bill of materials names has its licence in the wheel."""
     with zipfile.ZipFile(wheel) as archive:
@@ -131,6 +163,7 @@ def check_wheel(python: Path, wheel: Path, pytest_options: list[str]) -> bool:
     """Install the wheel into a fresh environment; return whether the tests pass there."""
     check_holds(wheel, zipfile.ZipFile(wheel).namelist(), IN_WHEEL)
     check_licenses(wheel)
+    check_paths(wheel)
     with tempfile.TemporaryDirectory() as place:
         inside, environment = fresh_environment(python, Path(place)), without_rust()
         pip = [inside, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
