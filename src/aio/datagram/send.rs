@@ -1,10 +1,11 @@
 //! What is sent leaves when the callbacks of the turn have run, at once where none runs or where it is much.
 
+use crate::aio::data::bytes_of;
 use crate::aio::datagram::address::parsed;
 use crate::aio::datagram::flush::{flush, pause_protocol};
 use crate::aio::datagram::object::{Datagram, DatagramTransport, To};
 use crate::aio::datagram::rules::{rules, size_of};
-use crate::aio::transport::write::{WARN_FROM, bytes_of, warn};
+use crate::aio::transport::write::{WARN_FROM, warn};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use std::sync::atomic::Ordering::Relaxed;
@@ -19,7 +20,9 @@ pub(crate) fn send(
     addr: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
-    let data = bytes_of(data)?;
+    let data = bytes_of(data, |name| {
+        format!("data argument must be a bytes-like object, not '{name}'")
+    })?;
     if data.as_bytes().is_empty() && !rules(py).sends_empty {
         return Ok(());
     }
