@@ -216,6 +216,30 @@ def test_exception_of_a_handler_is_told_and_resets_the_connection(loop):
     assert [type(each) for each in got] == [ZeroDivisionError]
 
 
+def test_end_of_a_connection_in_a_handler_is_no_exception_to_tell(loop):
+    got, ended = [], []
+    loop.set_exception_handler(lambda _, context: got.append(context["exception"]))
+
+    async def careless(stream):
+        try:
+            while True:
+                await stream.receive()
+        except asynctcp.TcpEof:
+            ended.append(stream)
+            raise
+
+    async def main():
+        server = await aio.serve(careless, LOOPBACK, 0)
+        async with await aio.connect(server.host, server.port) as stream:
+            await stream.send(b"x")
+            await stream.send_eof()
+            await receive_all(stream)
+        assert await server.drain(DEADLINE)
+
+    run(loop, main())
+    assert (len(ended), got) == (1, [])
+
+
 def test_drain_waits_for_handlers_that_return(loop):
     async def once(stream):
         await stream.send(await stream.receive())
