@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from common import ASYNCIO_LIKE, HERE, OURS, OURS_AIO, all_of, below, main, none_of, stuck_resolver
 
@@ -49,11 +50,25 @@ def end(server, program, environment):
         told, errors = process.communicate(timeout=PATIENCE)
         ended = time.monotonic()
     except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        return None, "", PATIENCE
+        return None, where_it_hangs(process), PATIENCE
     leaving = [json.loads(line)["leaving"] for line in told.splitlines()]
     return process.returncode, errors, ended - leaving[0] if leaving else 0.0
+
+
+def where_it_hangs(process):
+    """End a process; return what it told, where its threads are in the kernel, and their stacks in Python."""
+    tasks = Path(f"/proc/{process.pid}/task").iterdir()
+    threads = [
+        ", ".join((task / what).read_text().strip() for what in ("comm", "wchan", "syscall"))
+        for task in tasks
+    ]
+    process.send_signal(signal.SIGUSR2)
+    try:
+        told, errors = process.communicate(timeout=1)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        told, errors = process.communicate()
+    return "\n".join([f"told {told!r}, threads:", *threads, errors])
 
 
 def measure(server, n):
@@ -68,8 +83,8 @@ def measure(server, n):
         right += status == STATUS[program]
         noisy += bool(errors)
         if status != STATUS[program] or errors or seconds >= 1:
-            last = (errors.strip().splitlines() or [""])[-1]
-            print(f"{program}: status {status} after {seconds:.2f} s {last[:100]}", file=sys.stderr)
+            told = errors if status is None else (errors.strip().splitlines() or [""])[-1][:100]
+            print(f"{program}: status {status} after {seconds:.2f} s {told}", file=sys.stderr)
     yield all_of("exit: right status", n, right)
     yield none_of("exit: something on standard error", n, noisy)
     yield below("exit: slowest", n, max(seconds for _, _, seconds in ends), 1, " s")

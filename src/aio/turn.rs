@@ -15,6 +15,7 @@ use crate::io::failure::Failure;
 use crate::io::runtime::driver;
 use crate::io::sys::platform;
 use crate::io::sys::platform::epoll::{Events, Readiness, Selector};
+use crate::turn::share::Share;
 use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
 use std::sync::Arc;
@@ -52,6 +53,7 @@ pub(crate) fn run(event_loop: &Bound<'_, NativeLoop>) -> PyResult<()> {
         class_clock: clock::is_of_the_class(event_loop)?,
         events: Events::new(),
         settled: false,
+        share: Share::default(),
     };
     // The first turn looks at the kernel whatever is ready: programs count on one turn's doing all.
     state.looked.store(0, Relaxed);
@@ -72,6 +74,7 @@ struct Turn<'a, 'py> {
     events: Events,
     /// The last look found nothing: what becomes ready from now on is told of.
     settled: bool,
+    share: Share,
 }
 
 impl<'py> Turn<'_, 'py> {
@@ -118,7 +121,7 @@ impl<'py> Turn<'_, 'py> {
 
     fn look_alone(&mut self, py: Python<'py>, wait: Wait) -> std::io::Result<()> {
         match wait {
-            Wait::Not => self.selector.wait(&mut self.events, Some(Duration::ZERO)),
+            Wait::Not => self.ask(py, Some(Duration::ZERO)),
             Wait::For(time) => self.sleep(py, Some(time)),
             Wait::Forever => self.sleep(py, None),
         }
@@ -129,7 +132,7 @@ impl<'py> Turn<'_, 'py> {
     fn look_with(&mut self, guest: &Bound<'py, EventLoop>, wait: Wait) -> PyResult<()> {
         self.events.clear();
         if !self.settled {
-            self.ask()?;
+            self.ask_beside_guest()?;
         }
         let wait = match wait {
             _ if !self.settled => driver::Wait::No,
@@ -141,12 +144,12 @@ impl<'py> Turn<'_, 'py> {
         let ready = guest::wait(guest, wait);
         self.state.sleeping.store(false, Relaxed);
         if ready? && self.settled {
-            self.ask()?;
+            self.ask_beside_guest()?;
         }
         Ok(())
     }
 
-    fn ask(&mut self) -> PyResult<()> {
+    fn ask_beside_guest(&mut self) -> PyResult<()> {
         self.selector
             .wait(&mut self.events, Some(Duration::ZERO))
             .map_err(Failure::Os)?;
@@ -180,10 +183,14 @@ impl<'py> Turn<'_, 'py> {
     /// Without the interpreter's lock, which whoever makes something ready holds: so nothing is missed.
     fn sleep(&mut self, py: Python<'py>, time: Option<Duration>) -> std::io::Result<()> {
         self.state.sleeping.store(true, Relaxed);
-        let (selector, events) = (&self.selector, &mut self.events);
-        let waited = py.detach(|| selector.wait(events, time));
+        let waited = self.ask(py, time);
         self.state.sleeping.store(false, Relaxed);
         waited
+    }
+
+    fn ask(&mut self, py: Python<'py>, time: Option<Duration>) -> std::io::Result<()> {
+        let (selector, events) = (&self.selector, &mut self.events);
+        self.share.let_go(py, || selector.wait(events, time))
     }
 
     fn make_ready(&self, py: Python<'py>, readiness: Readiness) -> PyResult<()> {

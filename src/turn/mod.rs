@@ -10,6 +10,7 @@
 //! | `tell.rs`, `undelivered.rs` | conditions for an `event_cb`; what waits until the app reads again |
 //! | `flusher.rs` | when it sends what callbacks wrote |
 //! | `contention.rs` | whether another thread computes in Python |
+//! | `share.rs` | gives way to threads that wait for the interpreter's lock |
 //! | `foreign.rs` | a turn for a foreign loop |
 
 pub(crate) mod app_error;
@@ -22,6 +23,7 @@ pub(crate) mod policy;
 pub(crate) mod poll;
 pub(crate) mod pump;
 pub(crate) mod secure;
+pub(crate) mod share;
 pub(crate) mod sink;
 pub(crate) mod tell;
 pub(crate) mod undelivered;

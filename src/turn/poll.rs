@@ -11,6 +11,7 @@ use crate::shared::loop_state::LoopState;
 use crate::turn::contention;
 use crate::turn::contention::Contention;
 use crate::turn::flusher::Flusher;
+use crate::turn::share::Share;
 use pyo3::prelude::*;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,6 +36,7 @@ pub struct Intake {
     driver: Driver,
     watch: PumpWatch,
     contention: Contention,
+    share: Share,
     /// Turns since the runtime was driven.
     unpolled: u32,
     /// Turns since a late timer was due, which came first.
@@ -57,6 +59,7 @@ impl Intake {
             },
             watch: PumpWatch::default(),
             contention: Contention::default(),
+            share: Share::default(),
             unpolled: 0,
             put_off: 0,
             now: Instant::now(),
@@ -117,13 +120,7 @@ impl Intake {
             (Wait::Until(due), _) | (_, Wait::Until(due)) => Wait::Until(due),
             _ => Wait::Forever,
         };
-        if matches!(wait, Wait::No) {
-            // The host is busy, or this is: as in the host's own looks, the interpreter is kept.
-            flusher.flush(event_loop);
-            self.drive(event_loop, wait, flusher, hand);
-        } else {
-            self.wait_for(py, event_loop, wait, flusher, hand)?;
-        }
+        self.wait_for(py, event_loop, wait, flusher, hand)?;
         Ok(self.driver.take_host_ready())
     }
 
@@ -140,11 +137,19 @@ impl Intake {
             return contention::give_way(py);
         }
         let measured = self.contention.releases();
-        let since = py.detach(|| {
+        let is_busy = matches!(wait, Wait::No);
+        let mut share = self.share;
+        let look = || {
             flusher.flush(event_loop);
             self.drive(event_loop, wait, flusher, hand);
             measured.then(Instant::now)
-        });
+        };
+        let since = if is_busy {
+            share.let_go(py, look)
+        } else {
+            py.detach(look)
+        };
+        self.share = share;
         if let Some(since) = since {
             self.contention.waited(since.elapsed());
         }

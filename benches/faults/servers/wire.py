@@ -1,6 +1,7 @@
 """How a server tells what happened: JSON objects on standard output, a line each."""
 
 import ctypes
+import faulthandler
 import json
 import random
 import signal
@@ -9,6 +10,9 @@ import sys
 #: prctl(2): this signal when the parent has ended, so that no server outlives a script that was killed.
 PR_SET_PDEATHSIG = 1
 ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+# Whoever waits in vain asks with this where the threads are.
+faulthandler.register(signal.SIGUSR2, all_threads=True)
 
 
 def report(**what: object) -> None:
