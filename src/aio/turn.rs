@@ -121,7 +121,10 @@ impl<'py> Turn<'_, 'py> {
 
     fn look_alone(&mut self, py: Python<'py>, wait: Wait) -> std::io::Result<()> {
         match wait {
-            Wait::Not => self.ask(py, Some(Duration::ZERO)),
+            Wait::Not if self.share.is_due(self.state.looked.load(Relaxed)) => {
+                self.ask(py, Some(Duration::ZERO))
+            }
+            Wait::Not => self.selector.wait(&mut self.events, Some(Duration::ZERO)),
             Wait::For(time) => self.sleep(py, Some(time)),
             Wait::Forever => self.sleep(py, None),
         }
@@ -271,7 +274,8 @@ impl<'py> Turn<'_, 'py> {
     }
 
     fn call_each(&self, py: Python<'py>, count: usize) -> PyResult<()> {
-        let mut flushed = (0, platform::nanoseconds());
+        // A short turn does not read the clock.
+        let (mut flushed, mut since) = (0, None);
         for number in 1..=count {
             let Some(handle) = self.state.ready.with(py, |ready| ready.pop_front()) else {
                 break;
@@ -283,10 +287,10 @@ impl<'py> Turn<'_, 'py> {
             if self.state.unsent.is_much() {
                 self.flush(py)?;
             } else if number.is_multiple_of(STEPS_A_LOOK) {
-                let (step, time) = flushed;
                 let now = platform::nanoseconds();
-                if number - step >= STEPS_A_FLUSH || now - time >= TIME_A_FLUSH {
-                    flushed = (number, now);
+                let time = now - *since.get_or_insert(now);
+                if number - flushed >= STEPS_A_FLUSH || time >= TIME_A_FLUSH {
+                    (flushed, since) = (number, Some(now));
                     self.flush(py)?;
                 }
             }
