@@ -57,6 +57,7 @@ html_copy_source = False
 # Files outside of docs/ that have a page here: on a code host the links lead there.
 _PAGES = {
     "../CHANGELOG.md": "changelog.md",
+    "../SECURITY.md": "security.md",
     "../ARCHITECTURE.md": "explanation/architecture.md",
     "../README.md#on-the-command-line": "how-to/command-line.md",
 }

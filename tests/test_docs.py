@@ -147,6 +147,14 @@ def connect(port):
     return socket.create_connection((LOOPBACK, port), DEADLINE)
 
 
+def refused(port):
+    try:
+        connect(port).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
 def terminate(program):
     """End it as a service manager does; return its exit status."""
     program.process.send_signal(signal.SIGTERM)
@@ -219,6 +227,46 @@ def test_line_server_sends_lines_to_the_others(start, ports):
         assert receive(speaker, 5) == b"here\n"
         speaker.sendall(b"hello\nand")
         assert receive(hearer, 6) == b"hello\n"
+
+
+def test_service_of_the_page_sends_and_ends(start, ports):
+    service = start("service.py")
+    service.wait_for("listening on")
+    with connect(ports[0]) as client:
+        client.sendall(b"hello")
+        assert receive(client, 5) == b"hello"
+        service.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: refused(ports[0]))
+        client.sendall(b"and")
+        assert receive(client, 3) == b"and"
+    assert service.wait() == 0
+    assert service.output.endswith("all is sent, goodbye\n")
+
+
+#: Listens, and becomes a program that has it as descriptor 3, as systemd does.
+ACTIVATE = """
+import os, socket, sys
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+os.dup2(listener.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execv(sys.executable, [sys.executable, sys.argv[2]])
+"""
+
+
+def test_service_of_the_page_takes_the_service_managers_socket(start, ports):
+    port = ports[1]
+    start("service.py", command=(sys.executable, "-c", ACTIVATE, str(port))).wait_for(f"listening on .*{port}")
+    with connect(port) as client:
+        client.sendall(b"hello")
+        assert receive(client, 5) == b"hello"
+
+
+def test_watched_server_prints_its_figures(start, ports):
+    watched = start("watched.py")
+    watched.wait_for('"servers": 1')
+    with connect(ports[0]):
+        watched.wait_for('"incoming_tcp_connections": 1')
 
 
 @needs("haproxy")
