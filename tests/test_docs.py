@@ -256,7 +256,9 @@ os.execv(sys.executable, [sys.executable, sys.argv[2]])
 
 def test_service_of_the_page_takes_the_service_managers_socket(start, ports):
     port = ports[1]
-    start("service.py", command=(sys.executable, "-c", ACTIVATE, str(port))).wait_for(f"listening on .*{port}")
+    start("service.py", command=(sys.executable, "-c", ACTIVATE, str(port))).wait_for(
+        f"listening on .*{port}"
+    )
     with connect(port) as client:
         client.sendall(b"hello")
         assert receive(client, 5) == b"hello"
