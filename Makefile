@@ -190,6 +190,11 @@ wheels: $(MATURIN) ## builds sdist and wheels into dist/ and tests each in a fre
 	"$(PY)" -m pip install --quiet --disable-pip-version-check ziglang~=0.16
 	"$(PY)" tools/check_wheels.py --zig $(ARGS) $(PYTHONS)
 
+.PHONY: check-release
+check-release: $(MATURIN) docs ## says what stands against publishing dist/: version, tag, changelog, licences, metadata, docs
+	"$(PY)" -m pip install --quiet --disable-pip-version-check twine~=6.2
+	"$(PY)" tools/release.py check
+
 # --- style ------------------------------------------------------------------------------------------------------------
 
 .PHONY: lint
@@ -235,6 +240,7 @@ lint-complete: $(TOOLS) build ## checks that every public name has a known type
 .PHONY: lint-workflows
 lint-workflows: $(TOOLS) ## checks the workflow files for GitHub
 	"$(VENV)/bin/check-jsonschema" --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	"$(VENV)/bin/check-jsonschema" --builtin-schema vendor.dependabot .github/dependabot.yml
 
 .PHONY: platforms
 platforms: ## checks that the crate compiles for Windows, macOS and musl, by Debian's compiler (nothing is run)
