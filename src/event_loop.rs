@@ -157,6 +157,11 @@ impl EventLoop {
         self.state.beat().map_or(0, Beat::now)
     }
 
+    /// Whether connections of closed sockets still send what was written.
+    fn _lingers(&self) -> bool {
+        !self.state.is_forked() && self.state.hub.keys.alive() > self.state.table.len()
+    }
+
     /// The open sockets and servers.
     fn _open_objects(&self, py: Python<'_>) -> Vec<Py<PyAny>> {
         if self.state.is_forked() {

@@ -7,13 +7,14 @@ import socket
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from unittest import mock
 
 import pytest
 
 import asynctcp
 import asynctcp.aio
-from helpers import DEADLINE, LOOPBACK, SOON, ignore
+from helpers import DEADLINE, LOOPBACK, MUCH, SOON, ignore, receive_all
 from loops import Recorder, run, turn_until
 
 
@@ -52,6 +53,25 @@ def test_callbacks_run_in_the_thread_of_the_loop(loop):
         return await called
 
     assert run(loop, main()) == threading.get_ident()
+
+
+def test_run_sends_what_was_written_before_a_close():
+    with socket.create_server((LOOPBACK, 0)) as listener, ThreadPoolExecutor(1) as pool:
+        listener.settimeout(DEADLINE)
+
+        def receive():
+            raw, _ = listener.accept()
+            with raw:
+                raw.settimeout(DEADLINE)
+                return len(receive_all(raw))
+
+        received = pool.submit(receive)
+
+        async def main():
+            asynctcp.tcp_connect(*listener.getsockname(), ignore, data=bytes(MUCH)).close()
+
+        asynctcp.aio.run(main())
+        assert received.result(DEADLINE) == MUCH
 
 
 def test_callback_may_use_the_loop_as_any_code_in_it(loop):

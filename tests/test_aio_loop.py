@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 import weakref
 from asyncio import format_helpers
 from unittest import mock
@@ -238,6 +239,7 @@ def test_exception_of_a_call_goes_to_the_exception_handler_and_the_loop_goes_on(
     turn(loop)
     assert [type(context["exception"]) for context in got] == [ZeroDivisionError]
     assert "fail_loudly()" in got[0]["message"]
+    assert traceback.extract_tb(got[0]["exception"].__traceback__)[-1].name == "fail_loudly"
     assert (got[0]["handle"], after) == (handle, [1])
 
 

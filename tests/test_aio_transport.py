@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 import sys
+import traceback
 import warnings
 import weakref
 from unittest import mock
@@ -187,6 +188,7 @@ def test_exception_of_data_received_ends_the_connection_and_is_told(loop, connec
     turn_until(loop, lambda: it.protocol.told[-1] == ("lost", "ZeroDivisionError"))
     assert [context["message"] for context in got] == ["Fatal error: protocol.data_received() call failed."]
     assert got[0]["protocol"] is it.protocol
+    assert traceback.extract_tb(got[0]["exception"].__traceback__)[-1].name == "data_received"
 
 
 def test_reset_is_the_reason_of_the_loss(loop, connect):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 
 import pytest
 
@@ -99,6 +100,23 @@ def test_caught_exception_goes_to_the_event_cb_once(kind, peers):
     assert [(type(error), type(error.__cause__)) for error in seen] == [(TcpAppError, Oops)]
 
 
+@pytest.mark.parametrize("kind", [*OF_SOCKETS, "delay"])
+def test_exception_that_an_event_cb_gets_has_its_traceback(kind, peers):
+    seen = []
+    run(lambda: raises_in(kind, peers, seen.append), catch_app_errors=True)
+    frames = traceback.extract_tb(seen[0].__cause__.__traceback__)
+    assert frames[-1].name in ("oops", "use")
+
+
+def test_exception_that_a_close_cb_gets_has_its_traceback(peers):
+    reasons = []
+    run(
+        lambda: peers.link(oops, close_cb=lambda _socket, reason: reasons.append(reason)),
+        catch_app_errors=True,
+    )
+    assert traceback.extract_tb(reasons[0].__cause__.__traceback__) != []
+
+
 @pytest.mark.parametrize("kind", OF_SOCKETS)
 def test_app_error_of_a_socket_names_socket_peer_callback_and_function(kind, peers):
     seen, kept = [], []
@@ -156,6 +174,7 @@ def test_caught_exception_is_logged_with_traceback_if_not_sent_to_event_cb(kind,
     (record,) = caplog.records
     assert (record.name, record.levelno) == ("asynctcp", logging.ERROR)
     assert record.exc_info[0] is Oops
+    assert traceback.extract_tb(record.exc_info[2]) != []
     assert f"{kind} " in record.getMessage()
     if kind != "connect_cb":
         assert "helpers.oops" in record.getMessage()
@@ -339,7 +358,7 @@ def test_default_handler_logs_the_cause_of_an_app_error_with_its_traceback(caplo
     asynctcp.default_event_handler(error)
     (record,) = caplog.records
     assert (record.levelno, record.exc_info[0]) == (logging.ERROR, Oops)
-    assert record.getMessage() == "read_cb helpers.oops raised Oops"
+    assert record.getMessage() == "read_cb helpers.oops raised Oops: here"
 
 
 def test_default_handler_logs_an_app_error_without_a_cause(caplog):

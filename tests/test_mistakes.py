@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import asynctcp
+from asynctcp import aio
 from helpers import LOOPBACK, ignore
 
 
@@ -57,6 +60,11 @@ OUTSIDE = [
 ]
 INSIDE = [
     ("gives_an_address_as_tuple", lambda: asynctcp.tcp_server((LOOPBACK, 0), ignore), "'read_cb'"),
+    (
+        "gives_an_address_as_tuple_and_callbacks",
+        lambda: asynctcp.tcp_server((LOOPBACK, 0), 0, ignore),
+        "the port being an argument of its own",
+    ),
     ("gives_no_callback", serve(), "'read_cb'"),
     ("gives_the_port_as_text", lambda: asynctcp.tcp_server(LOOPBACK, "80", ignore), "port must be an int"),
     ("gives_the_port_as_float", lambda: asynctcp.tcp_server(LOOPBACK, 80.0, ignore), "port must be an int"),
@@ -133,6 +141,35 @@ def test_function_in_asyncios_own_loop_names_ours():
 
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         assert "asynctcp.aio.run(main())" in said(lambda: runner.run(main()))
+
+
+def test_function_in_another_thread_names_call_soon_threadsafe():
+    with ThreadPoolExecutor(1) as pool:
+        assert "call_soon_threadsafe()" in pool.submit(said, serve(ignore)).result()
+
+
+@pytest.mark.filterwarnings("ignore:coroutine")
+def test_coroutine_function_given_to_run_is_to_be_called():
+    with pytest.raises((TypeError, ValueError)) as caught:
+        aio.run(coroutine)
+    assert caught.value.__notes__ == [
+        "call the function: asynctcp.aio.run(main()), not asynctcp.aio.run(main)"
+    ]
+
+
+def test_plain_function_as_handler_of_streams_is_named():
+    told = []
+
+    async def main():
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+        async with await aio.serve(ignore, LOOPBACK, 0) as server:
+            stream = await aio.connect(server.host, server.port)
+            with contextlib.suppress(ConnectionError):
+                await stream.receive()
+            await stream.aclose()
+
+    aio.run(main())
+    assert "must be an async def" in str(told[0])
 
 
 def test_closing_twice_is_no_mistake():

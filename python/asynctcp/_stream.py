@@ -144,7 +144,7 @@ class AsyncIOStream(io.RawIOBase):
         return None
 
     def __next__(self) -> bytes:
-        """Return the next whole line; stops where ``readline()`` has none now. Errors as in ``readline``."""
+        """Return the next line as ``readline()``; stops where that has none now. Errors as there."""
         line = self.readline()
         if not line:
             raise StopIteration

@@ -434,8 +434,15 @@ class TcpAppError(TcpInfo):
 
     def __str__(self) -> str:
         name = self.callback if self.function is None else f"{self.callback} {self.function}"
-        raised = "an exception" if self.__cause__ is None else type(self.__cause__).__name__
-        return f"{name} raised {raised}{self._peer_suffix()}"
+        return f"{name} raised {_told(self.__cause__)}{self._peer_suffix()}"
+
+
+def _told(error: BaseException | None) -> str:
+    """Name an exception, with the first line of what it says."""
+    if error is None:
+        return "an exception"
+    said = str(error).partition("\n")[0]
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def name_of(function: object) -> str:

@@ -1,6 +1,7 @@
 //! asyncio's futures, which tasks wait for.
 
 use crate::boundary::call::{Method, vectorcall_on};
+use crate::boundary::exception;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -33,7 +34,7 @@ pub(crate) fn settle(future: &Bound<'_, PyAny>, outcome: Result<(), &PyErr>) -> 
     }
     match outcome {
         Ok(()) => future.method(intern!(py, "set_result"), (py.None(),)),
-        Err(error) => future.method(intern!(py, "set_exception"), (error.value(py),)),
+        Err(error) => future.method(intern!(py, "set_exception"), (exception::value(py, error),)),
     }
     .map(drop)
 }

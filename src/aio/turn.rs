@@ -10,6 +10,7 @@ use crate::aio::state::{State, is_cancelled, unschedule};
 use crate::aio::timers::Timers;
 use crate::aio::transports::{self, Transport};
 use crate::boundary::call::Method;
+use crate::boundary::exception;
 use crate::event_loop::object::EventLoop;
 use crate::io::failure::Failure;
 use crate::io::runtime::driver;
@@ -373,7 +374,7 @@ impl<'py> Turn<'_, 'py> {
             return Err(error);
         }
         self.event_loop
-            .method("_callback_failed", (handle, error.value(py)))
+            .method("_callback_failed", (handle, exception::value(py, &error)))
             .map(drop)
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::boundary::address::address_object;
 use crate::boundary::call::call;
+use crate::boundary::exception;
 use crate::io::event::Refused;
 use crate::io::failure::Failure;
 use crate::io::failure::Try;
@@ -234,7 +235,7 @@ pub fn app_error<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let object = subject.map(Subject::object);
     let condition = call(&class(py, "TcpAppError")?, (callback, function, object))?;
-    condition.setattr("__cause__", error.value(py))?;
+    condition.setattr("__cause__", exception::value(py, error))?;
     match subject {
         Some(subject) => about(subject, condition),
         None => Ok(condition),
@@ -253,6 +254,9 @@ pub fn no_loop(py: Python<'_>) -> PyErr {
     let message = if is_in_asyncio(py) {
         "the asyncio loop of this thread is not one of asynctcp's: run the program by asynctcp.aio.run(main()), \
          or have that loop drive an EventLoop by its fileno() and pump()"
+    } else if is_other_thread(py) {
+        "no event loop runs in this thread: pass the function to call_soon_threadsafe() of the EventLoop that runs in another one, \
+         or start a loop here by start_event_loop(main)"
     } else {
         "no event loop runs in this thread: call it in a function that start_event_loop() runs, and pass that itself: \
          start_event_loop(main), not start_event_loop(main())"
@@ -269,6 +273,16 @@ fn is_in_asyncio(py: Python<'_>) -> bool {
         asyncio.call_method0("_get_running_loop")
     };
     running().is_ok_and(|running| !running.is_none())
+}
+
+/// Whether this is not the thread in which the program began.
+fn is_other_thread(py: Python<'_>) -> bool {
+    let threads = || {
+        let threading = py.import("threading")?;
+        let current = threading.call_method0("current_thread")?;
+        Ok::<_, PyErr>(!current.is(&threading.call_method0("main_thread")?))
+    };
+    threads().unwrap_or(false)
 }
 
 /// A loop is needed and not there, or there and not wanted.

@@ -6,7 +6,7 @@
 //! | `condition.rs`, `os_error.rs` | from a failure to a condition class, or an `OSError` |
 //! | `address.rs`, `proxy.rs`, `callback.rs` | addresses and PROXY headers as Python has them; the kinds of callbacks |
 //! | `buffer_pool.rs`, `unfilled.rs` | objects whose memory the I/O side uses; a `bytes` object to receive into |
-//! | `call.rs`, `interpreter.rs`, `fork.rs` | calls of Python that may never return; who may import; forked children |
+//! | `call.rs`, `exception.rs`, `interpreter.rs`, `fork.rs` | calls of Python that may never return; what they raise; who may import; forked children |
 //! | `tls_context.rs` | what a `TlsConfig` stands for |
 //! | `injection.rs` | faults for Python's tests |
 
@@ -17,6 +17,7 @@ pub(crate) mod call;
 pub(crate) mod callback;
 pub(crate) mod condition;
 pub(crate) mod coroutine;
+pub(crate) mod exception;
 pub(crate) mod fork;
 #[cfg(feature = "fault-injection")]
 pub(crate) mod injection;

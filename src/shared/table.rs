@@ -86,6 +86,11 @@ impl Table {
         }
     }
 
+    /// How many objects are in it.
+    pub fn len(&self) -> usize {
+        self.0.lock().used
+    }
+
     /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
         self.0.lock().used == 0

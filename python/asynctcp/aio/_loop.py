@@ -11,7 +11,7 @@ from asyncio import base_events, events, futures, sslproto
 from asyncio.log import logger
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 from asynctcp import _core, _handlers
 from asynctcp._loop import EventLoop
@@ -444,10 +444,30 @@ def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:
         main: a coroutine.
         debug: asyncio's debug mode; None: as ``PYTHONASYNCIODEBUG`` and ``-X dev`` say.
 
+    What was written to sockets of this library's before they were closed is sent before it returns, for as
+    long as their peers take it.
+
     Raises what the coroutine raises, and what ``asyncio.run`` does.
     """
     with asyncio.Runner(debug=debug, loop_factory=new_event_loop) as runner:
-        return runner.run(main)
+        try:
+            result = runner.run(main)
+        except (TypeError, ValueError) as error:
+            if callable(main):
+                error.add_note("call the function: asynctcp.aio.run(main()), not asynctcp.aio.run(main)")
+            raise
+        runner.run(_send_rest())
+        return result
+
+
+#: How often a loop that ends looks whether all is sent, in seconds.
+_LOOK_EVERY = 0.002
+
+
+async def _send_rest() -> None:
+    core = cast(Loop, asyncio.get_running_loop())._callbacks
+    while core is not None and core._lingers():
+        await asyncio.sleep(_LOOK_EVERY)
 
 
 def _enter_callbacks() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import inspect
 from collections import deque
 from collections.abc import Awaitable, Callable
 from types import TracebackType
@@ -263,7 +264,10 @@ class StreamServer:
 
     async def _serve(self, stream: Stream) -> None:
         try:
-            await self._handler(stream)
+            handled = self._handler(stream)
+            if not inspect.isawaitable(handled):
+                raise TypeError(f"the handler must be an async def; {self._handler!r} returned {handled!r}")
+            await handled
         except EventInfo:
             # How a connection ends is no fault of the handler's that did not care.
             pass

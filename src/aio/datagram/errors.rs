@@ -2,6 +2,7 @@
 
 use crate::aio::datagram::object::DatagramTransport;
 use crate::boundary::call::Method;
+use crate::boundary::exception;
 use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -9,7 +10,7 @@ use pyo3::prelude::*;
 /// An error of one datagram.
 pub(crate) fn tell_error(slf: &Bound<'_, DatagramTransport>, error: PyErr) -> PyResult<()> {
     let py = slf.py();
-    slf.method(intern!(py, "_tell_error"), (error.value(py),))
+    slf.method(intern!(py, "_tell_error"), (exception::value(py, &error),))
         .map(drop)
 }
 
@@ -24,6 +25,9 @@ pub(crate) fn fatal(
     if error.is_instance_of::<PySystemExit>(py) || error.is_instance_of::<PyKeyboardInterrupt>(py) {
         return Err(error);
     }
-    slf.method(intern!(py, "_fatal_error"), (error.value(py), message))
-        .map(drop)
+    slf.method(
+        intern!(py, "_fatal_error"),
+        (exception::value(py, &error), message),
+    )
+    .map(drop)
 }

@@ -9,6 +9,7 @@ use crate::aio::tls::told::{
 use crate::aio::transport::object::Receiver;
 use crate::aio::transport::receiver;
 use crate::boundary::call::Method;
+use crate::boundary::exception;
 use pyo3::exceptions::{PyException, PyOSError, PyRuntimeError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -124,7 +125,7 @@ fn fail(slf: &Bound<'_, TlsTransport>, error: PyErr) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
     stop_handshake_timer(slf)?;
     me.set_phase(py, Phase::Unwrapped);
-    let value = error.value(py).clone();
+    let value = exception::value(py, &error);
     slf.method(intern!(py, "_handshake_failed"), (&value,))?;
     wake_waiter(slf, Some(&value))
 }

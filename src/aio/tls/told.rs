@@ -2,6 +2,7 @@
 
 use crate::aio::tls::object::{TlsTransport, Told};
 use crate::boundary::call::Method;
+use crate::boundary::exception;
 use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PySystemExit};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -13,8 +14,11 @@ pub(crate) const BROKEN: &str = "Fatal error on SSL protocol";
 #[cold]
 pub(crate) fn fatal(slf: &Bound<'_, TlsTransport>, error: PyErr, message: &str) -> PyResult<()> {
     let py = slf.py();
-    slf.method(intern!(py, "_fatal_error"), (error.value(py), message))
-        .map(drop)
+    slf.method(
+        intern!(py, "_fatal_error"),
+        (exception::value(py, &error), message),
+    )
+    .map(drop)
 }
 
 /// Any `Exception` ends the connection; others go on, as they do in asyncio.

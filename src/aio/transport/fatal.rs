@@ -2,6 +2,7 @@
 
 use crate::aio::transport::object::StreamTransport;
 use crate::boundary::call::Method;
+use crate::boundary::exception;
 use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -13,6 +14,9 @@ pub(crate) fn fatal(slf: &Bound<'_, StreamTransport>, error: PyErr, message: &st
     if error.is_instance_of::<PySystemExit>(py) || error.is_instance_of::<PyKeyboardInterrupt>(py) {
         return Err(error);
     }
-    slf.method(intern!(py, "_fatal_error"), (error.value(py), message))
-        .map(drop)
+    slf.method(
+        intern!(py, "_fatal_error"),
+        (exception::value(py, &error), message),
+    )
+    .map(drop)
 }

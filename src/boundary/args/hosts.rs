@@ -5,7 +5,7 @@ use crate::boundary::args::refusal::{wrong_type, wrong_value};
 use crate::io::sys::names::zone_index;
 use crate::io::sys::platform::c;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyInt, PyString};
+use pyo3::types::{PyBool, PyInt, PyString, PyTuple};
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
@@ -26,7 +26,12 @@ pub enum HostArg {
 /// A host that is not empty.
 pub fn host(name: &str, value: &Bound<'_, PyAny>) -> PyResult<HostArg> {
     let Ok(text) = value.cast::<PyString>() else {
-        return Err(wrong_type(name, "a str", value));
+        let wanted = if value.is_instance_of::<PyTuple>() {
+            "a str, the port being an argument of its own"
+        } else {
+            "a str"
+        };
+        return Err(wrong_type(name, wanted, value));
     };
     let text = match text.to_str() {
         Ok(text) => text.to_owned(),
