@@ -157,6 +157,15 @@ def test_coroutine_function_given_to_run_is_to_be_called():
     ]
 
 
+def test_error_of_the_coroutine_has_no_note():
+    async def main():
+        raise ValueError
+
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - it is the coroutine's own
+        aio.run(main())
+    assert not hasattr(caught.value, "__notes__")
+
+
 def test_plain_function_as_handler_of_streams_is_named():
     told = []
 

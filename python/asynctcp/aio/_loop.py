@@ -465,8 +465,8 @@ _LOOK_EVERY = 0.002
 
 
 async def _send_rest() -> None:
-    core = cast(Loop, asyncio.get_running_loop())._callbacks
-    while core is not None and core._lingers():
+    core = cast("Loop", asyncio.get_running_loop())._callbacks
+    while core is not None and core._lingers():  # noqa: ASYNC110 - nobody is told of such an end
         await asyncio.sleep(_LOOK_EVERY)
 
 

@@ -262,12 +262,15 @@ class StreamServer:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def _handled(self, stream: Stream) -> Awaitable[object]:
+        handled = self._handler(stream)
+        if not inspect.isawaitable(handled):
+            raise TypeError(f"the handler must be an async def; {self._handler!r} returned {handled!r}")
+        return handled
+
     async def _serve(self, stream: Stream) -> None:
         try:
-            handled = self._handler(stream)
-            if not inspect.isawaitable(handled):
-                raise TypeError(f"the handler must be an async def; {self._handler!r} returned {handled!r}")
-            await handled
+            await self._handled(stream)
         except EventInfo:
             # How a connection ends is no fault of the handler's that did not care.
             pass
