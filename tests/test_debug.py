@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import logging
 import os
@@ -14,6 +15,7 @@ import warnings
 import pytest
 
 import asynctcp
+from asynctcp import aio
 from asynctcp._debug import Watchdog
 from helpers import DEADLINE, LOOPBACK, ignore, run, wait_until
 
@@ -92,6 +94,23 @@ def test_slow_callback_is_logged_with_its_stack_while_it_runs(caplog, io_threads
     assert "in slow_one" in message
     assert "in hold_until" in message
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+@pytest.mark.slow
+def test_slow_callback_in_an_asyncio_loop_in_debug_mode_is_logged(caplog):
+    async def main():
+        done = asyncio.get_running_loop().create_future()
+
+        def slow_one():
+            hold_until(lambda: held_too_long(caplog))
+            done.set_result(None)
+
+        asynctcp.delay(slow_one)
+        await done
+
+    aio.run(main(), debug=True)
+    (message,) = held_too_long(caplog)
+    assert "in slow_one" in message
 
 
 @pytest.mark.slow

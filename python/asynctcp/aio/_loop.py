@@ -72,7 +72,8 @@ class Loop(_core.NativeLoop, Accepting, asyncio.SelectorEventLoop):  # type: ign
         """
         if self._callbacks is None:
             self._check_closed()  # type: ignore[attr-defined]
-            core = EventLoop(catch_app_errors=True, **self._options)
+            # asyncio's debug mode tells of slow steps, this one of slow callbacks.
+            core = EventLoop(catch_app_errors=True, **{"debug": self.get_debug(), **self._options})
             if self._has_threads():
                 self._add_reader(core.fileno(), core.pump)
             else:
