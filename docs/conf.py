@@ -76,6 +76,26 @@ def link_pages(_app, _docname, source):
         source[0] = source[0].replace(f"]({file})", f"](/{page})")
 
 
+def pair_figures(app, _docname, source):
+    """Show the plot that was drawn for the page's colours, where there are both."""
+    source[0] = re.sub(
+        r"^!\[([^]]*)\]\((figures/[\w-]+)\.svg\)$",
+        lambda match: _pair(app, match) or match[0],
+        source[0],
+        flags=re.MULTILINE,
+    )
+
+
+def _pair(app, match):
+    alt, name = match.groups()
+    if not (app.srcdir / f"{name}-dark.svg").exists():
+        return None
+    image = "```{{image}} {}.svg\n:alt: {}\n:class: only-{}\n```"
+    return "\n\n".join(
+        [image.format(name, alt, "light"), image.format(f"{name}-dark", alt, "dark")]
+    )
+
+
 def quote_patterns(_app, docname, source):
     """Show names of tests as they are: their stars and underscores are no markup."""
     if docname == "contract":
@@ -132,5 +152,6 @@ def setup(app):
     """Have Sphinx call the functions above."""
     app.connect("source-read", read_examples)
     app.connect("source-read", link_pages)
+    app.connect("source-read", pair_figures)
     app.connect("source-read", quote_patterns)
     app.connect("autodoc-process-docstring", link_names)

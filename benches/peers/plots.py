@@ -1,6 +1,8 @@
-"""The plots, each as SVG and PNG."""
+"""The plots, each as SVG for light and for dark pages, and as PNG."""
 
+import statistics
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import matplotlib as mpl
@@ -8,7 +10,6 @@ import matplotlib as mpl
 mpl.use("agg")
 
 import matplotlib.pyplot as plt
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from scenarios import BY_CONNECTIONS, BY_SIZE, BY_WORK, MAIN
@@ -29,11 +30,49 @@ mpl.rcParams.update(
 )
 
 
-def style(subject: str) -> dict:
+INK, PAPER = "#d0d0d0", "none"
+DARK = {
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "grid.color": INK,
+    "grid.alpha": 0.2,
+    "axes.facecolor": PAPER,
+    "figure.facecolor": PAPER,
+    "savefig.facecolor": PAPER,
+}
+
+
+@dataclass(frozen=True)
+class Album:
+    """Where the plots of one theme go to."""
+
+    directory: Path
+    suffix: str = ""
+    theme: dict = field(default_factory=dict)
+    #: What cannot be seen on its paper.
+    instead: dict[str, str] = field(default_factory=dict)
+
+    def colour(self, subject: str) -> str:
+        colour = ALL[subject].colour
+        return self.instead.get(colour, colour)
+
+    def save(self, figure: Figure, name: str) -> None:
+        figure.savefig(
+            self.directory / f"{name}{self.suffix}.svg", bbox_inches="tight", metadata={"Date": None}
+        )
+        if not self.suffix:
+            figure.savefig(self.directory / f"{name}.png", bbox_inches="tight", dpi=85)
+        plt.close(figure)
+
+
+def style(album: Album, subject: str) -> dict:
     """Ours stands out, the limits are dashed."""
     known = ALL[subject]
     return {
-        "color": known.colour,
+        "color": album.colour(subject),
         "linestyle": "--" if known.is_limit else "-",
         "linewidth": 2.6 if subject == OURS else 1.3,
         "marker": "o",
@@ -43,94 +82,50 @@ def style(subject: str) -> dict:
     }
 
 
-def save(figure: Figure, directory: Path, name: str) -> None:
-    figure.savefig(directory / f"{name}.svg", bbox_inches="tight", metadata={"Date": None})
-    figure.savefig(directory / f"{name}.png", bbox_inches="tight", dpi=85)
-    plt.close(figure)
+#: The raw limit that is drawn beside ours.
+LIMIT = "epoll"
 
 
-#: Ratios beyond are drawn at the edge: the few that are far off would press the others into a line.
-IN_SIGHT = (0.35, 2.8)
-
-
-def overview(results: Results, directory: Path) -> None:
-    """Draw each scenario as a line, each server as a dot, uvloop at 1: rates left, CPU right."""
-    scenarios = [
-        scenario
+def overview(results: Results, album: Album) -> None:
+    """Draw for each load what a request costs us, as a bar, where it costs 1 on uvloop."""
+    ratios = {
+        scenario: ratio
         for scenario in MAIN
-        if not scenario.is_idle and not scenario.is_paced and results.median(scenario.name, BASELINE, "rate")
-    ]
-    if not scenarios:
-        return
-    figure, panels = plt.subplots(1, 2, figsize=(11, 0.38 * len(scenarios) + 1.6), sharey=True)
-    titles = {"rate": "requests a second; right is better", "cpu_us": "CPU for each request; left is better"}
-    for axes, (which, title) in zip(panels, titles.items(), strict=True):
-        against_baseline(axes, results, [scenario.name for scenario in scenarios], which)
-        axes.set_title(title, loc="left")
-        axes.set_xlabel(f"against {BASELINE}'s (1)")
-    panels[0].set_yticks(range(len(scenarios)), [scenario.title for scenario in reversed(scenarios)])
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=len(labels), frameon=False
-    )
-    figure.tight_layout()
-    save(figure, directory, "overview")
-
-
-def against_baseline(axes: Axes, results: Results, scenarios: list[str], figure: str) -> None:
-    low, high = IN_SIGHT
-    for subject in results.subjects:
-        points = [
-            (ratio, line)
-            for line, scenario in enumerate(reversed(scenarios))
-            if (ratio := results.ratio(scenario, subject, BASELINE, figure)) is not None
-        ]
-        if points:
-            axes.scatter(
-                [min(max(ratio, low), high) for ratio, _ in points],
-                [line for _, line in points],
-                clip_on=False,
-                **dot(subject),
-            )
-        for ratio, line in points:
-            if subject == OURS and not low <= ratio <= high:
-                name_far(axes, ratio, line)
-    axes.axvline(1, color=ALL[BASELINE].colour, linewidth=1)
-    axes.set_xscale("log")
-    axes.set_xlim(low, high)
-    plain_x(axes, (0.35, 0.5, 0.7, 1, 1.5, 2, 2.8))
-
-
-def name_far(axes: Axes, ratio: float, line: int) -> None:
-    """Say how far off a dot is that stands at the edge in the place of where it belongs."""
-    left = ratio < 1
-    axes.annotate(
-        f"{ratio:.2g}",
-        (IN_SIGHT[0] if left else IN_SIGHT[1], line),
-        xytext=(9 if left else -9, 0),
-        textcoords="offset points",
-        ha="left" if left else "right",
-        va="center",
-    )
-
-
-def dot(subject: str) -> dict:
-    known = ALL[subject]
-    return {
-        "color": known.colour,
-        "marker": "|" if known.is_limit else "o",
-        "s": 110 if known.is_limit or subject == OURS else 28,
-        "zorder": 4 if subject == OURS else 3,
-        "label": f"{subject} (no Python)" if known.is_limit else subject,
+        if not scenario.is_idle
+        and not scenario.is_paced
+        and (ratio := results.ratio(scenario.name, OURS, BASELINE, "cpu_us")) is not None
     }
+    if not ratios:
+        return
+    figure, axes = plt.subplots(figsize=(7, 0.34 * len(ratios) + 1.4))
+    scenarios = list(reversed(ratios))
+    values = [ratios[scenario] for scenario in scenarios]
+    axes.barh([scenario.title for scenario in scenarios], values, color=album.colour(OURS), height=0.6)
+    end = 1.2 * max(1, *values)
+    for line, value in enumerate(values):
+        axes.text(end, line, f"{value:.2f}", ha="right", va="center")
+    for line, scenario in enumerate(scenarios):
+        limit = results.ratio(scenario.name, LIMIT, BASELINE, "cpu_us")
+        if limit is not None:
+            # Only one has a label: the legend names it once.
+            label = None if axes.get_legend_handles_labels()[1] else f"{LIMIT}: no Python"
+            axes.plot(
+                [limit] * 2, [line - 0.42, line + 0.42], color=album.colour(LIMIT), linewidth=2, label=label
+            )
+    axes.axvline(1, color=album.colour(BASELINE), linewidth=1.5, label=BASELINE)
+    axes.set_xlim(0, end)
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel(f"CPU time of a request, {BASELINE}'s being 1: less is better")
+    axes.set_title(said(values), loc="left", x=0, fontweight="bold")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.4, -0.1), ncols=2, frameon=False)
+    album.save(figure, "overview")
 
 
-def plain_x(axes: Axes, ticks: tuple[float, ...]) -> None:
-    """Label a logarithmic axis with plain numbers, those that are in sight."""
-    low, high = axes.get_xlim()
-    axes.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_locator(NullLocator())
+def said(ratios: list[float]) -> str:
+    """What the bars say."""
+    middle = statistics.median(ratios)
+    less = sum(ratio < 1 for ratio in ratios)
+    return f"A request takes {middle:.0%} of {BASELINE}'s CPU; less under {less} of {len(ratios)} loads"
 
 
 def kib(size: float, _position: int = 0) -> str:
@@ -139,7 +134,7 @@ def kib(size: float, _position: int = 0) -> str:
 
 def sweep(
     results: Results,
-    directory: Path,
+    album: Album,
     name: str,
     points: dict[int, str],
     label: str,
@@ -165,7 +160,7 @@ def sweep(
             ]
             # A lone point is no line: the limits do no Python work.
             if len(drawn) > 1:
-                axes.plot(*zip(*drawn, strict=True), **style(subject))
+                axes.plot(*zip(*drawn, strict=True), **style(album, subject))
         axes.set_xscale(scale)
         axes.xaxis.set_major_locator(FixedLocator(list(measured)))
         axes.xaxis.set_minor_locator(NullLocator())
@@ -174,21 +169,24 @@ def sweep(
         axes.set_title(title, loc="left")
         if which == "cpu_us" and scale == "log":
             axes.set_yscale("log")
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            for of in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+                of(FuncFormatter(lambda value, _: f"{value:g}"))
         else:
             axes.set_ylim(bottom=0)
     panels[1].legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
-    save(figure, directory, name)
+    album.save(figure, name)
 
 
-def latency(results: Results, directory: Path) -> None:
+def latency(results: Results, album: Album) -> None:
     """Percentiles at the same rate for all."""
     figure, axes = plt.subplots(figsize=(7, 3.6))
     for subject in results.subjects:
         found = results.latency("open", subject)
         if found:
             # Nines: 0.9 → 1, 0.99 → 2.
-            axes.plot([1 / (1 - quantile) for quantile in found], list(found.values()), **style(subject))
+            axes.plot(
+                [1 / (1 - quantile) for quantile in found], list(found.values()), **style(album, subject)
+            )
     if not axes.lines:
         plt.close(figure)
         return
@@ -201,10 +199,10 @@ def latency(results: Results, directory: Path) -> None:
     axes.set_xlabel("of all requests are answered within")
     axes.set_title("Latency in µs, 100 connections, 1 KiB, at 70 % of uvloop's highest rate", loc="left")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
-    save(figure, directory, "latency")
+    album.save(figure, "latency")
 
 
-def memory(results: Results, directory: Path) -> None:
+def memory(results: Results, album: Album) -> None:
     found = {
         subject: each
         for subject in results.subjects
@@ -215,27 +213,34 @@ def memory(results: Results, directory: Path) -> None:
     figure, axes = plt.subplots(figsize=(7, 0.32 * len(found) + 0.9))
     ranked = sorted(found, key=lambda subject: found[subject], reverse=True)
     bars = axes.barh(
-        ranked, [found[subject] for subject in ranked], color=[ALL[name].colour for name in ranked]
+        ranked, [found[subject] for subject in ranked], color=[album.colour(name) for name in ranked]
     )
     axes.bar_label(bars, fmt="%.2f", padding=3)
     axes.grid(visible=False)
     axes.set_xlabel("KiB of user memory for each idle connection, of 10,000")
-    save(figure, directory, "memory")
+    album.save(figure, "memory")
 
 
 def draw(results: Results, directory: Path) -> None:
-    """All of them; a plot that has no figures is left out."""
+    """All of them, for each theme; a plot that has no figures is left out."""
     directory.mkdir(parents=True, exist_ok=True)
-    overview(results, directory)
-    sweep(results, directory, "connections", BY_CONNECTIONS, "connections, 1 KiB messages")
-    sweep(results, directory, "sizes", BY_SIZE, "message size, 10 connections", tick=kib)
+    albums = [Album(directory), Album(directory, "-dark", DARK, {"#000000": INK, "#1f77b4": "#5fa8e0"})]
+    for album in albums:
+        with mpl.rc_context(album.theme):
+            draw_all(results, album)
+
+
+def draw_all(results: Results, album: Album) -> None:
+    overview(results, album)
+    sweep(results, album, "connections", BY_CONNECTIONS, "connections, 1 KiB messages")
+    sweep(results, album, "sizes", BY_SIZE, "message size, 10 connections", tick=kib)
     sweep(
         results,
-        directory,
+        album,
         "python_time",
         BY_WORK,
         "µs of Python for each request, 100 connections, 1 KiB",
         scale="linear",
     )
-    latency(results, directory)
-    memory(results, directory)
+    latency(results, album)
+    memory(results, album)
