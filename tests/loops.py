@@ -13,11 +13,11 @@ LOOPS = {"asyncio": asyncio.SelectorEventLoop, "asynctcp": asynctcp.aio.new_even
 FACTORIES = {"asyncio": "asyncio:SelectorEventLoop", "asynctcp": "asynctcp.aio:new_event_loop"}
 
 
-def run(loop, coroutine):
+def run(loop, coroutine, deadline=DEADLINE):
     """Run it to its end, which must come in time."""
 
     async def bounded():
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(deadline):
             return await coroutine
 
     return loop.run_until_complete(bounded())
