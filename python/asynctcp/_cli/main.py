@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import asynctcp
-from asynctcp._cli import bench, certificate, connect, doctor, echo, proxy
+from asynctcp._cli import bench, certificate, completion, connect, doctor, echo, proxy
 
-COMMANDS = (echo, connect, proxy, certificate, bench, doctor)
+COMMANDS = (echo, connect, proxy, certificate, bench, doctor, completion)
 
 EPILOG = """\
 examples:
@@ -20,6 +20,7 @@ examples:
   %(prog)s certificate
   %(prog)s bench --connections 50 --seconds 5
   %(prog)s doctor
+  %(prog)s completion bash
   %(prog)s COMMAND --help
 
 exit status: 0 all went well, 1 it failed, 2 wrong arguments, 130 Ctrl-C (echo: 0, as that is how it ends)
@@ -46,7 +47,7 @@ def make_parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.add_arguments(command)
-        command.set_defaults(run=module.run, error=command.error, program=parser.prog)
+        command.set_defaults(run=module.run, error=command.error, program=parser.prog, whole=parser)
     return parser
 
 
