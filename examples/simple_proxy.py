@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from asynctcp import (
     Socket,
+    TcpAppError,
     TcpBufferDrained,
     TcpBufferFull,
     TcpEof,
@@ -73,7 +74,7 @@ class Proxy:
     def on_event(self, condition: Exception) -> None:
         """Do what a condition of one socket asks of the other."""
         if not isinstance(condition, TcpInfo) or condition.socket is None or condition.socket.data is None:
-            default_event_handler(condition)  # a bug in a callback, or nothing that concerns a pair
+            default_event_handler(condition)  # nothing that concerns a pair
             return
         pair: Pair = condition.socket.data
         match condition:
@@ -85,6 +86,9 @@ class Proxy:
                 end_of_stream(condition.socket)
             case TcpError():
                 print(f"{type(condition).__name__}: {condition}", file=sys.stderr)
+                unpair(condition.socket)
+            case TcpAppError():
+                default_event_handler(condition)  # a bug in a callback
                 unpair(condition.socket)
 
     def print_stats(self) -> None:

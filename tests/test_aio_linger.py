@@ -1,4 +1,4 @@
-"""Transports of `asynctcp.aio` that are closed while bytes of the peer are unread."""
+"""Transports of `asynctcp.aio` that are closed while bytes are on their way: the peer gets all of a reply."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def loop():
 class Closed:
     """A transport that has sent a reply, and was closed with a question unread."""
 
-    def __init__(self, loop, *, abort=False, question=b"unread"):
+    def __init__(self, loop, *, abort=False, question=b"unread", reply=REPLY):
         self.loop = loop
         self.protocol = Recorder()
         self.transport, self.peer = connected(loop, self.protocol)
@@ -37,7 +37,7 @@ class Closed:
         self.peer.sendall(question)
         raw = self.transport.get_extra_info("socket")
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * REPLY)
-        self.data = os.urandom(REPLY)
+        self.data = os.urandom(reply)
         self.transport.write(self.data)
         (self.transport.abort if abort else self.transport.close)()
         turn_until(loop, lambda: self.protocol.told[-1] == ("lost", None))
@@ -65,6 +65,14 @@ def settled(loop):
 
 def test_reply_arrives_whole_and_then_the_end(loop):
     it = Closed(loop)
+    assert it.receive() == it.data
+    settled(loop)
+    it.peer.close()
+
+
+def test_reply_arrives_whole_although_the_peer_sends_after_the_close(loop):
+    it = Closed(loop, question=b"")
+    it.peer.sendall(b"a question more")
     assert it.receive() == it.data
     settled(loop)
     it.peer.close()
@@ -128,8 +136,8 @@ def test_aborted_connection_is_not_kept(loop):
     it.peer.close()
 
 
-def test_nothing_unread_is_nothing_to_wait_for(loop):
-    it = Closed(loop, question=b"")
+def test_nothing_unread_and_all_sent_is_nothing_to_wait_for(loop):
+    it = Closed(loop, question=b"", reply=10)
     assert not loop._lingering
     assert it.receive() == it.data
     it.peer.close()

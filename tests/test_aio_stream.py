@@ -10,7 +10,7 @@ import pytest
 import asynctcp
 from asynctcp import aio
 from certificates import authority
-from helpers import DEADLINE, LOOPBACK, MUCH
+from helpers import DEADLINE, LOOPBACK, MUCH, ignore
 from loops import run, turn_until
 
 
@@ -324,3 +324,18 @@ def test_bad_max_bytes_is_refused(loop):
                 await stream.receive(0)
 
     run(loop, main())
+
+
+# --- options that are not for streams ---
+
+
+@pytest.mark.parametrize(
+    "name", ["connect_cb", "close_cb", "allow_half_open", "stream", "dont_drain_read_buffer"]
+)
+def test_option_that_a_stream_sets_itself_is_refused_at_the_call(loop, name):
+    for begin in (
+        lambda **options: aio.connect(LOOPBACK, 1, **options),
+        lambda **options: aio.serve(ignore, LOOPBACK, 0, **options),
+    ):
+        with pytest.raises(TypeError, match=f"{name} is no option here"):
+            run(loop, begin(**{name: None}))

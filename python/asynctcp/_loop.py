@@ -183,9 +183,9 @@ def stats() -> dict[str, Any]:
 
     ``events_dispatched``, ``bytes_read`` and ``bytes_written`` are totals of this loop; ``servers``,
     ``incoming_tcp_connections``, ``outgoing_tcp_connections``, ``open_dns_queries``, ``timers``, ``pollers``,
-    ``idlers``,
-    ``proxy_headers_failed`` counts connections that servers have refused for their PROXY header;
-    ``queued_events`` and ``queued_bytes`` are what is now. Raises ``EventLoopError`` without a loop.
+    ``idlers``, ``queued_events`` and ``queued_bytes`` are what is now. ``proxy_headers_failed`` and
+    ``tls_handshakes_failed`` count connections that servers have refused for their PROXY header, and failed
+    handshakes. Raises ``EventLoopError`` without a loop.
     """
     return current_event_loop().stats()
 

@@ -1,7 +1,8 @@
-"""Connections that are closed while bytes of the peer are unread.
+"""Connections that are closed while bytes of the peer are unread, or bytes for it wait in the kernel.
 
-The system would reset them, and a reset destroys what the peer has not received yet (RFC 9293, 3.10.4). So
-one is kept a while: the sending side ends, and what still comes is dropped until the peer has all.
+The system would reset them, for what is unread or what the peer sends later, and a reset destroys what it has
+not received yet (RFC 9293, 3.10.4). So one is kept a while: the sending side ends, and what still comes is
+dropped until the peer has all.
 """
 
 import fcntl

@@ -282,6 +282,24 @@ class StreamServer:
             stream.socket.close()
 
 
+#: What a stream says itself of its socket.
+_OWN = {
+    "event_cb",
+    "connect_cb",
+    "write_cb",
+    "close_cb",
+    "allow_half_open",
+    "stream",
+    "dont_drain_read_buffer",
+}
+
+
+def _check(options: dict[str, Any]) -> None:
+    for name in options:
+        if name in _OWN:
+            raise TypeError(f"{name} is no option here: a stream has its own, and its sockets are half open")
+
+
 def _ignore(*_: object) -> None:
     """Stand for what a connection's stream puts its own in the place of."""
 
@@ -293,7 +311,8 @@ async def connect(host: str, port: int, *, tls: TlsConfig | bool | None = None, 
         host: str, a name or an address.
         port: int.
         tls: a ``TlsConfig``; True: with the system's trust; None: plain.
-        options: other keywords of ``asynctcp.tcp_connect`` but its callbacks: ``read_timeout``, ``family``, …
+        options: other keywords of ``asynctcp.tcp_connect`` but its callbacks and ``stream``: ``read_timeout``,
+            ``family``, … It is always open for writing after the peer's end.
 
     Raises the condition that a failed attempt ends with (``asynctcp.TcpRefused``, ``DnsError``, ``TlsError``,
     …), ``EventLoopError`` outside of a loop of ``asynctcp.aio``.
@@ -309,6 +328,7 @@ async def connect_unix(path: PipePath, *, tls: TlsConfig | bool | None = None, *
 async def _connect(
     begin: Callable[..., _core.Socket], tls: TlsConfig | bool | None, options: dict[str, Any]
 ) -> Stream:
+    _check(options)
     stream = Stream()
     stream._socket = begin(
         stream._on_read,
@@ -338,7 +358,7 @@ async def serve(
         host: str, an address or a name.
         port: int; 0: any, see ``StreamServer.port``.
         tls: a ``TlsConfig``; None: plain.
-        options: other keywords of ``asynctcp.tcp_server`` but its callbacks: ``backlog``, …
+        options: other keywords of ``asynctcp.tcp_server``, as in ``connect``: ``backlog``, …
 
     Raises ``asynctcp.TcpServerBindError``, and ``EventLoopError`` outside of a loop of ``asynctcp.aio``.
     """
@@ -355,6 +375,7 @@ async def serve_unix(
 def _serve(
     begin: Callable[..., _core.TcpServer], handler: Handler, tls: TlsConfig | None, options: dict[str, Any]
 ) -> StreamServer:
+    _check(options)
     made = StreamServer(handler)
     made._server = begin(_ignore, connect_cb=made._on_connect, allow_half_open=True, tls=tls, **options)
     return made

@@ -110,14 +110,18 @@ fn close_socket<'py>(
     closed
 }
 
-/// Whether the system would reset the connection for what is unread, and so destroy what the peer has not received yet.
+/// Whether the system would reset the connection for what is unread, or what the peer sends from now on, and so destroy what the
+/// peer has not received yet.
 fn is_to_linger(me: &StreamTransport, py: Python<'_>) -> bool {
     let Some(socket) = me.descriptor(py) else {
         return false;
     };
-    !me.flow.with(py, |flow| flow.is_aborted)
-        && matches!(transfer::something_waits(&socket), Ok(true))
-        && matches!(platform::unacknowledged(&socket), Ok(1..))
+    if me.flow.with(py, |flow| flow.is_aborted) {
+        return false;
+    }
+    let resets = matches!(transfer::something_waits(&socket), Ok(true))
+        && matches!(platform::unacknowledged(&socket), Ok(1..));
+    resets || matches!(platform::unsent(&socket), Ok(1..))
 }
 
 fn release(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {

@@ -31,11 +31,22 @@ pub(crate) fn nanoseconds() -> u64 {
 }
 
 pub(crate) fn unacknowledged(socket: &impl AsFd) -> io::Result<usize> {
+    count(socket, libc::TIOCOUTQ)
+}
+
+/// Bytes that wait for the peer's window or the network, TCP's only.
+pub(crate) fn unsent(socket: &impl AsFd) -> io::Result<usize> {
+    count(socket, SIOCOUTQNSD)
+}
+
+/// linux/sockios.h; libc does not have it.
+const SIOCOUTQNSD: libc::Ioctl = 0x894B;
+
+fn count(socket: &impl AsFd, what: libc::Ioctl) -> io::Result<usize> {
     let mut count: libc::c_int = 0;
-    // SAFETY: the descriptor is open as long as `socket` is borrowed, and SIOCOUTQ (which is TIOCOUTQ) writes one int
-    // to the address it is given. No crate wraps this call, and without it a close either cuts replies or waits for
-    // the peer's FIN.
-    let result = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::TIOCOUTQ, &raw mut count) };
+    // SAFETY: the descriptor is open as long as `socket` is borrowed, and both requests write one int to the address they are
+    // given. No crate wraps them, and without them a close either cuts replies or waits for the peer's FIN.
+    let result = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), what, &raw mut count) };
     if result < 0 {
         Err(io::Error::last_os_error())
     } else {

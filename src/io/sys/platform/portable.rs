@@ -26,6 +26,10 @@ pub(crate) fn unacknowledged<S>(_: &S) -> io::Result<usize> {
     Ok(1)
 }
 
+pub(crate) fn unsent<S>(_: &S) -> io::Result<usize> {
+    Ok(0)
+}
+
 /// A connection that is reset ends when it is closed, and a socket whose attempt has failed is no good for another.
 pub(crate) fn disconnect<S>(_: &S) {}
 
