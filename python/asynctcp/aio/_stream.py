@@ -311,8 +311,8 @@ async def connect(host: str, port: int, *, tls: TlsConfig | bool | None = None, 
         host: str, a name or an address.
         port: int.
         tls: a ``TlsConfig``; True: with the system's trust; None: plain.
-        options: other keywords of ``asynctcp.tcp_connect`` but its callbacks and ``stream``: ``read_timeout``,
-            ``family``, … It is always open for writing after the peer's end.
+        options: other keywords of ``asynctcp.tcp_connect`` but its callbacks and ``stream``: ``family``,
+            … It is always open for writing after the peer's end.
 
     Raises the condition that a failed attempt ends with (``asynctcp.TcpRefused``, ``DnsError``, ``TlsError``,
     …), ``EventLoopError`` outside of a loop of ``asynctcp.aio``.
