@@ -157,6 +157,11 @@ impl EventLoop {
         self.state.beat().map_or(0, Beat::now)
     }
 
+    /// Whether it belongs to the process that this one was forked from.
+    fn _is_parents(&self) -> bool {
+        self.state.is_forked()
+    }
+
     /// Whether connections of closed sockets still send what was written.
     fn _lingers(&self) -> bool {
         !self.state.is_forked() && self.state.hub.keys.alive() > self.state.table.len()

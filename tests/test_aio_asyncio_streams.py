@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import subprocess
+import sys
 from unittest import mock
 
 import pytest
 
 from helpers import DEADLINE
-from loops import LOOPS, connected, run, turn, turn_until
+from loops import FACTORIES, LOOPS, connected, run, turn, turn_until
 
 
 @pytest.fixture(params=LOOPS)
@@ -192,3 +194,45 @@ def test_what_comes_when_nobody_has_the_reader_is_dropped(loop, streamed):
     turn_until(loop, it.transport.is_closing)
     # Only what asyncio says of a reader that was let go of.
     assert not [message for message in told if "Fatal" in message]
+
+
+PATCHED = """
+import asyncio
+from {module} import {factory}
+
+seen, original = [], asyncio.StreamReader.feed_data
+
+def feed_data(self, data):
+    seen.append(data)
+    original(self, data)
+
+asyncio.StreamReader.feed_data = feed_data
+
+async def main():
+    async def answer(reader, writer):
+        writer.write(await reader.readline())
+        writer.close()
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    writer.write(b"line\\n")
+    await reader.read()
+    writer.close()
+    server.close()
+
+with asyncio.Runner(loop_factory={factory}) as runner:
+    runner.run(main())
+print(seen)
+"""
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+def test_function_in_the_place_of_asyncios_before_the_first_connection_is_called(name):
+    module, factory = FACTORIES[name].split(":")
+    done = subprocess.run(
+        [sys.executable, "-c", PATCHED.format(module=module, factory=factory)],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("[b'line\\n', b'line\\n']\n", "")

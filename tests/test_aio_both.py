@@ -74,6 +74,17 @@ def test_run_sends_what_was_written_before_a_close():
         assert received.result(DEADLINE) == MUCH
 
 
+def test_callback_that_looks_at_a_cancelled_future_does_not_end_the_loop(loop):
+    async def main():
+        told, cancelled = loop.create_future(), loop.create_future()
+        cancelled.cancel()
+        loop.set_exception_handler(lambda _, context: told.set_result(context["exception"]))
+        asynctcp.delay(cancelled.result)
+        return await told
+
+    assert isinstance(run(loop, main()), asyncio.CancelledError)
+
+
 def test_callback_may_use_the_loop_as_any_code_in_it(loop):
     async def main():
         answers = asyncio.Queue()

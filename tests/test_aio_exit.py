@@ -98,6 +98,15 @@ async def start(loop):
     return server, [asyncio.create_task(ask(*await aio.open_connection(*address))) for _ in range(10)]
 """
 
+CALLBACKS = """
+async def start(loop):
+    import asynctcp
+    server = asynctcp.tcp_server("127.0.0.1", 0, lambda sock, data: (busy(), sock.write(data)))
+    def again(sock, data):
+        sock.write(data)
+    return [asynctcp.tcp_connect(server.host, server.port, again, data="x") for _ in range(10)]
+"""
+
 READERS = """
 async def start(loop):
     ours, theirs = socket.socketpair()
@@ -115,6 +124,7 @@ PROGRAMS = {
     "datagrams": DATAGRAMS,
     "streams": STREAMS,
     "readers": READERS,
+    "callbacks": CALLBACKS,
 }
 
 

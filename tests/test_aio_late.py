@@ -285,3 +285,15 @@ def test_what_a_step_wrote_waits_for_the_others_of_its_turn(native, native_pair)
 )
 def test_what_a_step_wrote_does_not_wait_for_long(native, native_pair, data, between):
     assert leaves_in_its_turn(native, native_pair, data, between)
+
+
+def test_what_was_written_goes_before_what_the_program_sends_by_the_socket(loop, open_pair):
+    transport, peer, _ = open_pair
+
+    def write_and_end():
+        transport.write(b"bye")
+        transport.get_extra_info("socket").shutdown(socket.SHUT_WR)
+
+    step(loop, write_and_end)
+    peer.settimeout(DEADLINE)
+    assert (peer.recv(10), peer.recv(10)) == (b"bye", b"")

@@ -83,6 +83,11 @@ impl NativeLoop {
         self.state.push(py, handle);
     }
 
+    /// What was written in this step is sent now.
+    fn _send_written(slf: &Bound<'_, Self>) -> PyResult<()> {
+        turn::send_written(slf)
+    }
+
     /// A timer handle of any kind is called when it is due.
     fn _push_timer(&self, py: Python<'_>, when: f64, handle: Py<PyAny>) {
         self.state

@@ -66,6 +66,15 @@ pub(crate) fn run(event_loop: &Bound<'_, NativeLoop>) -> PyResult<()> {
     }
 }
 
+/// Sends what was written in this step so far.
+pub(crate) fn send_written(event_loop: &Bound<'_, NativeLoop>) -> PyResult<()> {
+    let (py, state) = (event_loop.py(), &event_loop.get().state);
+    let transports = state.unsent.take(py).unwrap_or_default();
+    transports
+        .iter()
+        .try_for_each(|transport| transports::flush(transport.bind(py)))
+}
+
 struct Turn<'a, 'py> {
     event_loop: &'a Bound<'py, NativeLoop>,
     state: &'a State,

@@ -18,7 +18,9 @@ const LOOK: Duration = Duration::from_millis(1);
 pub fn _close_at_exit(py: Python<'_>) -> PyResult<()> {
     let deadline = Instant::now() + PATIENCE;
     let mut outcome = Outcome::default();
-    let open = open_loops::all(py);
+    let mut open = open_loops::all(py);
+    // One that lives in another loop ends with that, which is in a daemon thread: it would end by an error.
+    open.retain(|one| !one.get().is_driven() || one.get().state.is_own_thread());
     for one in &open {
         outcome.note(py, closing::warn_at_exit(one));
         if one.get().state.is_own_thread() {

@@ -173,11 +173,20 @@ pub fn run_last(py: Python<'_>, closing: &Closing) -> PyResult<()> {
     }
 }
 
-/// Whether `error` ends the loop, whatever the app said of exceptions.
+/// Whether `error` ends the loop, whatever the app said of exceptions. That of a cancelled future does not: a callback that looks
+/// at one has met a bug.
 fn ends_the_loop(py: Python<'_>, error: &PyErr) -> bool {
-    !error.is_instance_of::<PyException>(py)
+    (!error.is_instance_of::<PyException>(py) && !is_cancelled(py, error))
         || error.is_instance_of::<PyKeyboardInterrupt>(py)
         || error.is_instance_of::<PySystemExit>(py)
+}
+
+/// Whether it is asyncio's `CancelledError`, which is no `Exception`.
+fn is_cancelled(py: Python<'_>, error: &PyErr) -> bool {
+    let class = py
+        .import("asyncio.exceptions")
+        .and_then(|module| module.getattr("CancelledError"));
+    class.is_ok_and(|class| error.matches(py, class).unwrap_or(false))
 }
 
 /// Logs an exception of the app's with its traceback.

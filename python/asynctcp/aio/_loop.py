@@ -6,6 +6,8 @@ Unix loop, inherited. Its names with an underscore that are used here are the sa
 """
 
 import asyncio
+import contextlib
+import os
 import socket
 from asyncio import base_events, events, futures, sslproto
 from asyncio.log import logger
@@ -87,8 +89,8 @@ class Loop(_core.NativeLoop, Accepting, asyncio.SelectorEventLoop):  # type: ign
 
     def run_forever(self) -> None:
         """Run until ``stop()``, as ``asyncio.AbstractEventLoop.run_forever``."""
-        if self._callbacks is not None and not self.is_running():
-            self._callbacks._enter()
+        if self._has_callbacks() and not self.is_running():
+            self.tcp._enter()
         try:
             asyncio.SelectorEventLoop.run_forever(self)
         finally:
@@ -97,13 +99,17 @@ class Loop(_core.NativeLoop, Accepting, asyncio.SelectorEventLoop):  # type: ign
 
     def close(self) -> None:
         """Close it, as ``asyncio.AbstractEventLoop.close``. Raises ``RuntimeError`` while it runs."""
-        if self._callbacks is not None and not self.is_running():
-            self._callbacks.exit()
+        if self._has_callbacks() and not self.is_running():
+            self.tcp.exit()
         if not self.is_running():
             for connection in list(self._lingering):
                 connection.close()
         asyncio.SelectorEventLoop.close(self)
         self._let_go()
+
+    def _has_callbacks(self) -> bool:
+        """Whether there is a loop of callbacks in it that is not the parent's of a forked child."""
+        return self._callbacks is not None and not self._callbacks._is_parents()
 
     def _callbacks_ended(self) -> None:
         """``exit_event_loop()`` was called, or this loop is closed."""
@@ -457,7 +463,11 @@ def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:
             if callable(main):
                 error.add_note("call the function: asynctcp.aio.run(main()), not asynctcp.aio.run(main)")
             raise
-        runner.run(_send_rest())
+        callbacks = cast("Loop", runner.get_loop())._callbacks
+        if callbacks is not None and callbacks._lingers():
+            # Who stops the loop now does not want it sent.
+            with contextlib.suppress(RuntimeError):
+                runner.run(_send_rest(callbacks))
         return result
 
 
@@ -465,10 +475,19 @@ def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:
 _LOOK_EVERY = 0.002
 
 
-async def _send_rest() -> None:
-    core = cast("Loop", asyncio.get_running_loop())._callbacks
-    while core is not None and core._lingers():  # noqa: ASYNC110 - nobody is told of such an end
+async def _send_rest(callbacks: EventLoop) -> None:
+    while callbacks._lingers():  # noqa: ASYNC110 - nobody is told of such an end
         await asyncio.sleep(_LOOK_EVERY)
+
+
+def _before_fork() -> None:
+    """Send what was written: or the child, which has it too, would send it again."""
+    running = asyncio._get_running_loop()
+    if isinstance(running, Loop):
+        running._send_written()
+
+
+os.register_at_fork(before=_before_fork)
 
 
 def _enter_callbacks() -> None:

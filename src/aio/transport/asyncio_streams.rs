@@ -8,7 +8,7 @@ use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyByteArray, PyBytes, PyFunction, PyType};
+use pyo3::types::{PyByteArray, PyBytes, PyFunction, PyModule, PyType};
 
 // SAFETY: as CPython's headers declare it.
 unsafe extern "C" {
@@ -41,8 +41,7 @@ fn streams(py: Python<'_>) -> PyResult<Option<&Streams>> {
         let method = method.cast_into::<PyType>()?;
         let data_received = protocol.getattr("data_received")?;
         let feed_data = reader.getattr("feed_data")?;
-        let are_asyncios = data_received.is_exact_instance_of::<PyFunction>()
-            && feed_data.is_exact_instance_of::<PyFunction>();
+        let are_asyncios = is_of(&module, &data_received)? && is_of(&module, &feed_data)?;
         Ok::<_, PyErr>(are_asyncios.then(|| Streams {
             protocol: protocol.unbind(),
             reader: reader.unbind(),
@@ -52,6 +51,14 @@ fn streams(py: Python<'_>) -> PyResult<Option<&Streams>> {
         }))
     })?;
     Ok(streams.as_ref())
+}
+
+/// Whether it is a function that the module's file defines.
+fn is_of(module: &Bound<'_, PyModule>, function: &Bound<'_, PyAny>) -> PyResult<bool> {
+    Ok(function.is_exact_instance_of::<PyFunction>()
+        && function
+            .getattr("__globals__")?
+            .is(&module.getattr("__dict__")?))
 }
 
 /// Whether the protocol is asyncio's, so that [`feed`] may do for it.

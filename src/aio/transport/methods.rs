@@ -183,9 +183,11 @@ impl StreamTransport {
         pause_protocol(slf)
     }
 
+    /// Who asks may take the socket, and shut it down or send by it: what was written goes before.
     #[getter]
     fn _extra<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyDict>> {
         let (py, me) = (slf.py(), slf.get());
+        flush(slf)?;
         let (ends, socket) = me.objects.with(py, |objects| {
             let socket = objects.socket.as_ref().or(objects.closed.as_ref());
             let socket = socket.map(|socket| socket.clone_ref(py));

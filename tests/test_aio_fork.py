@@ -1,0 +1,101 @@
+"""Forked children of a process that runs a loop of `asynctcp.aio`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+
+import pytest
+
+from helpers import DEADLINE
+from idle import untraced
+from loops import FACTORIES, LOOPS
+
+WRITES = """
+import asyncio, os, socket, sys
+from {module} import {factory}
+
+async def main():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        raw, _ = listener.accept()
+    writer.write(b"once")
+    child = os.fork()
+    if child == 0:
+        sys.exit(0)
+    os.waitpid(child, 0)
+    writer.close()
+    await writer.wait_closed()
+    print(raw.recv(100), raw.recv(100))
+
+with asyncio.Runner(loop_factory={factory}) as runner:
+    runner.run(main())
+"""
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+def test_what_was_written_before_a_fork_is_sent_once(name):
+    module, factory = FACTORIES[name].split(":")
+    program = WRITES.format(module=module, factory=factory)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+        env=untraced(),
+    )
+    assert done.stdout == "b'once' b''\n"
+
+
+LEAVES = """
+import asyncio, os, sys, asynctcp
+from asynctcp import aio
+
+async def main():
+    asynctcp.tcp_server("127.0.0.1", 0, print)
+    child = os.fork()
+    if child == 0:
+        {leave}
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+aio.run(main())
+"""
+
+
+@pytest.mark.parametrize(("leave", "status"), [("sys.exit(7)", 7), ("return", 0)])
+def test_child_leaves_beside_callbacks_of_its_parent_with_its_own_status(leave, status):
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", LEAVES.format(leave=leave)],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+        env=untraced(),
+    )
+    assert done.stdout == f"{status}\n"
+
+
+def fork():
+    """A child that ends at once."""
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_fork_outside_of_a_loop_sends_nothing():
+    fork()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("name", LOOPS)
+def test_fork_in_a_loop_that_has_written_nothing_sends_nothing(name):
+    async def main():
+        fork()
+
+    with asyncio.Runner(loop_factory=LOOPS[name]) as runner:
+        runner.run(main())
