@@ -21,7 +21,7 @@ from wires import WIRES
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Whether a gate opens is no matter of luck: what hypothesis invents is the same each time, and may take its time.
+# Whether a gate opens is no matter of luck: what hypothesis invents is the same each time; time is free.
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.load_profile("same")
 
