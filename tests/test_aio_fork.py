@@ -13,6 +13,20 @@ from helpers import DEADLINE
 from idle import untraced
 from loops import FACTORIES, LOOPS
 
+
+def printed(program):
+    """What a process that runs it writes to its standard output."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+        env=untraced(),
+    )
+    return done.stdout
+
+
 WRITES = """
 import asyncio, os, socket, sys
 from {module} import {factory}
@@ -39,15 +53,7 @@ with asyncio.Runner(loop_factory={factory}) as runner:
 def test_what_was_written_before_a_fork_is_sent_once(name):
     module, factory = FACTORIES[name].split(":")
     program = WRITES.format(module=module, factory=factory)
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program],
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-        env=untraced(),
-    )
-    assert done.stdout == "b'once' b''\n"
+    assert printed(program) == "b'once' b''\n"
 
 
 LEAVES = """
@@ -67,15 +73,7 @@ aio.run(main())
 
 @pytest.mark.parametrize(("leave", "status"), [("sys.exit(7)", 7), ("return", 0)])
 def test_child_leaves_beside_callbacks_of_its_parent_with_its_own_status(leave, status):
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", LEAVES.format(leave=leave)],
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-        env=untraced(),
-    )
-    assert done.stdout == f"{status}\n"
+    assert printed(LEAVES.format(leave=leave)) == f"{status}\n"
 
 
 def fork():

@@ -69,10 +69,21 @@ pub(crate) fn run(event_loop: &Bound<'_, NativeLoop>) -> PyResult<()> {
 /// Sends what was written in this step so far.
 pub(crate) fn send_written(event_loop: &Bound<'_, NativeLoop>) -> PyResult<()> {
     let (py, state) = (event_loop.py(), &event_loop.get().state);
-    let transports = state.unsent.take(py).unwrap_or_default();
-    transports
-        .iter()
-        .try_for_each(|transport| transports::flush(transport.bind(py)))
+    match state.unsent.take(py) {
+        Some(transports) => send_each(py, state, transports),
+        None => Ok(()),
+    }
+}
+
+/// An exception that ends the run leaves none of them unsent.
+fn send_each(py: Python<'_>, state: &State, mut transports: Vec<Py<PyAny>>) -> PyResult<()> {
+    let mut all = Ok(());
+    for transport in transports.drain(..) {
+        let flushed = transports::flush(transport.bind(py));
+        all = all.and(flushed);
+    }
+    state.unsent.put_back(py, transports);
+    all
 }
 
 struct Turn<'a, 'py> {
@@ -360,18 +371,7 @@ impl<'py> Turn<'_, 'py> {
         let Some(transports) = self.state.unsent.take(py) else {
             return Ok(());
         };
-        self.flush_all(py, transports)
-    }
-
-    /// An exception that ends the run leaves none of them unsent.
-    fn flush_all(&self, py: Python<'py>, mut transports: Vec<Py<PyAny>>) -> PyResult<()> {
-        let mut all = Ok(());
-        for transport in transports.drain(..) {
-            let flushed = transports::flush(transport.bind(py));
-            all = all.and(flushed);
-        }
-        self.state.unsent.put_back(py, transports);
-        all.and_then(|()| self.flush(py))
+        send_each(py, self.state, transports).and_then(|()| self.flush(py))
     }
 
     /// An exception of a callback is the exception handler's, but for those that end a program.

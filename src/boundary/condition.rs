@@ -3,6 +3,7 @@
 use crate::boundary::address::address_object;
 use crate::boundary::call::call;
 use crate::boundary::exception;
+use crate::boundary::interpreter;
 use crate::io::event::Refused;
 use crate::io::failure::Failure;
 use crate::io::failure::Try;
@@ -267,10 +268,8 @@ pub fn no_loop(py: Python<'_>) -> PyErr {
 /// Whether a loop of asyncio's kind runs in this thread.
 fn is_in_asyncio(py: Python<'_>) -> bool {
     let running = || {
-        let modules = py.import("sys")?.getattr("modules")?;
         // What was not imported runs no loop.
-        let asyncio = modules.get_item("asyncio")?;
-        asyncio.call_method0("_get_running_loop")
+        interpreter::imported(py, "asyncio")?.call_method0("_get_running_loop")
     };
     running().is_ok_and(|running| !running.is_none())
 }

@@ -18,20 +18,20 @@ const LOOK: Duration = Duration::from_millis(1);
 pub fn _close_at_exit(py: Python<'_>) -> PyResult<()> {
     let deadline = Instant::now() + PATIENCE;
     let mut outcome = Outcome::default();
-    let mut open = open_loops::all(py);
-    // One that lives in another loop ends with that, which is in a daemon thread: it would end by an error.
-    open.retain(|one| !one.get().is_driven() || one.get().state.is_own_thread());
-    for one in &open {
+    let mut asked = Vec::new();
+    for one in &open_loops::all(py) {
         outcome.note(py, closing::warn_at_exit(one));
-        if one.get().state.is_own_thread() {
+        let state = &one.get().state;
+        if state.is_own_thread() {
             outcome.note(py, closing::end(one));
-        } else {
-            one.get().state.exit();
+        } else if !one.get().is_hosted() {
+            // One that is would stop its host's run, which is an error there.
+            state.exit();
+            asked.push(state.clone());
         }
     }
-    let others: Vec<_> = open.iter().map(|one| one.get().state.clone()).collect();
     py.detach(|| {
-        while Instant::now() < deadline && !others.iter().all(|state| state.is_closed()) {
+        while Instant::now() < deadline && !asked.iter().all(|state| state.is_closed()) {
             std::thread::sleep(LOOK);
         }
     });

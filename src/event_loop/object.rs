@@ -42,6 +42,11 @@ impl EventLoop {
         self.policy.get().is_some_and(|policy| !policy.owns_thread)
     }
 
+    /// Whether that is an asyncio loop of ours, in whose thread alone it can be ended.
+    pub fn is_hosted(&self) -> bool {
+        self.is_driven() && self.policy.get().is_some_and(|policy| !policy.rings)
+    }
+
     /// Calls its callbacks.
     pub fn dispatcher(&self) -> Dispatcher<'_> {
         Dispatcher {

@@ -4,6 +4,7 @@ use crate::boundary::call::{Arguments, call};
 use crate::boundary::callback::Which;
 use crate::boundary::condition;
 use crate::boundary::coroutine;
+use crate::boundary::interpreter;
 use crate::objects::ends::Ends;
 use crate::shared::closings::Closing;
 use crate::shared::loop_state::LoopState;
@@ -183,8 +184,8 @@ fn ends_the_loop(py: Python<'_>, error: &PyErr) -> bool {
 
 /// Whether it is asyncio's `CancelledError`, which is no `Exception`.
 fn is_cancelled(py: Python<'_>, error: &PyErr) -> bool {
-    let class = py
-        .import("asyncio.exceptions")
+    // What was not imported has raised nothing, and Ctrl-C must not wait for an import.
+    let class = interpreter::imported(py, "asyncio.exceptions")
         .and_then(|module| module.getattr("CancelledError"));
     class.is_ok_and(|class| error.matches(py, class).unwrap_or(false))
 }
