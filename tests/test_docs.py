@@ -152,6 +152,9 @@ def refused(port):
         connect(port).close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:
+        # It was in the listener's queue when that was closed.
+        return False
     return False
 
 
