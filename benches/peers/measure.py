@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from scenarios import Scenario
-from subjects import LOADGEN, Subject
+from subjects import LOADGEN, Place, Subject
+
+from certificates import certificate
 
 #: Seconds until a server listens, and that a load may take beyond its window.
 START, SLACK = 20, 60
@@ -106,17 +108,29 @@ def measure(
     """Return loadgen's report; None: there is nothing to measure. Raises `Failed`."""
     if scenario.is_client:
         return measure_client(scenario, subject, window)
-    command = subject.server_command(rounds, beside=scenario.beside)
-    if command is None:
-        return None
-    subject_cpu, load_cpu = PINS[scenario.pin]
-    with running(command, subject_cpu, subject.environment) as server:
-        port = server.first_line()
-        load = [str(LOADGEN), *scenario.load(), "--port", port, "--pid", str(server.pid), *window]
-        if rate is not None:
-            load += ["--rate", f"{rate:.0f}"]
-        with running(load, load_cpu, {}) as process:
-            return report(process, server, seconds_of(window) + SLACK)
+    with place_for(scenario) as place:
+        command = subject.server_command(rounds, place, beside=scenario.beside)
+        if command is None:
+            return None
+        subject_cpu, load_cpu = PINS[scenario.pin]
+        with running(command, subject_cpu, subject.environment) as server:
+            where = place.load(server.first_line())
+            load = [str(LOADGEN), *scenario.load(), *where, "--pid", str(server.pid), *window]
+            if rate is not None:
+                load += ["--rate", f"{rate:.0f}"]
+            with running(load, load_cpu, {}) as process:
+                return report(process, server, seconds_of(window) + SLACK)
+
+
+@contextmanager
+def place_for(scenario: Scenario) -> Iterator[Place]:
+    """Give where the server is to listen, until the block ends."""
+    with tempfile.TemporaryDirectory() as directory:
+        yield {
+            "tcp": Place,
+            "unix": lambda: Place(path=f"{directory}/socket"),
+            "tls": lambda: Place(pem=certificate(scenario.key)),
+        }[scenario.transport]()
 
 
 def measure_client(scenario: Scenario, subject: Subject, window: list[str]) -> dict | None:

@@ -1,7 +1,7 @@
 """The plots, each as SVG for light and for dark pages, and as PNG."""
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,8 +12,8 @@ mpl.use("agg")
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-from scenarios import BY_CONNECTIONS, BY_SIZE, BY_WORK, MAIN
-from subjects import ALL, BASELINE, OURS
+from scenarios import BY_CONNECTIONS, BY_SIZE, BY_WORK, MAIN, TLS, UNIX, Scenario
+from subjects import AIO, ALL, BASELINE, OURS
 from summary import Results
 
 mpl.rcParams.update(
@@ -86,25 +86,32 @@ def style(album: Album, subject: str) -> dict:
 LIMIT = "epoll"
 
 
-def overview(results: Results, album: Album) -> None:
-    """Draw for each load what a request costs us, as a bar, where it costs 1 on uvloop."""
+def bars(
+    results: Results,
+    album: Album,
+    subject: str,
+    scenarios: Iterable[Scenario],
+    *,
+    name: str,
+    what: str = "A request",
+) -> None:
+    """Draw for each load what a request costs the subject, as a bar, where it costs 1 on uvloop."""
     ratios = {
         scenario: ratio
-        for scenario in MAIN
-        if not scenario.is_idle
-        and not scenario.is_paced
-        and (ratio := results.ratio(scenario.name, OURS, BASELINE, "cpu_us")) is not None
+        for scenario in scenarios
+        if scenario.is_closed_loop
+        and (ratio := results.ratio(scenario.name, subject, BASELINE, "cpu_us")) is not None
     }
     if not ratios:
         return
     figure, axes = plt.subplots(figsize=(7, 0.34 * len(ratios) + 1.4))
-    scenarios = list(reversed(ratios))
-    values = [ratios[scenario] for scenario in scenarios]
-    axes.barh([scenario.title for scenario in scenarios], values, color=album.colour(OURS), height=0.6)
+    drawn = list(reversed(ratios))
+    values = [ratios[scenario] for scenario in drawn]
+    axes.barh([scenario.named for scenario in drawn], values, color=album.colour(OURS), height=0.6)
     end = 1.2 * max(1, *values)
     for line, value in enumerate(values):
         axes.text(end, line, f"{value:.2f}", ha="right", va="center")
-    for line, scenario in enumerate(scenarios):
+    for line, scenario in enumerate(drawn):
         limit = results.ratio(scenario.name, LIMIT, BASELINE, "cpu_us")
         if limit is not None:
             # Only one has a label: the legend names it once.
@@ -116,16 +123,16 @@ def overview(results: Results, album: Album) -> None:
     axes.set_xlim(0, end)
     axes.grid(visible=False, axis="y")
     axes.set_xlabel(f"CPU time of a request, {BASELINE}'s being 1: less is better")
-    axes.set_title(said(values), loc="left", x=0, fontweight="bold")
+    axes.set_title(said(values, what), loc="left", x=0, fontweight="bold")
     axes.legend(loc="upper center", bbox_to_anchor=(0.4, -0.1), ncols=2, frameon=False)
-    album.save(figure, "overview")
+    album.save(figure, name)
 
 
-def said(ratios: list[float]) -> str:
+def said(ratios: list[float], what: str) -> str:
     """What the bars say."""
     middle = statistics.median(ratios)
     less = sum(ratio < 1 for ratio in ratios)
-    return f"A request takes {middle:.0%} of {BASELINE}'s CPU; less under {less} of {len(ratios)} loads"
+    return f"{what} takes {middle:.0%} of {BASELINE}'s CPU; less under {less} of {len(ratios)} loads"
 
 
 def kib(size: float, _position: int = 0) -> str:
@@ -231,7 +238,10 @@ def draw(results: Results, directory: Path) -> None:
 
 
 def draw_all(results: Results, album: Album) -> None:
-    overview(results, album)
+    bars(results, album, OURS, MAIN, name="overview")
+    bars(results, album, OURS, TLS, name="tls", what="A request over TLS")
+    bars(results, album, OURS, UNIX, name="unix", what="A request over a Unix socket")
+    bars(results, album, AIO, (*MAIN, *TLS), name="asyncio", what="A Protocol's request")
     sweep(results, album, "connections", BY_CONNECTIONS, "connections, 1 KiB messages")
     sweep(results, album, "sizes", BY_SIZE, "message size, 10 connections", tick=kib)
     sweep(

@@ -138,7 +138,7 @@ def parse() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     parser.add_argument("--scenarios", help="only these, with commas")
     parser.add_argument("--subjects", help="only these, with commas")
     parser.add_argument("--rounds", type=int, help="runs of each subject in each scenario (5; quick: 1)")
-    parser.add_argument("--seconds", type=float, help="measured time of one run (2; quick: 0.5)")
+    parser.add_argument("--seconds", type=float, help="measured time of one run (1; quick: 0.5)")
     parser.add_argument("--warmup", type=float, default=0.3, help="time before it (%(default)s)")
     parser.add_argument("--rate", type=float, help="of the open loop; else a share of the baseline's")
     parser.add_argument("--out", type=Path, help="where to write to")
@@ -148,7 +148,7 @@ def parse() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     parser.add_argument("--list", action="store_true", help="list scenarios and subjects")
     options = parser.parse_args()
     options.rounds = options.rounds or (1 if options.quick else 5)
-    options.seconds = options.seconds or (0.5 if options.quick else 2)
+    options.seconds = options.seconds or (0.5 if options.quick else 1)
     return parser, options
 
 

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+#: As the tables have them.
+TRANSPORTS = {"tcp": "TCP", "tls": "TLS 1.3", "unix": "Unix sockets"}
+
 
 @dataclass(frozen=True)
 class Scenario:
@@ -9,8 +12,9 @@ class Scenario:
 
     ``command`` is loadgen's; with "answer" the subject is a client. ``pin``: "one" (subject and load
     share a CPU) or "two" (one each). ``work_us``: microseconds of Python that each request costs besides.
-    ``beside``: a thread of the subject's process computes all the time. Paced loads have a ``rate``, in
-    requests a second, or a ``share`` of the baseline's highest.
+    ``beside``: a thread of the subject's process computes all the time. ``transport``: "tcp", "unix", or
+    "tls" with a certificate of this ``key``; ``resume``: with sessions of earlier connections. Paced loads
+    have a ``rate``, in requests a second, or a ``share`` of the baseline's highest.
     """
 
     name: str
@@ -23,9 +27,17 @@ class Scenario:
     pin: str | None = None
     work_us: int = 0
     beside: bool = False
+    transport: str = "tcp"
+    key: str = "ec"
+    resume: bool = False
     rate: float | None = None
     share: float | None = None
     quick: bool = False
+
+    @property
+    def named(self) -> str:
+        """The title, where it stands among those of other transports."""
+        return self.title if self.transport == "tcp" else f"{TRANSPORTS[self.transport]}: {self.title}"
 
     @property
     def is_client(self) -> bool:
@@ -36,6 +48,11 @@ class Scenario:
         return self.command == "idle"
 
     @property
+    def is_closed_loop(self) -> bool:
+        """It is done as fast as the subject can: there is a rate to compare."""
+        return not self.is_idle and not self.is_paced
+
+    @property
     def is_paced(self) -> bool:
         return self.command == "paced"
 
@@ -44,6 +61,8 @@ class Scenario:
         arguments = [self.command, "--conns", str(self.conns), "--size", str(self.size)]
         if self.depth > 1:
             arguments += ["--depth", str(self.depth)]
+        if self.resume:
+            arguments.append("--resume")
         return arguments
 
 
@@ -74,6 +93,48 @@ MAIN = (
     Scenario("idle", "10,000 idle connections", "idle", 10_000, unit="KiB each", quick=True),
 )
 
+#: The same over TLS 1.3, and over Unix sockets.
+TLS = (
+    Scenario("tls-1x64", "1 connection, 64 B, one CPU", "pingpong", 1, pin="one", transport="tls"),
+    Scenario("tls-100x1k", "100 connections, 1 KiB", "pingpong", 100, 1024, transport="tls", quick=True),
+    Scenario("tls-10x64k", "10 connections, 64 KiB", "pingpong", 10, 65536, transport="tls"),
+    Scenario("tls-bulk", "4 connections, full duplex", "bulk", 4, unit="MB/s", transport="tls"),
+    Scenario(
+        "tls-connect-ec",
+        "connect, 64 B, close; ECDSA P-256; 50 at a time",
+        "connect",
+        50,
+        unit="visits/s",
+        transport="tls",
+        quick=True,
+    ),
+    Scenario(
+        "tls-connect-rsa",
+        "the same; RSA 2048",
+        "connect",
+        50,
+        unit="visits/s",
+        transport="tls",
+        key="rsa",
+    ),
+    Scenario(
+        "tls-connect-resumed",
+        "the same; resumed",
+        "connect",
+        50,
+        unit="visits/s",
+        transport="tls",
+        resume=True,
+    ),
+    Scenario("tls-idle", "2,000 idle connections, TLS", "idle", 2_000, unit="KiB each", transport="tls"),
+)
+UNIX = (
+    Scenario("unix-1x64", "1 connection, 64 B, one CPU", "pingpong", 1, pin="one", transport="unix"),
+    Scenario("unix-100x1k", "100 connections, 1 KiB", "pingpong", 100, 1024, transport="unix", quick=True),
+    Scenario("unix-pipe", "10 connections, 64 B, 16 in flight", "pingpong", 10, depth=16, transport="unix"),
+    Scenario("unix-10x64k", "10 connections, 64 KiB", "pingpong", 10, 65536, transport="unix"),
+)
+
 #: Further points of the plots.
 SWEEPS = (
     Scenario("1x1k", "1 connection, 1 KiB", "pingpong", 1, 1024),
@@ -86,7 +147,7 @@ SWEEPS = (
     Scenario("work-10", "100 connections, 1 KiB, 10 µs of Python", "pingpong", 100, 1024, work_us=10),
 )
 
-SCENARIOS = {scenario.name: scenario for scenario in (*MAIN, *SWEEPS)}
+SCENARIOS = {scenario.name: scenario for scenario in (*MAIN, *SWEEPS, *TLS, *UNIX)}
 
 #: x of a plot -> scenario.
 BY_CONNECTIONS = {1: "1x1k", 10: "10x1k", 100: "100x1k", 1000: "1000x1k"}

@@ -10,12 +10,36 @@ BUILT = HERE.parents[1] / "target" / "loadgen" / "release"
 LOADGEN = BUILT / "loadgen"
 
 OURS = "asynctcp"
+#: The same sockets below asyncio's interface.
+AIO = "asynctcp.aio"
 BASELINE = "uvloop"
 
 #: glibc told not to give freed memory back, which asynctcp does by itself. Loops that allocate 256 KiB for
 #: each read cost up to three times as much where the heap's top happens to be given back each time: that is
 #: a matter of what else was imported, and nothing to compare with.
 KEEP_HEAP = {"MALLOC_TRIM_THRESHOLD_": "67108864", "MALLOC_MMAP_THRESHOLD_": "33554432"}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a server listens: a free port, with TLS if it has a ``pem``, or a Unix socket's ``path``."""
+
+    path: str | None = None
+    pem: str | None = None
+
+    @property
+    def transport(self) -> str:
+        return "unix" if self.path else "tls" if self.pem else "tcp"
+
+    def options(self) -> list[str]:
+        """Return a server's."""
+        path = ["--path", self.path] if self.path else []
+        return [*path, *(["--pem", self.pem] if self.pem else [])]
+
+    def load(self, said: str) -> list[str]:
+        """Return loadgen's, where the server ``said`` that it listens."""
+        where = ["--path", self.path] if self.path else ["--port", said]
+        return [*where, *(["--certificate", self.pem] if self.pem else [])]
 
 
 @dataclass(frozen=True)
@@ -30,17 +54,21 @@ class Subject:
     client: tuple[str, ...] | None = None
     environment: dict[str, str] = field(default_factory=dict)
     server_only: bool = False
+    transports: tuple[str, ...] = ("tcp",)
 
     @property
     def is_limit(self) -> bool:
         """No Python: what no library can beat by much."""
         return self.script is None
 
-    def server_command(self, rounds: int, *, beside: bool) -> list[str] | None:
+    def server_command(self, rounds: int, place: Place, *, beside: bool) -> list[str] | None:
         """``rounds`` of Python work for each request; None: it has no such server."""
+        if place.transport not in self.transports:
+            return None
         if self.script is None:
-            return None if rounds or beside or self.server is None else list(self.server)
-        options = ["--work", str(rounds), *(["--beside"] if beside else [])]
+            path = [place.path] if place.path else []
+            return None if rounds or beside or self.server is None else [*self.server, *path]
+        options = ["--work", str(rounds), *(["--beside"] if beside else []), *place.options()]
         return [sys.executable, str(HERE / "servers" / self.script), *self.arguments, *options]
 
     def client_command(self, port: int, conns: int, size: int) -> list[str] | None:
@@ -48,14 +76,31 @@ class Subject:
         options = ["--port", str(port), "--conns", str(conns), "--size", str(size)]
         if self.script is None:
             return None if self.client is None else [*self.client, *options]
-        if self.server_only:
+        if self.server_only or "tcp" not in self.transports:
             return None
         return [sys.executable, str(HERE / "clients" / self.script), *self.arguments, *options]
 
 
-def asyncio_like(loop: str, colour: str, *, suffix: str = "", keep_heap: bool) -> Subject:
+EVERYWHERE = ("tcp", "unix", "tls")
+
+
+def asyncio_like(
+    loop: str,
+    colour: str,
+    *,
+    suffix: str = "",
+    keep_heap: bool,
+    transports: tuple[str, ...] = EVERYWHERE,
+) -> Subject:
     environment = KEEP_HEAP if keep_heap else {}
-    return Subject(loop + suffix, colour, "on_asyncio.py", ("--loop", loop), environment=environment)
+    return Subject(
+        loop + suffix,
+        colour,
+        "on_asyncio.py",
+        ("--loop", loop),
+        environment=environment,
+        transports=transports,
+    )
 
 
 def varied(suffix: str, colour: str, *arguments: str) -> Subject:
@@ -69,9 +114,11 @@ ENDLESS = ("--seconds", "3600")
 SUBJECTS = {
     subject.name: subject
     for subject in (
-        Subject(OURS, "#d62728", "on_asynctcp.py"),
+        Subject(OURS, "#d62728", "on_asynctcp.py", transports=EVERYWHERE),
+        asyncio_like(AIO, "#ff7f0e", keep_heap=False),
         asyncio_like("uvloop", "#1f77b4", keep_heap=False),
-        asyncio_like("rloop", "#17a2b8", keep_heap=True),
+        asyncio_like("aiofastnet", "#bcbd22", keep_heap=False, transports=("tls",)),
+        asyncio_like("rloop", "#17a2b8", keep_heap=True, transports=("tcp",)),
         asyncio_like("asyncio", "#2ca02c", keep_heap=True),
         Subject("gevent", "#9467bd", "on_gevent.py"),
         Subject("twisted", "#8c564b", "on_twisted.py"),
@@ -80,6 +127,7 @@ SUBJECTS = {
             "#000000",
             server=(str(BUILT / "epoll_echo"),),
             client=(str(LOADGEN), "pingpong", *ENDLESS),
+            transports=("tcp", "unix"),
         ),
         Subject("tokio", "#7f7f7f", server=(str(BUILT / "tokio_echo"),)),
     )

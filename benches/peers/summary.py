@@ -10,7 +10,7 @@ from pathlib import Path
 
 #: Figures of one run that are kept: smallest, median, largest.
 FIGURES = ("rate", "cpu_us", "cpu", "load_cpu", "others_cpu", "peak_kib", "kib_each")
-PACKAGES = ("asynctcp", "uvloop", "rloop", "gevent", "twisted")
+PACKAGES = ("asynctcp", "uvloop", "aiofastnet", "rloop", "gevent", "twisted")
 
 
 def summarize(runs: list[dict]) -> list[dict]:

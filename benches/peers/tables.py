@@ -1,9 +1,10 @@
 """The tables, in Markdown."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
-from scenarios import SCENARIOS, Scenario
-from subjects import ALL, BASELINE, OURS
+from scenarios import SCENARIOS, TRANSPORTS, Scenario
+from subjects import AIO, ALL, BASELINE, OURS
 from summary import Results
 
 #: What the docs have between these lines is replaced.
@@ -43,33 +44,58 @@ def by_subject(
     extra: Callable[[Scenario], str] | None = None,
     extra_name: str = "",
 ) -> str:
-    """One line a scenario, one column a subject."""
-    header = ["", *([extra_name] if extra else []), *results.subjects]
+    """One line a scenario, one column a subject that has a figure."""
+    measured = known(results, scenarios)
+    subjects = [
+        subject
+        for subject in results.subjects
+        if any(cell(scenario, subject) != NOTHING for scenario in measured)
+    ]
+    header = ["", *([extra_name] if extra else []), *subjects]
     rows = []
-    for scenario in known(results, scenarios):
-        cells = [cell(scenario, subject) for subject in results.subjects]
+    for scenario in measured:
+        cells = [ours(subject, cell(scenario, subject)) for subject in subjects]
         rows.append([scenario.title, *([extra(scenario)] if extra else []), *cells])
     return table(header, rows)
 
 
+def ours(subject: str, text: str) -> str:
+    return f"**{text}**" if subject == OURS else text
+
+
+def by_transport(results: Results, section: Callable[[Results, list[Scenario]], str]) -> str:
+    """A table for each transport, under its name."""
+    parts = []
+    for transport, title in TRANSPORTS.items():
+        if text := section(results, [one for one in SCENARIOS.values() if one.transport == transport]):
+            parts.append(f"**{title}**\n\n{text}")
+    return "\n".join(parts)
+
+
 def rates(results: Results) -> str:
+    return by_transport(results, rates_of)
+
+
+def rates_of(results: Results, scenarios: list[Scenario]) -> str:
     def cell(scenario: Scenario, subject: str) -> str:
-        text = number(results.ratio(scenario.name, subject, BASELINE))
-        return f"**{text}**" if subject == OURS else text
+        return number(results.ratio(scenario.name, subject, BASELINE))
 
     def absolute(scenario: Scenario) -> str:
         return f"{number(results.median(scenario.name, BASELINE, 'rate'))} {scenario.unit}"
 
-    loads = [scenario for scenario in SCENARIOS.values() if not scenario.is_idle and not scenario.is_paced]
+    loads = [scenario for scenario in scenarios if scenario.is_closed_loop]
     return by_subject(results, loads, cell, absolute, f"{BASELINE} does")
 
 
 def costs(results: Results) -> str:
-    def cell(scenario: Scenario, subject: str) -> str:
-        text = number(results.median(scenario.name, subject, "cpu_us"))
-        return f"**{text}**" if subject == OURS else text
+    return by_transport(results, costs_of)
 
-    return by_subject(results, [scenario for scenario in SCENARIOS.values() if not scenario.is_idle], cell)
+
+def costs_of(results: Results, scenarios: list[Scenario]) -> str:
+    def cell(scenario: Scenario, subject: str) -> str:
+        return number(results.median(scenario.name, subject, "cpu_us"))
+
+    return by_subject(results, [scenario for scenario in scenarios if not scenario.is_idle], cell)
 
 
 def latencies(results: Results) -> str:
@@ -82,14 +108,12 @@ def latencies(results: Results) -> str:
 
 
 def idle(results: Results) -> str:
-    header = ["", "KiB for each of 10,000 connections", "CPU % while idle"]
-    rows = []
-    for subject in results.subjects:
-        each = results.median("idle", subject, "kib_each")
-        cpu = results.median("idle", subject, "cpu")
-        if each is not None and cpu is not None:
-            rows.append([subject, number(each), f"{cpu * 100:.2f}"])
-    return table(header, rows)
+    def cell(scenario: Scenario, subject: str) -> str:
+        each = results.median(scenario.name, subject, "kib_each")
+        cpu = results.median(scenario.name, subject, "cpu")
+        return NOTHING if each is None or cpu is None else f"{number(each)} · {cpu * 100:.2f}"
+
+    return by_subject(results, [scenario for scenario in SCENARIOS.values() if scenario.is_idle], cell)
 
 
 def spreads(results: Results) -> str:
@@ -100,14 +124,14 @@ def spreads(results: Results) -> str:
 
     rows = []
     for scenario in known(results):
-        if scenario.is_idle or scenario.is_paced:
+        if not scenario.is_closed_loop:
             continue
         of = [results.rows[key] for key in results.rows if key[0] == scenario.name]
         most = max((row["load_cpu"][1] for row in of if "load_cpu" in row), default=0)
         others = max((row["others_cpu"][1] for row in of if "others_cpu" in row), default=0)
         rows.append(
             [
-                scenario.title,
+                scenario.named,
                 between(results.spread(scenario.name, OURS, "rate")),
                 between(results.spread(scenario.name, BASELINE, "rate")),
                 f"{most * 100:.0f}",
@@ -118,30 +142,34 @@ def spreads(results: Results) -> str:
 
 
 def losses(results: Results) -> str:
-    """Each row in which a Python peer does more, or needs less CPU, than ours does."""
+    return losses_of(OURS, results)
+
+
+def losses_of(subject: str, results: Results) -> str:
+    """Each row in which a Python peer does more, or needs less CPU or memory."""
     lines = []
-    rivals = [name for name in results.subjects if name in ALL and not ALL[name].is_limit and name != OURS]
+    rivals = [name for name in results.subjects if name in ALL and not ALL[name].is_limit]
     rivals = [name for name in rivals if not name.startswith(OURS)]
     for scenario in known(results):
         said = []
         for rival in rivals:
-            rate = results.ratio(scenario.name, OURS, rival)
-            if rate is not None and not scenario.is_paced and rate < 1 - NOISE:
+            rate = results.ratio(scenario.name, subject, rival)
+            if rate is not None and scenario.is_closed_loop and rate < 1 - NOISE:
                 said.append(f"{rate:.2f} of {rival}'s rate")
-            cost = results.ratio(scenario.name, OURS, rival, "cpu_us")
+            cost = results.ratio(scenario.name, subject, rival, "cpu_us")
             if cost is not None and cost > 1 + NOISE:
                 said.append(f"{cost:.2f} of {rival}'s CPU")
-            memory = results.ratio(scenario.name, OURS, rival, "kib_each")
+            memory = results.ratio(scenario.name, subject, rival, "kib_each")
             if memory is not None and memory > 1 + NOISE:
                 said.append(f"{memory:.2f} of {rival}'s memory")
         if said:
-            lines.append(f"- {scenario.title}: {', '.join(said)}.\n")
+            lines.append(f"- {scenario.named}: {', '.join(said)}.\n")
     return "".join(lines) or "In no row.\n"
 
 
 def failures(results: Results) -> str:
     lines = [
-        f"- {SCENARIOS[scenario].title}, {subject}: {'; '.join(row['errors'])}\n"
+        f"- {SCENARIOS[scenario].named}, {subject}: {'; '.join(row['errors'])}\n"
         for (scenario, subject), row in results.rows.items()
         if "errors" in row
     ]
@@ -170,9 +198,10 @@ def overview(results: Results) -> str:
         "Requests a second, against uvloop's": rates,
         "CPU time, µs for each request (bulk: for each MB)": costs,
         "Latency, µs: p50 · p99 · p99.9": latencies,
-        "Idle connections": idle,
+        "Idle connections: KiB each · CPU % while idle": idle,
         "Spread, and what else used the machine": spreads,
         "Losses": losses,
+        f"Losses of {AIO}": partial(losses_of, AIO),
         "Runs that failed": failures,
     }
     parts = [circumstances(results)]

@@ -3,7 +3,7 @@
 import asyncio
 import importlib
 
-from common import BACKLOG, options, ready, work
+from common import BACKLOG, options, ready, tls_context, work
 
 chosen = options()
 ROUNDS = chosen.work
@@ -31,11 +31,27 @@ class WorkingEcho(Echo):
 
 async def main():
     protocol = WorkingEcho if ROUNDS else Echo
-    server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0, backlog=BACKLOG)
-    ready(server.sockets[0].getsockname()[1])
-    await asyncio.get_running_loop().create_future()
+    loop = asyncio.get_running_loop()
+    if chosen.path:
+        await loop.create_unix_server(protocol, chosen.path, backlog=BACKLOG)
+        ready(chosen.path)
+    else:
+        server = await loop.create_server(
+            protocol, "127.0.0.1", 0, backlog=BACKLOG, ssl=tls_context(chosen.pem)
+        )
+        ready(server.sockets[0].getsockname()[1])
+    await loop.create_future()
 
 
-loop = importlib.import_module(chosen.loop).new_event_loop()
+def new_event_loop():
+    if chosen.loop == "aiofastnet":
+        import aiofastnet
+        import uvloop
+
+        return aiofastnet.patch_loop(uvloop.new_event_loop())
+    return importlib.import_module(chosen.loop).new_event_loop()
+
+
+loop = new_event_loop()
 asyncio.set_event_loop(loop)
 loop.run_until_complete(main())

@@ -2,19 +2,16 @@
 
 use crate::bytes::{Bytes, CHUNK};
 use crate::poller::{Interest, Poller};
-use socket2::{Domain, Socket, Type};
+use crate::stream::Stream;
+use crate::target::Target;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::time::{Duration, Instant};
-
-/// Source addresses that take turns: one has 28,000 ports, each of which rests for a minute after its connection.
-const SOURCES: usize = 200;
 
 /// For all that was sent to come back once nothing more is sent.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Conn {
-    pub stream: TcpStream,
+    pub stream: Stream,
     token: usize,
     origin: u64,
     pub sent: u64,
@@ -32,29 +29,11 @@ pub fn unless_blocked<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// Connects from one of many source addresses; `number` says which.
-fn connect(port: u16, number: usize) -> io::Result<TcpStream> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-    let source = Ipv4Addr::new(127, 0, 0, 1 + (number % SOURCES) as u8);
-    socket.bind(&SocketAddrV4::new(source, 0).into())?;
-    socket.connect(&SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).into())?;
-    Ok(socket.into())
-}
-
 impl Conn {
-    /// Connects, and waits for it; loopback takes a connection as soon as the backlog has room.
-    pub fn open(poller: &Poller, port: u16, token: usize, number: usize) -> io::Result<Self> {
-        Self::adopt(poller, connect(port, number)?, token, number)
-    }
-
-    pub fn adopt(
-        poller: &Poller,
-        stream: TcpStream,
-        token: usize,
-        number: usize,
-    ) -> io::Result<Self> {
-        stream.set_nonblocking(true)?;
-        stream.set_nodelay(true)?;
+    pub fn open(poller: &Poller, target: &Target, token: usize, number: usize) -> io::Result<Self> {
+        let stream = target.connect(number)?;
+        stream.set_nonblocking()?;
+        stream.set_nodelay()?;
         poller.add(&stream, token, Interest::Read)?;
         Ok(Self {
             stream,
@@ -82,7 +61,7 @@ impl Conn {
             self.sent += count as u64;
             self.owed -= count;
         }
-        let interest = if self.owed > 0 {
+        let interest = if self.owed > 0 && self.stream.waits_for_room() {
             Interest::Both
         } else {
             Interest::Read
@@ -95,8 +74,18 @@ impl Conn {
     }
 
     /// Receives once and checks what came. None: the stream's end; 0: nothing there now.
-    pub fn receive(&mut self, bytes: &Bytes, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        let Some(count) = unless_blocked(self.stream.read(buffer))? else {
+    pub fn receive(
+        &mut self,
+        poller: &Poller,
+        bytes: &Bytes,
+        buffer: &mut [u8],
+    ) -> io::Result<Option<usize>> {
+        let opening = self.stream.is_opening();
+        let received = unless_blocked(self.stream.read(buffer))?;
+        if opening {
+            self.flush(poller, bytes)?;
+        }
+        let Some(count) = received else {
             return Ok(Some(0));
         };
         if count == 0 {
@@ -111,16 +100,21 @@ impl Conn {
     }
 
     /// As [`Conn::receive`], where the server has no reason to close.
-    pub fn receive_more(&mut self, bytes: &Bytes, buffer: &mut [u8]) -> io::Result<usize> {
-        self.receive(bytes, buffer)?
+    pub fn receive_more(
+        &mut self,
+        poller: &Poller,
+        bytes: &Bytes,
+        buffer: &mut [u8],
+    ) -> io::Result<usize> {
+        self.receive(poller, bytes, buffer)?
             .ok_or_else(|| io::Error::other("the other side closed a connection"))
     }
 }
 
 /// Opens so many connections, numbered from 0.
-pub fn open_all(poller: &Poller, port: u16, count: usize) -> io::Result<Vec<Conn>> {
+pub fn open_all(poller: &Poller, target: &Target, count: usize) -> io::Result<Vec<Conn>> {
     (0..count)
-        .map(|number| Conn::open(poller, port, number, number))
+        .map(|number| Conn::open(poller, target, number, number))
         .collect()
 }
 
@@ -147,7 +141,7 @@ pub fn settle<'a>(
                 conn.flush(poller, bytes)?;
             }
             if ready.readable {
-                conn.receive_more(bytes, buffer)?;
+                conn.receive_more(poller, bytes, buffer)?;
             }
         }
     }

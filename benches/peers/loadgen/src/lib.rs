@@ -5,3 +5,6 @@ pub mod conn;
 pub mod meter;
 pub mod poller;
 pub mod proc;
+pub mod stream;
+pub mod target;
+pub mod tls;

@@ -1,15 +1,19 @@
-//! The raw limit: the least that an echo server can do with epoll in one thread. Prints its port.
+//! The raw limit: the least that an echo server can do with epoll in one thread. Prints its port, or with the path of a
+//! Unix socket as its argument that.
 
 use loadgen::bytes::CHUNK;
 use loadgen::conn::unless_blocked;
 use loadgen::poller::{Interest, Poller};
+use socket2::{Domain, SockAddr, Socket, Type};
+use std::env;
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 const LISTENER: usize = usize::MAX;
 
 struct Guest {
-    stream: TcpStream,
+    stream: Socket,
     /// What the kernel did not take; nothing is read meanwhile.
     rest: Vec<u8>,
 }
@@ -40,14 +44,17 @@ impl Guest {
 
 #[derive(Default)]
 struct Guests {
+    tcp: bool,
     places: Vec<Option<Guest>>,
     free: Vec<usize>,
 }
 
 impl Guests {
-    fn welcome(&mut self, stream: TcpStream, poller: &Poller) -> io::Result<()> {
+    fn welcome(&mut self, stream: Socket, poller: &Poller) -> io::Result<()> {
         stream.set_nonblocking(true)?;
-        stream.set_nodelay(true)?;
+        if self.tcp {
+            stream.set_tcp_nodelay(true)?;
+        }
         let token = self.free.pop().unwrap_or_else(|| {
             self.places.push(None);
             self.places.len() - 1
@@ -76,20 +83,31 @@ impl Guests {
     }
 }
 
-fn listen() -> io::Result<TcpListener> {
-    use socket2::{Domain, Socket, Type};
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-    socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
+fn listen(path: Option<&Path>) -> io::Result<Socket> {
+    let (domain, address) = match path {
+        Some(path) => (Domain::UNIX, SockAddr::unix(path)?),
+        None => (Domain::IPV4, SocketAddr::from(([127, 0, 0, 1], 0)).into()),
+    };
+    let socket = Socket::new(domain, Type::STREAM, None)?;
+    socket.bind(&address)?;
     socket.listen(1024)?;
     socket.set_nonblocking(true)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 fn main() -> io::Result<()> {
-    let (mut poller, mut buffer, mut guests) = (Poller::new()?, vec![0; CHUNK], Guests::default());
-    let listener = listen()?;
+    let path = env::args_os().nth(1).map(PathBuf::from);
+    let listener = listen(path.as_deref())?;
+    let (mut poller, mut buffer) = (Poller::new()?, vec![0; CHUNK]);
+    let mut guests = Guests {
+        tcp: path.is_none(),
+        ..Guests::default()
+    };
     poller.add(&listener, LISTENER, Interest::Read)?;
-    println!("{}", listener.local_addr()?.port());
+    match (path, listener.local_addr()?.as_socket()) {
+        (None, Some(address)) => println!("{}", address.port()),
+        (path, _) => println!("{}", path.unwrap_or_default().display()),
+    }
     loop {
         for at in 0..poller.wait(None)? {
             match poller.ready(at).token {

@@ -13,7 +13,7 @@ const IN_FLIGHT: usize = 1 << 20;
 
 pub fn run(load: &Load) -> io::Result<Report> {
     let (bytes, mut buffer, mut poller) = (Bytes::default(), vec![0; CHUNK], Poller::new()?);
-    let mut conns = open_all(&poller, load.port, load.conns)?;
+    let mut conns = open_all(&poller, &load.target()?, load.conns)?;
     for conn in &mut conns {
         conn.send(&poller, &bytes, IN_FLIGHT)?;
     }
@@ -23,7 +23,7 @@ pub fn run(load: &Load) -> io::Result<Report> {
             let ready = poller.ready(at);
             let conn = &mut conns[ready.token];
             let count = if ready.readable {
-                conn.receive_more(&bytes, &mut buffer)?
+                conn.receive_more(&poller, &bytes, &mut buffer)?
             } else {
                 0
             };

@@ -35,7 +35,7 @@ pub fn run(load: &Load) -> io::Result<Report> {
     let before = proc::memory(pid, "VmRSS")?;
     let begun = Instant::now();
     let (bytes, mut poller) = (Bytes::default(), Poller::new()?);
-    let mut conns = open_all(&poller, load.port, load.conns)?;
+    let mut conns = open_all(&poller, &load.target()?, load.conns)?;
     answer_each(&mut conns, load.size, &bytes, &mut poller)?;
     let open = begun.elapsed();
     thread::sleep(REST);
@@ -72,7 +72,7 @@ fn answer_each(
         }
         for at in 0..poller.wait(Some(REST))? {
             let conn = &mut conns[poller.ready(at).token];
-            let count = conn.receive_more(bytes, &mut buffer)?;
+            let count = conn.receive_more(poller, bytes, &mut buffer)?;
             answered += usize::from(count > 0 && conn.received == size as u64);
         }
     }

@@ -10,6 +10,7 @@ mod pingpong;
 
 use clap::{Args, Parser, Subcommand};
 use loadgen::meter::Window;
+use loadgen::target::{Address, Target};
 use std::io;
 use std::process::ExitCode;
 
@@ -23,9 +24,8 @@ struct Cli {
 /// Where to, and how much.
 #[derive(Args)]
 struct Load {
-    /// The server's port.
-    #[arg(long)]
-    port: u16,
+    #[command(flatten)]
+    address: Address,
     /// Connections.
     #[arg(long, default_value_t = 1)]
     conns: usize,
@@ -34,6 +34,12 @@ struct Load {
     size: usize,
     #[command(flatten)]
     window: Window,
+}
+
+impl Load {
+    fn target(&self) -> io::Result<Target> {
+        Target::new(&self.address)
+    }
 }
 
 #[derive(Subcommand)]

@@ -39,7 +39,7 @@ impl Schedule {
 
 pub fn run(load: &Load, rate: f64) -> io::Result<Report> {
     let (bytes, mut buffer, mut poller) = (Bytes::default(), vec![0; CHUNK], Poller::new()?);
-    let mut callers: Vec<_> = open_all(&poller, load.port, load.conns)?
+    let mut callers: Vec<_> = open_all(&poller, &load.target()?, load.conns)?
         .into_iter()
         .map(|conn| Caller {
             conn,
@@ -64,7 +64,7 @@ pub fn run(load: &Load, rate: f64) -> io::Result<Report> {
                 caller.conn.flush(&poller, &bytes)?;
             }
             if ready.readable {
-                caller.conn.receive_more(&bytes, &mut buffer)?;
+                caller.conn.receive_more(&poller, &bytes, &mut buffer)?;
                 while caller.conn.received >= (caller.answers + 1) * load.size as u64 {
                     caller.answers += 1;
                     if let Some(due) = caller.due.pop_front() {

@@ -53,7 +53,7 @@ impl Player {
 
 pub fn run(load: &Load, depth: usize) -> io::Result<Report> {
     let (bytes, mut buffer, mut poller) = (Bytes::default(), vec![0; CHUNK], Poller::new()?);
-    let conns = open_all(&poller, load.port, load.conns)?;
+    let conns = open_all(&poller, &load.target()?, load.conns)?;
     let mut players: Vec<_> = conns.into_iter().map(Player::begin).collect();
     for player in &mut players {
         player.request(&poller, &bytes, load.size, depth)?;
@@ -67,7 +67,7 @@ pub fn run(load: &Load, depth: usize) -> io::Result<Report> {
                 player.conn.flush(&poller, &bytes)?;
             }
             if ready.readable {
-                player.conn.receive_more(&bytes, &mut buffer)?;
+                player.conn.receive_more(&poller, &bytes, &mut buffer)?;
                 let count = player.answered(load.size, &mut meter);
                 if count > 0 {
                     player.request(&poller, &bytes, load.size, count)?;
