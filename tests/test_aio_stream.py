@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import socket
 
 import pytest
 
 import asynctcp
 from asynctcp import aio
+from asynctcp.aio import _options, _stream
 from certificates import authority
 from helpers import DEADLINE, LOOPBACK, MUCH, ignore
 from loops import run, turn_until
@@ -339,3 +341,25 @@ def test_option_that_a_stream_sets_itself_is_refused_at_the_call(loop, name):
     ):
         with pytest.raises(TypeError, match=f"{name} is no option here"):
             run(loop, begin(**{name: None}))
+
+
+KEYWORD = inspect.Parameter.KEYWORD_ONLY
+
+
+@pytest.mark.parametrize(
+    ("function", "options"),
+    [
+        (asynctcp.tcp_connect, _options.ConnectOptions),
+        (asynctcp.pipe_connect, _options.ConnectUnixOptions),
+        (asynctcp.tcp_server, _options.ServeOptions),
+        (asynctcp.pipe_server, _options.ServeUnixOptions),
+    ],
+)
+def test_options_that_a_type_checker_knows_are_those_of_the_sockets(function, options):
+    keywords = {one.name for one in inspect.signature(function).parameters.values() if one.kind is KEYWORD}
+    assert set(options.__annotations__) == keywords - _stream._OWN - {"tls"}
+
+
+def test_loop_options_that_a_type_checker_knows_are_those_of_the_loop():
+    keywords = set(inspect.signature(asynctcp.EventLoop.__init__).parameters)
+    assert set(_options.LoopOptions.__annotations__) == keywords - {"self", "catch_app_errors"}

@@ -104,7 +104,8 @@ def bars(
     }
     if not ratios:
         return
-    figure, axes = plt.subplots(figsize=(7, 0.34 * len(ratios) + 1.4))
+    height = 0.34 * len(ratios) + 1.4
+    figure, axes = plt.subplots(figsize=(7, height))
     drawn = list(reversed(ratios))
     values = [ratios[scenario] for scenario in drawn]
     axes.barh([scenario.named for scenario in drawn], values, color=album.colour(OURS), height=0.6)
@@ -124,7 +125,7 @@ def bars(
     axes.grid(visible=False, axis="y")
     axes.set_xlabel(f"CPU time of a request, {BASELINE}'s being 1: less is better")
     axes.set_title(said(values, what), loc="left", x=0, fontweight="bold")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.4, -0.1), ncols=2, frameon=False)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.4, -0.6 / height), ncols=2, frameon=False)
     album.save(figure, name)
 
 

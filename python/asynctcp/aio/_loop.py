@@ -13,13 +13,14 @@ from asyncio import base_events, events, futures, sslproto
 from asyncio.log import logger
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar, Unpack, cast
 
 from asynctcp import _core, _handlers
 from asynctcp._loop import EventLoop
 from asynctcp._tls import TlsConfig
 from asynctcp.aio import _datagram, _handles, _tls, _transport
 from asynctcp.aio._accepting import Accepting
+from asynctcp.aio._options import LoopOptions
 from asynctcp.aio._server import Server
 from asynctcp.conditions import TcpAppError
 
@@ -54,13 +55,13 @@ class Loop(_core.NativeLoop, Accepting, asyncio.SelectorEventLoop):  # type: ign
     Raises ``TypeError`` and ``ValueError`` for bad ones.
     """
 
-    def __new__(cls, *_: object, **options: Any) -> Self:
+    def __new__(cls, *_: object, **options: Unpack[LoopOptions]) -> Self:
         """Refuse bad options before there is a loop that would have to be closed."""
         if options and cls is Loop:
             EventLoop(catch_app_errors=True, **options)
         return _core.NativeLoop.__new__(cls)
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, **options: Unpack[LoopOptions]) -> None:
         self._callbacks: EventLoop | None = None
         self._options = options
         self._lingering: set[Any] = set()
@@ -75,7 +76,8 @@ class Loop(_core.NativeLoop, Accepting, asyncio.SelectorEventLoop):  # type: ign
         if self._callbacks is None:
             self._check_closed()  # type: ignore[attr-defined]
             # asyncio's debug mode tells of slow steps, this one of slow callbacks.
-            core = EventLoop(catch_app_errors=True, **{"debug": self.get_debug(), **self._options})
+            options: LoopOptions = {"debug": self.get_debug(), **self._options}
+            core = EventLoop(catch_app_errors=True, **options)
             if self._has_threads():
                 self._add_reader(core.fileno(), core.pump)
             else:
@@ -436,7 +438,7 @@ def _leave_out_frames(handle: asyncio.Handle, count: int) -> None:
     del traceback[-count:]
 
 
-def new_event_loop(**options: Any) -> Loop:
+def new_event_loop(**options: Unpack[LoopOptions]) -> Loop:
     """Return a new loop, for ``asyncio.Runner(loop_factory=asynctcp.aio.new_event_loop)`` and its like.
 
     ``options`` and errors are those of ``Loop``.

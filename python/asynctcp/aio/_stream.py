@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import inspect
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
-from typing import Any, Self
+from typing import Self, Unpack
 
 from asynctcp import _core
 from asynctcp._tls import TlsConfig, TlsInfo
+from asynctcp.aio._options import ConnectOptions, ConnectUnixOptions, ServeOptions, ServeUnixOptions
 from asynctcp.conditions import (
     EventInfo,
     SocketClosed,
@@ -42,6 +43,8 @@ class Stream:
         self._loop = asyncio.get_running_loop()
         self._socket: _core.Socket
         self._pieces: deque[bytes] = deque()
+        #: Bytes of the first piece that were given already.
+        self._given = 0
         self._size = 0
         self._is_paused = False
         self._told: EventInfo | None = None
@@ -169,10 +172,11 @@ class Stream:
         _settle(self._closed)
 
     def _take(self, max_bytes: int) -> bytes:
-        piece = self._pieces.popleft()
-        if len(piece) > max_bytes:
-            self._pieces.appendleft(piece[max_bytes:])
-            piece = piece[:max_bytes]
+        piece = self._pieces[0][self._given : self._given + max_bytes]
+        self._given += len(piece)
+        if self._given == len(self._pieces[0]):
+            self._pieces.popleft()
+            self._given = 0
         self._size -= len(piece)
         if self._is_paused and self._size <= READ_LIMIT // 4:
             self._is_paused = False
@@ -294,7 +298,7 @@ _OWN = {
 }
 
 
-def _check(options: dict[str, Any]) -> None:
+def _check(options: Iterable[str]) -> None:
     for name in options:
         if name in _OWN:
             raise TypeError(f"{name} is no option here: a stream has its own, and its sockets are half open")
@@ -304,7 +308,9 @@ def _ignore(*_: object) -> None:
     """Stand for what a connection's stream puts its own in the place of."""
 
 
-async def connect(host: str, port: int, *, tls: TlsConfig | bool | None = None, **options: Any) -> Stream:
+async def connect(
+    host: str, port: int, *, tls: TlsConfig | bool | None = None, **options: Unpack[ConnectOptions]
+) -> Stream:
     """Connect and return the stream.
 
     Args:
@@ -320,13 +326,17 @@ async def connect(host: str, port: int, *, tls: TlsConfig | bool | None = None, 
     return await _connect(lambda *args, **more: _core.tcp_connect(host, port, *args, **more), tls, options)
 
 
-async def connect_unix(path: PipePath, *, tls: TlsConfig | bool | None = None, **options: Any) -> Stream:
+async def connect_unix(
+    path: PipePath, *, tls: TlsConfig | bool | None = None, **options: Unpack[ConnectUnixOptions]
+) -> Stream:
     """Connect to a Unix socket; as ``connect``, with the keywords of ``asynctcp.pipe_connect``."""
     return await _connect(lambda *args, **more: _core.pipe_connect(path, *args, **more), tls, options)
 
 
 async def _connect(
-    begin: Callable[..., _core.Socket], tls: TlsConfig | bool | None, options: dict[str, Any]
+    begin: Callable[..., _core.Socket],
+    tls: TlsConfig | bool | None,
+    options: ConnectOptions | ConnectUnixOptions,
 ) -> Stream:
     _check(options)
     stream = Stream()
@@ -348,7 +358,7 @@ async def _connect(
 
 
 async def serve(
-    handler: Handler, host: str, port: int, *, tls: TlsConfig | None = None, **options: Any
+    handler: Handler, host: str, port: int, *, tls: TlsConfig | None = None, **options: Unpack[ServeOptions]
 ) -> StreamServer:
     """Listen, and run ``handler(stream)`` in a task for each connection, which is closed when that returns.
 
@@ -366,14 +376,17 @@ async def serve(
 
 
 async def serve_unix(
-    handler: Handler, path: PipePath, *, tls: TlsConfig | None = None, **options: Any
+    handler: Handler, path: PipePath, *, tls: TlsConfig | None = None, **options: Unpack[ServeUnixOptions]
 ) -> StreamServer:
     """Listen on a Unix socket; as ``serve``, with the keywords of ``asynctcp.pipe_server``."""
     return _serve(lambda *args, **more: _core.pipe_server(path, *args, **more), handler, tls, options)
 
 
 def _serve(
-    begin: Callable[..., _core.TcpServer], handler: Handler, tls: TlsConfig | None, options: dict[str, Any]
+    begin: Callable[..., _core.TcpServer],
+    handler: Handler,
+    tls: TlsConfig | None,
+    options: ServeOptions | ServeUnixOptions,
 ) -> StreamServer:
     _check(options)
     made = StreamServer(handler)
