@@ -47,6 +47,11 @@ def needs(*programs):
     return mark
 
 
+#: What socat is to be started with if its other address is PIPE: with larger blocks than a pipe's page it
+#: can wait for ever for room in its own pipe.
+BY_PAGES = "-b4096"
+
+
 class Program:
     """A child process. Its output, errors included, is read by a thread, so that it never waits for us."""
 

@@ -33,7 +33,7 @@ from helpers import (
     run,
     when,
 )
-from peers import find, needs
+from peers import BY_PAGES, find, needs
 from test_os_errors import descriptors_left
 
 LOOPS = {"plain": {}, "threads": {"io_threads": 1}}
@@ -217,14 +217,14 @@ def folder(tmp_path):
 def said(spawn, process, data):
     """Say ``data`` to a program in a thread, and end the loop when as much came back; what did."""
 
-    def talk(core):
-        process.stdin.write(data)
-        process.stdin.flush()
+    def hear(core):
         got.append(process.stdout.read(len(data)))
         core.exit()
 
     got = []
-    spawn(talk, asynctcp.current_event_loop())
+    spawn(hear, asynctcp.current_event_loop())
+    # In a thread of its own: the program may wait until somebody takes what it says.
+    spawn(lambda: (process.stdin.write(data), process.stdin.flush()))
     return got
 
 
@@ -269,7 +269,7 @@ def attempts(connect):
 
 @needs("socat")
 def test_socat_echoes_over_a_unix_socket(path, socat):
-    socat(f"UNIX-LISTEN:{path}", "PIPE")
+    socat(BY_PAGES, f"UNIX-LISTEN:{path}", "PIPE")
     sent = bytes(range(250)) * 1200
     assert attempts(lambda read, told: pipe_connect(path, read, told, data=sent)) == sent
 
@@ -277,7 +277,8 @@ def test_socat_echoes_over_a_unix_socket(path, socat):
 @needs("socat")
 def test_socat_echoes_over_tls(folder, socat, peers):
     port = peers.free_port()
-    socat(f"OPENSSL-LISTEN:{port},bind={LOOPBACK},cert={folder}/server.pem,verify=0", "PIPE")
+    listen = f"OPENSSL-LISTEN:{port},bind={LOOPBACK},cert={folder}/server.pem,verify=0"
+    socat(BY_PAGES, listen, "PIPE")
     sent = bytes(range(250)) * 1200
     config = authority().client()
     assert attempts(lambda read, told: tcp_connect(LOOPBACK, port, read, told, data=sent, tls=config)) == sent

@@ -7,7 +7,7 @@ import os
 
 import asynctcp
 from helpers import LOOPBACK, run
-from peers import MIB, Program, find, make_file, needs, nginx, reserved_port
+from peers import BY_PAGES, MIB, Program, find, make_file, needs, nginx, reserved_port
 
 GET = b"GET /%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
@@ -52,7 +52,7 @@ def test_half_closed_stream_through_socat_comes_back_whole(log):
 
     with reserved_port() as port:
         listen = f"TCP-LISTEN:{port},bind={LOOPBACK},reuseaddr"
-        with Program(find("socat"), "-d", "-d", "-t20", listen, "PIPE") as socat:
+        with Program(find("socat"), "-d", "-d", "-t20", BY_PAGES, listen, "PIPE") as socat:
             socat.wait_for("listening on")
             run(lambda: asynctcp.tcp_connect(LOOPBACK, port, log.read, log.event, connect_cb=use))
     assert log.joined() == data
