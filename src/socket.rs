@@ -5,6 +5,7 @@
 
 pub(crate) mod detach;
 pub(crate) mod ending;
+pub(crate) mod held;
 pub(crate) mod lifecycle;
 pub(crate) mod max_line;
 pub(crate) mod names;

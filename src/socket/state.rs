@@ -1,9 +1,9 @@
 //! What a `Socket` holds of Python and of its own state, and how it behaves from the start.
 
-use crate::io::failure::Failure;
 use crate::io::setup::connect::Host;
 use crate::io::setup::options::SocketOptions;
 use crate::io::tls::config::Client;
+use crate::socket::held::Held;
 use crate::socket::max_line::MaxLine;
 use crate::socket::phase::Phase;
 use crate::socket::reason::Ending;
@@ -11,9 +11,7 @@ use crate::socket::stream_refs::Streams;
 use crate::socket::tcp_option::TcpOption;
 use crate::socket::upgrade::Upgrade;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
 use socket2::Socket as OwnedSocket;
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -59,17 +57,6 @@ impl Callbacks {
     }
 }
 
-/// What arrived while the app does not read, in order.
-#[derive(Debug)]
-pub enum Undelivered {
-    /// Received bytes.
-    Data(Py<PyBytes>),
-    /// End of stream.
-    Eof,
-    /// The connection failed.
-    Failed(Box<Failure>),
-}
-
 pub(crate) struct State {
     pub(crate) phase: Phase,
     pub(crate) callbacks: Callbacks,
@@ -79,7 +66,7 @@ pub(crate) struct State {
     pub(crate) upgrading: bool,
     /// Whom it is to be connected to, until it is.
     pub(crate) target: Option<Box<Host>>,
-    pub(crate) undelivered: VecDeque<Undelivered>,
+    pub(crate) undelivered: Held,
     /// Received bytes go to the streams (`dont_drain_read_buffer`).
     pub(crate) keeps: bool,
     /// Anything of the app's.
@@ -128,7 +115,7 @@ impl State {
             half_open: settings.half_open,
             upgrading: false,
             target: None,
-            undelivered: VecDeque::new(),
+            undelivered: Held::default(),
             keeps: settings.keeps(),
             data: None,
             ending: None,

@@ -9,9 +9,9 @@ use crate::io::setup::connect::Host;
 use crate::io::tls::certificate;
 use crate::io::tls::failure::TlsFailure;
 use crate::io::tls::info::Info;
+use crate::socket::held::{Held, Undelivered};
 use crate::socket::object::Socket;
 use crate::socket::phase::Phase;
-use crate::socket::state::Undelivered;
 use crate::socket::streams;
 use crate::socket::upgrade::Upgrade;
 use pyo3::exceptions::PyValueError;
@@ -19,7 +19,6 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
-use std::collections::VecDeque;
 
 /// A `TlsInfo`.
 pub(crate) fn info<'py>(py: Python<'py>, info: &Info) -> PyResult<Bound<'py, PyAny>> {
@@ -96,7 +95,7 @@ pub(crate) fn start(
     });
     take_from_streams(slf, &mut upgrade.received)?;
     let held = std::mem::take(&mut socket.state.lock().undelivered);
-    let mut later = VecDeque::new();
+    let mut later = Held::default();
     for one in held {
         match one {
             Undelivered::Data(data) => {

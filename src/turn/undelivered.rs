@@ -1,12 +1,11 @@
 //! What came while the app did not read: kept, and delivered in order when it reads again.
 
+use crate::socket::held::{Held, Undelivered};
 use crate::socket::object::Socket;
 use crate::socket::phase::Phase;
-use crate::socket::state::Undelivered;
 use crate::turn::app_error::Dispatcher;
 use crate::turn::dispatch::Way;
 use pyo3::prelude::*;
-use std::collections::VecDeque;
 
 impl Dispatcher<'_> {
     /// A write met a failure that waits behind held data: it is told at once.
@@ -14,12 +13,11 @@ impl Dispatcher<'_> {
         let failure = {
             let mut state = socket.get().state.lock();
             let undelivered = std::mem::take(&mut state.undelivered);
-            let (failed, others) = undelivered
+            let (mut failed, others): (Held, Held) = undelivered
                 .into_iter()
                 .partition(|undelivered| matches!(undelivered, Undelivered::Failed(_)));
-            let failed: VecDeque<Undelivered> = failed;
             state.undelivered = others;
-            failed.into_iter().next()
+            failed.pop_front()
         };
         match failure {
             Some(Undelivered::Failed(failure)) => self.deliver_failure(socket, failure),

@@ -90,10 +90,17 @@ pub struct Link {
 struct Minder {
     /// The task that minds this connection; set by the task itself.
     task: Option<Waker>,
-    /// Set before [`TIMED`]; None: no timeouts.
-    timeouts: Option<Box<Timeouts>>,
+    /// None: nothing of it.
+    rare: Option<Box<Rare>>,
+}
+
+/// What few connections have, so that the others pay for a pointer only.
+#[derive(Debug, Default)]
+struct Rare {
+    /// Set before [`TIMED`].
+    timeouts: Timeouts,
     /// The session that is to come, once all is there that was received for it.
-    upgrade: Option<Box<Tls>>,
+    upgrade: Option<Tls>,
 }
 
 impl Link {
@@ -174,14 +181,17 @@ impl Link {
 
     /// Leaves the session to the task, which [`UPGRADING`] has told of it.
     pub(crate) fn leave_upgrade(&self, session: Tls) {
-        let new = Some(Box::new(session));
-        let old = std::mem::replace(&mut self.minder.lock().upgrade, new);
+        let old = {
+            let mut minder = self.minder.lock();
+            let rare = minder.rare.get_or_insert_default();
+            rare.upgrade.replace(session)
+        };
         drop(old);
     }
 
     /// What was left by that.
-    pub(crate) fn take_upgrade(&self) -> Option<Box<Tls>> {
-        self.minder.lock().upgrade.take()
+    pub(crate) fn take_upgrade(&self) -> Option<Tls> {
+        self.minder.lock().rare.as_mut()?.upgrade.take()
     }
 
     pub(crate) fn control(&self) -> u32 {
@@ -302,9 +312,12 @@ impl Link {
 
     pub(crate) fn set_timeouts(&self, timeouts: Timeouts) {
         let timed = timeouts.read.is_some() || timeouts.write.is_some();
-        let timeouts = timed.then(|| Box::new(timeouts));
-        let replaced = std::mem::replace(&mut self.minder.lock().timeouts, timeouts);
-        drop(replaced);
+        {
+            let mut minder = self.minder.lock();
+            if timed || minder.rare.is_some() {
+                minder.rare.get_or_insert_default().timeouts = timeouts;
+            }
+        }
         if timed {
             self.control.fetch_or(TIMED, Ordering::AcqRel);
         } else {
@@ -315,7 +328,10 @@ impl Link {
     /// The timeouts as they are.
     pub fn timeouts(&self) -> Timeouts {
         let minder = self.minder.lock();
-        minder.timeouts.as_deref().copied().unwrap_or_default()
+        minder
+            .rare
+            .as_ref()
+            .map_or_else(Timeouts::default, |rare| rare.timeouts)
     }
 
     /// Stages `bytes` for the next flush.

@@ -38,7 +38,7 @@ impl Connection {
                 return Poll::Pending;
             };
             *handshake = Some(Handshake::new(&session));
-            wire.secure(*session);
+            wire.secure(session);
         }
         let (Some(handshake), Some(tls)) = (handshake, wire.tls()) else {
             return Poll::Pending;
