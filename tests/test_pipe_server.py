@@ -34,6 +34,7 @@ from helpers import (
     when,
 )
 from peers import BY_PAGES, find, needs
+from peers import run as peer_run
 from test_os_errors import descriptors_left
 
 LOOPS = {"plain": {}, "threads": {"io_threads": 1}}
@@ -111,20 +112,17 @@ def test_accepting_pauses_at_max_connections(loop, path, connect):
     assert len(accepted) == 3
 
 
-def test_backlog_is_how_many_may_wait(path, peers):
-    """The kernel takes one more than it was told."""
-
-    def start():
-        pipe_server(path, None, backlog=1)
-        for _ in range(4):
-            raw = peers.keep(socket.socket(socket.AF_UNIX))
-            raw.setblocking(False)
-            results.append(raw.connect_ex(path))
+@needs("ss")
+def test_kernel_holds_the_backlog_asked_for(loop, path):
+    def look():
+        pipe_server(path, None, backlog=7)
+        listeners = peer_run("ss", "-xlnH").splitlines()
+        waiting.extend(line.split()[3] for line in listeners if str(path) in line)
         exit_event_loop()
 
-    results = []
-    run(start)
-    assert results == [0, 0, errno.EAGAIN, errno.EAGAIN]
+    waiting = []
+    run(look, loop=loop)
+    assert waiting == ["7"]
 
 
 # --- a foreign loop -----------------------------------------------------------------------------------------
