@@ -113,7 +113,7 @@ def measure(
         if command is None:
             return None
         subject_cpu, load_cpu = PINS[scenario.pin]
-        with running(command, subject_cpu, subject.environment) as server:
+        with running(command, subject_cpu, subject.environment_of(place)) as server:
             where = place.load(server.first_line())
             load = [str(LOADGEN), *scenario.load(), *where, "--pid", str(server.pid), *window]
             if rate is not None:

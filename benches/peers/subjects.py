@@ -16,7 +16,8 @@ BASELINE = "uvloop"
 
 #: glibc told not to give freed memory back, which asynctcp does by itself. Loops that allocate 256 KiB for
 #: each read cost up to three times as much where the heap's top happens to be given back each time: that is
-#: a matter of what else was imported, and nothing to compare with.
+#: a matter of what else was imported, and nothing to compare with. Over TLS that goes for all that use
+#: Python's ssl, so there everybody gets it.
 KEEP_HEAP = {"MALLOC_TRIM_THRESHOLD_": "67108864", "MALLOC_MMAP_THRESHOLD_": "33554432"}
 
 
@@ -60,6 +61,10 @@ class Subject:
     def is_limit(self) -> bool:
         """No Python: what no library can beat by much."""
         return self.script is None
+
+    def environment_of(self, place: Place) -> dict[str, str]:
+        """Return what its server's environment has besides."""
+        return {**self.environment, **(KEEP_HEAP if place.transport == "tls" else {})}
 
     def server_command(self, rounds: int, place: Place, *, beside: bool) -> list[str] | None:
         """``rounds`` of Python work for each request; None: it has no such server."""
