@@ -29,7 +29,9 @@ async def main():
     _app.say_address(server.sockets[0])
     await ending.wait()
     server.close()
-    await asyncio.gather(*(each._handler_coroutine for each in open_ones), return_exceptions=True)
+    # One that was accepted just now has none yet.
+    sessions = [each._handler_coroutine for each in open_ones if each._handler_coroutine]
+    await asyncio.gather(*sessions, return_exceptions=True)
     print("ended", flush=True)
 
 
