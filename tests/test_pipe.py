@@ -579,3 +579,21 @@ def test_forked_child_does_not_remove_the_file(path):
         return Path(path).exists()
 
     assert in_loop(look)
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_set_nodelay_does_nothing_as_nothing_is_held_back(path, log, early):
+    def use(ours):
+        if not early:
+            ours.set_nodelay(True)
+        log.connect(ours)
+        exit_event_loop()
+
+    def start():
+        pipe_server(path, None)
+        ours = pipe_connect(path, None, fail, connect_cb=use)
+        if early:
+            ours.set_nodelay(False)
+
+    run(start)
+    assert log.told == ["connect"]

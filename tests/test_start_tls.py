@@ -7,7 +7,7 @@ import ssl
 import pytest
 
 import asynctcp
-from asynctcp import EventLoop, exit_event_loop, tcp_connect, tcp_server
+from asynctcp import AsyncIOStream, EventLoop, exit_event_loop, tcp_connect, tcp_server
 from certificates import authority
 from helpers import LOOPBACK, MUCH, after_quiet, fail, ignore, receive_exactly, run, wait_until
 
@@ -170,7 +170,10 @@ def test_hello_that_was_received_before_the_call_is_the_sessions(loop, peers, sp
     assert got == [b"done"]
 
 
-def test_unread_bytes_of_a_stream_are_the_sessions(loop, peers, spawn, ca):
+@pytest.mark.parametrize("more", [0, 2])
+def test_unread_bytes_of_a_stream_are_the_sessions(loop, peers, spawn, ca, more):
+    """Of those streams of the socket that were read from."""
+
     def read(ours, stream):
         if ours.tls is None:
             assert stream.readline() == b"STARTTLS\r\n"
@@ -198,10 +201,11 @@ def test_unread_bytes_of_a_stream_are_the_sessions(loop, peers, spawn, ca):
         raw.recv(1)
 
     def start():
-        server = tcp_server(LOOPBACK, 0, read, ignore, stream=True)
+        server = tcp_server(LOOPBACK, 0, read, ignore, stream=True, connect_cb=others)
         spawn(talk, server)
 
-    got = []
+    others = (lambda ours: kept.extend(AsyncIOStream(ours) for _ in range(more))) if more else None
+    got, kept = [], []
     run(start, loop=loop)
     assert got == [b"secret"]
 

@@ -14,7 +14,7 @@ class ReadBuffer:
     appended to a ``bytearray``, which takes and lets go of bytes at either end in constant time each.
     """
 
-    __slots__ = ("_data", "_reservation", "_searched", "_start", "ended", "full", "size")
+    __slots__ = ("_data", "_reservation", "_searched", "_start", "ended", "full", "size", "was_read")
 
     def __init__(self, reservation: Reservation) -> None:
         self._reservation = reservation
@@ -23,6 +23,7 @@ class ReadBuffer:
         self._searched = 0  # unread bytes that hold no newline
         self.size = 0  # unread bytes
         self.full = False  # reading from the network has to wait
+        self.was_read = False
         self.ended = False
 
     def feed(self, piece: bytes) -> None:
@@ -46,6 +47,7 @@ class ReadBuffer:
         """Remove and return the first ``n`` bytes (all, if there are fewer)."""
         taken = self.peek(n)
         n = len(taken)
+        self.was_read = True
         self.size -= n
         if not self.size:
             self._data = b""

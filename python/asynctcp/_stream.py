@@ -70,6 +70,11 @@ class AsyncIOStream(io.RawIOBase):
         """Bytes that are ready to be read."""
         return self._buffer.size
 
+    @property
+    def _was_read(self) -> bool:
+        """Whether the app has taken anything."""
+        return self._buffer.was_read
+
     def _end(self) -> None:
         """Take note, for the socket, that nothing more comes."""
         self._buffer.ended = True

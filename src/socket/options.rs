@@ -6,7 +6,6 @@ use crate::socket::object::Socket;
 use crate::socket::tcp_option::TcpOption;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use socket2::SockRef;
 
 static OS_SOCKET: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 /// The class under Python's `socket.socket`.
@@ -18,7 +17,7 @@ pub fn set(socket: &Socket, option: TcpOption) -> Result<(), Failure> {
         Some(stream) => {
             // Those of before come first, though the loop has not heard of the connection yet.
             apply_pending(socket)?;
-            option.apply(SockRef::from(stream.socket()))
+            option.apply(&stream)
         }
         None => {
             socket
@@ -42,9 +41,7 @@ pub fn apply_pending(socket: &Socket) -> Result<(), Failure> {
         std::mem::take(&mut state.extras_mut().pending_options)
     };
     match socket.link.stream() {
-        Some(stream) => pending
-            .iter()
-            .try_for_each(|option| option.apply(SockRef::from(stream.socket()))),
+        Some(stream) => pending.iter().try_for_each(|option| option.apply(&stream)),
         None => Ok(()),
     }
 }

@@ -1,5 +1,6 @@
 //! The options that a `Socket` has methods for.
 
+use crate::io::conn::wire::Wire;
 use crate::io::failure::Failure;
 use socket2::{SockRef, TcpKeepalive};
 
@@ -14,9 +15,10 @@ pub enum TcpOption {
 
 impl TcpOption {
     /// Sets it.
-    pub fn apply(&self, socket: SockRef<'_>) -> Result<(), Failure> {
+    pub fn apply(&self, wire: &Wire) -> Result<(), Failure> {
+        let socket = SockRef::from(wire.socket());
         let applied = match self {
-            Self::NoDelay(on) => socket.set_tcp_nodelay(*on),
+            Self::NoDelay(on) => wire.set_nodelay(*on),
             Self::Keepalive(on, None) => socket.set_keepalive(*on),
             Self::Keepalive(on, Some(times)) => {
                 // Setting the times switches it on.

@@ -124,15 +124,36 @@ fn take_from_streams(slf: &Bound<'_, Socket>, received: &mut Vec<u8>) -> PyResul
     if !slf.get().state.lock().keeps {
         return Ok(());
     }
-    // Each has the same.
-    let mut unread = None;
+    let py = slf.py();
+    let mut unread: Option<(bool, Bound<'_, PyBytes>)> = None;
     for stream in streams::live(slf) {
-        unread = Some(call(&stream.getattr(intern!(slf.py(), "read"))?, ())?);
+        // Asked first: all is read from each.
+        let known = stream.getattr(intern!(py, "_was_read"))?.is_truthy()?;
+        let rest = call(&stream.getattr(intern!(py, "read"))?, ())?;
+        // None: nothing is there.
+        let rest = rest.cast_into().unwrap_or_else(|_| PyBytes::new(py, b""));
+        if unread
+            .as_ref()
+            .is_none_or(|other| is_better((known, &rest), other))
+        {
+            unread = Some((known, rest));
+        }
     }
-    if let Some(bytes) = unread.and_then(|unread| unread.cast_into::<PyBytes>().ok()) {
+    if let Some((_, bytes)) = unread {
         received.extend_from_slice(bytes.as_bytes());
     }
     Ok(())
+}
+
+/// Whether a stream says better than the other what the app does not know: the one that was read, and of two the one
+/// that was read further. Of those that were not read the older has more.
+fn is_better(one: (bool, &Bound<'_, PyBytes>), other: &(bool, Bound<'_, PyBytes>)) -> bool {
+    let (size, others) = (one.1.as_bytes().len(), other.1.as_bytes().len());
+    match (one.0, other.0) {
+        (true, true) => size < others,
+        (false, false) => size > others,
+        (known, _) => known,
+    }
 }
 
 fn check(slf: &Bound<'_, Socket>) -> PyResult<()> {

@@ -35,10 +35,16 @@ impl Connection {
         }
         let held = tls.held();
         with_incoming(held, most.min(SCRATCH), |buffer| {
-            match wire.receive(&mut buffer[held..])? {
-                Some(0) => self.ended(tls),
-                Some(got) => self.open(tls, &mut buffer[..held + got], most),
-                None => Ok(true),
+            match wire.receive(&mut buffer[held..]) {
+                // A Unix socket tells so of a peer that left something unread.
+                Err(error) => wire.end_of(error).and_then(|_| self.ended(tls)),
+                Ok(Some(0)) => self.ended(tls),
+                Ok(Some(got)) => {
+                    // The peer is not silent, though its record may not be whole.
+                    self.heard();
+                    self.open(tls, &mut buffer[..held + got], most)
+                }
+                Ok(None) => Ok(true),
             }
         })
     }

@@ -11,6 +11,8 @@ pub(crate) struct Secured {
     pub(crate) held: Segments,
     /// Sealed bytes that the kernel has not taken.
     pub(crate) sealed: usize,
+    /// Bytes of the app's in them: never more, so a record's header and tag count as taken first.
+    pub(crate) plain: usize,
     /// The session itself has something to say.
     pub(crate) answers: bool,
 }

@@ -98,6 +98,10 @@ impl Segments {
         if newer.is_empty() {
             return;
         }
+        if self.is_empty() {
+            *self = newer;
+            return;
+        }
         self.end_tail();
         if let Some(newer) = newer.whole {
             debug_assert_eq!(newer.gone, 0, "only the older bytes were sent in part");
@@ -228,6 +232,18 @@ mod tests {
                 (plain.len(), plain.is_empty())
             );
         }
+    }
+
+    #[test]
+    fn what_was_sent_in_part_stays_so_behind_nothing() {
+        let mut older = Segments::default();
+        older.push(b"gone and not").unwrap();
+        older.advance(9);
+        let mut segments = Segments::default();
+        segments.append(older);
+        assert_eq!((segments.len(), &front(&segments)[..]), (3, &b"not"[..]));
+        segments.advance(3);
+        assert!(segments.is_empty());
     }
 
     #[test]

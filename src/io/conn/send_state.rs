@@ -57,7 +57,7 @@ pub(crate) struct State<S> {
     pub(crate) staged: Segments,
     /// Bytes that somebody took out and is sending.
     pub(crate) in_flight: usize,
-    /// Bytes that the kernel took.
+    /// Bytes that are with the kernel or sealed.
     pub(crate) sent: u64,
     /// None before the connection is established and after its end.
     pub(crate) stream: Option<Arc<S>>,
@@ -125,6 +125,12 @@ impl<S> State<S> {
         self.staged.len() + self.in_flight + secured
     }
 
+    /// How many of the app's bytes the kernel took.
+    pub(crate) fn count(&self) -> u64 {
+        let sealed = self.secured.as_ref().map_or(0, |secured| secured.plain);
+        self.sent - sealed as u64
+    }
+
     pub(crate) fn is_all_sent(&self) -> bool {
         self.size() == 0 && self.fin != Fin::Wanted
     }
@@ -153,15 +159,26 @@ impl<S> State<S> {
         self.owed || self.fin == Fin::Wanted
     }
 
-    /// Whether the session has something to say.
+    /// Whether the session has something to say. While writing is off it waits like what was written: among its records
+    /// may be the app's.
     fn answers(&self) -> bool {
-        !self.dead && self.secured.as_ref().is_some_and(|secured| secured.answers)
+        !self.dead && !self.off && self.secured.as_ref().is_some_and(|secured| secured.answers)
     }
 
     /// The session is there; `shaking`: its handshake is to come.
     pub(crate) fn secure(&mut self, mut new: Box<Secured>, shaking: bool) {
         new.shaking = shaking;
         self.secured = Some(new);
+        if self.done & APP != 0 && !self.dead {
+            self.end_session();
+        }
+    }
+
+    /// The session is to say that it ends before the stream does.
+    pub(crate) fn end_session(&mut self) {
+        if self.secured.is_some() && self.fin == Fin::Open {
+            self.fin = Fin::Wanted;
+        }
     }
 
     /// The handshake is done: what waited for it may go.
@@ -230,9 +247,11 @@ impl<S> State<S> {
         again: bool,
         flush: &mut Flush,
     ) -> Next {
+        let taken = self.in_flight.saturating_sub(rest.len());
         self.in_flight = 0;
         if let (Some(secured), Ok(offer)) = (&mut self.secured, &result) {
             secured.sealed = offer.sealed;
+            secured.plain = (secured.plain + taken).min(offer.sealed);
             secured.answers |= offer.sealed > 0;
         }
         match result {
@@ -285,7 +304,7 @@ impl<S> State<S> {
 
     /// Puts what the kernel did not take ahead of what was staged meanwhile, unless sending is over.
     fn put_back(&mut self, rest: &mut Segments) {
-        if !self.dead {
+        if !self.dead && !rest.is_empty() {
             let newer = std::mem::replace(&mut self.staged, std::mem::take(rest));
             self.staged.append(newer);
         }
@@ -318,7 +337,7 @@ impl<S> State<S> {
         let mut dropped = std::mem::take(&mut self.staged);
         if let Some(secured) = &mut self.secured {
             dropped.append(std::mem::take(&mut secured.held));
-            secured.sealed = 0;
+            (secured.sealed, secured.plain) = (0, 0);
         }
         dropped
     }
@@ -331,136 +350,5 @@ impl<S> State<S> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::io::conn::levels::Marks;
-    use crate::io::conn::segments::VECTORS;
-    use std::io::IoSlice;
-
-    /// Open, with so much staged.
-    fn open(bytes: &[u8]) -> State<()> {
-        let mut state = State::new();
-        state.stream = Some(Arc::new(()));
-        stage(&mut state, bytes);
-        state
-    }
-
-    fn stage(state: &mut State<()>, bytes: &[u8]) {
-        state.staged.push(bytes).unwrap();
-        state.owed = true;
-    }
-
-    fn full(state: &mut State<()>, rest: &mut Segments) -> Flush {
-        let mut flush = Flush::Nothing;
-        let full = Offer {
-            room: false,
-            sealed: 0,
-        };
-        let next = state.settle(Ok(full), rest, false, true, &mut flush);
-        assert!(matches!(next, Next::Stop));
-        flush
-    }
-
-    #[test]
-    fn what_comes_back_goes_ahead_of_what_was_staged_meanwhile() {
-        let mut state = open(b"older");
-        let mut taken = state.begin(By::Other).unwrap().segments;
-        taken.advance(2);
-        stage(&mut state, b"newer");
-        assert_eq!(state.size(), 10);
-        assert!(state.begin(By::Other).is_none(), "two send");
-        assert_eq!(full(&mut state, &mut taken), Flush::Blocked);
-        assert_eq!((taken.len(), state.size()), (0, 8));
-        assert!(state.begin(By::Other).is_none(), "it is left to the task");
-        let again = state.begin(By::Task).unwrap().segments;
-        let mut slices = [IoSlice::new(&[]); VECTORS];
-        assert_eq!(again.gather(&mut slices).1, 8);
-        assert_eq!(
-            (&slices[0][..], &slices[1][..]),
-            (&b"der"[..], &b"newer"[..])
-        );
-    }
-
-    /// What was taken is all with the kernel.
-    fn sent(state: &mut State<()>, last: bool, again: bool) -> (Next, Flush) {
-        let mut flush = Flush::Nothing;
-        let room = Offer {
-            room: true,
-            sealed: 0,
-        };
-        let mut rest = Segments::default();
-        let next = state.settle(Ok(room), &mut rest, last, again, &mut flush);
-        (next, flush)
-    }
-
-    /// A session whose FIN is asked for while somebody sends what was written before.
-    fn shut_down_in_flight() -> State<()> {
-        let mut state = open(b"written");
-        state.secure(Box::default(), false);
-        assert!(!state.begin(By::List).unwrap().last);
-        state.fin = Fin::Wanted;
-        state
-    }
-
-    #[test]
-    fn session_says_that_it_ends_although_the_fin_was_asked_for_in_flight() {
-        let mut state = shut_down_in_flight();
-        assert_eq!(sent(&mut state, false, true).0, Next::Send);
-        assert!(state.is_last(), "the round to come seals close_notify");
-        let (next, flush) = sent(&mut state, true, true);
-        assert_eq!((next, flush), (Next::Fin, Flush::Done));
-    }
-
-    #[test]
-    fn task_says_so_when_there_is_no_other_round() {
-        let mut state = shut_down_in_flight();
-        let (next, flush) = sent(&mut state, false, false);
-        assert_eq!((next, flush), (Next::Stop, Flush::Blocked));
-        assert!(state.begin(By::Task).unwrap().last);
-    }
-
-    #[test]
-    fn while_writing_is_off_the_end_of_a_session_waits() {
-        let mut state = shut_down_in_flight();
-        state.off = true;
-        assert_eq!(sent(&mut state, false, true).0, Next::Stop);
-        state.off = false;
-        assert!(state.begin(By::Other).unwrap().last);
-    }
-
-    #[test]
-    fn fin_without_a_session_needs_no_other_round() {
-        let mut state = open(b"written");
-        state.begin(By::List).unwrap();
-        state.fin = Fin::Wanted;
-        assert_eq!(sent(&mut state, false, true).0, Next::Fin);
-    }
-
-    #[test]
-    fn nothing_comes_back_to_a_dead_one() {
-        let mut state = open(b"older");
-        let mut taken = state.begin(By::Other).unwrap().segments;
-        drop(state.drop_staged());
-        full(&mut state, &mut taken);
-        assert_eq!((taken.len(), state.size()), (5, 0), "freed after the lock");
-    }
-
-    #[test]
-    fn while_somebody_sends_no_mark_is_crossed() {
-        let mut state = open(&[0; 100]);
-        state.levels = Some(Box::new(Levels::new(Marks { high: 10, low: 4 })));
-        let mut taken = state.begin(By::Other).unwrap().segments;
-        assert!(!state.crossed());
-        full(&mut state, &mut taken);
-        assert!(state.crossed() && !state.crossed());
-    }
-
-    #[test]
-    fn while_writing_is_off_nothing_is_sent() {
-        let mut state = open(b"later");
-        state.off = true;
-        assert!(state.begin(By::List).is_none());
-        state.off = false;
-        assert!(state.begin(By::List).is_some());
-    }
-}
+#[path = "send_state/tests.rs"]
+mod tests;

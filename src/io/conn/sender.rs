@@ -236,9 +236,8 @@ impl<S> Sender<S> {
     pub fn close(&self, force: bool) {
         let dropped = self.with(|state| {
             state.off = false;
-            if !force && state.secured.is_some() && state.fin == Fin::Open {
-                // The session says that it ends before the stream does.
-                state.fin = Fin::Wanted;
+            if !force {
+                state.end_session();
             }
             let staged = if force {
                 state.drop_staged()
@@ -272,9 +271,9 @@ impl<S> Sender<S> {
         self.with(|state| state.size())
     }
 
-    /// Bytes taken by the kernel so far.
+    /// The app's bytes taken by the kernel so far.
     pub fn count(&self) -> u64 {
-        self.with(|state| state.sent)
+        self.with(|state| state.count())
     }
 
     /// Whether nothing is left to send, so that a close need not wait.

@@ -280,6 +280,11 @@ impl Connection {
     fn received(&mut self, count: usize) {
         self.large = count >= LARGE;
         self.link.count_received(count);
+        self.heard();
+    }
+
+    /// The read timeout starts afresh.
+    pub(super) fn heard(&mut self) {
         if let Some(deadlines) = &mut self.deadlines {
             deadlines.received(self.hub.reactor.now());
         }

@@ -47,6 +47,11 @@ impl Wire {
         self.stream().socket()
     }
 
+    /// See [`Stream::set_nodelay`].
+    pub fn set_nodelay(&self, on: bool) -> io::Result<()> {
+        self.stream().set_nodelay(on)
+    }
+
     /// The socket, which Tokio watches no more.
     pub(crate) fn into_socket(self) -> Socket {
         self.stream.into_inner().into_socket()
