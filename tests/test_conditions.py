@@ -42,7 +42,7 @@ from asynctcp.conditions import (
     tcp_accept_error_server,
     tcp_socket,
 )
-from helpers import LOOPBACK, run
+from helpers import LOOPBACK, ignore, run
 
 BASES = [
     (EventInfo, (Exception,)),
@@ -222,6 +222,14 @@ def test_copy_says_the_same_as_the_original(condition, copier):
     twin = copier(condition)
     assert type(twin) is type(condition)
     assert (str(twin), twin.args, twin.peer) == (str(condition), condition.args, condition.peer)
+
+
+@pytest.mark.parametrize("copier", COPIERS, ids=COPIERS_ID)
+def test_copy_of_an_app_error_says_what_its_cause_said(copier):
+    condition = TcpAppError("read_cb", ignore)
+    condition.__cause__ = KeyError("missing")
+    twin = copier(copier(condition))
+    assert str(twin) == str(condition) == "read_cb helpers.ignore raised KeyError: 'missing'"
 
 
 @pytest.mark.parametrize("copier", COPIERS, ids=COPIERS_ID)

@@ -80,6 +80,10 @@ def test_key_that_is_encrypted_in_openssls_old_way_is_named_as_such(ca):
         TlsConfig.server(cert_data=ca.usual, key_data=old, key_password="x")
 
 
+#: PEM of what is no list.
+BAD_CRL = b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"
+
+
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
@@ -98,6 +102,13 @@ def test_key_that_is_encrypted_in_openssls_old_way_is_named_as_such(ca):
             "crl_data: it holds",
         ),
         ({"key_data": "BOTH"}, "a key without a certificate"),
+        (
+            {"cert_data": "BOTH", "crl_data": BAD_CRL, "client_certs": "required", "ca_data": "BOTH"},
+            "crl_data: it holds a revocation list that cannot be read",
+        ),
+        # Also what is not needed, as nobody asks for certificates.
+        ({"cert_data": "BOTH", "ca_data": b"x"}, "ca_data: it holds no certificate"),
+        ({"cert_data": "BOTH", "crl_data": b"x"}, "crl_data: it holds no revocation list"),
     ],
 )
 def test_what_is_wrong_is_named(ca, keywords, message):
@@ -133,6 +144,10 @@ def test_verifying_is_switched_off_by_one_word_only(verify):
         ({"server_name": "no name"}, ValueError, "no name that a certificate can be for"),
         ({"handshake_timeout": "1"}, TypeError, "handshake_timeout must be a number"),
         ({"ca_file": "nul\0"}, TlsConfigError, "null"),
+        ({"crl_data": BAD_CRL}, TlsConfigError, "crl_data: it holds a revocation list that cannot be read"),
+        ({"sessions": 1}, TypeError, "sessions must be True or False, not 1"),
+        ({"allow_truncation": "x"}, TypeError, "allow_truncation must be True or False, not 'x'"),
+        ({"key_log": None}, TypeError, "key_log must be True or False, not None"),
     ],
 )
 def test_wrong_arguments_of_a_client_are_named(keywords, error, message):
@@ -146,6 +161,7 @@ def test_wrong_arguments_of_a_client_are_named(keywords, error, message):
         ({"client_certs": "yes"}, ValueError, "client_certs must be 'none', 'optional' or 'required'"),
         ({"names": {"a": None}}, TypeError, r"names\['a'\] must be a TlsConfig"),
         ({"names": {1: None}}, TypeError, "a host of names must be a str"),
+        ({"names": [1]}, TypeError, r"names must be a mapping of hosts to TlsConfigs, not \[1\]"),
         ({"names": {"a": "CLIENT"}}, ValueError, "must be a TlsConfig.server"),
     ],
 )

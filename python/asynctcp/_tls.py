@@ -95,9 +95,9 @@ class TlsConfig:
             alpn=_protocols(alpn),
             versions=_range(min_version, max_version),
             limit=handshake_timeout,
-            sessions=sessions,
-            truncation=allow_truncation,
-            key_log=key_log,
+            sessions=_flag("sessions", sessions),
+            truncation=_flag("allow_truncation", allow_truncation),
+            key_log=_flag("key_log", key_log),
         )
         context = _core._tls_client(common, verify is True, server_name)
         _tell_if_expired(context, common)
@@ -153,13 +153,13 @@ class TlsConfig:
             alpn=_protocols(alpn),
             versions=_range(min_version, max_version),
             limit=handshake_timeout,
-            sessions=sessions,
-            truncation=allow_truncation,
-            key_log=key_log,
+            sessions=_flag("sessions", sessions),
+            truncation=_flag("allow_truncation", allow_truncation),
+            key_log=_flag("key_log", key_log),
         )
         others = [
             (_host("a host of names", host), _context_of(host, config))
-            for host, config in (names or {}).items()
+            for host, config in _mapping("names", names or {}).items()
         ]
         context = _core._tls_server(common, client_certs, others)
         _tell_if_expired(context, common)
@@ -247,6 +247,18 @@ def _bytes(name: str, value: str | bytes) -> bytes:
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
     raise TypeError(f"{name} must be bytes or str, not {type(value).__name__}")
+
+
+def _flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, not {value!r}")
+    return value
+
+
+def _mapping(name: str, value: Any) -> Mapping[Any, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a mapping of hosts to TlsConfigs, not {value!r}")
+    return value
 
 
 def _protocols(alpn: Iterable[str | bytes]) -> list[bytes]:

@@ -431,16 +431,22 @@ class TcpAppError(TcpInfo):
         super().__init__(socket)
         self.callback = callback
         self.function: str | None = None if function is None else name_of(function)
+        # What the cause said: a copy has none.
+        self._said = "an exception"
+
+    def _state(self) -> dict[str, Any]:
+        return {**super()._state(), "_said": self._what()}
 
     def __str__(self) -> str:
         name = self.callback if self.function is None else f"{self.callback} {self.function}"
-        return f"{name} raised {_told(self.__cause__)}{self._peer_suffix()}"
+        return f"{name} raised {self._what()}{self._peer_suffix()}"
+
+    def _what(self) -> str:
+        return self._said if self.__cause__ is None else _told(self.__cause__)
 
 
-def _told(error: BaseException | None) -> str:
+def _told(error: BaseException) -> str:
     """Name an exception, with the first line of what it says."""
-    if error is None:
-        return "an exception"
     said = str(error).partition("\n")[0]
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 

@@ -9,7 +9,7 @@ use crate::io::tls::verify::{Anybody, Clients, Servers};
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{
@@ -210,8 +210,18 @@ fn servers(trusted: Option<&Source>, revoked: Option<&Source>) -> Result<Servers
     }
     let chains = builder
         .build()
-        .map_err(|error| ConfigError(error.to_string()))?;
+        .map_err(|error| unusable(revoked, &error))?;
     Ok(Servers { chains, given })
+}
+
+/// Why there can be no verifier.
+fn unusable(revoked: Option<&Source>, error: &VerifierBuilderError) -> ConfigError {
+    match (revoked, error) {
+        (Some(source), VerifierBuilderError::InvalidCrl(_)) => {
+            ConfigError::about(source, "it holds a revocation list that cannot be read")
+        }
+        _ => ConfigError(error.to_string()),
+    }
 }
 
 impl Server {
@@ -262,18 +272,17 @@ impl Server {
 }
 
 fn clients(common: &Common, asked: ClientCerts) -> Result<(Option<Clients>, Demands), ConfigError> {
+    let trusted = common.trusted.as_ref();
+    let trusted = trusted.map(trust).transpose()?;
+    let revoked = common.revoked.as_ref().map(pem::revocations).transpose()?;
+    let revoked = revoked.unwrap_or_default();
     if asked == ClientCerts::None {
         return Ok((None, Demands::default()));
     }
-    let source = common.trusted.as_ref();
-    let source = source.ok_or_else(|| {
+    let (trusted, store) = trusted.ok_or_else(|| {
         ConfigError("client_certs needs ca_file or ca_data: whom to trust".to_owned())
     })?;
-    let trusted = pem::certificates(source)?;
-    let store = Arc::new(roots(&trusted, &source.name)?);
-    let mut builder = WebPkiClientVerifier::builder_with_provider(store, provider());
-    let revoked = common.revoked.as_ref().map(pem::revocations).transpose()?;
-    let revoked = revoked.unwrap_or_default();
+    let mut builder = WebPkiClientVerifier::builder_with_provider(store.into(), provider());
     let demands = Demands {
         mode: asked as u8,
         trusted: trusted.iter().map(|one| one.to_vec()).collect(),
@@ -285,6 +294,15 @@ fn clients(common: &Common, asked: ClientCerts) -> Result<(Option<Clients>, Dema
     }
     let clients = builder
         .build()
-        .map_err(|error| ConfigError(error.to_string()))?;
+        .map_err(|error| unusable(common.revoked.as_ref(), &error))?;
     Ok((Some(Clients(clients)), demands))
+}
+
+type Trust = (Vec<CertificateDer<'static>>, RootCertStore);
+
+/// Who may issue certificates.
+fn trust(source: &Source) -> Result<Trust, ConfigError> {
+    let trusted = pem::certificates(source)?;
+    let store = roots(&trusted, &source.name)?;
+    Ok((trusted, store))
 }
