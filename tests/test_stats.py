@@ -160,3 +160,22 @@ def test_sockets_that_were_never_connected_leave_no_trace():
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def test_nothing_is_queued_once_the_loop_has_ended(peers):
+    """What came while the last callback ran is let go with it."""
+
+    def end():
+        for raw in raws:
+            raw.sendall(b"x" * 1000)
+        wait_until(lambda: asynctcp.stats()["queued_bytes"] == 1000 * len(raws))
+        exit_event_loop()
+
+    def start():
+        server = asynctcp.tcp_server(LOOPBACK, 0, ignore)
+        raws.extend(peers.connect(server) for _ in range(10))
+        when(lambda: asynctcp.stats()["incoming_tcp_connections"] == len(raws), end)
+
+    raws, loop = [], EventLoop()
+    run(start, loop=loop)
+    assert (loop.stats()["queued_events"], loop.stats()["queued_bytes"]) == (0, 0)

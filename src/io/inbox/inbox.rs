@@ -70,7 +70,7 @@ impl Inbox {
 
     /// The loop has ended.
     pub(crate) fn clear(&self) {
-        self.queue.forget_sleeper();
+        self.queue.end();
         self.memory.forget();
     }
 }

@@ -208,9 +208,7 @@ fn servers(trusted: Option<&Source>, revoked: Option<&Source>) -> Result<Servers
             .with_crls(pem::revocations(source)?)
             .allow_unknown_revocation_status();
     }
-    let chains = builder
-        .build()
-        .map_err(|error| unusable(revoked, &error))?;
+    let chains = builder.build().map_err(|error| unusable(revoked, &error))?;
     Ok(Servers { chains, given })
 }
 
