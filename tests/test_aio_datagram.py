@@ -546,6 +546,7 @@ def test_exception_of_datagram_received_is_told_and_the_next_datagrams_come(loop
     (context,) = loop.caught
     assert isinstance(context["exception"], Oops)
     assert context["message"].startswith("Exception in callback ")
+    assert isinstance(context["handle"], asyncio.Handle)
     assert not transport.is_closing()
 
 

@@ -474,6 +474,28 @@ def test_close_with_much_to_send_sends_it_all(loop, connect):
     turn_until(loop, lambda: it.protocol.told[-1] == ("lost", None))
 
 
+class FailsAtItsEnd(Recorder):
+    def connection_lost(self, exc):
+        super().connection_lost(exc)
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("size", [1, MUCH])
+def test_exception_of_connection_lost_is_told_with_its_handle_and_the_loop_goes_on(loop, connect, size):
+    got = []
+    loop.set_exception_handler(lambda _, context: got.append(context))
+    it = connect(FailsAtItsEnd())
+    it.transport.write(b"x" * size)
+    it.transport.close()
+    assert len(it.take()) == size
+    turn_until(loop, lambda: got)
+    (context,) = got
+    assert context["message"].startswith("Exception in callback ")
+    assert isinstance(context["exception"], ZeroDivisionError)
+    assert isinstance(context["handle"], asyncio.Handle)
+    assert it.transport.get_extra_info("socket").fileno() == -1
+
+
 def test_what_a_closing_transport_writes_as_it_may_go_on_is_sent_before_the_end(loop, connect):
     class SaysMore(Recorder):
         def resume_writing(self):

@@ -24,15 +24,6 @@ class DatagramTransport(Common, _core.DatagramTransport):
     def __class__(self) -> type[asyncio.DatagramTransport]:  # type: ignore[override]
         return _Transport
 
-    #: What asyncio's exception handler is told of, where ``datagram_received`` has raised.
-    @property
-    def _callback(self) -> Any:
-        return self._on_ready
-
-    @property
-    def _args(self) -> tuple[()]:
-        return ()
-
     def _tell_error(self, exc: OSError) -> None:
         """One datagram could not be sent or received."""
         protocol: Any = self.get_protocol()

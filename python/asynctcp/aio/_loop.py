@@ -133,8 +133,12 @@ class Loop(_core.NativeLoop, Accepting, asyncio.SelectorEventLoop):  # type: ign
     def _write_to_self(self) -> None:
         self._wake()
 
-    def _callback_failed(self, handle: asyncio.Handle, exception: BaseException) -> None:
-        call = _handles.source(handle._callback, handle._args)  # type: ignore[attr-defined]
+    def _callback_failed(self, called: Any, exception: BaseException) -> None:
+        # A transport is called by the turn without a handle; asyncio's exception handlers expect one.
+        handle: Any = called
+        if not isinstance(called, asyncio.Handle):
+            handle = events.Handle(called._on_ready, (), self, None)
+        call = _handles.source(handle._callback, handle._args)
         self.call_exception_handler(
             {"message": f"Exception in callback {call}", "exception": exception, "handle": handle}
         )
