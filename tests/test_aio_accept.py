@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import errno
 import gc
 import socket
@@ -129,6 +130,37 @@ def test_ends_over_ipv6_are_as_the_socket_says(loop):
         assert made[0].transport.get_extra_info("sockname") == client.getpeername()
     turn_until(loop, lambda: made[0].told[-1] == ("lost", None))
     server.close()
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_what_a_factory_sets_in_its_context_is_its_own_connections_only(loop, debug):
+    loop.set_debug(debug)
+    name = contextvars.ContextVar("name", default=None)
+
+    class Notes(Recorder):
+        def __init__(self):
+            super().__init__()
+            self.seen = [name.get()]
+            name.set(id(self))
+
+        def connection_made(self, transport):
+            super().connection_made(transport)
+            self.seen.append(name.get())
+
+        def data_received(self, data):
+            super().data_received(data)
+            self.seen.append(name.get())
+
+    serving = Serving(loop, Notes)
+    # Two in one step, and one later.
+    clients = [serving.connect(), serving.connect()]
+    turn_until(loop, lambda: len(serving.made) == 2)
+    clients.append(serving.connect())
+    for client in clients:
+        client.sendall(b"x")
+    turn_until(loop, lambda: sum("data" in it.told for it in serving.made) == 3)
+    assert [it.seen for it in serving.made] == [[None, id(it), id(it)] for it in serving.made]
+    serving.close()
 
 
 def test_a_connection_whose_protocol_cannot_be_made_is_closed(native):

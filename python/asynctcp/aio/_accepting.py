@@ -9,7 +9,7 @@ import socket
 from asyncio import trsock
 from asyncio.log import logger
 from collections.abc import Callable
-from contextvars import Context
+from contextvars import Context, copy_context
 from typing import Any
 
 #: What says that the process or the machine has no room for a connection now.
@@ -68,11 +68,13 @@ class Accepting:
             if self._debug:
                 logger.debug("%r got a new connection from %r: %r", server, address, conn)
             conn.setblocking(False)
-            # That of all calls of this connection.
-            own = {} if context is None else {"context": context.copy()}
+            # As that of a task: what a factory sets in it, the next connection's does not see.
+            inside = copy_context() if context is None else context.copy()
+            # From CPython 3.15 on that of all calls of this connection.
+            own = {} if context is None else {"context": inside}
             extra = {"peername": address}
             if is_plain:
-                self._serve(protocol_factory, conn, extra=extra, server=server, **own)
+                inside.run(self._serve, protocol_factory, conn, extra=extra, server=server, **own)
                 continue
             accepted = self._accept_connection2(
                 protocol_factory, conn, extra, sslcontext, server, *more[:2], **own
@@ -83,12 +85,10 @@ class Accepting:
         self,
         protocol_factory: Callable[[], Any],
         connection: socket.socket,
-        context: Context | None = None,
         **options: Any,
     ) -> None:
         try:
-            protocol = protocol_factory() if context is None else context.run(protocol_factory)
-            self._make_socket_transport(connection, protocol, context=context, **options)
+            self._make_socket_transport(connection, protocol_factory(), **options)
         except (SystemExit, KeyboardInterrupt):
             connection.close()
             raise
