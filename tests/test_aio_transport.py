@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import errno
 import gc
+import io
 import logging
 import os
 import socket
@@ -734,6 +735,34 @@ def test_transport_reads_on_after_a_file_was_sent(loop, connect, tmp_path):
     assert drain(it.peer, 7) == b"content"
     it.peer.sendall(b"answer")
     turn_until(loop, lambda: it.protocol.data == b"answer")
+
+
+def test_file_without_a_descriptor_is_sent_too_and_the_transport_reads_on(loop, connect):
+    it = connect()
+    content = os.urandom(300_000)
+    assert run(loop, loop.sendfile(it.transport, io.BytesIO(content), 10, 200_000)) == 200_000
+    assert it.take(200_000) == content[10:200_010]
+    it.peer.sendall(b"answer")
+    turn_until(loop, lambda: it.protocol.data == b"answer")
+
+
+def test_file_without_a_descriptor_is_read_no_faster_than_the_peer_takes_it(loop, connect):
+    it, file = connect(), io.BytesIO(b"x" * 2 * MUCH)
+    sending = loop.create_task(loop.sendfile(it.transport, file))
+    turn_until(loop, lambda: it.transport.get_write_buffer_size() > 65536)
+    assert file.tell() < 2 * MUCH
+    assert len(it.take(2 * MUCH)) == 2 * MUCH
+    turn_until(loop, sending.done)
+    assert sending.result() == 2 * MUCH
+
+
+@pytest.mark.parametrize("size", [1, MUCH])
+def test_transport_says_whether_its_protocol_is_paused(loop, connect, size):
+    it = connect()
+    it.transport.write(b"x" * size)
+    assert it.transport._protocol_paused == (size == MUCH)
+    it.take(size)
+    turn_until(loop, lambda: not it.transport._protocol_paused)
 
 
 def test_descriptor_of_a_transport_cannot_be_watched(loop, connect):

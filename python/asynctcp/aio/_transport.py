@@ -2,7 +2,7 @@
 
 import asyncio
 import warnings
-from asyncio import constants, trsock
+from asyncio import constants, transports, trsock
 from asyncio.log import logger
 from typing import Any, ClassVar
 
@@ -11,8 +11,11 @@ from asynctcp.aio._linger import Lingering
 from asynctcp.aio._server import KNOWS_CLIENTS, Server
 
 
-class _Transport(asyncio.Transport):
-    """What ``isinstance`` finds: a native class cannot inherit from asyncio's, which has its own slots."""
+class _Transport(transports._FlowControlMixin, asyncio.Transport):
+    """What ``isinstance`` finds: a native class cannot inherit from asyncio's, which has its own slots.
+
+    asyncio's ``sendfile`` of what has no descriptor wants the mixin, and what it says of pausing.
+    """
 
 
 class Inherited:
@@ -41,6 +44,8 @@ class Common:
     is_closing: Any
     get_protocol: Any
 
+    _protocol_paused = False
+
     def __repr__(self) -> str:
         words = [type(self).__name__]
         if self._sock is None:
@@ -61,6 +66,7 @@ class Common:
 
     def _tell_protocol(self, name: str) -> None:
         """Call ``pause_writing`` or ``resume_writing``."""
+        self._protocol_paused = name == "pause_writing"
         protocol = self.get_protocol()
         try:
             getattr(protocol, name)()
