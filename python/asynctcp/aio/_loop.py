@@ -20,6 +20,7 @@ from asynctcp._loop import EventLoop
 from asynctcp._tls import TlsConfig
 from asynctcp.aio import _datagram, _handles, _tls, _transport
 from asynctcp.aio._accepting import Accepting
+from asynctcp.aio._connecting import Connecting
 from asynctcp.aio._options import LoopOptions
 from asynctcp.aio._server import Server
 from asynctcp.conditions import TcpAppError
@@ -43,7 +44,7 @@ class _NoSelector:
         """Do nothing."""
 
 
-class Loop(_core.NativeLoop, Accepting, asyncio.SelectorEventLoop):  # type: ignore[misc]
+class Loop(_core.NativeLoop, Accepting, Connecting, asyncio.SelectorEventLoop):  # type: ignore[misc]
     """An asyncio event loop; ``new_event_loop`` makes one.
 
     Every method of asyncio's Unix loop works as documented there, with its debug mode.
