@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import errno
+import fcntl
 import gc
 import io
 import logging
 import os
+import select
 import socket
 import sys
 import traceback
@@ -735,6 +737,29 @@ def test_transport_reads_on_after_a_file_was_sent(loop, connect, tmp_path):
     assert drain(it.peer, 7) == b"content"
     it.peer.sendall(b"answer")
     turn_until(loop, lambda: it.protocol.data == b"answer")
+
+
+def test_cancelled_file_of_an_aborted_transport_leaves_its_number_to_the_next(ours, tmp_path):
+    transport, peer = connected(ours, Recorder())
+    number = transport.get_extra_info("socket").fileno()
+    with (tmp_path / "file").open("wb+") as file, peer:
+        file.truncate(MUCH)
+        sending = ours.create_task(ours.sendfile(transport, file))
+        turn_until(ours, lambda: select.select([peer], [], [], 0)[0])
+        near, far = socket.socketpair()
+        transport.abort()
+        turn_until(ours, lambda: transport.get_extra_info("socket").fileno() == -1)
+        same = socket.socket(fileno=fcntl.fcntl(near, fcntl.F_DUPFD, number))
+        near.close()
+        assert same.fileno() == number
+        after, protocol = run(ours, ours.create_connection(Recorder, sock=same))
+        sending.cancel()
+        turn_until(ours, sending.done)
+        far.sendall(b"still heard")
+        turn_until(ours, lambda: protocol.data == b"still heard")
+        far.close()
+        turn_until(ours, lambda: protocol.told[-1] == ("lost", None))
+    assert after.is_closing()
 
 
 def test_file_without_a_descriptor_is_sent_too_and_the_transport_reads_on(loop, connect):

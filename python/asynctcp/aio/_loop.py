@@ -356,9 +356,11 @@ class Loop(_core.NativeLoop, Accepting, Connecting, asyncio.SelectorEventLoop): 
             return sent
         finally:
             transp._reset_empty_waiter()
-            self._adopt(transp)
-            if reads:
-                transp.resume_reading()
+            # Of one that has ended meanwhile another has the number now.
+            if transp._sock is not None:
+                self._adopt(transp)
+                if reads:
+                    transp.resume_reading()
 
     if hasattr(events, "_ThreadSafeHandle"):  # pragma: no cover - from CPython 3.14 on
 
