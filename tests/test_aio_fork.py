@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import subprocess
 import sys
 
@@ -54,6 +55,34 @@ def test_what_was_written_before_a_fork_is_sent_once(name):
     module, factory = FACTORIES[name].split(":")
     program = WRITES.format(module=module, factory=factory)
     assert printed(program) == "b'once' b''\n"
+
+
+class EndsFirst(subprocess.Popen):
+    """A child that has spoken before its parent goes on."""
+
+    def __init__(self, *args, **keywords):
+        super().__init__(*args, **keywords)
+        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_what_was_written_before_a_subprocess_goes_before_what_that_writes(name, monkeypatch):
+    async def main():
+        near, far = socket.socketpair()
+        transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=near)
+        number = transport.get_extra_info("socket").fileno()
+        await asyncio.sleep(0)
+        transport.write(b"head;")
+        child = await asyncio.create_subprocess_exec("/bin/echo", "body", stdout=number)
+        assert await child.wait() == 0
+        transport.close()
+        with far:
+            far.settimeout(DEADLINE)
+            return far.recv(100)
+
+    monkeypatch.setattr(subprocess, "Popen", EndsFirst)
+    with asyncio.Runner(loop_factory=LOOPS[name]) as runner:
+        assert runner.run(main()) == b"head;body\n"
 
 
 LEAVES = """

@@ -346,6 +346,12 @@ class Loop(_core.NativeLoop, Accepting, Connecting, asyncio.SelectorEventLoop): 
         made: Server = server
         return made
 
+    async def _make_subprocess_transport(self, *args: Any, **kwargs: Any) -> Any:
+        # The child may have got a connection: what was written to that goes before what the child says.
+        self._send_written()
+        make: Any = asyncio.SelectorEventLoop._make_subprocess_transport  # type: ignore[attr-defined]
+        return await make(self, *args, **kwargs)
+
     async def _sendfile_native(self, transp: Any, file: Any, offset: int, count: int | None) -> int:
         reads = transp.is_reading()
         transp.pause_reading()
