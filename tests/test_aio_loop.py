@@ -583,14 +583,20 @@ def test_debug_mode_tells_of_a_slow_call(loop, caplog):
     assert "took 0.0" in caplog.text
 
 
-def test_debug_mode_refuses_a_coroutine_function(loop):
+def test_debug_mode_refuses_a_coroutine_function_in_asyncios_words(loop):
     loop.set_debug(True)
 
     async def coroutine():
         pass
 
-    for call in (loop.call_soon, functools.partial(loop.call_later, 1), loop.call_soon_threadsafe):
-        with pytest.raises(TypeError, match="coroutines cannot be used"):
+    calls = [
+        ("call_soon", loop.call_soon),
+        ("call_at", functools.partial(loop.call_at, 1)),
+        ("call_at", functools.partial(loop.call_later, 1)),
+        ("call_soon_threadsafe", loop.call_soon_threadsafe),
+    ]
+    for name, call in calls:
+        with pytest.raises(TypeError, match=rf"coroutines cannot be used with {name}\(\)"):
             call(coroutine)
 
 

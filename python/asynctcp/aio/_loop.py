@@ -413,23 +413,19 @@ class Loop(_core.NativeLoop, Accepting, Connecting, asyncio.SelectorEventLoop): 
     def _debug_call_later(
         self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        return self._call_at_checked("call_later", self.time() + delay, callback, args, context)
+        return self._call_at_checked(self.time() + delay, callback, args, context)
 
     def _debug_call_at(
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        return self._call_at_checked("call_at", when, callback, args, context)
+        return self._call_at_checked(when, callback, args, context)
 
     def _call_at_checked(
-        self,
-        name: str,
-        when: float,
-        callback: Callable[..., object],
-        args: tuple[Any, ...],
-        context: Context | None,
+        self, when: float, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None
     ) -> asyncio.TimerHandle:
         self._check_thread()  # type: ignore[attr-defined]
-        self._check_callback(callback, name)  # type: ignore[attr-defined]
+        # asyncio's call_later() is a call_at(), and says so.
+        self._check_callback(callback, "call_at")  # type: ignore[attr-defined]
         timer = events.TimerHandle(when, callback, args, self, context)
         _leave_out_frames(timer, 2)
         timer._scheduled = True  # type: ignore[attr-defined]
