@@ -1,8 +1,15 @@
-"""Connecting: what asyncio's race of the addresses of a name would hide."""
+"""Connecting, by a race of a name's addresses, and what asyncio's race would hide."""
 
 import asyncio
+import socket
+from asyncio import base_events
 from collections.abc import Coroutine
 from typing import Any
+
+from asynctcp.aio import _tls
+
+#: Seconds; RFC 8305, section 5.
+HAPPY_EYEBALLS_DELAY = 0.25
 
 
 class _Failed:
@@ -19,9 +26,45 @@ class _Failed:
 class Connecting:
     """What a loop has of it."""
 
+    async def create_connection(
+        self: Any, protocol_factory: Any, host: Any = None, port: Any = None, **kwargs: Any
+    ) -> tuple[Any, Any]:
+        """Connect, as ``asyncio.AbstractEventLoop.create_connection``, by Happy Eyeballs (RFC 8305).
+
+        ``happy_eyeballs_delay``: seconds until the next address of a name is tried, too, 0.25 by default;
+        None: one after the other.
+        """
+        literal = base_events._ipaddr_info(  # type: ignore[attr-defined]
+            host, port, socket.AF_UNSPEC, socket.SOCK_STREAM, socket.IPPROTO_TCP
+        )
+        if literal is None:
+            kwargs.setdefault("happy_eyeballs_delay", HAPPY_EYEBALLS_DELAY)
+        made: tuple[Any, Any] = await asyncio.SelectorEventLoop.create_connection(
+            self, protocol_factory, host, port, **_tls.client_options(kwargs)
+        )
+        return made
+
+    async def create_unix_connection(
+        self: Any, protocol_factory: Any, path: Any = None, **kwargs: Any
+    ) -> tuple[Any, Any]:
+        """Connect, as ``asyncio.AbstractEventLoop.create_unix_connection``."""
+        made: tuple[Any, Any] = await asyncio.SelectorEventLoop.create_unix_connection(
+            self, protocol_factory, path, **_tls.client_options(kwargs)
+        )
+        return made
+
+    async def connect_accepted_socket(
+        self: Any, protocol_factory: Any, sock: Any, **kwargs: Any
+    ) -> tuple[Any, Any]:
+        """Take a connection over, as ``asyncio.AbstractEventLoop.connect_accepted_socket``."""
+        made: tuple[Any, Any] = await asyncio.SelectorEventLoop.connect_accepted_socket(
+            self, protocol_factory, sock, **_tls.server_options(kwargs)
+        )
+        return made
+
     async def _connect_sock(self, *args: Any, **kwargs: Any) -> Any:
-        # The race takes any exception for an address that does not answer, and in the end knows those of the
-        # system only. A result ends it, as such an exception ends asyncio's way of one after the other.
+        # asyncio's race takes any exception for an address that does not answer, and knows in the end those
+        # of the system only. A result ends it, as the exception ends the way of one after the other.
         try:
             connect: Any = super()._connect_sock  # type: ignore[misc]
             return await connect(*args, **kwargs)

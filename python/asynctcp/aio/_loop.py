@@ -26,8 +26,6 @@ from asynctcp.aio._server import Server
 from asynctcp.conditions import TcpAppError
 
 T = TypeVar("T")
-#: Seconds; RFC 8305, section 5.
-HAPPY_EYEBALLS_DELAY = 0.25
 
 
 class _NoSelector:
@@ -250,42 +248,6 @@ class Loop(_core.NativeLoop, Accepting, Connecting, asyncio.SelectorEventLoop): 
         if transport is not None and not transport.is_closing():
             raise RuntimeError(f"File descriptor {fd!r} is used by transport {transport!r}")
         asyncio.SelectorEventLoop._ensure_fd_no_transport(self, fd)  # type: ignore[attr-defined]
-
-    async def create_connection(
-        self, protocol_factory: Any, host: Any = None, port: Any = None, **kwargs: Any
-    ) -> tuple[Any, Any]:
-        """Connect, as ``asyncio.AbstractEventLoop.create_connection``, by Happy Eyeballs (RFC 8305).
-
-        ``happy_eyeballs_delay``: seconds until the next address of a name is tried, too, 0.25 by default;
-        None: one after the other.
-        """
-        literal = base_events._ipaddr_info(  # type: ignore[attr-defined]
-            host, port, socket.AF_UNSPEC, socket.SOCK_STREAM, socket.IPPROTO_TCP
-        )
-        if literal is None:
-            kwargs.setdefault("happy_eyeballs_delay", HAPPY_EYEBALLS_DELAY)
-        made: tuple[Any, Any] = await asyncio.SelectorEventLoop.create_connection(
-            self, protocol_factory, host, port, **_tls.client_options(kwargs)
-        )
-        return made
-
-    async def create_unix_connection(
-        self, protocol_factory: Any, path: Any = None, **kwargs: Any
-    ) -> tuple[Any, Any]:
-        """Connect, as ``asyncio.AbstractEventLoop.create_unix_connection``."""
-        made: tuple[Any, Any] = await asyncio.SelectorEventLoop.create_unix_connection(
-            self, protocol_factory, path, **_tls.client_options(kwargs)
-        )
-        return made
-
-    async def connect_accepted_socket(
-        self, protocol_factory: Any, sock: Any, **kwargs: Any
-    ) -> tuple[Any, Any]:
-        """Take a connection over, as ``asyncio.AbstractEventLoop.connect_accepted_socket``."""
-        made: tuple[Any, Any] = await asyncio.SelectorEventLoop.connect_accepted_socket(
-            self, protocol_factory, sock, **_tls.server_options(kwargs)
-        )
-        return made
 
     async def start_tls(
         self,
