@@ -21,6 +21,7 @@ from asynctcp._tls import TlsConfig
 from asynctcp.aio import _datagram, _handles, _tls, _transport
 from asynctcp.aio._accepting import Accepting
 from asynctcp.aio._connecting import Connecting
+from asynctcp.aio._lent import Lent
 from asynctcp.aio._options import LoopOptions
 from asynctcp.aio._server import Server
 from asynctcp.conditions import TcpAppError
@@ -317,18 +318,18 @@ class Loop(_core.NativeLoop, Accepting, Connecting, asyncio.SelectorEventLoop): 
     async def _sendfile_native(self, transp: Any, file: Any, offset: int, count: int | None) -> int:
         reads = transp.is_reading()
         transp.pause_reading()
-        await transp._make_empty_waiter()
-        self._lend(transp)
+        waiter = transp._make_empty_waiter()
         try:
-            sent: int = await self.sock_sendfile(transp._sock, file, offset, count, fallback=False)
+            await waiter
+            if transp.is_closing():
+                raise RuntimeError("Transport is closing")
+            with Lent(self, transp) as sock:
+                sent: int = await self.sock_sendfile(sock, file, offset, count, fallback=False)
             return sent
         finally:
             transp._reset_empty_waiter()
-            # Of one that has ended meanwhile another has the number now.
-            if transp._sock is not None:
-                self._adopt(transp)
-                if reads:
-                    transp.resume_reading()
+            if reads:
+                transp.resume_reading()
 
     if hasattr(events, "_ThreadSafeHandle"):  # pragma: no cover - from CPython 3.14 on
 
