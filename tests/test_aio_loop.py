@@ -625,6 +625,25 @@ def test_debug_mode_names_the_line_that_made_a_call(loop):
         handle.cancel()
 
 
+def test_debug_mode_names_no_line_of_this_librarys_for_a_slow_reader(loop, caplog):
+    loop.set_debug(True)
+    loop.slow_callback_duration = 0.001
+    near, far = socket.socketpair()
+
+    def slow():
+        near.recv(1)
+        time.sleep(0.003)
+
+    with near, far, caplog.at_level(logging.WARNING, "asyncio"):
+        loop.add_reader(near, slow)
+        far.send(b"x")
+        turn_until(loop, lambda: "slow" in caplog.text)
+        loop.remove_reader(near)
+    (message,) = [record.getMessage() for record in caplog.records if "slow" in record.getMessage()]
+    assert "selector_events.py" in message
+    assert "asynctcp/aio" not in message
+
+
 def test_timers_of_debug_mode_run_and_can_be_cancelled(loop):
     loop.set_debug(True)
     got = []

@@ -351,7 +351,9 @@ class Loop(_core.NativeLoop, Accepting, Connecting, asyncio.SelectorEventLoop): 
     def _debug_handle(
         self, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None = None
     ) -> asyncio.Handle:
-        return events.Handle(callback, args, self, context)
+        handle = events.Handle(callback, args, self, context)
+        _leave_out_frames(handle, 1)
+        return handle
 
     def _debug_call_soon(
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
