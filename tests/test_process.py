@@ -54,7 +54,9 @@ def import_alone(module):
 def test_importing_leaves_what_only_the_command_line_needs_alone():
     brought = import_alone("asynctcp")[1]
     assert "asynctcp._core" in brought
-    assert {"argparse", "asyncio", "ssl", "subprocess", "asynctcp._cli", "rich"}.isdisjoint(brought)
+    assert {"argparse", "asyncio", "pathlib", "ssl", "subprocess", "asynctcp._cli", "rich"}.isdisjoint(
+        brought
+    )
 
 
 @pytest.mark.slow
