@@ -499,6 +499,18 @@ def test_exception_that_ends_a_program_goes_on(world, name):
     link.until(lambda: link.transport.get_protocol() is None)
 
 
+def test_answer_of_a_peer_that_left_while_writing_was_blocked_is_delivered_before_the_loss(world):
+    link = Link.open(world)
+    write_much(link)
+    turn_until(world.loop, lambda: link.protocol.told[-1] == "pause")
+    # Sealed and sent, and nothing received: its close is a reset.
+    link.peer.session.write(b"413 too large")
+    link.peer.raw.sendall(link.peer.outgoing.read())
+    link.peer.close()
+    assert isinstance(link.lost()[-1], tuple)
+    assert link.protocol.data == b"413 too large"
+
+
 def test_protocol_that_fails_to_pause_is_told_of(world):
     protocol = Recorder()
     link = Link.open(world, protocol)

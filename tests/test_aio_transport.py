@@ -451,6 +451,55 @@ def test_write_to_a_peer_that_has_reset_ends_the_connection(loop, connect):
 LOST = [("lost", name) for name in ("ConnectionResetError", "BrokenPipeError", None)]
 
 
+@pytest.fixture(params=["tcp", "unix"])
+def either(request, loop):
+    """A transport over TCP or a Unix socket, its protocol and the other end as a plain socket."""
+    protocol = Recorder()
+    if request.param == "tcp":
+        transport, peer = connected(loop, protocol)
+    else:
+        own, peer = socket.socketpair()
+        peer.settimeout(DEADLINE)
+        transport, _ = run(loop, loop.create_connection(lambda: protocol, sock=own))
+    yield transport, protocol, peer
+    peer.close()
+    transport.abort()
+    turn_until(loop, lambda: protocol.told[-1] in LOST)
+
+
+def test_answer_of_a_peer_that_left_while_writing_was_blocked_is_delivered_before_the_loss(loop, either):
+    transport, protocol, peer = either
+    transport.write(b"x" * MUCH)
+    peer.sendall(b"413 too large")
+    peer.close()
+    turn_until(loop, lambda: protocol.told[-1] in LOST)
+    assert protocol.data == b"413 too large"
+    # The end of the flow control comes after what came before it.
+    assert protocol.told[:3] == ["made", "pause", "data"]
+
+
+def test_answer_of_a_peer_that_left_within_the_step_that_wrote_is_delivered_before_the_loss(loop, either):
+    transport, protocol, peer = either
+
+    def step():
+        transport.write(b"x")
+        peer.sendall(b"bye")
+        peer.close()
+
+    loop.call_soon(step)
+    turn_until(loop, lambda: protocol.told[-1] in LOST)
+    assert protocol.data == b"bye"
+
+
+def test_loss_of_a_peer_that_left_with_bytes_unread_is_a_reset(loop):
+    protocol, (own, peer) = Recorder(), socket.socketpair()
+    transport, _ = run(loop, loop.create_connection(lambda: protocol, sock=own))
+    transport.write(b"x" * MUCH)
+    peer.close()
+    turn_until(loop, lambda: protocol.told[-1] in LOST)
+    assert protocol.told[-1] == ("lost", "ConnectionResetError")
+
+
 # --- the end ---
 
 

@@ -33,12 +33,23 @@ pub(crate) fn in_context(slf: &Bound<'_, DatagramTransport>) -> PyResult<()> {
 pub(crate) fn on_ready(slf: &Bound<'_, DatagramTransport>) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
     let ready = me.flow.with(py, |flow| std::mem::take(&mut flow.ready));
-    if ready.writable {
-        on_writable(slf)?;
-    }
-    if !ready.readable || me.flow.with(py, |flow| flow.lost > 0) {
-        return Ok(());
-    }
+    let is_lost = || me.flow.with(py, |flow| flow.lost > 0);
+    // What has come goes first, as in asyncio; its protocol may raise an exception, which is no end.
+    let received = if ready.readable && !is_lost() {
+        on_readable(slf)
+    } else {
+        Ok(())
+    };
+    let sent = if ready.writable && !is_lost() {
+        on_writable(slf)
+    } else {
+        Ok(())
+    };
+    received.and(sent)
+}
+
+fn on_readable(slf: &Bound<'_, DatagramTransport>) -> PyResult<()> {
+    let (py, me) = (slf.py(), slf.get());
     deliver_held(slf)?;
     for _ in 0..MOST / 4 {
         if !me.flow.with(py, |flow| flow.reads()) {

@@ -2,7 +2,7 @@
 
 use crate::aio::futures::settle;
 use crate::aio::object::NativeLoop;
-use crate::aio::transport::flush::flush;
+use crate::aio::transport::flush::{flush, flush_at_once};
 use crate::aio::transport::object::StreamTransport;
 use crate::boundary::call::Method;
 use crate::io::sys::platform;
@@ -39,7 +39,7 @@ pub(crate) fn force_close(
     error: Option<Bound<'_, PyAny>>,
 ) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
-    flush(slf)?;
+    flush_at_once(slf)?;
     let already = me.flow.with(py, |flow| {
         if flow.lost > 0 {
             return true;

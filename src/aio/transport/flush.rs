@@ -1,7 +1,7 @@
 //! Sending what waits.
 
 use crate::aio::transport::fatal::fatal;
-use crate::aio::transport::object::StreamTransport;
+use crate::aio::transport::object::{Flow, StreamTransport};
 use crate::aio::transport::outgoing::Sent;
 use crate::boundary::call::Method;
 use crate::io::failure::Failure;
@@ -11,40 +11,56 @@ use pyo3::prelude::*;
 use std::io::IoSlice;
 use std::net::Shutdown;
 
-/// Sends what waits, unless the kernel takes no more.
+/// Sends what waits, unless the kernel takes no more. Of a connection that broke meanwhile it is told once the loop has looked at it: what
+/// its peer has sent before goes to the protocol first, as it would have if each write had been sent at once.
 pub(crate) fn flush(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
+    let (py, me) = (slf.py(), slf.get());
+    let reads = || me.flow.with(py, |flow| flow.reads());
+    match attempt(slf)? {
+        Some(Failure::Os(error)) if reads() && block(me, py).is_ok() => {
+            me.flow.with(py, |flow| flow.failure = Some(error));
+            Ok(())
+        }
+        Some(failure) => broken(slf, failure),
+        None => Ok(()),
+    }
+}
+
+/// The same, for a write that is sent at once and for what goes before an abort: a failure ends the connection now.
+pub(crate) fn flush_at_once(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
+    match attempt(slf)? {
+        Some(failure) => broken(slf, failure),
+        None => Ok(()),
+    }
+}
+
+fn broken(slf: &Bound<'_, StreamTransport>, failure: Failure) -> PyResult<()> {
+    let dropped = |flow: &mut Flow| flow.outgoing.clear();
+    slf.get().flow.with(slf.py(), dropped);
+    let message = "Fatal write error on socket transport";
+    fatal(slf, failure.into(), message)
+}
+
+/// What it failed with.
+fn attempt(slf: &Bound<'_, StreamTransport>) -> PyResult<Option<Failure>> {
     let (py, me) = (slf.py(), slf.get());
     let (blocked, nothing) = me.flow.with(py, |flow| {
         flow.is_dirty = false;
         (flow.is_blocked, flow.sends_nothing())
     });
     if blocked {
-        return pause_protocol(slf);
+        return pause_protocol(slf).map(|()| None);
     }
-    if nothing {
-        return Ok(());
-    }
-    let Some(socket) = me.descriptor(py) else {
-        return Ok(());
+    let Some(socket) = me.descriptor(py).filter(|_| !nothing) else {
+        return Ok(None);
     };
-    let sent = me.flow.with(py, |flow| match flow.failure.take() {
-        Some(failure) => Sent::Failed(failure),
-        None => flow.outgoing.send(py, socket),
-    });
-    match sent {
-        Sent::All => Ok(()),
+    match me.flow.with(py, |flow| flow.send(py, socket)) {
+        Sent::All => Ok(None),
         Sent::Some => {
             block(me, py)?;
-            pause_protocol(slf)
+            pause_protocol(slf).map(|()| None)
         }
-        Sent::Failed(error) => {
-            me.flow.with(py, |flow| flow.outgoing.clear());
-            fatal(
-                slf,
-                Failure::Os(error).into(),
-                "Fatal write error on socket transport",
-            )
-        }
+        Sent::Failed(error) => Ok(Some(Failure::Os(error))),
     }
 }
 

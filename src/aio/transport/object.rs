@@ -3,7 +3,7 @@
 use crate::aio::gil::Gil;
 use crate::aio::object::NativeLoop;
 use crate::aio::transport::extra::Extra;
-use crate::aio::transport::outgoing::Outgoing;
+use crate::aio::transport::outgoing::{Outgoing, Sent};
 use crate::io::sys::platform::RawFd;
 use crate::io::sys::platform::epoll::Interest;
 use pyo3::prelude::*;
@@ -76,7 +76,7 @@ pub(crate) struct Flow {
     pub(crate) is_blocked: bool,
     /// It is in the list of those that the turn flushes.
     pub(crate) is_dirty: bool,
-    /// What sending ahead of that has failed with.
+    /// What sending has failed with, and the protocol is to be told.
     pub(crate) failure: Option<std::io::Error>,
     /// It waits in the queue of what is ready, for this.
     pub(crate) ready: Interest,
@@ -174,6 +174,14 @@ impl Flow {
     /// There is nothing to send, or nobody to send it to now.
     pub(crate) fn sends_nothing(&self) -> bool {
         self.is_blocked || self.outgoing.is_empty() || self.lost > 0
+    }
+
+    /// Sends what waits, unless that has failed before.
+    pub(crate) fn send(&mut self, py: Python<'_>, socket: BorrowedFd<'_>) -> Sent {
+        match self.failure.take() {
+            Some(failure) => Sent::Failed(failure),
+            None => self.outgoing.send(py, socket),
+        }
     }
 
     /// Whether what comes goes to the protocol.

@@ -33,16 +33,22 @@ pub(crate) fn in_context(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     }
 }
 
-/// Called for what the selector has said.
+/// Called for what the selector has said. What has come goes first, as in asyncio: a connection that broke is ready for both, and its
+/// peer may have said why before.
 pub(crate) fn on_ready(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
     let ready = me.flow.with(py, |flow| std::mem::take(&mut flow.ready));
+    if ready.readable {
+        on_readable(slf)?;
+    }
     if ready.writable && me.flow.with(py, |flow| flow.is_blocked && flow.lost == 0) {
         on_writable(slf)?;
     }
-    if !ready.readable {
-        return Ok(());
-    }
+    Ok(())
+}
+
+fn on_readable(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
+    let (py, me) = (slf.py(), slf.get());
     let (lost, reads) = me.flow.with(py, |flow| (flow.lost > 0, flow.reads()));
     if lost {
         return Ok(());

@@ -17,7 +17,7 @@ pub(crate) fn on_writable(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     let Some(socket) = me.descriptor(py) else {
         return Ok(());
     };
-    match me.flow.with(py, |flow| flow.outgoing.send(py, socket)) {
+    match me.flow.with(py, |flow| flow.send(py, socket)) {
         Sent::Failed(error) => {
             me.flow.with(py, |flow| flow.outgoing.clear());
             let error = PyErr::from(Failure::Os(error));

@@ -1,7 +1,7 @@
 //! Sending: what callbacks wrote leaves at the turn's end, at once where it is much.
 
 use crate::aio::data;
-use crate::aio::transport::flush::{flush, pause_protocol};
+use crate::aio::transport::flush::{flush_at_once, pause_protocol};
 use crate::aio::transport::object::StreamTransport;
 use crate::boundary::call::Method;
 use pyo3::exceptions::PyRuntimeError;
@@ -93,7 +93,7 @@ fn send_soon(slf: &Bound<'_, StreamTransport>, count: usize) -> PyResult<()> {
         return pause_protocol(slf);
     }
     if much || !state.calling.load(Relaxed) {
-        return flush(slf);
+        return flush_at_once(slf);
     }
     if dirty {
         state.unsent.note(count);
