@@ -243,6 +243,27 @@ def test_exception_of_a_call_goes_to_the_exception_handler_and_the_loop_goes_on(
     assert (got[0]["handle"], after) == (handle, [1])
 
 
+@pytest.mark.parametrize("delay", [0, 0.001])
+def test_exception_of_a_call_that_was_made_before_debug_mode_goes_to_the_exception_handler(loop, delay):
+    got = failures(loop)
+    make = loop.call_soon if not delay else lambda *call: loop.call_later(delay, *call)
+    handle = make(int, "no number")
+    loop.set_debug(True)
+    turn_until(loop, lambda: got)
+    [context] = got
+    assert isinstance(context["exception"], ValueError)
+    assert context["handle"] is handle
+
+
+def test_handle_that_is_run_by_hand_tells_the_exception_handler(loop):
+    got = failures(loop)
+    handle = loop.call_later(DEADLINE, int, "no number")
+    assert handle._run() is None
+    assert [str(context["exception"])[:7] for context in got] == ["invalid"]
+    assert got[0]["message"].startswith("Exception in callback int(")
+    handle.cancel()
+
+
 @pytest.mark.parametrize("exception", [KeyboardInterrupt, SystemExit])
 def test_exception_that_ends_a_program_comes_out_and_the_rest_stays_ready(loop, exception):
     after = []

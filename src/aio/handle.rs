@@ -5,7 +5,8 @@
 
 use crate::aio::gil::Gil;
 use crate::boundary::call::{Method, call, vectorcall_at};
-use pyo3::exceptions::PyMemoryError;
+use crate::boundary::exception;
+use pyo3::exceptions::{PyKeyboardInterrupt, PyMemoryError, PySystemExit};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -221,6 +222,29 @@ pub(crate) fn run(py: Python<'_>, handle: &Bound<'_, PyAny>) -> PyResult<()> {
         }
         result
     }
+}
+
+/// Its loop. None: it is part of a cycle that was collected.
+pub(crate) fn owner<'py>(handle: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    let me = of(handle)?;
+    // SAFETY: the object is alive, and a handle, whose reference to the loop is strong.
+    unsafe { Bound::from_borrowed_ptr_or_opt(handle.py(), (*me).owner) }
+}
+
+/// An exception of a callback is the exception handler's, but for those that end a program.
+#[cold]
+pub(crate) fn tell_of<'py>(
+    event_loop: &Bound<'py, PyAny>,
+    handle: &Bound<'py, PyAny>,
+    error: PyErr,
+) -> PyResult<()> {
+    let py = event_loop.py();
+    if error.is_instance_of::<PySystemExit>(py) || error.is_instance_of::<PyKeyboardInterrupt>(py) {
+        return Err(error);
+    }
+    event_loop
+        .method("_callback_failed", (handle, exception::value(py, &error)))
+        .map(drop)
 }
 
 /// It was called and will not be again: what it refers to is dropped now, although somebody keeps it.

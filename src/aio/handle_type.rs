@@ -165,7 +165,7 @@ entries! {
     };
     cancelled(Object) |py, object, me| ffi::PyBool_FromLong((*me).is_cancelled.into());
     context(Object) |py, object, me| or_none((*me).context);
-    run(Object) |py, object, me| answer(handle::run(py, &object).map(|()| py.None()));
+    run(Object) |py, object, me| answer(run_and_tell(py, &object).map(|()| py.None()));
     when(Object) |py, object, me| ffi::PyFloat_FromDouble((*me).when);
     when_attribute(Unused) |py, object, me| ffi::PyFloat_FromDouble((*me).when);
     is_cancelled(Unused) |py, object, me| ffi::PyBool_FromLong((*me).is_cancelled.into());
@@ -178,6 +178,16 @@ entries! {
     event_loop(Unused) |py, object, me| or_none((*me).owner);
     nothing(Unused) |py, object, me| or_none(null_mut());
     class(Unused) |py, object, me| answer(class_of(py, &object));
+}
+
+/// As asyncio's own, which raises nothing but what ends a program: the loop's handler is told of the rest.
+fn run_and_tell(py: Python<'_>, object: &Bound<'_, PyAny>) -> PyResult<()> {
+    let result = handle::run(py, object);
+    let owner = handle::owner(object);
+    match (result, owner) {
+        (Err(error), Some(owner)) => handle::tell_of(&owner, object, error),
+        (result, _) => result,
+    }
 }
 
 /// asyncio's own: programs ask `isinstance`.

@@ -10,14 +10,12 @@ use crate::aio::state::{State, is_cancelled, unschedule};
 use crate::aio::timers::Timers;
 use crate::aio::transports::{self, Transport};
 use crate::boundary::call::Method;
-use crate::boundary::exception;
 use crate::event_loop::object::EventLoop;
 use crate::io::failure::Failure;
 use crate::io::runtime::driver;
 use crate::io::sys::platform;
 use crate::io::sys::platform::epoll::{Events, Readiness, Selector};
 use crate::turn::share::Share;
-use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -302,7 +300,8 @@ impl<'py> Turn<'_, 'py> {
                 break;
             };
             let handle = handle.into_bound(py);
-            let called = run_one(py, &handle).or_else(|error| self.failed(py, &handle, error));
+            let called = run_one(py, &handle)
+                .or_else(|error| handle::tell_of(self.event_loop, &handle, error));
             handle::finish(&handle);
             called?;
             if self.state.unsent.is_much() {
@@ -372,19 +371,6 @@ impl<'py> Turn<'_, 'py> {
             return Ok(());
         };
         send_each(py, self.state, transports).and_then(|()| self.flush(py))
-    }
-
-    /// An exception of a callback is the exception handler's, but for those that end a program.
-    #[cold]
-    fn failed(&self, py: Python<'py>, handle: &Bound<'py, PyAny>, error: PyErr) -> PyResult<()> {
-        if error.is_instance_of::<PySystemExit>(py)
-            || error.is_instance_of::<PyKeyboardInterrupt>(py)
-        {
-            return Err(error);
-        }
-        self.event_loop
-            .method("_callback_failed", (handle, exception::value(py, &error)))
-            .map(drop)
     }
 }
 
