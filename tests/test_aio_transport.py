@@ -22,7 +22,7 @@ import pytest
 
 import asynctcp.aio
 from asynctcp.aio import _transport
-from helpers import DEADLINE, LOOPBACK, MUCH
+from helpers import DEADLINE, LOOPBACK, MUCH, descriptors
 from loops import LOOPS, Recorder, connected, run, turn, turn_until
 
 
@@ -653,6 +653,84 @@ def test_transport_that_is_dropped_unclosed_warns_and_closes_its_socket():
     peer.close()
 
 
+def collected(loop, transport, forget):
+    """Whether a transport is gone, with a warning, after the last reference to it."""
+    gone = weakref.ref(transport)
+    number = transport.get_extra_info("socket").fileno()
+    del transport
+    turn(loop)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        forget()
+        turn(loop)
+        gc.collect()
+    if gone() is not None:
+        return False
+    assert any("unclosed transport" in str(each.message) for each in told)
+    del told
+    gc.collect()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(number)
+    return True
+
+
+@pytest.mark.parametrize("writes", [False, True])
+def test_paused_transport_that_nobody_has_is_collected_unless_it_has_to_send(loop, writes):
+    held = [Connection(loop)]
+    peer, told = held[0].peer, held[0].protocol.told
+    held[0].transport.pause_reading()
+    # Ours tells the selector when something comes.
+    peer.send(b"x")
+    if writes:
+        held[0].transport.write(b"x" * MUCH)
+    assert collected(loop, held[0].transport, held.clear) is not writes
+    peer.close()
+    if writes:
+        turn_until(loop, lambda: told[-1] in LOST)
+
+
+def test_transport_that_nobody_has_after_the_peers_end_is_collected(loop):
+    class Keeps(Recorder):
+        def eof_received(self):
+            super().eof_received()
+            return True
+
+    held = [Connection(loop, Keeps())]
+    peer = held[0].peer
+    peer.shutdown(socket.SHUT_WR)
+    turn_until(loop, lambda: held[0].protocol.told[-1] == "eof")
+    assert collected(loop, held[0].transport, held.clear)
+    assert peer.recv(1) == b""
+    peer.close()
+
+
+def test_transport_that_reads_is_kept_though_nobody_has_it(loop):
+    held = [Connection(loop)]
+    peer, gone, told = held[0].peer, weakref.ref(held[0].transport), held[0].protocol.told
+    held.clear()
+    gc.collect()
+    peer.close()
+    turn_until(loop, lambda: told[-1] == ("lost", None))
+    gc.collect()
+    assert gone() is None
+
+
+def test_transport_that_is_resumed_is_kept_again(loop):
+    held = [Connection(loop)]
+    protocol, peer = held[0].protocol, held[0].peer
+    held[0].transport.pause_reading()
+    peer.send(b"x")
+    turn(loop)
+    held[0].transport.resume_reading()
+    told = protocol.told
+    del protocol
+    held.clear()
+    gc.collect()
+    turn_until(loop, lambda: "data" in told)
+    peer.close()
+    turn_until(loop, lambda: told[-1] == ("lost", None))
+
+
 def test_closed_connections_leave_no_cycle(ours):
     gone = []
     gc.disable()
@@ -745,6 +823,31 @@ def test_server_is_told_of_each_connections_end(loop):
         await asyncio.wait_for(server.wait_closed(), DEADLINE)
 
     run(loop, main())
+
+
+def test_connections_that_a_handler_forgets_are_collected_and_not_waited_for(ours):
+    heard = []
+
+    async def handle(reader, _):
+        heard.append(await reader.read())
+
+    async def main():
+        server = await asyncio.start_server(handle, LOOPBACK, 0)
+        before = descriptors()
+        for _ in range(3):
+            with socket.create_connection(server.sockets[0].getsockname()) as peer:
+                peer.send(b"x")
+        while len(heard) < 3 or len(descriptors()) > len(before):
+            gc.collect()
+            await asyncio.sleep(0.001)
+        server.close()
+        # CPython 3.11's own is not told of what was collected.
+        await server.wait_closed()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        run(ours, main())
+    assert heard == [b"x"] * 3
 
 
 def test_file_is_sent_from_the_kernel_between_writes(loop, tmp_path):

@@ -3,6 +3,7 @@
 use crate::io::sys::platform::RawFd;
 use crate::io::sys::platform::epoll::{Interest, Selector};
 use pyo3::prelude::*;
+use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
 use std::io;
 
 /// Which of the two calls of a descriptor.
@@ -17,8 +18,12 @@ pub(crate) enum Way {
 struct Watched {
     reader: Option<Py<PyAny>>,
     writer: Option<Py<PyAny>>,
-    /// Whose it is: that does its own registering.
+    /// Whose it is: that does its own registering. Or a weak reference to it, while nothing is registered: what nobody refers to and
+    /// what waits for nothing can be collected.
     transport: Option<Py<PyAny>>,
+    is_held: bool,
+    /// Somebody else watches the descriptor for a while.
+    is_lent: bool,
     /// As the selector knows it.
     registered: Interest,
     /// What it was registered by, where that was no number: it can be taken out by it after it was closed.
@@ -45,6 +50,21 @@ impl Watched {
             readable: self.reader.is_some(),
             writable: self.writer.is_some(),
         }
+    }
+
+    /// The transport, if it is alive.
+    fn owner<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        let object = self.transport.as_ref()?.bind(py);
+        if self.is_held {
+            return Some(object.clone());
+        }
+        object.cast::<PyWeakrefReference>().ok()?.upgrade()
+    }
+
+    fn set(&mut self, object: Py<PyAny>, is_held: bool) -> Option<Py<PyAny>> {
+        self.is_held = is_held;
+        self.is_lent = false;
+        self.transport.replace(object)
     }
 
     fn place(&mut self, way: Way) -> &mut Option<Py<PyAny>> {
@@ -128,11 +148,38 @@ impl Descriptors {
         }
     }
 
-    /// It is a transport's from now on.
-    pub(crate) fn adopt(&mut self, number: RawFd, transport: Py<PyAny>) -> Option<Py<PyAny>> {
+    /// It is a transport's from now on: a weak reference to it.
+    pub(crate) fn adopt(&mut self, number: RawFd, weak: Py<PyAny>) -> Option<Py<PyAny>> {
         match self.place(number) {
-            Some(watched) => watched.transport.replace(transport),
-            None => Some(transport),
+            Some(watched) => watched.set(weak, false),
+            None => Some(weak),
+        }
+    }
+
+    /// Something is registered for the transport, unless the number is another's by now.
+    pub(crate) fn hold(
+        &mut self,
+        number: RawFd,
+        transport: &Bound<'_, PyAny>,
+    ) -> Option<Py<PyAny>> {
+        let watched = self.place(number)?;
+        let owner = watched.owner(transport.py());
+        match owner.is_none_or(|owner| owner.is(transport)) {
+            true => watched.set(transport.clone().unbind(), true),
+            false => None,
+        }
+    }
+
+    /// Nothing is registered for the transport any more; `weak` refers to it.
+    pub(crate) fn loosen(
+        &mut self,
+        number: RawFd,
+        transport: &Bound<'_, PyAny>,
+        weak: Py<PyAny>,
+    ) -> Option<Py<PyAny>> {
+        match self.place_of(number, transport) {
+            Some(watched) => watched.set(weak, false),
+            None => Some(weak),
         }
     }
 
@@ -142,16 +189,45 @@ impl Descriptors {
         number: RawFd,
         transport: &Bound<'_, PyAny>,
     ) -> Option<Py<PyAny>> {
+        self.place_of(number, transport)?.transport.take()
+    }
+
+    /// Somebody else watches it until it is adopted again.
+    pub(crate) fn lend(&mut self, number: RawFd, transport: &Bound<'_, PyAny>) {
+        if let Some(watched) = self.place_of(number, transport) {
+            watched.is_lent = true;
+        }
+    }
+
+    /// Where it is that transport's.
+    fn place_of(&mut self, number: RawFd, transport: &Bound<'_, PyAny>) -> Option<&mut Watched> {
         let watched = self.watched.get_mut(usize::try_from(number).ok()?)?;
-        watched.transport.take_if(|it| it.is(transport))
+        let owner = watched.owner(transport.py())?;
+        owner.is(transport).then_some(watched)
     }
 
     /// Whose it is.
-    pub(crate) fn transport(&self, number: RawFd) -> Option<&Py<PyAny>> {
-        self.watched
-            .get(usize::try_from(number).ok()?)?
-            .transport
-            .as_ref()
+    pub(crate) fn transport<'py>(
+        &self,
+        py: Python<'py>,
+        number: RawFd,
+    ) -> Option<Bound<'py, PyAny>> {
+        self.watched.get(usize::try_from(number).ok()?)?.owner(py)
+    }
+
+    /// Whose it is, and nobody else may watch it.
+    pub(crate) fn exclusive<'py>(
+        &self,
+        py: Python<'py>,
+        number: RawFd,
+    ) -> Option<Bound<'py, PyAny>> {
+        let watched = self.watched.get(usize::try_from(number).ok()?)?;
+        watched.owner(py).filter(|_| !watched.is_lent)
+    }
+
+    pub(crate) fn transports<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyAny>> {
+        let owners = self.watched.iter().map(|watched| watched.owner(py));
+        owners.flatten().collect()
     }
 
     /// Whether something is called when it is ready.

@@ -163,29 +163,37 @@ impl NativeLoop {
     /// The descriptor is the transport's from now on.
     fn _adopt(&self, transport: &Bound<'_, PyAny>) -> PyResult<()> {
         let number = Transport::given(transport)?.number();
-        let kept = transport.clone().unbind();
-        self.state.adopt(transport.py(), number, kept);
-        Ok(())
+        self.state.adopt(number, transport)
     }
 
     /// The descriptor is watched by somebody else for a while.
     fn _lend(&self, transport: &Bound<'_, StreamTransport>) -> PyResult<()> {
-        let py = transport.py();
-        transport
-            .get()
-            .register(py, |wanted| *wanted = Interest::NONE)?;
-        self.state.forget(py, transport.get().number, transport);
+        StreamTransport::register(transport, |wanted| *wanted = Interest::NONE)?;
+        let number = transport.get().number;
+        self.state.descriptors.with(transport.py(), |descriptors| {
+            descriptors.lend(number, transport);
+        });
         Ok(())
     }
 
-    /// The transport whose descriptor it is. Raises ValueError for what is no descriptor.
-    fn _transport_of(&self, fd: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
-        let py = fd.py();
+    /// The transports of a server's connections.
+    fn _served_by<'py>(&self, server: &Bound<'py, PyAny>) -> Vec<Bound<'py, PyAny>> {
+        let py = server.py();
+        let descriptors = &self.state.descriptors;
+        let mut all = descriptors.with(py, |descriptors| descriptors.transports(py));
+        all.retain(|it| {
+            it.cast::<StreamTransport>()
+                .is_ok_and(|it| it.get().is_of(server))
+        });
+        all
+    }
+
+    /// The transport whose descriptor it is, unless that is lent. Raises ValueError for what is no descriptor.
+    fn _transport_of<'py>(&self, fd: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let number = fileno_of(fd)?;
-        Ok(self.state.descriptors.with(py, |descriptors| {
-            descriptors
-                .transport(number)
-                .map(|transport| transport.clone_ref(py))
+        let descriptors = &self.state.descriptors;
+        Ok(descriptors.with(fd.py(), |descriptors| {
+            descriptors.exclusive(fd.py(), number)
         }))
     }
 

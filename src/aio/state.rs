@@ -12,6 +12,7 @@ use crate::io::sys::platform::epoll::{Interest, Selector};
 use crate::io::sys::platform::{self, RawFd};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use pyo3::types::PyWeakrefReference;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
@@ -112,11 +113,13 @@ impl State {
     }
 
     /// The descriptor is a transport's.
-    pub(crate) fn adopt(&self, py: Python<'_>, number: RawFd, transport: Py<PyAny>) {
-        drop(
-            self.descriptors
-                .with(py, |descriptors| descriptors.adopt(number, transport)),
-        );
+    pub(crate) fn adopt(&self, number: RawFd, transport: &Bound<'_, PyAny>) -> PyResult<()> {
+        let weak = weak(transport)?;
+        let before = self.descriptors.with(transport.py(), |descriptors| {
+            descriptors.adopt(number, weak)
+        });
+        drop(before);
+        Ok(())
     }
 
     /// The descriptor is that transport's no more.
@@ -133,10 +136,10 @@ impl State {
         selector.ok_or_else(|| PyRuntimeError::new_err("Event loop is closed"))
     }
 
-    /// Has it wait for what a transport wants. False: it does already, or the loop is closed.
+    /// Has it wait for what a transport wants, and keeps that alive meanwhile. False: it does already, or the loop is closed.
     pub(crate) fn register(
         &self,
-        py: Python<'_>,
+        transport: &Bound<'_, PyAny>,
         number: RawFd,
         before: Interest,
         wanted: Interest,
@@ -144,10 +147,23 @@ impl State {
         if before == wanted || !self.is_open() {
             return Ok(false);
         }
+        let py = transport.py();
         let selector = self.selector(py)?;
         selector
             .change(number, before, wanted)
             .map_err(Failure::Os)?;
+        let dropped = if wanted == Interest::NONE {
+            let weak = weak(transport)?;
+            self.descriptors.with(py, |descriptors| {
+                descriptors.loosen(number, transport, weak)
+            })
+        } else if before == Interest::NONE {
+            self.descriptors
+                .with(py, |descriptors| descriptors.hold(number, transport))
+        } else {
+            None
+        };
+        drop(dropped);
         Ok(true)
     }
 
@@ -258,6 +274,10 @@ impl State {
         ];
         all.into_iter().flatten().collect()
     }
+}
+
+fn weak(transport: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+    Ok(PyWeakrefReference::new(transport)?.into_any().unbind())
 }
 
 fn cancel(py: Python<'_>, replaced: &Replaced) -> PyResult<bool> {

@@ -217,12 +217,11 @@ impl<'py> Turn<'_, 'py> {
 
     fn make_ready(&self, py: Python<'py>, readiness: Readiness) -> PyResult<()> {
         let (transport, is_called) = self.state.descriptors.with(py, |descriptors| {
-            let transport = descriptors.transport(readiness.number);
-            let transport = transport.map(|transport| transport.clone_ref(py));
+            let transport = descriptors.transport(py, readiness.number);
             (transport, descriptors.is_called(readiness.number))
         });
         if let Some(transport) = transport {
-            self.make_transport_ready(transport.into_bound(py), readiness);
+            self.make_transport_ready(transport, readiness);
         }
         if !is_called {
             return Ok(());

@@ -303,7 +303,6 @@ class Loop(_core.NativeLoop, Accepting, Connecting, asyncio.SelectorEventLoop): 
     async def _start_server(self, server: Any, *, start_serving: bool) -> Server:
         # asyncio's code makes the object; it has no slots, so it can be given a class of Python.
         server.__class__ = Server
-        server._track()
         if start_serving:
             await server.start_serving()
         made: Server = server

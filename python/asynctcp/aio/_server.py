@@ -12,36 +12,20 @@ KNOWS_CLIENTS = hasattr(base_events.Server, "close_clients")
 class Server(base_events.Server):
     """What ``loop.create_server`` returns: ``asyncio.Server`` as it is in CPython 3.13, and ``drain``."""
 
-    _tracked: set[Any]
-
-    def _track(self) -> None:
-        # Not weak: an open connection is the loop's anyway, and a weak reference costs twice as much.
-        self._tracked = set()
-        if KNOWS_CLIENTS:  # pragma: no cover - from CPython 3.13 on
-            self._clients = self._tracked
-
-    def _attach(self, transport: Any = None) -> None:
-        if transport is not None:
-            self._tracked.add(transport)
-        base_events.Server._attach(self, *self._told(transport))  # type: ignore[attr-defined]
-
-    def _detach(self, transport: Any = None) -> None:
-        if transport is not None:
-            self._tracked.discard(transport)
-        base_events.Server._detach(self, *self._told(transport))  # type: ignore[attr-defined]
-
-    @staticmethod
-    def _told(transport: Any) -> tuple[Any, ...]:
-        return (transport,) if KNOWS_CLIENTS else ()
+    def _connections(self) -> list[Any]:
+        """Return their transports, which the loop knows: no server keeps one that nobody else has."""
+        loop: Any = self.get_loop()
+        connections: list[Any] = loop._served_by(self)
+        return connections
 
     def close_clients(self) -> None:
         """Close the transport of each connection: what was written is sent first."""
-        for transport in list(self._tracked):
+        for transport in self._connections():
             transport.close()
 
     def abort_clients(self) -> None:
         """Close the transport of each connection at once; what was not sent is lost."""
-        for transport in list(self._tracked):
+        for transport in self._connections():
             transport.abort()
 
     async def wait_closed(self) -> None:
@@ -49,7 +33,7 @@ class Server(base_events.Server):
         waiters: list[asyncio.Future[Any]] | None = self._waiters  # type: ignore[attr-defined]
         if waiters is None:
             return
-        for transport in list(self._tracked):
+        for transport in self._connections():
             _close_if_dropped(transport)
         waiter: asyncio.Future[Any] = self.get_loop().create_future()
         waiters.append(waiter)

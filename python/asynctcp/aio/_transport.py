@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from asynctcp import _core
 from asynctcp.aio._linger import Lingering
-from asynctcp.aio._server import KNOWS_CLIENTS, Server
+from asynctcp.aio._server import KNOWS_CLIENTS
 
 
 class _Transport(transports._FlowControlMixin, asyncio.Transport):
@@ -105,11 +105,18 @@ class Transport(Common, _core.StreamTransport):
         """What is done when there is something to receive; asyncio's tests ask for it."""
         return self._on_ready
 
+    def __del__(self) -> None:
+        super().__del__()
+        # CPython 3.11's own leaves the server waiting for it.
+        server = self._take_server()
+        if server is not None:
+            self._detach(server)
+
     def _attach(self, server: Any) -> None:
-        server._attach(*self._told_to(server))
+        server._attach(*self._named())
 
     def _detach(self, server: Any) -> None:
-        server._detach(*self._told_to(server))
+        server._detach(*self._named())
 
     def _linger(self, loop: Any, sock: Any) -> None:
         """Close it once the peer has received all."""
@@ -121,8 +128,8 @@ class Transport(Common, _core.StreamTransport):
         if twin is not None:
             Lingering(loop, twin)
 
-    def _told_to(self, server: Any) -> tuple[Any, ...]:
-        return (self,) if KNOWS_CLIENTS or isinstance(server, Server) else ()
+    def _named(self) -> tuple[Any, ...]:
+        return (self,) if KNOWS_CLIENTS else ()
 
 
 def extra_of(sock: Any, extra: dict[str, Any] | None) -> dict[str, Any]:

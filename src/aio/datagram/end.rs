@@ -16,7 +16,7 @@ pub(crate) fn close(slf: &Bound<'_, DatagramTransport>) -> PyResult<()> {
     {
         return Ok(());
     }
-    me.register(py, |wanted| wanted.readable = false)?;
+    DatagramTransport::register(slf, |wanted| wanted.readable = false)?;
     flush(slf)?;
     let due = me.flow.with(py, |flow| {
         let due = flow.outgoing.is_empty() && flow.lost == 0;
@@ -48,7 +48,7 @@ pub(crate) fn force_close(
         return Ok(());
     }
     clear(me, py)?;
-    me.register(py, |wanted| *wanted = Interest::NONE)?;
+    DatagramTransport::register(slf, |wanted| *wanted = Interest::NONE)?;
     lose_soon(slf, error)
 }
 
@@ -81,7 +81,7 @@ pub(crate) fn lose(
 
 fn release(slf: &Bound<'_, DatagramTransport>) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
-    let unregistered = me.register(py, |wanted| *wanted = Interest::NONE);
+    let unregistered = DatagramTransport::register(slf, |wanted| *wanted = Interest::NONE);
     if let Some(event_loop) = me.event_loop(py) {
         event_loop.get().state.forget(py, me.number, slf.as_any());
     }

@@ -66,7 +66,7 @@ fn send_all(slf: &Bound<'_, DatagramTransport>) -> PyResult<()> {
         match sent {
             Sent::All => return Ok(()),
             Sent::Some(count) => left = left.saturating_sub(count),
-            Sent::Blocked => return block(me, py),
+            Sent::Blocked => return block(slf),
             Sent::Failed(datagram, error) => {
                 drop(datagram);
                 left -= 1;
@@ -112,7 +112,7 @@ pub(crate) fn send_late(slf: &Bound<'_, DatagramTransport>) {
                 me.flow.with(py, |flow| flow.failures.push(error));
             }
             // Where the selector cannot be told, the flush tries again.
-            Some(Sent::Blocked) => return drop(block(me, py)),
+            Some(Sent::Blocked) => return drop(block(slf)),
             Some(Sent::All | Sent::Python(_)) | None => return,
         }
     }
@@ -128,9 +128,9 @@ pub(crate) fn clear(me: &DatagramTransport, py: Python<'_>) -> PyResult<()> {
     Ok(())
 }
 
-fn block(me: &DatagramTransport, py: Python<'_>) -> PyResult<()> {
-    me.register(py, |wanted| wanted.writable = true)?;
-    me.flow.with(py, |flow| flow.is_blocked = true);
+fn block(slf: &Bound<'_, DatagramTransport>) -> PyResult<()> {
+    DatagramTransport::register(slf, |wanted| wanted.writable = true)?;
+    slf.get().flow.with(slf.py(), |flow| flow.is_blocked = true);
     Ok(())
 }
 
@@ -210,7 +210,7 @@ fn send_by_python(slf: &Bound<'_, DatagramTransport>, datagram: Datagram) -> PyR
             flow.size += size;
             flow.outgoing.push_front(datagram);
         });
-        return block(me, py);
+        return block(slf);
     }
     if error.is_instance_of::<PyOSError>(py) {
         return tell_error(slf, error);

@@ -49,9 +49,9 @@ impl DatagramTransport {
     }
 
     /// The loop tells it of events from now on, and it reads.
-    fn _start_reading(&self, py: Python<'_>) -> PyResult<()> {
-        if self.flow.with(py, |flow| flow.reads()) {
-            self.register(py, |wanted| wanted.readable = true)
+    fn _start_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
+        if slf.get().flow.with(slf.py(), |flow| flow.reads()) {
+            Self::register(slf, |wanted| wanted.readable = true)
         } else {
             Ok(())
         }
@@ -119,7 +119,7 @@ impl DatagramTransport {
             return Ok(());
         }
         Self::deliver_soon(slf);
-        me._start_reading(py)
+        Self::_start_reading(slf)
     }
 
     /// Bytes that wait to be sent, as asyncio counts them.

@@ -138,19 +138,19 @@ impl DatagramTransport {
 
     /// Has the selector tell of what is wanted now.
     pub(crate) fn register(
-        &self,
-        py: Python<'_>,
+        slf: &Bound<'_, Self>,
         change: impl FnOnce(&mut Interest),
     ) -> PyResult<()> {
-        let before = self.flow.with(py, |flow| flow.registered);
+        let (py, me) = (slf.py(), slf.get());
+        let before = me.flow.with(py, |flow| flow.registered);
         let mut wanted = before;
         change(&mut wanted);
-        let Some(event_loop) = self.event_loop(py) else {
+        let Some(event_loop) = me.event_loop(py) else {
             return Ok(());
         };
         let state = &event_loop.get().state;
-        if state.register(py, self.number, before, wanted)? {
-            self.flow.with(py, |flow| flow.registered = wanted);
+        if state.register(slf, me.number, before, wanted)? {
+            me.flow.with(py, |flow| flow.registered = wanted);
         }
         Ok(())
     }

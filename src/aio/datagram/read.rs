@@ -54,7 +54,7 @@ fn on_readable(slf: &Bound<'_, DatagramTransport>) -> PyResult<()> {
     for _ in 0..MOST / 4 {
         if !me.flow.with(py, |flow| flow.reads()) {
             // Only now, for most that pause go on before anything comes.
-            return me.register(py, |wanted| wanted.readable = false);
+            return DatagramTransport::register(slf, |wanted| wanted.readable = false);
         }
         let (received, is_all) = match receive(slf) {
             Ok(received) => received,

@@ -16,7 +16,7 @@ pub(crate) fn on_writable(slf: &Bound<'_, DatagramTransport>) -> PyResult<()> {
     if me.flow.with(py, |flow| flow.is_blocked) {
         return Ok(());
     }
-    me.register(py, |wanted| wanted.writable = false)?;
+    DatagramTransport::register(slf, |wanted| wanted.writable = false)?;
     let closing = me.flow.with(py, |flow| {
         let closing = flow.is_closing && flow.lost == 0 && flow.outgoing.is_empty();
         flow.lost += u32::from(closing);

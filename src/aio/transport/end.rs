@@ -22,7 +22,7 @@ pub(crate) fn close(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     {
         return Ok(());
     }
-    me.stop_reading(py)?;
+    StreamTransport::stop_reading(slf)?;
     flush(slf)?;
     let due = me.flow.with(py, |flow| {
         let due = flow.outgoing.is_empty() && flow.lost == 0;
@@ -54,7 +54,7 @@ pub(crate) fn force_close(
     if already {
         return Ok(());
     }
-    me.register(py, |wanted| *wanted = Interest::NONE)?;
+    StreamTransport::register(slf, |wanted| *wanted = Interest::NONE)?;
     lose_soon(slf, error)
 }
 
@@ -126,7 +126,7 @@ fn is_to_linger(me: &StreamTransport, py: Python<'_>) -> bool {
 
 fn release(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
-    let unregistered = me.register(py, |wanted| *wanted = Interest::NONE);
+    let unregistered = StreamTransport::register(slf, |wanted| *wanted = Interest::NONE);
     let event_loop = me.event_loop(py);
     let lingers = is_to_linger(me, py);
     if let Some(event_loop) = &event_loop {

@@ -17,7 +17,7 @@ pub(crate) fn flush(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
     let reads = || me.flow.with(py, |flow| flow.reads());
     match attempt(slf)? {
-        Some(Failure::Os(error)) if reads() && block(me, py).is_ok() => {
+        Some(Failure::Os(error)) if reads() && block(slf).is_ok() => {
             me.flow.with(py, |flow| flow.failure = Some(error));
             Ok(())
         }
@@ -57,7 +57,7 @@ fn attempt(slf: &Bound<'_, StreamTransport>) -> PyResult<Option<Failure>> {
     match me.flow.with(py, |flow| flow.send(py, socket)) {
         Sent::All => Ok(None),
         Sent::Some => {
-            block(me, py)?;
+            block(slf)?;
             pause_protocol(slf).map(|()| None)
         }
         Sent::Failed(error) => Ok(Some(Failure::Os(error))),
@@ -76,15 +76,15 @@ pub(crate) fn send_late(slf: &Bound<'_, StreamTransport>) {
     match me.flow.with(py, |flow| flow.outgoing.send(py, socket)) {
         Sent::All => {}
         // Where the selector cannot be told, the flush tries again.
-        Sent::Some => drop(block(me, py)),
+        Sent::Some => drop(block(slf)),
         Sent::Failed(failure) => me.flow.with(py, |flow| flow.failure = Some(failure)),
     }
 }
 
 /// The kernel takes no more: the selector tells when it does.
-fn block(me: &StreamTransport, py: Python<'_>) -> PyResult<()> {
-    me.register(py, |wanted| wanted.writable = true)?;
-    me.flow.with(py, |flow| flow.is_blocked = true);
+fn block(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
+    StreamTransport::register(slf, |wanted| wanted.writable = true)?;
+    slf.get().flow.with(slf.py(), |flow| flow.is_blocked = true);
     Ok(())
 }
 

@@ -63,7 +63,7 @@ impl StreamTransport {
 
     /// The loop tells it of events from now on, and it reads.
     fn _start_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
-        slf.get().start_reading(slf.py())
+        Self::start_reading(slf)
     }
 
     /// What the selector said is done; asyncio's debug mode calls it, to see how long it takes.
@@ -148,7 +148,7 @@ impl StreamTransport {
             !flow.is_closing && std::mem::replace(&mut flow.is_paused, false)
         });
         if was_paused {
-            me.start_reading(py)
+            Self::start_reading(slf)
         } else {
             Ok(())
         }
@@ -296,6 +296,11 @@ impl StreamTransport {
             waiter.method("set_result", (py.None(),))?;
         }
         Ok(waiter)
+    }
+
+    /// Whose connection it is, and that is to be told of its end; once.
+    fn _take_server(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.objects.with(py, |objects| objects.server.take())
     }
 
     fn _reset_empty_waiter(&self, py: Python<'_>) {

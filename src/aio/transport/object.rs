@@ -107,6 +107,14 @@ impl StreamTransport {
         self.objects.held(py, |objects| &objects.protocol)
     }
 
+    /// It is a connection of that server's.
+    pub(crate) fn is_of(&self, server: &Bound<'_, PyAny>) -> bool {
+        self.objects.with(server.py(), |objects| {
+            let its = objects.server.as_ref();
+            its.is_some_and(|its| its.is(server))
+        })
+    }
+
     /// The selector says that it is ready. Whether it did not wait in the queue already.
     pub(crate) fn note(&self, py: Python<'_>, what: Interest) -> bool {
         self.flow
@@ -115,32 +123,32 @@ impl StreamTransport {
 
     /// Has the selector tell of what is wanted now.
     pub(crate) fn register(
-        &self,
-        py: Python<'_>,
+        slf: &Bound<'_, Self>,
         change: impl FnOnce(&mut Interest),
     ) -> PyResult<()> {
-        let before = self.flow.with(py, |flow| flow.registered);
+        let (py, me) = (slf.py(), slf.get());
+        let before = me.flow.with(py, |flow| flow.registered);
         let mut wanted = before;
         change(&mut wanted);
-        let Some(event_loop) = self.event_loop(py) else {
+        let Some(event_loop) = me.event_loop(py) else {
             return Ok(());
         };
         let state = &event_loop.get().state;
-        if state.register(py, self.number, before, wanted)? {
-            self.flow.with(py, |flow| flow.registered = wanted);
+        if state.register(slf, me.number, before, wanted)? {
+            me.flow.with(py, |flow| flow.registered = wanted);
         }
         Ok(())
     }
 
     /// The selector does not tell of what comes any more.
-    pub(crate) fn stop_reading(&self, py: Python<'_>) -> PyResult<()> {
-        self.register(py, |wanted| wanted.readable = false)
+    pub(crate) fn stop_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
+        Self::register(slf, |wanted| wanted.readable = false)
     }
 
     /// The selector tells of what comes, unless nobody wants it.
-    pub(crate) fn start_reading(&self, py: Python<'_>) -> PyResult<()> {
-        if self.flow.with(py, |flow| flow.reads()) {
-            self.register(py, |wanted| wanted.readable = true)
+    pub(crate) fn start_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
+        if slf.get().flow.with(slf.py(), |flow| flow.reads()) {
+            Self::register(slf, |wanted| wanted.readable = true)
         } else {
             Ok(())
         }

@@ -55,7 +55,7 @@ fn on_readable(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     }
     if !reads {
         // Only now, for most that pause go on before anything comes.
-        return me.stop_reading(py);
+        return StreamTransport::stop_reading(slf);
     }
     match me.flow.with(py, |flow| flow.receiver) {
         Receiver::Buffer => receive_into_buffer(slf),
@@ -225,7 +225,7 @@ fn at_end(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
         return end::close(slf);
     }
     me.flow.with(py, |flow| flow.has_ended = true);
-    me.stop_reading(py)
+    StreamTransport::stop_reading(slf)
 }
 
 /// An exception ends the connection; those that end a program go on.

@@ -28,7 +28,7 @@ pub(crate) fn on_writable(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
         Sent::All => {}
     }
     me.flow.with(py, |flow| flow.is_blocked = false);
-    me.register(py, |wanted| wanted.writable = false)?;
+    StreamTransport::register(slf, |wanted| wanted.writable = false)?;
     // It may write more, which goes before what is to follow on the end.
     resume_protocol(slf)?;
     seal_more(slf)?;
