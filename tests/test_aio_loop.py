@@ -9,6 +9,7 @@ import functools
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -484,6 +485,17 @@ def test_number_that_was_closed_and_is_used_again_is_watched_again():
 def test_what_is_no_descriptor_is_refused(loop, bad):
     with pytest.raises(ValueError, match="Invalid file"):
         loop.add_reader(bad, print)
+
+
+@pytest.mark.parametrize("way", ["add_reader", "add_writer"])
+def test_large_number_that_is_no_descriptor_is_refused_and_costs_no_memory(loop, way):
+    number = 10**7
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        getattr(loop, way)(number, print)
+    # A place for each number would be ten times as much, in KiB.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40 << 10
+    assert not loop.remove_reader(number)
 
 
 def test_regular_file_cannot_be_watched(loop, tmp_path):

@@ -94,17 +94,21 @@ impl Descriptors {
         handle: Py<PyAny>,
         object: Option<Py<PyAny>>,
     ) -> Result<Replaced, (io::Error, Py<PyAny>)> {
-        let Some(watched) = self.place(number) else {
-            return Err((io::ErrorKind::InvalidInput.into(), handle));
-        };
-        let mut wanted = watched.wanted();
+        let known = usize::try_from(number).map(|index| self.watched.get(index));
+        let known = known.ok().flatten();
+        let before = known.map_or(Interest::NONE, |watched| watched.registered);
+        let mut wanted = known.map_or(Interest::NONE, Watched::wanted);
         match way {
             Way::Read => wanted.readable = true,
             Way::Write => wanted.writable = true,
         }
-        if let Err(error) = selector.change(number, watched.registered, wanted) {
+        // Before there is a place for it: what is no descriptor may be any number, and the table is as long as the highest.
+        if let Err(error) = selector.change(number, before, wanted) {
             return Err((error, handle));
         }
+        let Some(watched) = self.place(number) else {
+            return Err((io::ErrorKind::InvalidInput.into(), handle));
+        };
         watched.registered = wanted;
         Ok(Replaced {
             handle: watched.place(way).replace(handle),
