@@ -134,6 +134,42 @@ def test_unknown_keyword_is_refused(loop):
         loop.call_soon(print, other=1)
 
 
+NAMED = [
+    ("call_soon", (), {}),
+    ("call_soon_threadsafe", (), {}),
+    ("call_later", (0,), {}),
+    ("call_later", (), {"delay": 0}),
+    ("call_at", (0,), {}),
+    ("call_at", (), {"when": 0}),
+]
+
+
+@pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize(("name", "arguments", "options"), NAMED)
+def test_call_takes_asyncios_names_of_its_parameters(loop, name, arguments, options, debug):
+    loop.set_debug(debug)
+    context, number, got = contextvars.copy_context(), contextvars.ContextVar("number"), []
+    context.run(number.set, 7)
+    make = getattr(loop, name)
+    make(*arguments, **options, callback=lambda: got.append(number.get(None)))
+    make(*arguments, context=context, callback=lambda: got.append(number.get(None)), **options)
+    turn_until(loop, lambda: len(got) == 2)
+    assert got == [None, 7]
+
+
+@pytest.mark.parametrize(("name", "arguments"), [("call_soon", ()), ("call_later", (0,)), ("call_at", (0,))])
+def test_parameter_that_is_given_twice_is_refused(loop, name, arguments):
+    with pytest.raises(TypeError, match="multiple values for argument 'callback'"):
+        getattr(loop, name)(*arguments, print, callback=print)
+
+
+def test_task_takes_asyncios_name_of_its_coroutine(loop):
+    async def main():
+        return 5
+
+    assert run(loop, loop.create_task(coro=main())) == 5
+
+
 @pytest.mark.parametrize("name", ["call_soon", "call_later", "call_at", "call_soon_threadsafe"])
 def test_call_without_a_callback_is_refused(loop, name):
     with pytest.raises(TypeError):

@@ -12,6 +12,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use std::ffi::CStr;
 use std::ptr::null_mut;
+use std::slice;
 
 type Fast = ffi::PyCFunctionFastWithKeywords;
 
@@ -20,27 +21,27 @@ const WITH_ARGUMENTS: [(&CStr, Fast, &CStr); 5] = [
     (
         c"call_soon",
         call_soon,
-        c"call_soon($self, callback, /, *args, context=None)\n--\n\nCall it in the next turn.",
+        c"call_soon($self, callback, *args, context=None)\n--\n\nCall it in the next turn.",
     ),
     (
         c"call_soon_threadsafe",
         call_soon_threadsafe,
-        c"call_soon_threadsafe($self, callback, /, *args, context=None)\n--\n\nLike call_soon(), from any thread.",
+        c"call_soon_threadsafe($self, callback, *args, context=None)\n--\n\nLike call_soon(), from any thread.",
     ),
     (
         c"call_later",
         call_later,
-        c"call_later($self, delay, callback, /, *args, context=None)\n--\n\nCall it in so many seconds.",
+        c"call_later($self, delay, callback, *args, context=None)\n--\n\nCall it in so many seconds.",
     ),
     (
         c"call_at",
         call_at,
-        c"call_at($self, when, callback, /, *args, context=None)\n--\n\nCall it at that time of the loop's clock.",
+        c"call_at($self, when, callback, *args, context=None)\n--\n\nCall it at that time of the loop's clock.",
     ),
     (
         c"create_task",
         tasks::create_task,
-        c"create_task($self, coro, /, **kwargs)\n--\n\nRun a coroutine in a task.",
+        c"create_task($self, coro, **kwargs)\n--\n\nRun a coroutine in a task.",
     ),
 ];
 
@@ -106,39 +107,102 @@ struct Given {
     names: Object,
 }
 
+/// The same in order.
+struct Arguments {
+    first: *const Object,
+    count: usize,
+    /// Null: a copy of the current one.
+    context: Object,
+    /// Where `first` points to, if some were given by name.
+    #[allow(dead_code, reason = "it is owned, and read by the pointer")]
+    named: Vec<Object>,
+}
+
 impl Given {
-    /// Without the first `skipped` arguments. None: an exception is set.
+    /// `wanted`: asyncio's names of the first ones, which may be given by them.
     ///
     /// # Safety
     ///
-    /// They are what the interpreter called a function with, at least `skipped` and one more.
-    unsafe fn call(&self, skipped: usize) -> PyResult<Call> {
-        let mut context = null_mut();
+    /// They are what the interpreter called a function with.
+    #[inline(always)]
+    unsafe fn in_order(&self, wanted: &[&CStr]) -> PyResult<Arguments> {
+        if !self.names.is_null() {
+            // SAFETY: see above.
+            return unsafe { self.put_in_order(wanted) };
+        }
+        Ok(Arguments {
+            first: self.arguments,
+            count: self.count,
+            context: null_mut(),
+            named: Vec::new(),
+        })
+    }
+
+    /// # Safety
+    ///
+    /// They are what the interpreter called a function with, and there are names.
+    #[cold]
+    unsafe fn put_in_order(&self, wanted: &[&CStr]) -> PyResult<Arguments> {
+        let (mut named, mut context) = (vec![null_mut(); wanted.len()], null_mut());
         // SAFETY: the names are a tuple of strings, and behind the arguments lies a value for each.
-        unsafe {
-            if !self.names.is_null() {
-                for number in 0..ffi::PyTuple_GET_SIZE(self.names) {
-                    let name = ffi::PyTuple_GET_ITEM(self.names, number);
-                    if ffi::PyUnicode_CompareWithASCIIString(name, c"context".as_ptr()) != 0 {
-                        let name = Bound::from_borrowed_ptr(Python::assume_attached(), name);
-                        return Err(PyTypeError::new_err(format!(
-                            "got an unexpected keyword argument {name:?}"
-                        )));
-                    }
-                    let value = *self.arguments.add(self.count).add(number as usize);
-                    context = if value == ffi::Py_None() {
-                        null_mut()
-                    } else {
-                        value
-                    };
+        let given = unsafe {
+            for number in 0..ffi::PyTuple_GET_SIZE(self.names) {
+                let name = ffi::PyTuple_GET_ITEM(self.names, number);
+                let value = *self.arguments.add(self.count).add(number as usize);
+                let is =
+                    |known: &CStr| ffi::PyUnicode_CompareWithASCIIString(name, known.as_ptr()) == 0;
+                match wanted.iter().position(|known| is(known)) {
+                    Some(place) if place >= self.count => named[place] = value,
+                    None if is(c"context") => context = value,
+                    place => return Err(refused(name, place.is_some())),
                 }
             }
-            Ok(Call {
-                callback: *self.arguments.add(skipped),
-                arguments: self.arguments.add(skipped + 1),
+            if context == ffi::Py_None() {
+                context = null_mut();
+            }
+            slice::from_raw_parts(self.arguments, self.count)
+        };
+        let missing = named.iter().skip(self.count);
+        let missing: Vec<Object> = missing.copied().take_while(|it| !it.is_null()).collect();
+        let named = [given, &missing].concat();
+        Ok(Arguments {
+            first: named.as_ptr(),
+            count: named.len(),
+            context,
+            named,
+        })
+    }
+}
+
+/// # Safety
+///
+/// `name` is alive, and the interpreter's lock held.
+unsafe fn refused(name: Object, is_known: bool) -> PyErr {
+    // SAFETY: see above.
+    let name = unsafe { Bound::from_borrowed_ptr(Python::assume_attached(), name) };
+    PyTypeError::new_err(if is_known {
+        format!("got multiple values for argument {name:?}")
+    } else {
+        format!("got an unexpected keyword argument {name:?}")
+    })
+}
+
+impl Arguments {
+    /// What is called, behind the first `skipped` of them.
+    ///
+    /// # Safety
+    ///
+    /// They are more than `skipped`, and alive.
+    #[inline(always)]
+    unsafe fn call(&self, skipped: usize) -> Call {
+        // SAFETY: see above.
+        unsafe {
+            Call {
+                callback: *self.first.add(skipped),
+                arguments: self.first.add(skipped + 1),
                 count: self.count - skipped - 1,
-                context,
-            })
+                context: self.context,
+            }
         }
     }
 }
@@ -186,15 +250,17 @@ unsafe fn soon<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let me = event_loop.get();
     me.check_open()?;
-    if given.count == 0 {
+    // SAFETY: see above.
+    let arguments = unsafe { given.in_order(&[c"callback"])? };
+    if arguments.count == 0 {
         return Err(PyTypeError::new_err("the callback is missing"));
     }
     if me.state.is_debug() {
         // SAFETY: see above.
         return unsafe { delegate(event_loop, given, in_debug) };
     }
-    // SAFETY: see above.
-    let handle = make_handle(event_loop, unsafe { given.call(0)? }, Time::Soon)?;
+    // SAFETY: there is one, and `given` is alive.
+    let handle = make_handle(event_loop, unsafe { arguments.call(0) }, Time::Soon)?;
     me.state.push(event_loop.py(), handle.clone().unbind());
     Ok(handle)
 }
@@ -212,11 +278,14 @@ unsafe fn later<'py>(
     in_debug: &str,
 ) -> PyResult<Bound<'py, PyAny>> {
     let (py, me) = (event_loop.py(), event_loop.get());
-    if given.count < 2 {
+    let wanted = [if from_now { c"delay" } else { c"when" }, c"callback"];
+    // SAFETY: see above.
+    let arguments = unsafe { given.in_order(&wanted)? };
+    if arguments.count < 2 {
         return Err(PyTypeError::new_err("a time and a callback are wanted"));
     }
-    // SAFETY: see above.
-    let time = unsafe { Bound::from_borrowed_ptr(py, *given.arguments) };
+    // SAFETY: there are two, and `given` is alive.
+    let time = unsafe { Bound::from_borrowed_ptr(py, *arguments.first) };
     if time.is_none() {
         return Err(PyTypeError::new_err(if from_now {
             "delay must not be None"
@@ -236,7 +305,7 @@ unsafe fn later<'py>(
     };
     let when = base + time.extract::<f64>()?;
     // SAFETY: see above.
-    let handle = make_handle(event_loop, unsafe { given.call(1)? }, Time::At(when))?;
+    let handle = make_handle(event_loop, unsafe { arguments.call(1) }, Time::At(when))?;
     let kept = handle.clone().unbind();
     me.state.timers.with(py, |timers| timers.push(when, kept));
     Ok(handle)
