@@ -437,6 +437,38 @@ def test_clock_of_a_class_is_what_timers_go_by(base):
     loop.close()
 
 
+@pytest.mark.parametrize("base", LOOPS.values())
+def test_call_of_another_thread_while_a_programs_clock_is_read_wakes_the_loop(base):
+    class Asking(base if isinstance(base, type) else asynctcp.aio.Loop):
+        ask = staticmethod(ignore)
+
+        def time(self):
+            self.ask()
+            return super().time()
+
+    loop, begin = Asking(), time.monotonic()
+    # What the loop would sleep for.
+    far = loop.call_later(DEADLINE, ignore)
+
+    async def main():
+        waiter = loop.create_future()
+
+        def ask():
+            # Once, as the loop is about to wait: nothing else reads the clock.
+            loop.ask = ignore
+            thread = threading.Thread(target=loop.call_soon_threadsafe, args=(waiter.set_result, None))
+            thread.start()
+            thread.join(DEADLINE)
+
+        loop.ask = ask
+        await waiter
+
+    loop.run_until_complete(main())
+    assert time.monotonic() - begin < DEADLINE / 2
+    far.cancel()
+    loop.close()
+
+
 # --- readers and writers ---
 
 

@@ -117,8 +117,7 @@ impl<'py> Turn<'_, 'py> {
 
     /// Waits for events, unless something is to be done already.
     fn look(&mut self, py: Python<'py>) -> PyResult<()> {
-        let busy = self.state.stopping.load(Relaxed)
-            || self.state.ready.with(py, |ready| !ready.is_empty());
+        let busy = self.is_busy(py);
         let now = platform::nanoseconds();
         if busy && now - self.state.looked.load(Relaxed) < LOOK_EVERY {
             return Ok(());
@@ -126,6 +125,8 @@ impl<'py> Turn<'_, 'py> {
         self.state.looked.store(now, Relaxed);
         clock::look(self.event_loop, self.class_clock)?;
         let wait = if busy { Wait::Not } else { self.wait(py)? };
+        // A clock of the program's has run since: it lets other threads run, whose calls wake only a loop that sleeps.
+        let wait = if self.is_busy(py) { Wait::Not } else { wait };
         match guest::host(self.event_loop) {
             Some(guest) => self.look_with(&guest, wait)?,
             None => self.look_alone(py, wait).map_err(Failure::Os)?,
@@ -136,6 +137,10 @@ impl<'py> Turn<'_, 'py> {
             }
         }
         Ok(())
+    }
+
+    fn is_busy(&self, py: Python<'py>) -> bool {
+        self.state.stopping.load(Relaxed) || self.state.ready.with(py, |ready| !ready.is_empty())
     }
 
     fn look_alone(&mut self, py: Python<'py>, wait: Wait) -> std::io::Result<()> {
@@ -190,10 +195,13 @@ impl<'py> Turn<'_, 'py> {
     }
 
     fn wait_for_timers(&self, py: Python<'py>) -> PyResult<Wait> {
-        let Some(next) = self.state.timers.with(py, |timers| timers.next()) else {
+        let next = || self.state.timers.with(py, |timers| timers.next());
+        if next().is_none() {
             return Ok(Wait::Forever);
-        };
-        let rest = (next - clock::now(self.event_loop)?).min(LONGEST_WAIT);
+        }
+        // A clock of the program's may make or cancel timers.
+        let now = clock::now(self.event_loop)?;
+        let rest = next().map_or(0.0, |next| (next - now).min(LONGEST_WAIT));
         // Not a number: due.
         Ok(if rest > 0.0 {
             Wait::For(Duration::from_secs_f64(rest))
