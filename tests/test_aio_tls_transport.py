@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
 import contextlib
 import gc
@@ -509,6 +510,16 @@ def test_answer_of_a_peer_that_left_while_writing_was_blocked_is_delivered_befor
     link.peer.close()
     assert isinstance(link.lost()[-1], tuple)
     assert link.protocol.data == b"413 too large"
+
+
+def test_lines_with_a_bad_one_are_not_sent(world):
+    link = Link.open(world)
+    with pytest.raises(TypeError, match="bytes-like object"):
+        link.transport.writelines([b"x", "text"])
+    link.transport.writelines([b"g", array.array("H", b"oo"), b"d"])
+    assert link.receives(4) == b"good"
+    link.close()
+    link.lost()
 
 
 def test_protocol_that_fails_to_pause_is_told_of(world):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
 import contextvars
 import errno
@@ -22,7 +23,7 @@ import pytest
 
 import asynctcp.aio
 from asynctcp.aio import _transport
-from helpers import DEADLINE, LOOPBACK, MUCH, descriptors
+from helpers import DEADLINE, LOOPBACK, MUCH, Oops, descriptors
 from loops import LOOPS, Recorder, connected, run, turn, turn_until
 
 
@@ -359,6 +360,38 @@ def test_writelines_writes_each(loop, connect):
     it.transport.writelines([b"a", bytearray(b"b"), memoryview(b"c")])
     turn(loop)
     assert drain(it.peer, 3) == b"abc"
+
+
+def test_writelines_takes_all_that_has_a_buffer(loop, connect):
+    it = connect()
+    it.transport.writelines(iter([array.array("H", b"ab"), memoryview(b"cdef").cast("H"), b""]))
+    turn(loop)
+    assert drain(it.peer, 6) == b"abcdef"
+
+
+def broken_off():
+    """A generator that fails."""
+    yield b"x"
+    raise Oops
+
+
+@pytest.mark.parametrize("bad", [[b"x", "text"], [b"x", 1], broken_off], ids=str)
+def test_lines_with_a_bad_one_are_not_sent(loop, connect, bad):
+    it = connect()
+    with pytest.raises((TypeError, Oops)) as raised:
+        it.transport.writelines(bad() if callable(bad) else bad)
+    if not callable(bad):
+        assert raised.match("bytes-like object")
+    it.transport.write(b"good")
+    turn(loop)
+    assert drain(it.peer, 4) == b"good"
+
+
+def test_no_lines_after_the_end_are_refused(connect):
+    transport = connect().transport
+    transport.write_eof()
+    with pytest.raises(RuntimeError, match="after write_eof"):
+        transport.writelines([])
 
 
 @pytest.mark.parametrize("bad", ["text", 1, None, [b"x"]])

@@ -2,6 +2,7 @@
 
 use crate::boundary::call::call;
 use pyo3::exceptions::PyTypeError;
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 
@@ -22,4 +23,33 @@ pub(crate) fn bytes_of<'py>(
     }
     let name = data.get_type().name()?;
     Err(PyTypeError::new_err(refusal(&name.to_string_lossy())))
+}
+
+/// The bytes of each item, of which there may be none; nothing of a list with a bad one is to be sent. As where asyncio joins them, what
+/// has a buffer has bytes.
+pub(crate) fn lines_of<'py>(lines: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+    let lines = lines.try_iter()?.enumerate();
+    lines
+        .map(|(number, line)| line_of(number, &line?))
+        .collect()
+}
+
+fn line_of<'py>(number: usize, line: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    if let Ok(bytes) = line.cast_exact::<PyBytes>() {
+        return Ok(bytes.clone());
+    }
+    let py = line.py();
+    // SAFETY: the object is alive; what is made is a new reference to a bytes object, or null with an exception set.
+    unsafe {
+        if ffi::PyObject_CheckBuffer(line.as_ptr()) != 0 {
+            let made = ffi::PyBytes_FromObject(line.as_ptr());
+            return Ok(Bound::from_owned_ptr_or_err(py, made)?.cast_into_unchecked());
+        }
+    }
+    let name = line.get_type().name()?;
+    Err(PyTypeError::new_err(if py.version_info() >= (3, 12) {
+        format!("memoryview: a bytes-like object is required, not '{name}'")
+    } else {
+        format!("sequence item {number}: expected a bytes-like object, {name} found")
+    }))
 }

@@ -1,5 +1,6 @@
 //! What Python calls: the program above, and the transport below where that is none of ours.
 
+use crate::aio::data::lines_of;
 use crate::aio::gil::Gil;
 use crate::aio::object::NativeLoop;
 use crate::aio::stream::reader::StreamReader;
@@ -114,10 +115,8 @@ impl TlsTransport {
 
     /// Send each of them.
     fn writelines(slf: &Bound<'_, Self>, list_of_data: &Bound<'_, PyAny>) -> PyResult<()> {
-        for data in list_of_data.try_iter()? {
-            outgoing::write(slf, &data?)?;
-        }
-        Ok(())
+        let lines = lines_of(list_of_data)?;
+        lines.iter().try_for_each(|line| outgoing::write(slf, line))
     }
 
     /// False: TLS has no end of one side as asyncio has it.

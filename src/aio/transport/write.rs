@@ -14,21 +14,9 @@ pub(crate) const WARN_FROM: u32 = 5;
 
 /// `transport.write(data)`.
 pub(crate) fn write(slf: &Bound<'_, StreamTransport>, data: &Bound<'_, PyAny>) -> PyResult<()> {
-    let (py, me) = (slf.py(), slf.get());
     let bytes = bytes_of(data)?;
-    if me.flow.with(py, |flow| flow.eof) {
-        return Err(PyRuntimeError::new_err(
-            "Cannot call write() after write_eof()",
-        ));
-    }
-    if me
-        .objects
-        .with(py, |objects| objects.empty_waiter.is_some())
-    {
-        return Err(PyRuntimeError::new_err(
-            "unable to write; sendfile is in progress",
-        ));
-    }
+    check(slf)?;
+    let (py, me) = (slf.py(), slf.get());
     if bytes.as_bytes().is_empty() {
         return Ok(());
     }
@@ -46,15 +34,34 @@ pub(crate) fn write(slf: &Bound<'_, StreamTransport>, data: &Bound<'_, PyAny>) -
     send_soon(slf, bytes.as_bytes().len())
 }
 
+/// Whether something may be written now.
+#[inline]
+fn check(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
+    let (py, me) = (slf.py(), slf.get());
+    if me.flow.with(py, |flow| flow.eof) {
+        return Err(PyRuntimeError::new_err(
+            "Cannot call write() after write_eof()",
+        ));
+    }
+    if me
+        .objects
+        .with(py, |objects| objects.empty_waiter.is_some())
+    {
+        return Err(PyRuntimeError::new_err(
+            "unable to write; sendfile is in progress",
+        ));
+    }
+    Ok(())
+}
+
 /// `transport.writelines(list)`.
 pub(crate) fn write_lines(
     slf: &Bound<'_, StreamTransport>,
     lines: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
-    for line in lines.try_iter()? {
-        write(slf, &line?)?;
-    }
-    Ok(())
+    let lines = data::lines_of(lines)?;
+    check(slf)?;
+    lines.iter().try_for_each(|line| write(slf, line))
 }
 
 /// What is to be sent; others are refused in the words of the interpreter's own asyncio.
