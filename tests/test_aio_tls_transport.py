@@ -60,6 +60,20 @@ class Buffered(asyncio.BufferedProtocol):
         self.told.append(("lost", type(exc).__name__ if exc else None))
 
 
+class Words(asyncio.BufferedProtocol):
+    """A protocol with a buffer of numbers."""
+
+    def __init__(self):
+        self.buffer = array.array("I", bytes(4096))
+        self.data = b""
+
+    def get_buffer(self, _):
+        return self.buffer
+
+    def buffer_updated(self, count):
+        self.data += bytes(memoryview(self.buffer).cast("B")[:count])
+
+
 class Echo(Recorder):
     """Sends back what comes, and heeds backpressure."""
 
@@ -510,6 +524,18 @@ def test_answer_of_a_peer_that_left_while_writing_was_blocked_is_delivered_befor
     link.peer.close()
     assert isinstance(link.lost()[-1], tuple)
     assert link.protocol.data == b"413 too large"
+
+
+@pytest.mark.parametrize("world", OURS, indirect=True)
+def test_records_follow_one_another_in_a_protocols_buffer_of_numbers(world):
+    # asyncio's own loses the second one.
+    link = Link.open(world, Words())
+    for piece in (b"one ", b"two"):
+        link.peer.session.write(piece)
+    link.peer.move()
+    link.until(lambda: len(link.protocol.data) == 7)
+    assert link.protocol.data == b"one two"
+    link.close()
 
 
 def test_lines_with_a_bad_one_are_not_sent(world):

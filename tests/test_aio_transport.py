@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import asyncio
 import contextvars
+import ctypes
 import errno
 import fcntl
 import gc
@@ -167,6 +168,31 @@ def test_buffered_protocol_receives_into_its_own_memory(loop, connect):
     it = connect(Buffered())
     it.peer.sendall(b"more than four")
     turn_until(loop, lambda: it.protocol.got == b"more than four")
+
+
+BUFFERS = {
+    "signed": lambda: array.array("b", bytes(64)),
+    "words": lambda: array.array("I", bytes(64)),
+    "of ctypes": ctypes.c_char * 64,
+    "characters": lambda: memoryview(bytearray(64)).cast("c"),
+    "a table": lambda: memoryview(bytearray(64)).cast("B", (8, 8)),
+}
+
+
+@pytest.mark.parametrize("kind", BUFFERS)
+def test_protocols_buffer_may_be_of_anything(loop, connect, kind):
+    class Typed(asyncio.BufferedProtocol):
+        memory, got = BUFFERS[kind](), b""
+
+        def get_buffer(self, _):
+            return self.memory
+
+        def buffer_updated(self, count):
+            self.got += bytes(memoryview(self.memory).cast("B")[:count])
+
+    it = connect(Typed())
+    it.peer.sendall(b"hello")
+    turn_until(loop, lambda: it.protocol.got == b"hello")
 
 
 def test_protocol_that_is_set_gets_what_follows(loop, connect):

@@ -1,6 +1,7 @@
-//! What a program gives to be sent.
+//! What a program gives to be sent, and to receive into.
 
 use crate::boundary::call::call;
+use pyo3::buffer::PyUntypedBuffer;
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -52,4 +53,14 @@ fn line_of<'py>(number: usize, line: &Bound<'py, PyAny>) -> PyResult<Bound<'py, 
     } else {
         format!("sequence item {number}: expected a bytes-like object, {name} found")
     }))
+}
+
+/// A protocol's buffer, as bytes whatever it holds. TypeError where it cannot be written to.
+pub(crate) fn room_in(buffer: &Bound<'_, PyAny>) -> PyResult<PyUntypedBuffer> {
+    let buffer = PyUntypedBuffer::get(buffer)?;
+    if buffer.readonly() || !buffer.is_c_contiguous() {
+        let message = "get_buffer() returned a buffer that cannot be written to";
+        return Err(PyTypeError::new_err(message));
+    }
+    Ok(buffer)
 }

@@ -226,11 +226,7 @@ impl OpenSsl {
         size: usize,
     ) -> PyResult<Filled> {
         let native = self.needed(py, |parts| &parts.native)?;
-        // SAFETY: it returns a new reference, or null with an exception set.
-        let whole = unsafe {
-            let view = ffi::PyMemoryView_FromObject(buffer.as_ptr());
-            Bound::from_owned_ptr_or_err(py, view)?
-        };
+        let whole = bytes_in(buffer, size)?;
         let mut count = 0;
         let end = loop {
             let part = whole.get_item(PySlice::new(py, count as isize, size as isize, 1))?;
@@ -328,6 +324,20 @@ impl OpenSsl {
         });
         visited.unwrap_or(Ok(()))
     }
+}
+
+/// A view of a protocol's buffer, which has `size` items, in which each is a byte.
+fn bytes_in<'py>(buffer: &Bound<'py, PyAny>, size: usize) -> PyResult<Bound<'py, PyAny>> {
+    let py = buffer.py();
+    // SAFETY: it returns a new reference, or null with an exception set.
+    let view = unsafe {
+        let view = ffi::PyMemoryView_FromObject(buffer.as_ptr());
+        Bound::from_owned_ptr_or_err(py, view)?
+    };
+    if view.getattr(intern!(py, "nbytes"))?.extract::<usize>()? == size {
+        return Ok(view);
+    }
+    view.method(intern!(py, "cast"), ("B",))
 }
 
 /// Bytes in a BIO.

@@ -1,6 +1,7 @@
 //! A session of rustls' by a `TlsConfig`: records are opened where they were received, straight into the object that the protocol
 //! gets, and sealed into memory that all connections share.
 
+use crate::aio::data::room_in;
 use crate::aio::gil::Gil;
 use crate::aio::state::{MOST_RECEIVED, State};
 use crate::aio::tls::backlog::Piece;
@@ -12,8 +13,6 @@ use crate::io::tls::alert;
 use crate::io::tls::failure::TlsFailure;
 use crate::io::tls::info::Info;
 use crate::io::tls::session::Session;
-use pyo3::buffer::PyBuffer;
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rustls::AlertDescription;
@@ -235,11 +234,8 @@ impl Rustls {
         size: usize,
     ) -> PyResult<Filled> {
         let opened = self.state.with(py, Records::open_and_keep);
-        let buffer = PyBuffer::<u8>::get(buffer)?;
-        if buffer.readonly() || !buffer.is_c_contiguous() || buffer.len_bytes() < size {
-            let message = "get_buffer() returned a buffer that cannot be written to";
-            return Err(PyTypeError::new_err(message));
-        }
+        let buffer = room_in(buffer)?;
+        let size = size.min(buffer.len_bytes());
         let (count, more, ended) = self.state.with(py, |me| {
             let count = me.plain.len().min(size);
             // SAFETY: the export keeps the bytes where they are and this long; no Python code runs meanwhile.

@@ -1,6 +1,7 @@
 //! Receiving: what the turn does with a connection that is ready.
 
 use crate::aio::context::run_in;
+use crate::aio::data::room_in;
 use crate::aio::state::{MOST_RECEIVED, State};
 use crate::aio::tls::incoming as tls;
 use crate::aio::tls::object::TlsTransport;
@@ -14,8 +15,7 @@ use crate::boundary::call::Method;
 use crate::boundary::unfilled;
 use crate::io::failure::Failure;
 use crate::io::sys::transfer;
-use pyo3::buffer::PyBuffer;
-use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -158,13 +158,8 @@ fn receive_into_buffer(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     };
     let buffer = protocol
         .method(intern!(py, "get_buffer"), (-1,))
-        .and_then(|buffer| PyBuffer::<u8>::get(&buffer))
+        .and_then(|buffer| room_in(&buffer))
         .and_then(|buffer| {
-            if buffer.readonly() || !buffer.is_c_contiguous() {
-                return Err(PyTypeError::new_err(
-                    "get_buffer() returned a buffer that cannot be written to",
-                ));
-            }
             if buffer.len_bytes() == 0 {
                 return Err(PyRuntimeError::new_err(
                     "get_buffer() returned an empty buffer",
