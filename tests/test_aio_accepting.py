@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import logging
 import socket
 import time
@@ -108,6 +109,25 @@ def test_other_error_is_told_and_the_server_goes_on(loop):
     [message] = served.told
     assert message.startswith("Exception in callback")
     served.close(loop)
+
+
+@pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning")
+def test_server_that_its_factory_closes_is_no_error(ours):
+    told = []
+    ours.set_exception_handler(lambda _, context: told.append(context))
+
+    def make():
+        server.close()
+        return Recorder()
+
+    server = run(ours, ours.create_server(make, LOOPBACK, 0))
+    with socket.create_connection(server.sockets[0].getsockname(), DEADLINE) as client:
+        client.setblocking(False)
+        # Its connection is given up, which asyncio leaves to the collector.
+        assert run(ours, ours.sock_recv(client, 1)) == b""
+    gc.collect()
+    run(ours, server.wait_closed())
+    assert told == []
 
 
 def test_debug_mode_logs_who_has_come(loop, caplog):

@@ -58,6 +58,9 @@ class Accepting:
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as exc:
+                # The server was closed by what the last connection called.
+                if sock.fileno() < 0:
+                    return
                 if exc.errno not in STARVED:
                     raise
                 self._tell_of_starving(sock, exc)

@@ -113,7 +113,12 @@ class Transport(Common, _core.StreamTransport):
             self._detach(server)
 
     def _attach(self, server: Any) -> None:
-        server._attach(*self._named())
+        try:
+            server._attach(*self._named())
+        except BaseException:
+            # It was closed meanwhile, and does not count this one.
+            self._take_server()
+            raise
 
     def _detach(self, server: Any) -> None:
         server._detach(*self._named())
