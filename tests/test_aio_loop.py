@@ -217,6 +217,23 @@ def test_handle_that_ran_lets_go_of_what_it_called():
     loop.close()
 
 
+@pytest.mark.parametrize("count", [1, 4])
+def test_long_chain_of_handles_is_dropped(loop, count):
+    class Item:
+        pass
+
+    last = Item()
+    gone, handle = weakref.ref(last), last
+    del last
+    # More than the stack has room for; with four arguments there is a tuple in between.
+    for _ in range(100_000):
+        handle = loop.call_soon(ignore, handle, *[None] * (count - 1))
+        handle.cancelled()
+    loop.close()
+    del handle
+    assert gone() is None
+
+
 def test_handle_can_be_referred_to_weakly(loop):
     handle = loop.call_soon(print)
     assert weakref.ref(handle)() is handle

@@ -11,7 +11,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use std::cell::Cell;
-use std::ptr::{null, null_mut};
+use std::ptr::{NonNull, null, null_mut};
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 pub(crate) type Object = *mut ffi::PyObject;
@@ -20,6 +20,8 @@ pub(crate) type Object = *mut ffi::PyObject;
 const INLINE: usize = 3;
 /// So many free handles are kept, 128 bytes each.
 const FREE: usize = 4096;
+/// So many are dropped one within the other.
+const NESTED: usize = 50;
 
 /// See the module's page. All its references are strong; null where there is none.
 #[repr(C)]
@@ -405,13 +407,46 @@ pub(super) unsafe extern "C" fn clear_cycle(object: Object) -> std::ffi::c_int {
     0
 }
 
-/// `tp_dealloc`.
+thread_local! {
+    /// How many handles this thread drops, one within the other.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+    /// Those that wait until the outermost is dropped: the last one, which has the next in its first place, and so on.
+    static LATER: Cell<*mut Handle> = const { Cell::new(null_mut()) };
+}
+
+/// `tp_dealloc`. A handle may be the argument of another, and so on: those within many others wait, for each takes stack.
 pub(super) unsafe extern "C" fn deallocate(object: Object) {
-    // SAFETY: nobody has a reference any more. The memory goes to the list of free handles or to the allocator that it came from.
+    // SAFETY: nobody has a reference any more, so the collector and this list are all that know it.
     unsafe {
         let me = object.cast::<Handle>();
-        let kind = ffi::Py_TYPE(object);
         ffi::PyObject_GC_UnTrack(object.cast());
+        if DEPTH.get() >= NESTED {
+            (*me).places[0] = LATER.replace(me).cast();
+            return;
+        }
+        DEPTH.set(DEPTH.get() + 1);
+        free(me);
+        if DEPTH.get() == 1 {
+            while let Some(next) = NonNull::new(LATER.get()) {
+                let next = next.as_ptr();
+                LATER.set((*next).places[0].cast());
+                free(next);
+            }
+        }
+        DEPTH.set(DEPTH.get() - 1);
+    }
+}
+
+/// The memory goes to the list of free handles or to the allocator that it came from.
+///
+/// # Safety
+///
+/// Nobody has a reference any more, and the collector does not know it.
+unsafe fn free(me: *mut Handle) {
+    // SAFETY: see above.
+    unsafe {
+        let object = me.cast::<ffi::PyObject>();
+        let kind = ffi::Py_TYPE(object);
         if !(*me).weak_references.is_null() {
             ffi::PyObject_ClearWeakRefs(object);
         }
