@@ -12,6 +12,7 @@ import gc
 import io
 import logging
 import os
+import re
 import select
 import socket
 import sys
@@ -480,6 +481,23 @@ def test_limits_are_what_was_set(connect):
     for bad in ({"high": 1, "low": 2}, {"high": -1}, {"low": -1}):
         with pytest.raises(ValueError, match="must be >="):
             transport.set_write_buffer_limits(**bad)
+
+
+def test_limits_may_be_any_numbers(connect):
+    transport = connect().transport
+    transport.set_write_buffer_limits(high=1e6)
+    assert transport.get_write_buffer_limits() == (250_000, 1_000_000)
+    transport.set_write_buffer_limits(high=2**70, low=1.0)
+    low, high = transport.get_write_buffer_limits()
+    assert low == 1
+    assert high >= sys.maxsize
+    transport.set_write_buffer_limits(high=float("inf"), low=0)
+    transport.write(b"x" * MUCH)
+    assert not transport.get_protocol().told.count("pause")
+    with pytest.raises(ValueError, match=re.escape("high (1.5) must be >= low (2) must be >= 0")):
+        transport.set_write_buffer_limits(high=1.5, low=2)
+    with pytest.raises(TypeError):
+        transport.set_write_buffer_limits(high="much")
 
 
 def test_write_eof_ends_the_sending_side_after_what_was_written(loop, connect):

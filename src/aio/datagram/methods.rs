@@ -137,11 +137,11 @@ impl DatagramTransport {
     #[pyo3(signature = (high=None, low=None))]
     fn set_write_buffer_limits(
         slf: &Bound<'_, Self>,
-        high: Option<i64>,
-        low: Option<i64>,
+        high: Option<&Bound<'_, PyAny>>,
+        low: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let (py, me) = (slf.py(), slf.get());
-        let (low, high) = limits::checked(high, low, HIGH_WATER)?;
+        let (low, high) = limits::checked(py, high, low, HIGH_WATER)?;
         me.flow.with(py, |flow| {
             (flow.low_water, flow.high_water) = (low, high);
         });

@@ -196,11 +196,11 @@ impl TlsTransport {
     #[pyo3(signature = (high=None, low=None))]
     fn set_write_buffer_limits(
         slf: &Bound<'_, Self>,
-        high: Option<i64>,
-        low: Option<i64>,
+        high: Option<&Bound<'_, PyAny>>,
+        low: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let (py, me) = (slf.py(), slf.get());
-        let (low, high) = limits::checked(high, low, HIGH_WATER_OUT)?;
+        let (low, high) = limits::checked(py, high, low, HIGH_WATER_OUT)?;
         me.flow
             .with(py, |flow| (flow.out_low, flow.out_high) = (low, high));
         control_writing(slf, me.session.unsent(py)?)
@@ -221,10 +221,10 @@ impl TlsTransport {
     fn set_read_buffer_limits(
         &self,
         py: Python<'_>,
-        high: Option<i64>,
-        low: Option<i64>,
+        high: Option<&Bound<'_, PyAny>>,
+        low: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        let (low, high) = limits::checked(high, low, HIGH_WATER_IN)?;
+        let (low, high) = limits::checked(py, high, low, HIGH_WATER_IN)?;
         self.flow
             .with(py, |flow| (flow.in_low, flow.in_high) = (low, high));
         Ok(())

@@ -3,18 +3,37 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-/// The low and the high one, as asyncio completes them; `usual`: the high one of who says nothing.
+/// The low and the high one, as asyncio completes them from any numbers; `usual`: the high one of who says nothing.
 pub(crate) fn checked(
-    high: Option<i64>,
-    low: Option<i64>,
+    py: Python<'_>,
+    high: Option<&Bound<'_, PyAny>>,
+    low: Option<&Bound<'_, PyAny>>,
     usual: usize,
 ) -> PyResult<(usize, usize)> {
-    let high = high.unwrap_or_else(|| low.map_or(usual as i64, |low| low.saturating_mul(4)));
-    let low = low.unwrap_or(high / 4);
-    match (usize::try_from(low), usize::try_from(high)) {
-        (Ok(low), Ok(high)) if low <= high => Ok((low, high)),
-        _ => Err(PyValueError::new_err(format!(
+    let high = match (high, low) {
+        (Some(high), _) => high.clone(),
+        (None, Some(low)) => low.mul(4)?,
+        (None, None) => usual.into_pyobject(py)?.into_any(),
+    };
+    let low = match low {
+        Some(low) => low.clone(),
+        None => high.floor_div(4)?,
+    };
+    if !(high.ge(&low)? && low.ge(0)?) {
+        let (high, low) = (high.repr()?, low.repr()?);
+        return Err(PyValueError::new_err(format!(
             "high ({high}) must be >= low ({low}) must be >= 0"
-        ))),
+        )));
     }
+    Ok((whole(&low), whole(&high)))
+}
+
+/// More than any connection holds is as good as the most.
+fn whole(number: &Bound<'_, PyAny>) -> usize {
+    let exact = number.extract::<usize>();
+    exact.unwrap_or_else(|_| {
+        number
+            .extract()
+            .map_or(usize::MAX, |float: f64| float as usize)
+    })
 }

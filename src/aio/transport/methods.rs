@@ -169,11 +169,11 @@ impl StreamTransport {
     #[pyo3(signature = (high=None, low=None))]
     fn set_write_buffer_limits(
         slf: &Bound<'_, Self>,
-        high: Option<i64>,
-        low: Option<i64>,
+        high: Option<&Bound<'_, PyAny>>,
+        low: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let (py, me) = (slf.py(), slf.get());
-        let (low_water, high_water) = limits::checked(high, low, HIGH_WATER)?;
+        let (low_water, high_water) = limits::checked(py, high, low, HIGH_WATER)?;
         me.flow.with(py, |flow| {
             (flow.high_water, flow.low_water) = (high_water, low_water)
         });
