@@ -528,6 +528,61 @@ def test_write_to_a_peer_that_has_reset_ends_the_connection(loop, connect):
 LOST = [("lost", name) for name in ("ConnectionResetError", "BrokenPipeError", None)]
 
 
+@pytest.mark.parametrize("call", ["write", "close", "abort", "pause_reading"])
+def test_socket_that_was_closed_behind_its_transport_sends_nothing_by_another_one(loop, call):
+    protocol, (own, peer) = Recorder(), socket.socketpair()
+    transport, _ = run(loop, loop.create_connection(lambda: protocol, sock=own))
+    number = own.fileno()
+    own.close()
+    other, far = socket.socketpair()
+    if far.fileno() == number:
+        other, far = far, other
+    assert other.fileno() == number
+    far.settimeout(DEADLINE)
+    if call == "write":
+        transport.write(b"secret")
+        turn_until(loop, lambda: protocol.told[-1] == ("lost", "OSError"))
+        assert protocol.error.errno == errno.EBADF
+    elif call == "pause_reading":
+        transport.pause_reading()
+        turn(loop)
+        transport.abort()
+    else:
+        getattr(transport, call)()
+    turn_until(loop, lambda: isinstance(protocol.told[-1], tuple))
+    # It is as it was, and can be another transport's.
+    later = Recorder()
+    second, _ = run(loop, loop.create_connection(lambda: later, sock=other))
+    second.write(b"open")
+    far.send(b"heard")
+    turn_until(loop, lambda: later.data == b"heard")
+    assert far.recv(10) == b"open"
+    second.abort()
+    turn_until(loop, lambda: later.told[-1] == ("lost", None))
+    for each in (peer, far):
+        each.close()
+
+
+def test_end_of_a_transport_leaves_one_that_has_its_number_alone(ours):
+    first, (own, peer) = Recorder(), socket.socketpair()
+    transport, _ = run(ours, ours.create_connection(lambda: first, sock=own))
+    number = own.fileno()
+    own.close()
+    other, far = socket.socketpair()
+    if far.fileno() == number:
+        other, far = far, other
+    second = Recorder()
+    run(ours, ours.create_connection(lambda: second, sock=other))
+    transport.abort()
+    turn_until(ours, lambda: first.told[-1] == ("lost", None))
+    far.send(b"heard")
+    turn_until(ours, lambda: second.data == b"heard")
+    second.transport.abort()
+    turn_until(ours, lambda: second.told[-1] == ("lost", None))
+    for each in (peer, far):
+        each.close()
+
+
 @pytest.fixture(params=["tcp", "unix"])
 def either(request, loop):
     """A transport over TCP or a Unix socket, its protocol and the other end as a plain socket."""

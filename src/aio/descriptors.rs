@@ -219,6 +219,12 @@ impl Descriptors {
         self.watched.get(usize::try_from(number).ok()?)?.owner(py)
     }
 
+    /// It was that transport's, and what is registered for it now is not: the socket was closed behind it, and so taken out.
+    pub(crate) fn is_anothers(&self, number: RawFd, transport: &Bound<'_, PyAny>) -> bool {
+        let owner = self.transport(transport.py(), number);
+        owner.is_some_and(|owner| !owner.is(transport)) || self.is_called(number)
+    }
+
     /// Whose it is, and nobody else may watch it.
     pub(crate) fn exclusive<'py>(
         &self,

@@ -7,6 +7,7 @@
 //! | `gil.rs` | state that the interpreter's lock guards |
 //! | `handle.rs`, `handle_type.rs` | a call that waits for its turn; as Python sees it |
 //! | `timers.rs`, `descriptors.rs` | calls that wait for their time; for a descriptor |
+//! | `socket_number.rs` | the descriptor of a socket object that may be closed behind its transport |
 //! | `data.rs` | what a program gives to be sent |
 //! | `futures.rs`, `tasks.rs` | what tasks wait for; making both |
 //! | `state.rs` | one loop: its queue, timers and descriptors |
@@ -33,6 +34,7 @@ pub(crate) mod handle_type;
 pub(crate) mod install;
 pub(crate) mod native_loop;
 pub(crate) mod object;
+pub(crate) mod socket_number;
 pub(crate) mod state;
 pub(crate) mod stream;
 pub(crate) mod tasks;

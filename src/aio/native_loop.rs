@@ -169,7 +169,7 @@ impl NativeLoop {
     /// The descriptor is watched by somebody else for a while.
     fn _lend(&self, transport: &Bound<'_, StreamTransport>) -> PyResult<()> {
         StreamTransport::register(transport, |wanted| *wanted = Interest::NONE)?;
-        let number = transport.get().number;
+        let number = transport.get().number.get();
         self.state.descriptors.with(transport.py(), |descriptors| {
             descriptors.lend(number, transport);
         });

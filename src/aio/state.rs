@@ -148,10 +148,16 @@ impl State {
             return Ok(false);
         }
         let py = transport.py();
-        let selector = self.selector(py)?;
-        selector
-            .change(number, before, wanted)
-            .map_err(Failure::Os)?;
+        let is_anothers = wanted == Interest::NONE
+            && self
+                .descriptors
+                .with(py, |descriptors| descriptors.is_anothers(number, transport));
+        if !is_anothers {
+            let selector = self.selector(py)?;
+            selector
+                .change(number, before, wanted)
+                .map_err(Failure::Os)?;
+        }
         let dropped = if wanted == Interest::NONE {
             let weak = weak(transport)?;
             self.descriptors.with(py, |descriptors| {

@@ -60,8 +60,8 @@ impl<'a, 'py> Transport<'a, 'py> {
 
     pub(crate) fn number(&self) -> RawFd {
         match self {
-            Self::Stream(it) => it.get().number,
-            Self::Datagram(it) => it.get().number,
+            Self::Stream(it) => it.get().number.get(),
+            Self::Datagram(it) => it.get().number.get(),
         }
     }
 }

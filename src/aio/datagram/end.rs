@@ -83,7 +83,10 @@ fn release(slf: &Bound<'_, DatagramTransport>) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
     let unregistered = DatagramTransport::register(slf, |wanted| *wanted = Interest::NONE);
     if let Some(event_loop) = me.event_loop(py) {
-        event_loop.get().state.forget(py, me.number, slf.as_any());
+        event_loop
+            .get()
+            .state
+            .forget(py, me.number.get(), slf.as_any());
     }
     let (socket, others) = me.objects.with(py, |objects| {
         let others = (

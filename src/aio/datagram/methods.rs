@@ -8,9 +8,9 @@ use crate::aio::datagram::read;
 use crate::aio::datagram::send;
 use crate::aio::gil::Gil;
 use crate::aio::object::NativeLoop;
+use crate::aio::socket_number::SocketNumber;
 use crate::aio::transport::limits;
 use crate::aio::transport::object::HIGH_WATER;
-use crate::boundary::call::Method;
 use crate::io::sys::platform::RawFd;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -31,7 +31,7 @@ impl DatagramTransport {
         let peer = extra.get_item("peername")?;
         let address = address.is_truthy()?.then(|| address.clone().unbind());
         Ok(Self {
-            number: socket.method(intern!(py, "fileno"), ())?.extract()?,
+            number: SocketNumber::of(socket)?,
             family: socket.getattr(intern!(py, "family"))?.extract()?,
             is_connected: peer.map_or(Ok(false), |peer| peer.is_truthy())?,
             objects: Gil::new(Objects {
@@ -185,7 +185,7 @@ impl DatagramTransport {
 
     #[getter]
     fn _sock_fd(&self) -> RawFd {
-        self.number
+        self.number.get()
     }
 
     #[getter]

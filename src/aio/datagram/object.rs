@@ -2,9 +2,10 @@
 
 use crate::aio::gil::Gil;
 use crate::aio::object::NativeLoop;
+use crate::aio::socket_number::SocketNumber;
 use crate::aio::transport::object::HIGH_WATER;
 use crate::boundary::call::Method;
-use crate::io::sys::platform::RawFd;
+use crate::io::failure::Failure;
 use crate::io::sys::platform::epoll::Interest;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -17,7 +18,7 @@ use std::os::fd::BorrowedFd;
 /// A socket of datagrams; `asynctcp.aio.DatagramTransport` inherits from it.
 #[pyclass(frozen, subclass, weakref, module = "asynctcp._core")]
 pub struct DatagramTransport {
-    pub(crate) number: RawFd,
+    pub(crate) number: SocketNumber,
     /// AF_INET, AF_INET6 or AF_UNIX.
     pub(crate) family: i32,
     /// The system knows the peer.
@@ -117,10 +118,18 @@ impl Flow {
 impl DatagramTransport {
     /// Its socket, to receive and send; None once it is closed.
     pub(crate) fn descriptor(&self, py: Python<'_>) -> Option<BorrowedFd<'_>> {
-        self.objects
-            .with(py, |objects| objects.socket.is_some())
-            // SAFETY: the socket object is there, so nobody has closed its descriptor but behind our back; the kernel then says so.
-            .then(|| unsafe { BorrowedFd::borrow_raw(self.number) })
+        self.objects.with(py, |objects| {
+            let socket = objects.socket.as_ref();
+            socket.map(|socket| self.number.descriptor(socket))
+        })
+    }
+
+    /// The program has closed the socket: its number may be another's by now.
+    fn is_closed_behind(&self, py: Python<'_>) -> bool {
+        self.objects.with(py, |objects| {
+            let socket = objects.socket.as_ref();
+            socket.is_some_and(|socket| self.number.is_closed(socket))
+        })
     }
 
     pub(crate) fn event_loop<'py>(&self, py: Python<'py>) -> Option<Bound<'py, NativeLoop>> {
@@ -145,11 +154,14 @@ impl DatagramTransport {
         let before = me.flow.with(py, |flow| flow.registered);
         let mut wanted = before;
         change(&mut wanted);
+        if wanted != Interest::NONE && me.is_closed_behind(py) {
+            return Err(Failure::Os(io::Error::from_raw_os_error(libc::EBADF)).into());
+        }
         let Some(event_loop) = me.event_loop(py) else {
             return Ok(());
         };
         let state = &event_loop.get().state;
-        if state.register(slf, me.number, before, wanted)? {
+        if state.register(slf, me.number.get(), before, wanted)? {
             me.flow.with(py, |flow| flow.registered = wanted);
         }
         Ok(())

@@ -130,7 +130,10 @@ fn release(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     let event_loop = me.event_loop(py);
     let lingers = is_to_linger(me, py);
     if let Some(event_loop) = &event_loop {
-        event_loop.get().state.forget(py, me.number, slf.as_any());
+        event_loop
+            .get()
+            .state
+            .forget(py, me.number.get(), slf.as_any());
     }
     let taken = me.objects.with(py, |objects| {
         (

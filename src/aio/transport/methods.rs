@@ -3,6 +3,7 @@
 use crate::aio::context;
 use crate::aio::gil::Gil;
 use crate::aio::object::NativeLoop;
+use crate::aio::socket_number::SocketNumber;
 use crate::aio::transport::end;
 use crate::aio::transport::extra::{self, Extra};
 use crate::aio::transport::flush::{flush, pause_protocol, shut_down};
@@ -14,10 +15,8 @@ use crate::aio::transport::write;
 use crate::boundary::call::Method;
 use crate::io::sys::platform::RawFd;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use std::os::fd::BorrowedFd;
 
 #[pymethods]
 impl StreamTransport {
@@ -38,12 +37,11 @@ impl StreamTransport {
             Some(context) => context.unbind(),
             None => context::copy(py)?,
         };
-        let number: RawFd = socket.method(intern!(py, "fileno"), ())?.extract()?;
-        if number < 0 {
+        let number = SocketNumber::of(socket)?;
+        if number.get() < 0 {
             return Err(PyValueError::new_err("the socket is closed"));
         }
-        // SAFETY: the socket object, which is there, has it open.
-        let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
+        let descriptor = number.descriptor(socket.as_unbound());
         Ok(Self {
             number,
             objects: Gil::new(Objects {
@@ -240,7 +238,7 @@ impl StreamTransport {
 
     #[getter]
     fn _sock_fd(&self) -> RawFd {
-        self.number
+        self.number.get()
     }
 
     #[getter]
