@@ -538,6 +538,7 @@ def test_records_follow_one_another_in_a_protocols_buffer_of_numbers(world):
     link.close()
 
 
+@pytest.mark.parametrize("world", OURS, indirect=True)
 def test_lines_with_a_bad_one_are_not_sent(world):
     link = Link.open(world)
     with pytest.raises(TypeError, match="bytes-like object"):

@@ -25,7 +25,7 @@ import pytest
 
 import asynctcp.aio
 from asynctcp.aio import _transport
-from helpers import DEADLINE, LOOPBACK, MUCH, Oops, descriptors
+from helpers import DEADLINE, LOOPBACK, MUCH, Oops, descriptors, ignore
 from loops import LOOPS, Recorder, connected, run, turn, turn_until
 
 
@@ -194,6 +194,23 @@ def test_protocols_buffer_may_be_of_anything(loop, connect, kind):
     it = connect(Typed())
     it.peer.sendall(b"hello")
     turn_until(loop, lambda: it.protocol.got == b"hello")
+
+
+@pytest.mark.parametrize("buffer", [b"read", memoryview(bytearray(9))[::2]], ids=["constant", "in pieces"])
+def test_protocols_buffer_that_cannot_be_received_into_ends_the_connection(loop, connect, buffer):
+    loop.set_exception_handler(ignore)
+
+    class Wrong(asyncio.BufferedProtocol):
+        def get_buffer(self, _):
+            return buffer
+
+        def connection_lost(self, exc):
+            self.told.append(type(exc))
+
+    it = connect(Wrong())
+    it.peer.sendall(b"hello")
+    turn_until(loop, lambda: it.protocol.told)
+    assert issubclass(it.protocol.told.pop(), (TypeError, BufferError))
 
 
 def test_protocol_that_is_set_gets_what_follows(loop, connect):

@@ -1,8 +1,7 @@
 //! What a program gives to be sent, and to receive into.
 
 use crate::boundary::call::call;
-use pyo3::buffer::PyUntypedBuffer;
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyBufferError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
@@ -55,12 +54,54 @@ fn line_of<'py>(number: usize, line: &Bound<'py, PyAny>) -> PyResult<Bound<'py, 
     }))
 }
 
-/// A protocol's buffer, as bytes whatever it holds. TypeError where it cannot be written to.
-pub(crate) fn room_in(buffer: &Bound<'_, PyAny>) -> PyResult<PyUntypedBuffer> {
-    let buffer = PyUntypedBuffer::get(buffer)?;
-    if buffer.readonly() || !buffer.is_c_contiguous() {
-        let message = "get_buffer() returned a buffer that cannot be written to";
-        return Err(PyTypeError::new_err(message));
+/// A protocol's buffer, as bytes whatever it holds; it stays where it is as long as this is there.
+pub(crate) struct Room(Box<ffi::Py_buffer>);
+
+impl Room {
+    /// TypeError where it cannot be written to, or lies in pieces.
+    pub(crate) fn of(buffer: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let mut view = Box::new(ffi::Py_buffer::new());
+        // SAFETY: the object is alive, and the view stays where it is.
+        match unsafe {
+            ffi::PyObject_GetBuffer(buffer.as_ptr(), &raw mut *view, ffi::PyBUF_WRITABLE)
+        } {
+            0 => Ok(Self(view)),
+            _ => Err(not_to_be_written_to(buffer, PyErr::fetch(buffer.py()))),
+        }
     }
-    Ok(buffer)
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len.unsigned_abs()
+    }
+
+    /// # Safety
+    ///
+    /// Nobody else looks at the bytes meanwhile: no Python code runs.
+    pub(crate) unsafe fn bytes(&mut self) -> &mut [u8] {
+        if self.len() == 0 {
+            return &mut [];
+        }
+        // SAFETY: the export says that they are there, and that they may be written to; the caller that nobody else does.
+        unsafe { std::slice::from_raw_parts_mut(self.0.buf.cast(), self.len()) }
+    }
+}
+
+/// The class is that of asyncio's error, which a socket's `recv_into()` raises.
+#[cold]
+fn not_to_be_written_to(buffer: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
+    let py = buffer.py();
+    if !error.is_instance_of::<PyBufferError>(py) && !error.is_instance_of::<PyTypeError>(py) {
+        return error;
+    }
+    let message = "get_buffer() returned what is no contiguous buffer that can be written to";
+    let made = PyTypeError::new_err(message);
+    made.set_cause(py, Some(error));
+    made
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        // SAFETY: whoever has it has the interpreter's lock, as all that has to do with a protocol.
+        unsafe { ffi::PyBuffer_Release(&raw mut *self.0) }
+    }
 }

@@ -1,7 +1,7 @@
 //! A session of rustls' by a `TlsConfig`: records are opened where they were received, straight into the object that the protocol
 //! gets, and sealed into memory that all connections share.
 
-use crate::aio::data::room_in;
+use crate::aio::data::Room;
 use crate::aio::gil::Gil;
 use crate::aio::state::{MOST_RECEIVED, State};
 use crate::aio::tls::backlog::Piece;
@@ -234,15 +234,12 @@ impl Rustls {
         size: usize,
     ) -> PyResult<Filled> {
         let opened = self.state.with(py, Records::open_and_keep);
-        let buffer = room_in(buffer)?;
-        let size = size.min(buffer.len_bytes());
+        let mut buffer = Room::of(buffer)?;
         let (count, more, ended) = self.state.with(py, |me| {
-            let count = me.plain.len().min(size);
-            // SAFETY: the export keeps the bytes where they are and this long; no Python code runs meanwhile.
-            unsafe {
-                let place = buffer.buf_ptr().cast::<u8>();
-                place.copy_from_nonoverlapping(me.plain.as_ptr(), count);
-            }
+            // SAFETY: no Python code runs meanwhile.
+            let place = unsafe { buffer.bytes() };
+            let count = me.plain.len().min(size).min(place.len());
+            place[..count].copy_from_slice(&me.plain[..count]);
             me.plain.drain(..count);
             (count, !me.plain.is_empty(), me.ended)
         });

@@ -1,14 +1,14 @@
 //! Receiving: what the turn does with a connection that is ready.
 
 use crate::aio::context::run_in;
-use crate::aio::data::room_in;
+use crate::aio::data::Room;
 use crate::aio::state::{MOST_RECEIVED, State};
 use crate::aio::tls::incoming as tls;
 use crate::aio::tls::object::TlsTransport;
 use crate::aio::tls::outcome::Stopped;
 use crate::aio::transport::end;
 use crate::aio::transport::fatal::fatal;
-use crate::aio::transport::object::{Receiver, StreamTransport};
+use crate::aio::transport::object::{Flow, Receiver, StreamTransport};
 use crate::aio::transport::receiver::deliver;
 use crate::aio::transport::writable::on_writable;
 use crate::boundary::call::Method;
@@ -158,16 +158,16 @@ fn receive_into_buffer(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     };
     let buffer = protocol
         .method(intern!(py, "get_buffer"), (-1,))
-        .and_then(|buffer| room_in(&buffer))
+        .and_then(|buffer| Room::of(&buffer))
         .and_then(|buffer| {
-            if buffer.len_bytes() == 0 {
+            if buffer.len() == 0 {
                 return Err(PyRuntimeError::new_err(
                     "get_buffer() returned an empty buffer",
                 ));
             }
             Ok(buffer)
         });
-    let Some(buffer) = or_fatal(
+    let Some(mut buffer) = or_fatal(
         slf,
         buffer,
         "Fatal error: protocol.get_buffer() call failed.",
@@ -178,11 +178,8 @@ fn receive_into_buffer(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     let Some(socket) = me.descriptor(py) else {
         return Ok(());
     };
-    // SAFETY: the export keeps the bytes where they are and this long; nobody else looks at them, for no Python code runs meanwhile.
-    let bytes = unsafe {
-        std::slice::from_raw_parts_mut(buffer.buf_ptr().cast::<u8>(), buffer.len_bytes())
-    };
-    let received = transfer::receive(&socket, bytes);
+    // SAFETY: no Python code runs meanwhile.
+    let received = transfer::receive(&socket, unsafe { buffer.bytes() });
     drop(buffer);
     match received {
         Ok(0) => at_end(slf),
