@@ -203,9 +203,9 @@ def test_a_failure_of_sending_meanwhile_is_told_when_the_step_has_returned(nativ
         told.extend(protocol.told)
 
     step(native, write_and_wait)
-    turn(native)
+    turn_until(native, lambda: protocol.told[-1][0] == "lost")
     assert told == ["made"]
-    assert protocol.told[-1][0] == "lost"
+    assert protocol.told == ["made", protocol.told[-1]]
 
 
 def reset(sock):

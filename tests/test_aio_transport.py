@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import asyncio
+import contextlib
 import contextvars
 import ctypes
 import errno
@@ -638,6 +639,27 @@ def test_answer_of_a_peer_that_left_within_the_step_that_wrote_is_delivered_befo
     loop.call_soon(step)
     turn_until(loop, lambda: protocol.told[-1] in LOST)
     assert protocol.data == b"bye"
+
+
+def test_long_answer_of_a_peer_that_left_within_the_step_that_wrote_is_delivered_whole(loop):
+    protocol, (own, peer) = Recorder(), socket.socketpair()
+    transport, _ = run(loop, loop.create_connection(lambda: protocol, sock=own))
+    # More than is received at once.
+    for raw in (own, peer):
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    peer.setblocking(False)
+    sent = []
+
+    def step():
+        transport.write(b"x")
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                sent.append(peer.send(b"y" * 10_000))
+        peer.close()
+
+    loop.call_soon(step)
+    turn_until(loop, lambda: protocol.told[-1] in LOST)
+    assert len(protocol.data) == sum(sent) > 256 * 1024
 
 
 def test_loss_of_a_peer_that_left_with_bytes_unread_is_a_reset(loop):

@@ -8,7 +8,7 @@ use crate::io::failure::Failure;
 use crate::io::sys::transfer;
 use pyo3::intern;
 use pyo3::prelude::*;
-use std::io::IoSlice;
+use std::io::{self, ErrorKind, IoSlice};
 use std::net::Shutdown;
 
 /// Sends what waits, unless the kernel takes no more. Of a connection that broke meanwhile it is told once the loop has looked at it: what
@@ -17,7 +17,7 @@ pub(crate) fn flush(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
     let reads = || me.flow.with(py, |flow| flow.reads());
     match attempt(slf)? {
-        Some(Failure::Os(error)) if reads() && block(slf).is_ok() => {
+        Some(Failure::Os(error)) if is_over(&error) && reads() && block(slf).is_ok() => {
             me.flow.with(py, |flow| flow.failure = Some(error));
             Ok(())
         }
@@ -32,6 +32,14 @@ pub(crate) fn flush_at_once(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
         Some(failure) => broken(slf, failure),
         None => Ok(()),
     }
+}
+
+/// The peer has left: nothing more will come than what has.
+fn is_over(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::BrokenPipe | ErrorKind::ConnectionReset
+    )
 }
 
 fn broken(slf: &Bound<'_, StreamTransport>, failure: Failure) -> PyResult<()> {
@@ -116,7 +124,8 @@ pub(crate) fn send(slf: &Bound<'_, StreamTransport>, bytes: &[u8]) -> PyResult<(
 pub(crate) fn pause_protocol(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
     let due = me.flow.with(py, |flow| {
-        let due = !flow.protocol_is_paused && flow.outgoing.len() > flow.high_water;
+        let too_much = flow.outgoing.len() > flow.high_water && flow.failure.is_none();
+        let due = too_much && !flow.protocol_is_paused;
         flow.protocol_is_paused |= due;
         due
     });

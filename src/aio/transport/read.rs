@@ -41,7 +41,12 @@ pub(crate) fn on_ready(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     if ready.readable {
         on_readable(slf)?;
     }
-    if ready.writable && me.flow.with(py, |flow| flow.is_blocked && flow.lost == 0) {
+    let writes = |flow: &mut Flow| {
+        // What has come by the time at which sending failed is delivered, over several turns if need be.
+        let reads_on = ready.readable && flow.failure.is_some() && flow.reads();
+        flow.is_blocked && flow.lost == 0 && !reads_on
+    };
+    if ready.writable && me.flow.with(py, writes) {
         on_writable(slf)?;
     }
     Ok(())
@@ -199,6 +204,10 @@ fn receive_into_buffer(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
 /// The peer has ended.
 fn at_end(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
+    if me.flow.with(py, |flow| flow.failure.is_some()) {
+        // It is no orderly one, as sending has told.
+        return on_writable(slf);
+    }
     let Some(protocol) = me.protocol(py) else {
         return Ok(());
     };
