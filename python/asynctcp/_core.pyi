@@ -8,7 +8,7 @@ from os import PathLike
 from types import GenericAlias
 from typing import Any, Generic, Literal, Self, final, overload
 
-from typing_extensions import TypeVar, disjoint_base
+from typing_extensions import Buffer, TypeVar, disjoint_base
 
 from asynctcp._loop import EventLoop
 from asynctcp._proxy import ProxyInfo
@@ -141,29 +141,29 @@ class NativeLoop:
 
     def __new__(cls, *args: object, **kwargs: object) -> Self: ...
     def call_soon(
-        self, callback: Callable[..., object], /, *args: Any, context: Context | None = None
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> Handle:
         """Call it in the next turn."""
 
     def call_soon_threadsafe(
-        self, callback: Callable[..., object], /, *args: Any, context: Context | None = None
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> Handle:
         """Like call_soon(), from any thread."""
 
     def call_later(
-        self, delay: float, callback: Callable[..., object], /, *args: Any, context: Context | None = None
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> TimerHandle:
         """Call it in so many seconds."""
 
     def call_at(
-        self, when: float, callback: Callable[..., object], /, *args: Any, context: Context | None = None
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> TimerHandle:
         """Call it at that time of the loop's clock."""
 
     def time(self) -> float:
         """The loop's clock, in seconds."""
 
-    def create_task(self, coro: Coroutine[Any, Any, Any], /, **kwargs: Any) -> Task[Any]:
+    def create_task(self, coro: Coroutine[Any, Any, Any], **kwargs: Any) -> Task[Any]:
         """Run a coroutine in a task."""
 
     def create_future(self) -> Future[Any]:
@@ -198,6 +198,7 @@ class NativeLoop:
     def _drive(self, callbacks: LoopCore | None) -> None: ...
     def _adopt(self, transport: StreamTransport | DatagramTransport) -> None: ...
     def _lend(self, transport: StreamTransport) -> None: ...
+    def _served_by(self, server: object) -> list[StreamTransport]: ...
     def _transport_of(self, fd: object) -> StreamTransport | DatagramTransport | None: ...
 
 @disjoint_base
@@ -239,7 +240,7 @@ class DatagramTransport:
     def get_write_buffer_limits(self) -> tuple[int, int]:
         """The low and the high-water mark, in bytes."""
 
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+    def set_write_buffer_limits(self, high: float | None = None, low: float | None = None) -> None:
         """The protocol is told to pause writing above ``high`` bytes, and to go on below ``low``."""
 
     def set_protocol(self, protocol: BaseProtocol) -> None:
@@ -285,7 +286,7 @@ class StreamTransport:
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send ``data``. It leaves when the running callback returns."""
 
-    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+    def writelines(self, list_of_data: Iterable[Buffer]) -> None:
         """Send each of them."""
 
     def write_eof(self) -> None:
@@ -318,7 +319,7 @@ class StreamTransport:
     def get_write_buffer_limits(self) -> tuple[int, int]:
         """The low and the high-water mark, in bytes."""
 
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+    def set_write_buffer_limits(self, high: float | None = None, low: float | None = None) -> None:
         """The protocol is told to pause writing above ``high`` bytes, and to go on below ``low``."""
 
     def set_protocol(self, protocol: BaseProtocol) -> None:
@@ -349,6 +350,8 @@ class StreamTransport:
     def _on_ready(self) -> None: ...
     def _force_close(self, exc: BaseException | None = None) -> None: ...
     def _call_connection_lost(self, exc: BaseException | None = None) -> None: ...
+    def _collected(self) -> Any: ...
+    def _take_server(self) -> Any: ...
     def _registered(self) -> tuple[bool, bool]: ...
     def _unsent(self) -> int: ...
     def _make_empty_waiter(self) -> Future[None]: ...
@@ -389,7 +392,7 @@ class TlsTransport:
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send ``data``. It leaves when the running callback returns."""
 
-    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+    def writelines(self, list_of_data: Iterable[Buffer]) -> None:
         """Send each of them."""
 
     def can_write_eof(self) -> bool:
@@ -419,7 +422,7 @@ class TlsTransport:
     def get_write_buffer_limits(self) -> tuple[int, int]:
         """The low and the high-water mark, in bytes."""
 
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+    def set_write_buffer_limits(self, high: float | None = None, low: float | None = None) -> None:
         """The protocol is told to pause writing at ``high`` bytes, and to go on at ``low``."""
 
     def get_read_buffer_size(self) -> int:
@@ -428,7 +431,7 @@ class TlsTransport:
     def get_read_buffer_limits(self) -> tuple[int, int]:
         """The low and the high-water mark, in bytes."""
 
-    def set_read_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+    def set_read_buffer_limits(self, high: float | None = None, low: float | None = None) -> None:
         """While the protocol reads nothing, receiving pauses at ``high`` bytes and goes on at ``low``."""
 
     def set_protocol(self, protocol: BaseProtocol) -> None:

@@ -18,8 +18,8 @@ pub(crate) enum Way {
 struct Watched {
     reader: Option<Py<PyAny>>,
     writer: Option<Py<PyAny>>,
-    /// Whose it is: that does its own registering. Or a weak reference to it, while nothing is registered: what nobody refers to and
-    /// what waits for nothing can be collected.
+    /// Whose it is: that does its own registering. Or a weak reference to it, while it neither reads nor has to send: who waits for
+    /// nothing, and whom nobody refers to, is collected.
     transport: Option<Py<PyAny>>,
     is_held: bool,
     /// Somebody else watches the descriptor for a while.
@@ -160,7 +160,15 @@ impl Descriptors {
         }
     }
 
-    /// Something is registered for the transport, unless the number is another's by now.
+    /// Whether it keeps that transport alive.
+    pub(crate) fn holds(&self, number: RawFd, transport: &Bound<'_, PyAny>) -> bool {
+        let watched = usize::try_from(number).map(|index| self.watched.get(index));
+        let watched = watched.ok().flatten().filter(|watched| watched.is_held);
+        let its = watched.and_then(|watched| watched.transport.as_ref());
+        its.is_some_and(|its| its.is(transport))
+    }
+
+    /// The transport waits for something, unless the number is another's by now.
     pub(crate) fn hold(
         &mut self,
         number: RawFd,
@@ -174,7 +182,7 @@ impl Descriptors {
         }
     }
 
-    /// Nothing is registered for the transport any more; `weak` refers to it.
+    /// The transport waits for nothing any more; `weak` refers to it.
     pub(crate) fn loosen(
         &mut self,
         number: RawFd,

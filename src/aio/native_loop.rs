@@ -160,10 +160,13 @@ impl NativeLoop {
         );
     }
 
-    /// The descriptor is the transport's from now on.
+    /// The descriptor is the transport's from now on, unless that was lost while it was lent.
     fn _adopt(&self, transport: &Bound<'_, PyAny>) -> PyResult<()> {
-        let number = Transport::given(transport)?.number();
-        self.state.adopt(number, transport)
+        let given = Transport::given(transport)?;
+        match given.is_lost(transport.py()) {
+            true => Ok(()),
+            false => self.state.adopt(given.number(), transport),
+        }
     }
 
     /// The descriptor is watched by somebody else for a while.

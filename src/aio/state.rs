@@ -136,7 +136,7 @@ impl State {
         selector.ok_or_else(|| PyRuntimeError::new_err("Event loop is closed"))
     }
 
-    /// Has it wait for what a transport wants, and keeps that alive meanwhile. False: it does already, or the loop is closed.
+    /// Has it wait for what a transport wants. False: it does already, or the loop is closed.
     pub(crate) fn register(
         &self,
         transport: &Bound<'_, PyAny>,
@@ -158,19 +158,28 @@ impl State {
                 .change(number, before, wanted)
                 .map_err(Failure::Os)?;
         }
-        let dropped = if wanted == Interest::NONE {
-            let weak = weak(transport)?;
-            self.descriptors.with(py, |descriptors| {
-                descriptors.loosen(number, transport, weak)
-            })
-        } else if before == Interest::NONE {
-            self.descriptors
-                .with(py, |descriptors| descriptors.hold(number, transport))
+        Ok(true)
+    }
+
+    /// From now on it keeps the transport alive, or not.
+    pub(crate) fn keep(
+        &self,
+        transport: &Bound<'_, PyAny>,
+        number: RawFd,
+        keeps: bool,
+    ) -> PyResult<()> {
+        let (py, descriptors) = (transport.py(), &self.descriptors);
+        if !self.is_open() || descriptors.with(py, |it| it.holds(number, transport)) == keeps {
+            return Ok(());
+        }
+        let dropped = if keeps {
+            descriptors.with(py, |it| it.hold(number, transport))
         } else {
-            None
+            let weak = weak(transport)?;
+            descriptors.with(py, |it| it.loosen(number, transport, weak))
         };
         drop(dropped);
-        Ok(true)
+        Ok(())
     }
 
     /// It waits no more; its descriptors are closed.

@@ -106,9 +106,11 @@ class Transport(Common, _core.StreamTransport):
         return self._on_ready
 
     def __del__(self) -> None:
+        if self._sock is None:
+            return
+        server = self._collected()
         super().__del__()
         # CPython 3.11's own leaves the server waiting for it.
-        server = self._take_server()
         if server is not None:
             self._detach(server)
 

@@ -104,9 +104,12 @@ impl DatagramTransport {
     }
 
     /// Nothing goes to the protocol until `resume_reading()`.
-    fn pause_reading(&self, py: Python<'_>) {
-        self.flow
-            .with(py, |flow| flow.is_paused |= !flow.is_closing);
+    fn pause_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
+        slf.get()
+            .flow
+            .with(slf.py(), |flow| flow.is_paused |= !flow.is_closing);
+        // The selector is told when something comes: for most go on before.
+        Self::keep(slf)
     }
 
     /// What comes goes to the protocol again.

@@ -14,6 +14,7 @@ use crate::aio::transport::receiver::receiver_of;
 use crate::aio::transport::write;
 use crate::boundary::call::Method;
 use crate::io::sys::platform::RawFd;
+use crate::io::sys::platform::epoll::Interest;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -134,9 +135,12 @@ impl StreamTransport {
     }
 
     /// Nothing goes to the protocol until `resume_reading()`.
-    fn pause_reading(&self, py: Python<'_>) {
-        self.flow
-            .with(py, |flow| flow.is_paused |= !flow.is_closing);
+    fn pause_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
+        slf.get()
+            .flow
+            .with(slf.py(), |flow| flow.is_paused |= !flow.is_closing);
+        // The selector is told when something comes: for most go on before.
+        Self::keep(slf)
     }
 
     /// What comes goes to the protocol again.
@@ -296,9 +300,19 @@ impl StreamTransport {
         Ok(waiter)
     }
 
-    /// Whose connection it is, and that is to be told of its end; once.
-    fn _take_server(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.objects.with(py, |objects| objects.server.take())
+    /// Nobody has it any more, and it waits for nothing. The server that is to be told, unless the loop is closed; once.
+    fn _collected<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        Self::register(slf, |wanted| *wanted = Interest::NONE)?;
+        let event_loop = slf.get().event_loop(slf.py());
+        let is_open = event_loop.is_some_and(|event_loop| event_loop.get().state.is_open());
+        Ok(Self::_take_server(slf).filter(|_| is_open))
+    }
+
+    /// The server that is to be told of its end; once.
+    fn _take_server<'py>(slf: &Bound<'py, Self>) -> Option<Bound<'py, PyAny>> {
+        let (py, me) = (slf.py(), slf.get());
+        let server = me.objects.with(py, |objects| objects.server.take());
+        server.map(|server| server.into_bound(py))
     }
 
     fn _reset_empty_waiter(&self, py: Python<'_>) {

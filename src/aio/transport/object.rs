@@ -150,7 +150,19 @@ impl StreamTransport {
         if state.register(slf, me.number.get(), before, wanted)? {
             me.flow.with(py, |flow| flow.registered = wanted);
         }
-        Ok(())
+        Self::keep(slf)
+    }
+
+    /// The loop keeps it alive while it waits for something.
+    pub(crate) fn keep(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let (py, me) = (slf.py(), slf.get());
+        let Some(event_loop) = me.event_loop(py) else {
+            return Ok(());
+        };
+        let waits = me.flow.with(py, |flow| {
+            flow.registered.writable || flow.registered.readable && !flow.is_paused
+        });
+        event_loop.get().state.keep(slf, me.number.get(), waits)
     }
 
     /// The selector does not tell of what comes any more.
