@@ -842,3 +842,24 @@ def test_task_that_cannot_be_made_is_refused_as_by_asyncio(loop):
             loop.create_task(*arguments, **keywords)
     task = loop.create_task(coro=coroutine)
     assert run(loop, task) is None
+
+
+def test_descriptor_that_is_ready_when_it_is_registered_is_told_of_in_the_next_turn(loop):
+    """However short the turns are: programs connect one pipe, then close another, and rely on the order."""
+
+    def tick():
+        turns.append(None)
+        if not told:
+            loop.call_soon(tick)
+
+    turns, told = [], []
+    near, far = socket.socketpair()
+    far.send(b"x")
+    for _ in range(50):
+        del turns[:], told[:]
+        loop.call_soon(tick)
+        loop.call_soon(loop.add_reader, near, lambda: (loop.remove_reader(near), told.append(len(turns))))
+        turn_until(loop, lambda: told)
+        assert told == [2]
+    near.close()
+    far.close()

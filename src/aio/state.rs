@@ -158,6 +158,9 @@ impl State {
                 .change(number, before, wanted)
                 .map_err(Failure::Os)?;
         }
+        if wanted.readable && !before.readable || wanted.writable && !before.writable {
+            self.look_next();
+        }
         Ok(true)
     }
 
@@ -180,6 +183,12 @@ impl State {
         };
         drop(dropped);
         Ok(())
+    }
+
+    /// The next turn asks the kernel, however short ago the last one did: a descriptor that is ready when it is registered is told of
+    /// then, as on asyncio's own loop, and not behind what later turns call.
+    fn look_next(&self) {
+        self.looked.store(0, Relaxed);
     }
 
     /// It waits no more; its descriptors are closed.
@@ -210,6 +219,7 @@ impl State {
         let added = self.descriptors.with(py, |descriptors| {
             descriptors.add(&selector, number, way, handle, object)
         });
+        self.look_next();
         match added {
             Ok(replaced) => cancel(py, &replaced).map(drop),
             Err((error, handle)) => {
