@@ -204,7 +204,11 @@ impl EventLoop {
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         self.state.check_process(py)?;
         let counts = closing::census(py, &self.state);
-        let (queued_events, queued_bytes) = self.state.hub.inbox.queue.sizes();
+        let (queued_events, queued_bytes) = match self.state.life() {
+            // What came since nobody takes any more.
+            Life::Ended => (0, 0),
+            _ => self.state.hub.inbox.queue.sizes(),
+        };
         let totals = &self.state.totals;
         let stats = PyDict::new(py);
         stats.set_item("servers", counts.servers)?;

@@ -70,7 +70,7 @@ impl Inbox {
 
     /// The loop has ended.
     pub(crate) fn clear(&self) {
-        self.queue.end();
+        self.queue.forget_sleeper();
         self.memory.forget();
     }
 }

@@ -176,13 +176,10 @@ impl<E> Queue<E> {
         look(&mut batch.events, &batch.bytes)
     }
 
-    /// The loop has ended: lets go of what nobody takes any more, and of the sleeping pump's waker, which holds the runtime.
-    pub fn end(&self) {
-        let left = {
-            let mut inner = self.inner.lock();
-            (inner.sleeper.take(), std::mem::take(&mut inner.batch))
-        };
-        drop(left);
+    /// Lets go of the sleeping pump's waker, when the loop has ended: it holds the runtime.
+    pub fn forget_sleeper(&self) {
+        let sleeper = self.inner.lock().sleeper.take();
+        drop(sleeper);
     }
 
     /// Whether nothing is queued now.
