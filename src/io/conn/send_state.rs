@@ -304,7 +304,7 @@ impl<S> State<S> {
 
     /// Puts what the kernel did not take ahead of what was staged meanwhile, unless sending is over.
     fn put_back(&mut self, rest: &mut Segments) {
-        if !self.dead && !rest.is_empty() {
+        if !self.dead {
             let newer = std::mem::replace(&mut self.staged, std::mem::take(rest));
             self.staged.append(newer);
         }

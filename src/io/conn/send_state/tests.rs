@@ -19,10 +19,15 @@ fn stage(state: &mut State<()>, bytes: &[u8]) {
 }
 
 fn full(state: &mut State<()>, rest: &mut Segments) -> Flush {
+    full_of(state, 0, rest)
+}
+
+/// The kernel is full; `sealed` bytes wait.
+fn full_of(state: &mut State<()>, sealed: usize, rest: &mut Segments) -> Flush {
     let mut flush = Flush::Nothing;
     let full = Offer {
         room: false,
-        sealed: 0,
+        sealed,
     };
     let next = state.settle(Ok(full), rest, false, true, &mut flush);
     assert!(matches!(next, Next::Stop));
@@ -102,15 +107,6 @@ fn fin_without_a_session_needs_no_other_round() {
     state.begin(By::List).unwrap();
     state.fin = Fin::Wanted;
     assert_eq!(sent(&mut state, false, true).0, Next::Fin);
-}
-
-/// The kernel is full; `sealed` bytes wait.
-fn full_of(state: &mut State<()>, sealed: usize, rest: &mut Segments) -> Next {
-    let offer = Offer {
-        room: false,
-        sealed,
-    };
-    state.settle(Ok(offer), rest, false, true, &mut Flush::Nothing)
 }
 
 #[test]
