@@ -1,4 +1,4 @@
-"""The loops that the tests of `asynctcp.aio` run on: asyncio's own, which says what is right, and ours."""
+"""The loops that the tests of `asynctcp.aio` run on, and connections: asyncio's own loop beside ours."""
 
 from __future__ import annotations
 
@@ -81,3 +81,50 @@ def connected(loop, protocol):
         peer, _ = listener.accept()
     peer.settimeout(DEADLINE)
     return transport, peer
+
+
+#: What a protocol is told of the end when its peer has left.
+LOST = [("lost", name) for name in ("ConnectionResetError", "BrokenPipeError", None)]
+
+
+class Connection:
+    """A transport of the loop, its protocol and the other end as a plain socket."""
+
+    def __init__(self, loop, protocol=None):
+        self.loop = loop
+        self.protocol = protocol or Recorder()
+        self.protocol.told = getattr(self.protocol, "told", [])
+        self.transport, self.peer = connected(loop, self.protocol)
+
+    def take(self, count=None):
+        """Receive so many bytes, or all until the end, while the loop takes its turns."""
+        self.peer.setblocking(False)
+        got = bytearray()
+
+        def is_done():
+            try:
+                piece = self.peer.recv(1 << 20)
+            except BlockingIOError:
+                return False
+            got.extend(piece)
+            return not piece if count is None else len(got) == count
+
+        turn_until(self.loop, is_done)
+        return got
+
+    def close(self):
+        self.peer.close()
+        # asyncio's own cannot be aborted again.
+        if ("lost", None) not in self.protocol.told:
+            self.transport.abort()
+        turn_until(self.loop, lambda: self.transport.get_extra_info("socket").fileno() == -1)
+
+
+def drain(peer, count):
+    """Receive exactly so many bytes."""
+    data = bytearray()
+    while len(data) < count:
+        piece = peer.recv(1 << 20)
+        assert piece
+        data += piece
+    return bytes(data)

@@ -14,7 +14,8 @@
 //! | `unsent.rs` | transports with something to send |
 //! | `transport/`, `stream/`, `datagram/` | connections; as asyncio's streams; datagrams |
 //! | `tls/` | TLS over connections |
-//! | `transports.rs`, `context.rs` | transports of either kind, as a turn has them; the context that their protocols run in |
+//! | `watched.rs`, `transports.rs` | what transports of either kind have in common; those as a turn has them |
+//! | `context.rs` | the context that their protocols run in |
 //! | `clock.rs` | the loop's clock, which a program may replace |
 //! | `guest.rs` | the loop of callbacks that lives in an asyncio loop |
 //! | `turn.rs` | one turn: wait, take what is ready, call it |
@@ -44,3 +45,4 @@ pub(crate) mod transport;
 pub(crate) mod transports;
 pub(crate) mod turn;
 pub(crate) mod unsent;
+pub(crate) mod watched;

@@ -8,6 +8,7 @@ use crate::aio::state::State;
 use crate::aio::transport::object::StreamTransport;
 use crate::aio::transports::{self, Transport};
 use crate::aio::turn;
+use crate::aio::watched::Watched;
 use crate::boundary::call::Method;
 use crate::event_loop::object::EventLoop;
 use crate::event_loop::stages;
@@ -171,7 +172,9 @@ impl NativeLoop {
 
     /// The descriptor is watched by somebody else for a while.
     fn _lend(&self, transport: &Bound<'_, StreamTransport>) -> PyResult<()> {
-        StreamTransport::register(transport, |wanted| *wanted = Interest::NONE)?;
+        transport
+            .get()
+            .register(transport, |wanted| *wanted = Interest::NONE)?;
         let number = transport.get().number.get();
         self.state.descriptors.with(transport.py(), |descriptors| {
             descriptors.lend(number, transport);

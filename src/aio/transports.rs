@@ -8,6 +8,7 @@ use crate::aio::tls::outgoing as records;
 use crate::aio::transport::flush as stream_bytes;
 use crate::aio::transport::object::StreamTransport;
 use crate::aio::transport::read as stream;
+use crate::aio::watched::Watched;
 use crate::io::sys::platform::RawFd;
 use crate::io::sys::platform::epoll::Interest;
 use pyo3::exceptions::PyTypeError;

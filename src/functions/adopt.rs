@@ -1,8 +1,8 @@
 //! `adopt_tcp_socket`: a connection that was made elsewhere.
 
 use crate::boundary::args;
-use crate::functions::given::{library, take};
-use crate::functions::make::{callbacks, handle, make};
+use crate::functions::app_socket::{library, take};
+use crate::functions::new_socket::{callbacks, handle, make};
 use crate::socket::max_line::MaxLine;
 use crate::socket::object::Socket;
 use crate::socket::state::Settings;

@@ -1,17 +1,23 @@
-//! The functional forms of the API, as cl-async has them.
+//! The functions of the module, as cl-async has them; the objects that they make and use are in `socket/` and `objects/`.
 //!
 //! | file | what it is |
 //! |---|---|
 //! | `connect.rs`, `adopt.rs` | a new socket: connecting, or with a connection that was made elsewhere |
-//! | `pipe.rs` | the same over Unix sockets |
-//! | `serve.rs` | a server |
-//! | `calls.rs` | calls on sockets, servers and timers |
-//! | `make.rs`, `given.rs` | what they have in common; sockets of the app's own |
+//! | `pipe.rs` | the same, and servers, over Unix sockets |
+//! | `serve.rs` | servers |
+//! | `sockets.rs` | what is done with a socket |
+//! | `timers.rs`, `lookups.rs`, `polling.rs` | timers; lookups; pollers and idlers |
+//! | `loops.rs` | the loop of this thread; what all of them share |
+//! | `new_socket.rs`, `app_socket.rs` | what several have in common: a socket from checked arguments; `socket.socket`s of the app's |
 
 pub(crate) mod adopt;
-pub(crate) mod calls;
+pub(crate) mod app_socket;
 pub(crate) mod connect;
-pub(crate) mod given;
-pub(crate) mod make;
+pub(crate) mod lookups;
+pub(crate) mod loops;
+pub(crate) mod new_socket;
 pub(crate) mod pipe;
+pub(crate) mod polling;
 pub(crate) mod serve;
+pub(crate) mod sockets;
+pub(crate) mod timers;

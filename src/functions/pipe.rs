@@ -3,12 +3,13 @@
 use crate::boundary::args::{self, ProxyTimeout};
 use crate::boundary::tls_context::server_of;
 use crate::functions::connect::{connect_to, init_tcp_socket};
-use crate::functions::make::{Given, callbacks, socket};
+use crate::functions::new_socket::{Given, callbacks, socket};
 use crate::functions::serve::handshakes;
 use crate::io::setup::connect::Host;
 use crate::io::setup::listener::Options;
+use crate::io::setup::listening::{Listening, Place};
 use crate::io::setup::unix::FileOptions;
-use crate::objects::server::{Listening, Place, TcpServer};
+use crate::objects::server::TcpServer;
 use crate::shared::loop_state::LoopState;
 use crate::socket::max_line::MaxLine;
 use crate::socket::object::Socket;

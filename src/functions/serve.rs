@@ -1,10 +1,11 @@
 //! `tcp_server`.
 
-use crate::boundary::args::{self, ProxyTimeout};
+use crate::boundary::args::{self, HostArg, ProxyTimeout};
 use crate::boundary::tls_context::server_of;
-use crate::functions::make::callbacks;
+use crate::functions::new_socket::callbacks;
 use crate::io::setup::listener::Options;
-use crate::objects::server::{Listening, Place, TcpServer};
+use crate::io::setup::listening::{Listening, Place};
+use crate::objects::server::TcpServer;
 use crate::shared::loop_state::LoopState;
 use crate::socket::max_line::MaxLine;
 use crate::socket::state::Settings;
@@ -105,13 +106,31 @@ pub fn tcp_server(
         max_handshakes: handshakes(max_handshakes)?,
     };
     let listening = Listening {
-        place: Place::Ip(args::bind_host("bind_address", bind_address)?, number),
+        place: place(bind_address, number)?,
         fd: args::optional_whole("fd", fd, 0)?,
         options,
     };
     let settings = Settings::of(allow_half_open, stream, dont_drain_read_buffer, max_line);
     let event_loop = LoopState::current(py)?;
     TcpServer::listen(&event_loop, bind_address, listening, callbacks, settings)
+}
+
+fn place(bind_address: &Bound<'_, PyAny>, port: u16) -> PyResult<Place> {
+    Ok(match args::bind_host("bind_address", bind_address)? {
+        None => Place::Any(port),
+        Some(HostArg::Literal(mut address)) => {
+            address.set_port(port);
+            Place::Address(address)
+        }
+        Some(HostArg::Name(name)) => Place::Name(name, port),
+    })
+}
+
+/// `server.close()`: stops listening at once; existing connections live on. Again: nothing. Callable from any thread.
+/// cl-async: `close-tcp-server`.
+#[pyfunction]
+pub fn close_tcp_server(server: &Bound<'_, TcpServer>) -> PyResult<()> {
+    server.get().close(server.py())
 }
 
 /// `max_handshakes`.

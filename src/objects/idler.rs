@@ -1,7 +1,5 @@
-//! `idle`, and the `Idler` that it returns.
+//! The `Idler` that `idle` returns.
 
-use crate::boundary::args;
-use crate::boundary::args::refusal::wrong_type;
 use crate::io::sync::Mutex;
 use crate::objects::ends::Ends;
 use crate::shared::loop_state::LoopState;
@@ -25,6 +23,29 @@ pub struct Idler {
 }
 
 impl Idler {
+    /// A new one, which runs from now on.
+    pub fn start(
+        py: Python<'_>,
+        event_loop: Arc<LoopState>,
+        callback: Py<PyAny>,
+        event_cb: Option<Py<PyAny>>,
+    ) -> PyResult<Py<Self>> {
+        let state = State {
+            callback: Some(callback),
+            event_cb,
+        };
+        let idler = Self {
+            event_loop,
+            state: Mutex::new(state),
+        };
+        let idler = Py::new(py, idler)?;
+        let event_loop = &idler.get().event_loop;
+        event_loop.idlers.add(idler.clone_ref(py).into_any());
+        // A foreign loop sleeps, unless something is left to be done.
+        event_loop.post(|_| {});
+        Ok(idler)
+    }
+
     /// What is called; None: it was freed.
     pub fn callback(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         let state = self.state.lock();
@@ -137,44 +158,4 @@ impl Idler {
     fn __clear__(&self) {
         self.let_go();
     }
-}
-
-/// Runs `callback()` once in each turn of the loop in which nothing else was to be done.
-///
-/// Args:
-///     callback: a callable without arguments.
-///     event_cb: where an exception of the callback goes with `catch_app_errors=True`; None: it is logged. The idler is freed by it.
-///
-/// While there is an idler the loop does not sleep, and uses a processor as much as it can get: it is for work that can be done in
-/// small pieces. Returns the `Idler`, which is freed by `idler.free()`, `with` or `free_idler(idler)`. Raises `EventLoopError` without
-/// a loop, `TypeError`. Callbacks run in the loop's thread. cl-async: `idle`.
-#[pyfunction]
-#[pyo3(signature = (callback, *, event_cb=None))]
-pub fn idle(
-    callback: &Bound<'_, PyAny>,
-    event_cb: Option<&Bound<'_, PyAny>>,
-) -> PyResult<Py<Idler>> {
-    let py = callback.py();
-    let event_loop = LoopState::current(py)?;
-    let state = State {
-        callback: Some(args::required_callback("callback", callback)?),
-        event_cb: args::callback("event_cb", event_cb)?,
-    };
-    let idler = Idler {
-        event_loop,
-        state: Mutex::new(state),
-    };
-    let idler = Py::new(py, idler)?;
-    let event_loop = &idler.get().event_loop;
-    event_loop.idlers.add(idler.clone_ref(py).into_any());
-    // A foreign loop sleeps, unless something is left to be done.
-    event_loop.post(|_| {});
-    Ok(idler)
-}
-
-/// `idler.free()`. Raises `TypeError`. Callable from any thread. cl-async: `free-idler`.
-#[pyfunction]
-pub fn free_idler(idler: &Bound<'_, PyAny>) -> PyResult<()> {
-    let wrong = |_| wrong_type("idler", "an Idler", idler);
-    Idler::free(idler.cast::<Idler>().map_err(wrong)?)
 }

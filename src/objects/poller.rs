@@ -1,7 +1,5 @@
-//! `poll`, and the `Poller` that it returns.
+//! The `Poller` that `poll` returns.
 
-use crate::boundary::args;
-use crate::boundary::args::refusal::{wrong_type, wrong_value};
 use crate::io::failure::Failure;
 use crate::io::keys::Key;
 use crate::io::poll::silence::Silence;
@@ -11,14 +9,15 @@ use crate::io::sys::interest::Interest;
 use crate::io::sys::platform::RawFd;
 use crate::objects::ends::Ends;
 use crate::shared::loop_state::LoopState;
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyInt, PyString, PyTuple};
+use pyo3::types::PyTuple;
 use std::sync::Arc;
 use std::time::Duration;
 
-const READABLE: &str = "readable";
-const WRITABLE: &str = "writable";
+/// How a callback is told that there may be something to receive.
+pub const READABLE: &str = "readable";
+/// That there may be room to send.
+pub const WRITABLE: &str = "writable";
 
 /// What the app gave; all None once it is freed.
 #[derive(Default)]
@@ -43,7 +42,61 @@ pub struct Poller {
     state: Mutex<State>,
 }
 
+/// What a new one is of.
+pub struct Watched {
+    /// The descriptor's number.
+    pub number: RawFd,
+    /// The object that owns it.
+    pub file: Option<Py<PyAny>>,
+    /// What its callback wants to be told.
+    pub what: Interest,
+    /// Silence of so long is told, again and again.
+    pub timeout: Option<Duration>,
+}
+
 impl Poller {
+    /// A new one, which watches from now on.
+    pub fn start(
+        py: Python<'_>,
+        event_loop: Arc<LoopState>,
+        watched: Watched,
+        callback: Py<PyAny>,
+        event_cb: Option<Py<PyAny>>,
+    ) -> PyResult<Py<Self>> {
+        let key = event_loop.hub.keys.new_key();
+        let state = State {
+            callback: Some(callback),
+            event_cb,
+            file: watched.file,
+            silence: None,
+        };
+        let poller = Self {
+            event_loop,
+            key,
+            number: watched.number,
+            what: watched.what,
+            timeout: watched.timeout,
+            state: Mutex::new(state),
+        };
+        let poller = Py::new(py, poller)?;
+        let object = poller.clone_ref(py).into_any();
+        poller.get().event_loop.table.insert(key, object);
+        poller.get().watch()?;
+        Ok(poller)
+    }
+
+    fn watch(&self) -> PyResult<()> {
+        let hub = &self.event_loop.hub;
+        if let Err(failure) = telling::watch(hub, self.key, self.number, self.what) {
+            self.end();
+            return Err(failure.into());
+        }
+        let silence = self.timeout.map(|time| Silence::watch(hub, self.key, time));
+        self.state.lock().silence = silence;
+        self.event_loop.nudge();
+        Ok(())
+    }
+
     /// What of `told` it was made for, as its callback is told.
     pub fn words(&self, told: Interest) -> impl Iterator<Item = &'static str> + use<> {
         words(self.what.and(told))
@@ -221,104 +274,4 @@ impl Poller {
     fn __clear__(&self) {
         self.end();
     }
-}
-
-/// See `asynctcp.poll`.
-#[pyfunction]
-pub fn _poll(
-    fd: &Bound<'_, PyAny>,
-    callback: &Bound<'_, PyAny>,
-    poll_for: &Bound<'_, PyAny>,
-    timeout: Option<&Bound<'_, PyAny>>,
-    event_cb: Option<&Bound<'_, PyAny>>,
-) -> PyResult<Py<Poller>> {
-    let py = fd.py();
-    let event_loop = LoopState::current(py)?;
-    let (number, file) = descriptor(fd)?;
-    let what = interest(poll_for)?;
-    let timeout = args::timeout("timeout", timeout)?;
-    let state = State {
-        callback: Some(args::required_callback("callback", callback)?),
-        event_cb: args::callback("event_cb", event_cb)?,
-        file,
-        silence: None,
-    };
-    let hub = event_loop.hub.clone();
-    let key = hub.keys.new_key();
-    let poller = Poller {
-        event_loop,
-        key,
-        number,
-        what,
-        timeout,
-        state: Mutex::new(state),
-    };
-    start(Py::new(py, poller)?, py)
-}
-
-fn start(poller: Py<Poller>, py: Python<'_>) -> PyResult<Py<Poller>> {
-    let me = poller.get();
-    let hub = &me.event_loop.hub;
-    let object = poller.clone_ref(py).into_any();
-    me.event_loop.table.insert(me.key, object);
-    if let Err(failure) = telling::watch(hub, me.key, me.number, me.what) {
-        me.end();
-        return Err(failure.into());
-    }
-    let silence = me.timeout.map(|time| Silence::watch(hub, me.key, time));
-    me.state.lock().silence = silence;
-    me.event_loop.nudge();
-    Ok(poller)
-}
-
-/// The number, and the object that owns it.
-fn descriptor(fd: &Bound<'_, PyAny>) -> PyResult<(RawFd, Option<Py<PyAny>>)> {
-    let wrong = || wrong_type("fd", "an int or an object with fileno()", fd);
-    if fd.is_instance_of::<PyBool>() {
-        return Err(wrong());
-    }
-    let number = |value: &Bound<'_, PyAny>| {
-        let number = value.extract::<RawFd>();
-        number.map_err(|_| wrong_value("fd", "the number of a descriptor", value))
-    };
-    if fd.is_instance_of::<PyInt>() {
-        return Ok((number(fd)?, None));
-    }
-    let Some(fileno) = fd.getattr_opt(intern!(fd.py(), "fileno"))? else {
-        return Err(wrong());
-    };
-    let value = fileno.call0()?;
-    if !value.is_instance_of::<PyInt>() {
-        return Err(wrong());
-    }
-    Ok((number(&value)?, Some(fd.clone().unbind())))
-}
-
-fn interest(poll_for: &Bound<'_, PyAny>) -> PyResult<Interest> {
-    let mut what = Interest::NONE;
-    let words = r#"a tuple of "readable" and "writable""#;
-    let wrong = || wrong_type("poll_for", words, poll_for);
-    if poll_for.is_instance_of::<PyString>() {
-        return Err(wrong());
-    }
-    for word in poll_for.try_iter().map_err(|_| wrong())? {
-        match word?.extract::<String>().as_deref() {
-            Ok(READABLE) => what.readable = true,
-            Ok(WRITABLE) => what.writable = true,
-            Ok(_) => return Err(wrong_value("poll_for", words, poll_for)),
-            Err(_) => return Err(wrong()),
-        }
-    }
-    if what == Interest::NONE {
-        return Err(wrong_value("poll_for", words, poll_for));
-    }
-    Ok(what)
-}
-
-/// `poller.free()`. Raises `TypeError`. Callable from any thread. cl-async: `free-poller`.
-#[pyfunction]
-pub fn free_poller(poller: &Bound<'_, PyAny>) -> PyResult<()> {
-    let wrong = |_| wrong_type("poller", "a Poller", poller);
-    let poller = poller.cast::<Poller>().map_err(wrong)?;
-    poller.get().free(poller.py())
 }

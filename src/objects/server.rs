@@ -1,21 +1,15 @@
 //! The `TcpServer` that Python sees.
 
 use crate::boundary::address::{address_object, address_text};
-use crate::boundary::args::HostArg;
 use crate::boundary::args::refusal::wrong_type;
 use crate::boundary::condition;
 use crate::boundary::tls_context::server_of;
 use crate::io::conn::link::Link;
 use crate::io::failure::Failure;
-use crate::io::keys::Key;
-use crate::io::setup::adopt;
-use crate::io::setup::bind;
-use crate::io::setup::family::is_of;
-use crate::io::setup::listener::{Listener, Options};
-use crate::io::setup::unix::{self, FileOptions};
+use crate::io::setup::listener::Listener;
+use crate::io::setup::listening::Listening;
 use crate::io::sync::Mutex;
 use crate::io::sys::address::Address;
-use crate::io::sys::platform::RawFd;
 use crate::shared::loop_state::LoopState;
 use crate::socket::object::Socket;
 use crate::socket::state::{Callbacks, Settings};
@@ -89,24 +83,6 @@ impl TcpServer {
     }
 }
 
-/// Where a server listens.
-pub enum Place {
-    /// None: any address; port 0: any free one.
-    Ip(Option<HostArg>, u16),
-    /// A Unix socket's name.
-    Unix(Address, FileOptions),
-}
-
-/// Where a server listens, and how.
-pub struct Listening {
-    /// Where.
-    pub place: Place,
-    /// A descriptor that listens already, in their place.
-    pub fd: Option<i32>,
-    /// Of the listening socket and its connections.
-    pub options: Options,
-}
-
 impl TcpServer {
     /// Begins to listen. `bind_address`: what the app said, for the error.
     pub fn listen(
@@ -117,9 +93,9 @@ impl TcpServer {
         settings: Settings,
     ) -> PyResult<Py<Self>> {
         let py = bind_address.py();
-        let (port, fd) = (listening.port(), listening.fd);
+        let (port, fd) = (listening.place.port(), listening.fd);
         let key = event_loop.hub.keys.new_key();
-        let started = py.detach(|| listening.start(event_loop, key));
+        let started = py.detach(|| listening.start(&event_loop.hub, key));
         let (listener, addresses) = started.map_err(|failure| {
             event_loop.hub.keys.free_key(key);
             condition::bind_error(py, &failure, bind_address, port, fd)
@@ -141,58 +117,6 @@ impl TcpServer {
             return Err(error);
         }
         Ok(server)
-    }
-}
-
-impl Listening {
-    /// None: it has none.
-    fn port(&self) -> Option<u16> {
-        match self.place {
-            Place::Ip(_, port) => Some(port),
-            Place::Unix(..) => None,
-        }
-    }
-
-    fn start(
-        self,
-        event_loop: &LoopState,
-        key: Key,
-    ) -> Result<(Arc<Listener>, Vec<Address>), Failure> {
-        let mut file = None;
-        let sockets = match (self.fd, self.place) {
-            (Some(fd), Place::Ip(..)) => vec![adopt::adopt(fd as RawFd, &self.options)?],
-            (Some(fd), Place::Unix(..)) => vec![adopt::adopt_unix(fd as RawFd, &self.options)?],
-            (None, Place::Ip(host, port)) => bind_all(host, port, &self.options)?,
-            (None, Place::Unix(address, how)) => {
-                let (socket, made) = unix::bind(&address, how, &self.options)?;
-                file = made;
-                vec![socket]
-            }
-        };
-        let addresses = sockets.iter().map(Address::own).collect::<Result<_, _>>()?;
-        let adopted = self.fd.is_some();
-        let listener = Listener::start(&event_loop.hub, key, sockets, self.options, adopted)?;
-        listener.keep_file(file);
-        Ok((listener, addresses))
-    }
-}
-
-fn bind_all(
-    host: Option<HostArg>,
-    port: u16,
-    options: &Options,
-) -> Result<Vec<socket2::Socket>, Failure> {
-    match host {
-        None => Ok(vec![bind::bind_any(port, options)?]),
-        Some(HostArg::Literal(mut address)) if is_of(address.ip(), options.family) => {
-            address.set_port(port);
-            Ok(vec![bind::bind_address(address, options)?])
-        }
-        // The resolver refuses a literal of the other family with the right code.
-        Some(HostArg::Literal(address)) => {
-            bind::bind_name(&address.ip().to_string(), port, options)
-        }
-        Some(HostArg::Name(name)) => bind::bind_name(&name, port, options),
     }
 }
 

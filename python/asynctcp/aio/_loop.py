@@ -2,7 +2,7 @@
 
 What a message, a call or a timer passes through is native (``_core.NativeLoop``); the rest is asyncio's own
 Unix loop, inherited. Its names with an underscore that are used here are the same from CPython 3.11 to 3.15;
-``tests/test_aio_*.py`` and CPython's own tests of asyncio hold that.
+``tests/aio/test_aio_*.py`` and CPython's own tests of asyncio hold that.
 """
 
 import asyncio

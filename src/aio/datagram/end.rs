@@ -2,6 +2,7 @@
 
 use crate::aio::datagram::flush::{clear, flush};
 use crate::aio::datagram::object::DatagramTransport;
+use crate::aio::watched::Watched;
 use crate::boundary::call::Method;
 use crate::io::sys::platform::epoll::Interest;
 use pyo3::intern;
@@ -16,7 +17,7 @@ pub(crate) fn close(slf: &Bound<'_, DatagramTransport>) -> PyResult<()> {
     {
         return Ok(());
     }
-    DatagramTransport::register(slf, |wanted| wanted.readable = false)?;
+    slf.get().register(slf, |wanted| wanted.readable = false)?;
     flush(slf)?;
     let due = me.flow.with(py, |flow| {
         let due = flow.outgoing.is_empty() && flow.lost == 0;
@@ -48,7 +49,7 @@ pub(crate) fn force_close(
         return Ok(());
     }
     clear(me, py)?;
-    DatagramTransport::register(slf, |wanted| *wanted = Interest::NONE)?;
+    slf.get().register(slf, |wanted| *wanted = Interest::NONE)?;
     lose_soon(slf, error)
 }
 
@@ -81,7 +82,7 @@ pub(crate) fn lose(
 
 fn release(slf: &Bound<'_, DatagramTransport>) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
-    let unregistered = DatagramTransport::register(slf, |wanted| *wanted = Interest::NONE);
+    let unregistered = slf.get().register(slf, |wanted| *wanted = Interest::NONE);
     if let Some(event_loop) = me.event_loop(py) {
         event_loop
             .get()
@@ -90,13 +91,11 @@ fn release(slf: &Bound<'_, DatagramTransport>) -> PyResult<()> {
     }
     let (socket, others) = me.objects.with(py, |objects| {
         let others = (
-            objects.protocol.take(),
-            objects.context.take(),
-            objects.event_loop.take(),
+            objects.parties.take(),
             objects.sender.take(),
             std::mem::take(&mut objects.held),
         );
-        (objects.socket.take(), others)
+        (objects.parties.socket.take(), others)
     });
     let closed = match socket {
         Some(socket) => socket.bind(py).method(intern!(py, "close"), ()).map(drop),

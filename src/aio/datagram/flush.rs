@@ -3,6 +3,7 @@
 use crate::aio::datagram::errors::{fatal, tell_error};
 use crate::aio::datagram::object::{Datagram, DatagramTransport, Flow, To};
 use crate::aio::datagram::rules::size_of;
+use crate::aio::watched::Watched;
 use crate::boundary::call::Method;
 use crate::io::failure::Failure;
 use crate::io::sys::platform::datagrams::{MOST_SENT, send_to_each, send_to_peer};
@@ -129,7 +130,7 @@ pub(crate) fn clear(me: &DatagramTransport, py: Python<'_>) -> PyResult<()> {
 }
 
 fn block(slf: &Bound<'_, DatagramTransport>) -> PyResult<()> {
-    DatagramTransport::register(slf, |wanted| wanted.writable = true)?;
+    slf.get().register(slf, |wanted| wanted.writable = true)?;
     slf.get().flow.with(slf.py(), |flow| flow.is_blocked = true);
     Ok(())
 }
@@ -192,7 +193,7 @@ fn send_to_addresses(
 /// It looks names up, and says what is wrong with an address.
 fn send_by_python(slf: &Bound<'_, DatagramTransport>, datagram: Datagram) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
-    let Some(socket) = me.objects.held(py, |objects| &objects.socket) else {
+    let Some(socket) = me.objects.held(py, |objects| &objects.parties.socket) else {
         return Ok(());
     };
     let To::Object(address) = &datagram.to else {

@@ -11,6 +11,7 @@ use crate::aio::object::NativeLoop;
 use crate::aio::socket_number::SocketNumber;
 use crate::aio::transport::limits;
 use crate::aio::transport::object::HIGH_WATER;
+use crate::aio::watched::{Parties, Watched};
 use crate::io::sys::platform::RawFd;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -35,11 +36,8 @@ impl DatagramTransport {
             family: socket.getattr(intern!(py, "family"))?.extract()?,
             is_connected: peer.map_or(Ok(false), |peer| peer.is_truthy())?,
             objects: Gil::new(Objects {
-                event_loop: Some(event_loop.clone().unbind()),
-                socket: Some(socket.clone().unbind()),
-                protocol: Some(protocol.clone().unbind()),
+                parties: Parties::new(event_loop, socket, protocol, context::copy(py)?),
                 extra: Some(extra.clone().unbind()),
-                context: Some(context::copy(py)?),
                 address,
                 sender: None,
                 held: VecDeque::new(),
@@ -51,7 +49,7 @@ impl DatagramTransport {
     /// The loop tells it of events from now on, and it reads.
     fn _start_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
         if slf.get().flow.with(slf.py(), |flow| flow.reads()) {
-            Self::register(slf, |wanted| wanted.readable = true)
+            slf.get().register(slf, |wanted| wanted.readable = true)
         } else {
             Ok(())
         }
@@ -100,23 +98,23 @@ impl DatagramTransport {
     /// Whether what comes goes to the protocol.
     fn is_reading(&self, py: Python<'_>) -> bool {
         self.flow
-            .with(py, |flow| !flow.is_closing && !flow.is_paused)
+            .with(py, |flow| !flow.is_closing && !flow.watch.is_paused)
     }
 
     /// Nothing goes to the protocol until `resume_reading()`.
     fn pause_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
         slf.get()
             .flow
-            .with(slf.py(), |flow| flow.is_paused |= !flow.is_closing);
+            .with(slf.py(), |flow| flow.watch.is_paused |= !flow.is_closing);
         // The selector is told when something comes: for most go on before.
-        Self::keep(slf)
+        slf.get().keep(slf)
     }
 
     /// What comes goes to the protocol again.
     fn resume_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
         let (py, me) = (slf.py(), slf.get());
         let was_paused = me.flow.with(py, |flow| {
-            !flow.is_closing && std::mem::replace(&mut flow.is_paused, false)
+            !flow.is_closing && std::mem::replace(&mut flow.watch.is_paused, false)
         });
         if !was_paused {
             return Ok(());
@@ -160,9 +158,9 @@ impl DatagramTransport {
     /// From now on `protocol` is called.
     fn set_protocol(&self, protocol: &Bound<'_, PyAny>) {
         let new = protocol.clone().unbind();
-        let old = self
-            .objects
-            .with(protocol.py(), |objects| objects.protocol.replace(new));
+        let old = self.objects.with(protocol.py(), |objects| {
+            objects.parties.protocol.replace(new)
+        });
         drop(old);
     }
 
@@ -183,7 +181,7 @@ impl DatagramTransport {
 
     #[getter]
     fn _sock<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.objects.held(py, |objects| &objects.socket)
+        self.objects.held(py, |objects| &objects.parties.socket)
     }
 
     #[getter]
@@ -204,7 +202,10 @@ impl DatagramTransport {
     /// Whether the selector tells of what comes, and of when the kernel takes more.
     fn _registered(&self, py: Python<'_>) -> (bool, bool) {
         self.flow.with(py, |flow| {
-            (flow.registered.readable, flow.registered.writable)
+            (
+                flow.watch.registered.readable,
+                flow.watch.registered.writable,
+            )
         })
     }
 
@@ -215,11 +216,8 @@ impl DatagramTransport {
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         let visited = self.objects.try_with(|objects| {
-            visit.call(&objects.event_loop)?;
-            visit.call(&objects.socket)?;
-            visit.call(&objects.protocol)?;
+            objects.parties.traverse(&visit)?;
             visit.call(&objects.extra)?;
-            visit.call(&objects.context)?;
             visit.call(&objects.address)?;
             let mut held = objects.held.iter();
             held.try_for_each(|(bytes, from)| {
@@ -234,10 +232,8 @@ impl DatagramTransport {
         Python::attach(|py| {
             drop(self.objects.with(py, |objects| {
                 (
-                    objects.event_loop.take(),
-                    objects.protocol.take(),
+                    objects.parties.take(),
                     objects.extra.take(),
-                    objects.context.take(),
                     std::mem::take(&mut objects.held),
                 )
             }));

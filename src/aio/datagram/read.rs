@@ -6,6 +6,7 @@ use crate::aio::datagram::errors::{fatal, tell_error};
 use crate::aio::datagram::object::DatagramTransport;
 use crate::aio::datagram::writable::on_writable;
 use crate::aio::state::MOST_RECEIVED;
+use crate::aio::watched::Watched;
 use crate::boundary::call::Method;
 use crate::io::failure::Failure;
 use crate::io::sys::platform::datagrams;
@@ -32,7 +33,9 @@ pub(crate) fn in_context(slf: &Bound<'_, DatagramTransport>) -> PyResult<()> {
 /// Called for what the selector has said, and where something was held back.
 pub(crate) fn on_ready(slf: &Bound<'_, DatagramTransport>) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
-    let ready = me.flow.with(py, |flow| std::mem::take(&mut flow.ready));
+    let ready = me
+        .flow
+        .with(py, |flow| std::mem::take(&mut flow.watch.ready));
     let is_lost = || me.flow.with(py, |flow| flow.lost > 0);
     // What has come goes first, as in asyncio; its protocol may raise an exception, which is no end.
     let received = if ready.readable && !is_lost() {
@@ -54,7 +57,7 @@ fn on_readable(slf: &Bound<'_, DatagramTransport>) -> PyResult<()> {
     for _ in 0..MOST / 4 {
         if !me.flow.with(py, |flow| flow.reads()) {
             // Only now, for most that pause go on before anything comes.
-            return DatagramTransport::register(slf, |wanted| wanted.readable = false);
+            return slf.get().register(slf, |wanted| wanted.readable = false);
         }
         let (received, is_all) = match receive(slf) {
             Ok(received) => received,

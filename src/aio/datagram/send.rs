@@ -6,6 +6,7 @@ use crate::aio::datagram::flush::{flush, pause_protocol};
 use crate::aio::datagram::object::{Datagram, DatagramTransport, To};
 use crate::aio::datagram::rules::{rules, size_of};
 use crate::aio::transport::write::{WARN_FROM, warn};
+use crate::aio::watched::Watched;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use std::sync::atomic::Ordering::Relaxed;

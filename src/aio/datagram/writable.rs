@@ -3,6 +3,7 @@
 use crate::aio::datagram::end::lose;
 use crate::aio::datagram::flush::flush;
 use crate::aio::datagram::object::DatagramTransport;
+use crate::aio::watched::Watched;
 use pyo3::prelude::*;
 
 /// The kernel takes more, or something was left for this turn.
@@ -16,7 +17,7 @@ pub(crate) fn on_writable(slf: &Bound<'_, DatagramTransport>) -> PyResult<()> {
     if me.flow.with(py, |flow| flow.is_blocked) {
         return Ok(());
     }
-    DatagramTransport::register(slf, |wanted| wanted.writable = false)?;
+    slf.get().register(slf, |wanted| wanted.writable = false)?;
     let closing = me.flow.with(py, |flow| {
         let closing = flow.is_closing && flow.lost == 0 && flow.outgoing.is_empty();
         flow.lost += u32::from(closing);

@@ -4,6 +4,7 @@ use crate::aio::futures::settle;
 use crate::aio::object::NativeLoop;
 use crate::aio::transport::flush::{flush, flush_at_once};
 use crate::aio::transport::object::StreamTransport;
+use crate::aio::watched::Watched;
 use crate::boundary::call::Method;
 use crate::io::sys::platform;
 use crate::io::sys::platform::epoll::Interest;
@@ -54,7 +55,7 @@ pub(crate) fn force_close(
     if already {
         return Ok(());
     }
-    StreamTransport::register(slf, |wanted| *wanted = Interest::NONE)?;
+    slf.get().register(slf, |wanted| *wanted = Interest::NONE)?;
     lose_soon(slf, error)
 }
 
@@ -64,7 +65,7 @@ fn lose_soon(slf: &Bound<'_, StreamTransport>, error: Option<Bound<'_, PyAny>>) 
         return Ok(());
     };
     let callback = slf.getattr(intern!(py, "_call_connection_lost"))?;
-    let context = me.objects.held(py, |objects| &objects.context);
+    let context = me.objects.held(py, |objects| &objects.parties.context);
     let context = context.filter(|_| me.objects.with(py, |objects| objects.is_lost_in_context));
     let options = context.map(|context| [("context", context)].into_py_dict(py));
     event_loop
@@ -126,7 +127,7 @@ fn is_to_linger(me: &StreamTransport, py: Python<'_>) -> bool {
 
 fn release(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
-    let unregistered = StreamTransport::register(slf, |wanted| *wanted = Interest::NONE);
+    let unregistered = slf.get().register(slf, |wanted| *wanted = Interest::NONE);
     let event_loop = me.event_loop(py);
     let lingers = is_to_linger(me, py);
     if let Some(event_loop) = &event_loop {
@@ -137,15 +138,13 @@ fn release(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     }
     let taken = me.objects.with(py, |objects| {
         (
-            objects.socket.take(),
-            objects.protocol.take(),
+            objects.parties.socket.take(),
             objects.server.take(),
-            objects.context.take(),
             objects.empty_waiter.take(),
-            objects.event_loop.take(),
+            objects.parties.take(),
         )
     });
-    let (socket, protocol, server, context, waiter, kept) = taken;
+    let (socket, server, waiter, parties) = taken;
     let closed = match socket {
         Some(socket) => close_socket(slf, socket.into_bound(py), event_loop.filter(|_| lingers)),
         None => Ok(()),
@@ -158,6 +157,6 @@ fn release(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
         let error = PyConnectionError::new_err("Connection is closed by peer");
         settle(waiter.bind(py), Err(&error))?;
     }
-    drop((protocol, context, kept));
+    drop(parties);
     unregistered.and(closed).and(detached)
 }

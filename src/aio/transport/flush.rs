@@ -3,6 +3,7 @@
 use crate::aio::transport::fatal::fatal;
 use crate::aio::transport::object::{Flow, StreamTransport};
 use crate::aio::transport::outgoing::Sent;
+use crate::aio::watched::Watched;
 use crate::boundary::call::Method;
 use crate::io::failure::Failure;
 use crate::io::sys::transfer;
@@ -91,7 +92,7 @@ pub(crate) fn send_late(slf: &Bound<'_, StreamTransport>) {
 
 /// The kernel takes no more: the selector tells when it does.
 fn block(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
-    StreamTransport::register(slf, |wanted| wanted.writable = true)?;
+    slf.get().register(slf, |wanted| wanted.writable = true)?;
     slf.get().flow.with(slf.py(), |flow| flow.is_blocked = true);
     Ok(())
 }

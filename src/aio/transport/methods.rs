@@ -12,6 +12,7 @@ use crate::aio::transport::object::{Flow, HIGH_WATER, Objects, StreamTransport};
 use crate::aio::transport::read;
 use crate::aio::transport::receiver::receiver_of;
 use crate::aio::transport::write;
+use crate::aio::watched::{Parties, Watched};
 use crate::boundary::call::Method;
 use crate::io::sys::platform::RawFd;
 use crate::io::sys::platform::epoll::Interest;
@@ -46,13 +47,10 @@ impl StreamTransport {
         Ok(Self {
             number,
             objects: Gil::new(Objects {
-                event_loop: Some(event_loop.clone().unbind()),
-                socket: Some(socket.clone().unbind()),
-                protocol: Some(protocol.clone().unbind()),
+                parties: Parties::new(event_loop, socket, protocol, context),
                 server,
                 closed: None,
                 extra: Extra::of(socket, descriptor, extra)?,
-                context: Some(context),
                 is_lost_in_context,
                 empty_waiter: None,
             }),
@@ -131,23 +129,23 @@ impl StreamTransport {
     /// Whether what comes goes to the protocol.
     fn is_reading(&self, py: Python<'_>) -> bool {
         self.flow
-            .with(py, |flow| !flow.is_closing && !flow.is_paused)
+            .with(py, |flow| !flow.is_closing && !flow.watch.is_paused)
     }
 
     /// Nothing goes to the protocol until `resume_reading()`.
     fn pause_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
         slf.get()
             .flow
-            .with(slf.py(), |flow| flow.is_paused |= !flow.is_closing);
+            .with(slf.py(), |flow| flow.watch.is_paused |= !flow.is_closing);
         // The selector is told when something comes: for most go on before.
-        Self::keep(slf)
+        slf.get().keep(slf)
     }
 
     /// What comes goes to the protocol again.
     fn resume_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
         let (py, me) = (slf.py(), slf.get());
         let was_paused = me.flow.with(py, |flow| {
-            !flow.is_closing && std::mem::replace(&mut flow.is_paused, false)
+            !flow.is_closing && std::mem::replace(&mut flow.watch.is_paused, false)
         });
         if was_paused {
             Self::start_reading(slf)
@@ -191,7 +189,7 @@ impl StreamTransport {
         let (py, me) = (slf.py(), slf.get());
         flush(slf)?;
         let (ends, socket) = me.objects.with(py, |objects| {
-            let socket = objects.socket.as_ref().or(objects.closed.as_ref());
+            let socket = objects.parties.socket.as_ref().or(objects.closed.as_ref());
             let socket = socket.map(|socket| socket.clone_ref(py));
             match &objects.extra {
                 Extra::Made(made) => (Err(made.clone_ref(py)), None),
@@ -214,7 +212,7 @@ impl StreamTransport {
         let new = protocol.clone().unbind();
         let old = self
             .objects
-            .with(py, |objects| objects.protocol.replace(new));
+            .with(py, |objects| objects.parties.protocol.replace(new));
         self.flow.with(py, |flow| flow.receiver = receiver);
         drop(old);
         Ok(())
@@ -237,7 +235,7 @@ impl StreamTransport {
 
     #[getter]
     fn _sock<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.objects.held(py, |objects| &objects.socket)
+        self.objects.held(py, |objects| &objects.parties.socket)
     }
 
     #[getter]
@@ -247,7 +245,7 @@ impl StreamTransport {
 
     #[getter]
     fn _paused(&self, py: Python<'_>) -> bool {
-        self.flow.with(py, |flow| flow.is_paused)
+        self.flow.with(py, |flow| flow.watch.is_paused)
     }
 
     #[getter]
@@ -268,7 +266,10 @@ impl StreamTransport {
     /// Whether the selector tells of what comes, and of when the kernel takes more.
     fn _registered(&self, py: Python<'_>) -> (bool, bool) {
         self.flow.with(py, |flow| {
-            (flow.registered.readable, flow.registered.writable)
+            (
+                flow.watch.registered.readable,
+                flow.watch.registered.writable,
+            )
         })
     }
 
@@ -302,7 +303,7 @@ impl StreamTransport {
 
     /// Nobody has it any more, and it waits for nothing. The server that is to be told, unless the loop is closed; once.
     fn _collected<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        Self::register(slf, |wanted| *wanted = Interest::NONE)?;
+        slf.get().register(slf, |wanted| *wanted = Interest::NONE)?;
         let event_loop = slf.get().event_loop(slf.py());
         let is_open = event_loop.is_some_and(|event_loop| event_loop.get().state.is_open());
         Ok(Self::_take_server(slf).filter(|_| is_open))
@@ -321,15 +322,12 @@ impl StreamTransport {
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         let visited = self.objects.try_with(|objects| {
-            visit.call(&objects.event_loop)?;
-            visit.call(&objects.socket)?;
+            objects.parties.traverse(&visit)?;
             visit.call(&objects.closed)?;
-            visit.call(&objects.protocol)?;
             visit.call(&objects.server)?;
             if let Extra::Made(extra) = &objects.extra {
                 visit.call(extra)?;
             }
-            visit.call(&objects.context)?;
             visit.call(&objects.empty_waiter)
         });
         visited.unwrap_or(Ok(()))
@@ -339,10 +337,8 @@ impl StreamTransport {
         Python::attach(|py| {
             drop(self.objects.with(py, |objects| {
                 (
-                    objects.event_loop.take(),
-                    objects.protocol.take(),
+                    objects.parties.take(),
                     objects.server.take(),
-                    objects.context.take(),
                     objects.empty_waiter.take(),
                 )
             }));

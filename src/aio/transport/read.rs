@@ -11,6 +11,7 @@ use crate::aio::transport::fatal::fatal;
 use crate::aio::transport::object::{Flow, Receiver, StreamTransport};
 use crate::aio::transport::receiver::deliver;
 use crate::aio::transport::writable::on_writable;
+use crate::aio::watched::Watched;
 use crate::boundary::call::Method;
 use crate::boundary::unfilled;
 use crate::io::failure::Failure;
@@ -37,7 +38,9 @@ pub(crate) fn in_context(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
 /// peer may have said why before.
 pub(crate) fn on_ready(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
-    let ready = me.flow.with(py, |flow| std::mem::take(&mut flow.ready));
+    let ready = me
+        .flow
+        .with(py, |flow| std::mem::take(&mut flow.watch.ready));
     if ready.readable {
         on_readable(slf)?;
     }

@@ -8,6 +8,7 @@ use crate::aio::transport::fatal::fatal;
 use crate::aio::transport::flush::{flush, resume_protocol, shut_down};
 use crate::aio::transport::object::{Receiver, StreamTransport};
 use crate::aio::transport::outgoing::Sent;
+use crate::aio::watched::Watched;
 use crate::io::failure::Failure;
 use pyo3::prelude::*;
 
@@ -28,7 +29,7 @@ pub(crate) fn on_writable(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
         Sent::All => {}
     }
     me.flow.with(py, |flow| flow.is_blocked = false);
-    StreamTransport::register(slf, |wanted| wanted.writable = false)?;
+    slf.get().register(slf, |wanted| wanted.writable = false)?;
     // It may write more, which goes before what is to follow on the end.
     resume_protocol(slf)?;
     seal_more(slf)?;

@@ -3,6 +3,7 @@
 use crate::aio::data;
 use crate::aio::transport::flush::{flush_at_once, pause_protocol};
 use crate::aio::transport::object::StreamTransport;
+use crate::aio::watched::Watched;
 use crate::boundary::call::Method;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;

@@ -7,12 +7,11 @@
 //! | `getaddrinfo.rs`, `resolver_threads.rs`, `hosts.rs` | the system's resolver; who waits for it; what it asks no server for |
 //! | `bind.rs`, `adopt.rs` | listening sockets: own ones, and those from outside |
 //! | `unix.rs`, `socket_file.rs` | Unix sockets: to bind one to a path, and to connect to one |
-//! | `listener.rs` | one server, as the pump and its accept loops share it |
+//! | `listening.rs`, `listener.rs` | where a server listens, and the start of that; one server, as the pump and its accept loops share it |
 //! | `accept.rs`, `acceptor.rs` | the accept loop; a listening socket, as Tokio watches it |
-//! | `arrival.rs`, `heading.rs` | a connection before Python knows of it; while its PROXY header is awaited |
 //! | `alive.rs`, `refusals.rs` | what keeps a server known to the pump; how many refused connections are told |
 //! | `preface.rs` | what is sent before anything else |
-//! | `arrival.rs`, `greeting.rs` | a connection that Python does not know yet; its handshake |
+//! | `arrival.rs`, `heading.rs`, `greeting.rs` | a connection before Python knows of it; while its PROXY header is awaited; its handshake |
 //! | `family.rs`, `options.rs` | families of addresses and socket options, which the app names by number |
 
 pub(crate) mod accept;
@@ -29,6 +28,7 @@ pub(crate) mod greeting;
 pub(crate) mod heading;
 pub(crate) mod hosts;
 pub mod listener;
+pub mod listening;
 pub mod lookup;
 pub mod options;
 pub(crate) mod preface;

@@ -15,23 +15,7 @@ import pytest
 
 import asynctcp.aio
 from helpers import DEADLINE, MUCH, wait_until
-from loops import LOOPS, Recorder, connected, run, turn, turn_until
-
-
-@pytest.fixture(params=LOOPS)
-def loop(request):
-    loop = LOOPS[request.param]()
-    yield loop
-    turn(loop)
-    loop.close()
-
-
-@pytest.fixture
-def native():
-    loop = asynctcp.aio.new_event_loop()
-    yield loop
-    turn(loop)
-    loop.close()
+from loops import Recorder, connected, run, turn, turn_until
 
 
 def step(loop, function):
@@ -70,13 +54,13 @@ def open_pair(loop):
 
 
 @pytest.fixture
-def native_pair(native):
+def native_pair(ours):
     protocol = Recorder()
-    transport, peer = connected(native, protocol)
+    transport, peer = connected(ours, protocol)
     with peer:
         yield transport, peer, protocol
         transport.abort()
-        turn(native)
+        turn(ours)
 
 
 def wait_busily(event):
@@ -132,23 +116,23 @@ def test_what_it_writes_later_is_received_too(loop, open_pair):
     assert got == [True, True, b"ab"]
 
 
-def test_after_a_pause_the_next_long_step_is_helped_too(native, native_pair):
+def test_after_a_pause_the_next_long_step_is_helped_too(ours, native_pair):
     transport, sock, _ = native_pair
     for _ in range(3):
         peer, got = Peer(sock, 5), []
         # Longer than the thread that sends looks about before it sleeps.
-        run(native, asyncio.sleep(0.05))
+        run(ours, asyncio.sleep(0.05))
 
         def write_and_wait(peer=peer, got=got):
             transport.write(b"hello")
             got.append(peer.has_all.wait(DEADLINE))
 
-        step(native, write_and_wait)
+        step(ours, write_and_wait)
         peer.join()
         assert got == [True]
 
 
-def test_more_than_the_kernel_takes_follows_when_it_takes_more(native, native_pair):
+def test_more_than_the_kernel_takes_follows_when_it_takes_more(ours, native_pair):
     transport, sock, protocol = native_pair
     transport.set_write_buffer_limits(high=2 * MUCH)
     payload = bytes(MUCH)
@@ -163,16 +147,16 @@ def test_more_than_the_kernel_takes_follows_when_it_takes_more(native, native_pa
         if transport._unsent() < MUCH:
             sent.set()
 
-    step(native, write_and_wait)
+    step(ours, write_and_wait)
     assert sent.is_set()
     peer = Peer(sock, MUCH)
-    turn_until(native, peer.has_all.is_set)
+    turn_until(ours, peer.has_all.is_set)
     peer.join()
     assert peer.data == payload
     assert protocol.told == ["made"]
 
 
-def test_a_protocol_is_told_to_pause_when_the_step_has_returned(native, native_pair):
+def test_a_protocol_is_told_to_pause_when_the_step_has_returned(ours, native_pair):
     transport, _, protocol = native_pair
     transport.set_write_buffer_limits(high=2 * MUCH)
     told = []
@@ -185,14 +169,14 @@ def test_a_protocol_is_told_to_pause_when_the_step_has_returned(native, native_p
             time.sleep(0.001)
         told.extend(protocol.told)
 
-    step(native, write_and_wait)
+    step(ours, write_and_wait)
     assert told == ["made"]
-    native.call_soon(transport.set_write_buffer_limits, 10)
-    turn(native)
+    ours.call_soon(transport.set_write_buffer_limits, 10)
+    turn(ours)
     assert protocol.told == ["made", "pause"]
 
 
-def test_a_failure_of_sending_meanwhile_is_told_when_the_step_has_returned(native, native_pair):
+def test_a_failure_of_sending_meanwhile_is_told_when_the_step_has_returned(ours, native_pair):
     transport, sock, protocol = native_pair
     told = []
 
@@ -202,8 +186,8 @@ def test_a_failure_of_sending_meanwhile_is_told_when_the_step_has_returned(nativ
         time.sleep(0.05)
         told.extend(protocol.told)
 
-    step(native, write_and_wait)
-    turn_until(native, lambda: protocol.told[-1][0] == "lost")
+    step(ours, write_and_wait)
+    turn_until(ours, lambda: protocol.told[-1][0] == "lost")
     assert told == ["made"]
     assert protocol.told == ["made", protocol.told[-1]]
 
@@ -213,19 +197,19 @@ def reset(sock):
     sock.close()
 
 
-def test_transports_are_sent_in_the_order_in_which_they_were_written_to(native):
-    pairs = [connected(native, Recorder()) for _ in range(5)]
+def test_transports_are_sent_in_the_order_in_which_they_were_written_to(ours):
+    pairs = [connected(ours, Recorder()) for _ in range(5)]
     with select.epoll() as ready:
         for _, peer in pairs:
             ready.register(peer, select.EPOLLIN)
-        step(native, lambda: [transport.write(b"hello") for transport, _ in pairs])
+        step(ours, lambda: [transport.write(b"hello") for transport, _ in pairs])
         # The kernel lists them in the order in which they became ready.
         order = [number for number, _ in ready.poll(DEADLINE)]
     assert order == [peer.fileno() for _, peer in pairs]
     for transport, peer in pairs:
         transport.abort()
         peer.close()
-    turn(native)
+    turn(ours)
 
 
 def test_a_closed_loop_leaves_no_thread():
@@ -258,21 +242,21 @@ def compute():
         pass
 
 
-def leaves_in_its_turn(native, pair, data, between):
+def leaves_in_its_turn(ours, pair, data, between):
     """Write in one step: whether the peer has it in the last step of the same turn, after those between."""
     transport, sock, _ = pair
     got = []
     for function in (lambda: transport.write(data), *between):
-        native.call_soon(function)
-    native.call_soon(lambda: got.append(bool(select.select([sock], [], [], 0)[0])))
-    turn(native)
+        ours.call_soon(function)
+    ours.call_soon(lambda: got.append(bool(select.select([sock], [], [], 0)[0])))
+    turn(ours)
     assert sock.recv(1) == data[:1]
     return got[0]
 
 
-def test_what_a_step_wrote_waits_for_the_others_of_its_turn(native, native_pair):
+def test_what_a_step_wrote_waits_for_the_others_of_its_turn(ours, native_pair):
     # A machine that holds the turn up for 5 ms has it sent before.
-    assert not all(leaves_in_its_turn(native, native_pair, b"x", [int, int]) for _ in range(5))
+    assert not all(leaves_in_its_turn(ours, native_pair, b"x", [int, int]) for _ in range(5))
 
 
 @pytest.mark.parametrize(
@@ -283,8 +267,8 @@ def test_what_a_step_wrote_waits_for_the_others_of_its_turn(native, native_pair)
         pytest.param(bytes(65536), [], id="much"),
     ],
 )
-def test_what_a_step_wrote_does_not_wait_for_long(native, native_pair, data, between):
-    assert leaves_in_its_turn(native, native_pair, data, between)
+def test_what_a_step_wrote_does_not_wait_for_long(ours, native_pair, data, between):
+    assert leaves_in_its_turn(ours, native_pair, data, between)
 
 
 def test_what_was_written_goes_before_what_the_program_sends_by_the_socket(loop, open_pair):

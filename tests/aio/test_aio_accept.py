@@ -11,25 +11,8 @@ import warnings
 
 import pytest
 
-import asynctcp.aio
 from helpers import LOOPBACK, reset
-from loops import LOOPS, Recorder, run, turn, turn_until
-
-
-@pytest.fixture(params=LOOPS)
-def loop(request):
-    loop = LOOPS[request.param]()
-    yield loop
-    turn(loop)
-    loop.close()
-
-
-@pytest.fixture
-def native():
-    loop = asynctcp.aio.new_event_loop()
-    yield loop
-    turn(loop)
-    loop.close()
+from loops import Recorder, run, turn, turn_until
 
 
 class Serving:
@@ -163,15 +146,15 @@ def test_what_a_factory_sets_in_its_context_is_its_own_connections_only(loop, de
     serving.close()
 
 
-def test_a_connection_whose_protocol_cannot_be_made_is_closed(native):
+def test_a_connection_whose_protocol_cannot_be_made_is_closed(ours):
     def fail():
         raise ZeroDivisionError
 
-    serving, told = Serving(native, fail), []
-    native.set_exception_handler(lambda _, context: told.append(context))
+    serving, told = Serving(ours, fail), []
+    ours.set_exception_handler(lambda _, context: told.append(context))
     client = serving.connect()
-    turn(native)
-    turn(native)
+    turn(ours)
+    turn(ours)
     assert client.recv(1) == b""
     assert told == []
     serving.close()
@@ -197,14 +180,14 @@ def test_in_debug_mode_a_protocol_that_cannot_be_made_is_told_of(loop):
         gc.collect()
 
 
-def test_ctrl_c_while_a_protocol_is_made_ends_the_run(native):
+def test_ctrl_c_while_a_protocol_is_made_ends_the_run(ours):
     def interrupt():
         raise KeyboardInterrupt
 
-    serving = Serving(native, interrupt)
+    serving = Serving(ours, interrupt)
     client = serving.connect()
     with pytest.raises(KeyboardInterrupt):
-        run(native, asyncio.sleep(20))
+        run(ours, asyncio.sleep(20))
     assert client.recv(1) == b""
     serving.close()
 
@@ -226,8 +209,8 @@ def test_where_no_descriptor_is_left_it_is_told_and_tried_again(loop, monkeypatc
     serving.close()
 
 
-def test_a_connection_that_its_peer_gave_up_holds_no_other_up(native, monkeypatch):
-    serving = Serving(native)
+def test_a_connection_that_its_peer_gave_up_holds_no_other_up(ours, monkeypatch):
+    serving = Serving(ours)
     accept, aborted = socket.socket._accept, []
 
     def fail_once(self):
@@ -238,16 +221,16 @@ def test_a_connection_that_its_peer_gave_up_holds_no_other_up(native, monkeypatc
 
     monkeypatch.setattr(socket.socket, "_accept", fail_once, raising=False)
     serving.connect()
-    turn_until(native, lambda: serving.made and "made" in serving.made[0].told)
+    turn_until(ours, lambda: serving.made and "made" in serving.made[0].told)
     assert aborted
     serving.close()
 
 
-def test_a_server_that_accepts_makes_no_task(native):
-    serving, tasks = Serving(native), []
-    native.set_task_factory(lambda *made, **_: tasks.append(made))
+def test_a_server_that_accepts_makes_no_task(ours):
+    serving, tasks = Serving(ours), []
+    ours.set_task_factory(lambda *made, **_: tasks.append(made))
     serving.connect()
-    turn_until(native, lambda: serving.made and "made" in serving.made[0].told)
+    turn_until(ours, lambda: serving.made and "made" in serving.made[0].told)
     assert tasks == []
-    native.set_task_factory(None)
+    ours.set_task_factory(None)
     serving.close()

@@ -1,7 +1,6 @@
-//! The functional forms of cl-async: calls on sockets, servers and timers.
+//! What is done with a socket: its methods, as cl-async has them.
 
-use crate::functions::make::socket as socket_of;
-use crate::objects::server::TcpServer;
+use crate::functions::new_socket::socket as socket_of;
 use crate::socket::object::Socket;
 use pyo3::prelude::*;
 
@@ -92,17 +91,4 @@ pub fn set_socket_timeouts(
     write_sec: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
     Socket::set_timeouts(&socket_of("socket", socket)?, read_sec, write_sec)
-}
-
-/// `server.close()`: stops listening at once; existing connections live on. Again: nothing. Callable from any thread.
-/// cl-async: `close-tcp-server`.
-#[pyfunction]
-pub fn close_tcp_server(server: &Bound<'_, TcpServer>) -> PyResult<()> {
-    server.get().close(server.py())
-}
-
-/// `timer.cancel()`: the callback does not run (again). Twice does nothing. cl-async: `remove-interval`.
-#[pyfunction]
-pub fn remove_interval(timer: &Bound<'_, crate::objects::timer::Timer>) -> PyResult<()> {
-    crate::objects::timer::Timer::cancel(timer)
 }

@@ -8,14 +8,7 @@ import socket
 import pytest
 
 from helpers import LOOPBACK
-from loops import LOOPS, Recorder, run, turn_until
-
-
-@pytest.fixture(params=LOOPS)
-def loop(request):
-    loop = LOOPS[request.param]()
-    yield loop
-    loop.close()
+from loops import Recorder, run, turn_until
 
 
 class Forbidden(RuntimeError):

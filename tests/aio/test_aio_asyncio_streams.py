@@ -11,15 +11,7 @@ from unittest import mock
 import pytest
 
 from helpers import DEADLINE
-from loops import FACTORIES, LOOPS, connected, run, turn, turn_until
-
-
-@pytest.fixture(params=LOOPS)
-def loop(request):
-    loop = LOOPS[request.param]()
-    yield loop
-    turn(loop)
-    loop.close()
+from loops import FACTORIES, connected, run, turn, turn_until
 
 
 class Streamed:

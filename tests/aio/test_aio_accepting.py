@@ -10,24 +10,8 @@ import time
 
 import pytest
 
-import asynctcp.aio
 from helpers import DEADLINE, LOOPBACK
-from loops import LOOPS, Recorder, run, turn_until
-
-
-@pytest.fixture(params=LOOPS)
-def loop(request):
-    loop = LOOPS[request.param]()
-    yield loop
-    loop.close()
-
-
-@pytest.fixture
-def ours():
-    """Our loop alone, where asyncio does worse."""
-    loop = asynctcp.aio.new_event_loop()
-    yield loop
-    loop.close()
+from loops import Recorder, run, turn_until
 
 
 class Listener(socket.socket):

@@ -28,13 +28,6 @@ from helpers import DEADLINE, ignore
 from loops import LOOPS, run, turn, turn_until
 
 
-@pytest.fixture(params=LOOPS)
-def loop(request):
-    loop = LOOPS[request.param]()
-    yield loop
-    loop.close()
-
-
 def failures(loop):
     """What the exception handler gets from now on."""
     got = []

@@ -1,0 +1,44 @@
+"""Fixtures of the tests of `asynctcp.aio`: loops, and connections of theirs."""
+
+from __future__ import annotations
+
+import pytest
+
+import asynctcp.aio
+from loops import LOOPS, Connection, turn
+
+
+@pytest.fixture(params=LOOPS)
+def loop(request):
+    """The loop of asyncio, which says what is right, and ours."""
+    loop = LOOPS[request.param]()
+    yield loop
+    close(loop)
+
+
+@pytest.fixture
+def ours():
+    """Our loop alone, where asyncio does something else or there is something native to look at."""
+    loop = asynctcp.aio.new_event_loop()
+    yield loop
+    close(loop)
+
+
+def close(loop):
+    """Close it, after what is ready."""
+    if not loop.is_closed():
+        turn(loop)
+        loop.close()
+
+
+@pytest.fixture
+def connect(loop):
+    made = []
+
+    def connect(protocol=None):
+        made.append(Connection(loop, protocol))
+        return made[-1]
+
+    yield connect
+    for connection in made:
+        connection.close()
