@@ -105,7 +105,8 @@ class Suite:
     def __init__(self, package):
         self.environment = {**os.environ, "PYTHONPATH": str(package.site), "PYTHONDONTWRITEBYTECODE": "1"}
         self.noticed = collections.Counter()
-        self.files = sorted(path.name for path in TESTS.glob("test_*.py") if path.name not in LEFT_OUT)
+        paths = [path for folder in (TESTS, TESTS / "aio") for path in folder.glob("test_*.py")]
+        self.files = sorted(str(path.relative_to(TESTS)) for path in paths if path.name not in LEFT_OUT)
         self.timeout = PATIENCE
 
     def check_unchanged(self):
@@ -171,7 +172,9 @@ class Suite:
         """Name the test that failed, and remember its file."""
         output.seek(0)
         text = output.read().decode(errors="replace")
-        if found := re.search(r"^(?:FAILED|ERROR) (?:tests/)?((test_\w+\.py)\S*)", text, re.MULTILINE):
+        if found := re.search(
+            r"^(?:FAILED|ERROR) (?:tests/)?(((?:aio/)?test_\w+\.py)\S*)", text, re.MULTILINE
+        ):
             self.noticed[source, found[2]] += 1
             self.noticed[found[2]] += 1
             return found[1]
