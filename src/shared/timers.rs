@@ -71,8 +71,11 @@ impl Timers {
         self.heap.lock().due.peek().map(|Reverse(due)| due.when)
     }
 
-    /// The number that the next arming gets: those of this turn have smaller ones.
+    /// The number that the next arming gets: those of before have smaller ones. 0: there are none.
     pub fn next_number(&self) -> u64 {
+        if self.armed() == 0 {
+            return 0;
+        }
         self.heap.lock().next
     }
 

@@ -4,6 +4,7 @@
 //! shifted to the front.
 
 use crate::io::conn::loan::Loan;
+use std::cell::RefCell;
 use std::collections::{TryReserveError, VecDeque};
 use std::io::IoSlice;
 use std::ops::Deref;
@@ -12,6 +13,15 @@ use std::ops::Deref;
 const SEGMENT: usize = 64 * 1024;
 /// Most segments that one system call gets.
 pub const VECTORS: usize = 16;
+
+/// Buffers that a thread keeps of what it has sent, for what is written next, and the size of the largest that it keeps: a small
+/// message's way to the allocator and back costs as much as its copy.
+const SPARES: usize = 64;
+const SPARE_SIZE: usize = 2048;
+
+thread_local! {
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
 
 /// A piece of what waits.
 #[derive(Debug)]
@@ -68,10 +78,21 @@ impl Segments {
             self.end_tail();
             self.tail = tail;
         } else {
+            if self.tail.capacity() == 0 && bytes.len() <= SPARE_SIZE {
+                self.tail = spare();
+            }
             self.tail.try_reserve(bytes.len())?;
         }
         self.tail.extend_from_slice(bytes);
         Ok(())
+    }
+
+    /// All of it was sent, or is not to be.
+    pub fn recycle(self) {
+        let buffer = self.tail;
+        if matches!(buffer.capacity(), 1..=SPARE_SIZE) {
+            keep(buffer);
+        }
     }
 
     /// Puts lent bytes behind the others.
@@ -153,6 +174,22 @@ impl Segments {
             self.advance(tail);
         }
     }
+}
+
+/// An empty buffer. Also where the thread ends, and has none any more.
+fn spare() -> Vec<u8> {
+    let kept = SPARE.try_with(|spare| spare.borrow_mut().pop());
+    kept.ok().flatten().unwrap_or_default()
+}
+
+fn keep(mut buffer: Vec<u8>) {
+    buffer.clear();
+    let _ = SPARE.try_with(|spare| {
+        let mut spare = spare.borrow_mut();
+        if spare.len() < SPARES {
+            spare.push(buffer);
+        }
+    });
 }
 
 impl Whole {
@@ -244,6 +281,43 @@ mod tests {
         assert_eq!((segments.len(), &front(&segments)[..]), (3, &b"not"[..]));
         segments.advance(3);
         assert!(segments.is_empty());
+    }
+
+    fn sent(size: usize) -> *const u8 {
+        let mut segments = Segments::default();
+        segments.push(&vec![1; size]).unwrap();
+        segments.advance(size);
+        let buffer = segments.tail.as_ptr();
+        segments.recycle();
+        buffer
+    }
+
+    #[test]
+    fn small_buffer_of_what_was_sent_is_used_for_what_is_written_next() {
+        let buffer = sent(10);
+        let mut next = Segments::default();
+        next.push(b"next").unwrap();
+        assert_eq!(
+            (next.tail.as_ptr(), &front(&next)[..]),
+            (buffer, &b"next"[..])
+        );
+    }
+
+    #[test]
+    fn neither_large_buffers_nor_many_small_ones_are_kept() {
+        let kept = || SPARE.with_borrow(Vec::len);
+        SPARE.with_borrow_mut(Vec::clear);
+        sent(SPARE_SIZE + 1);
+        assert_eq!(kept(), 0);
+        let many: Vec<_> = (0..2 * SPARES)
+            .map(|_| {
+                let mut segments = Segments::default();
+                segments.push(b"small").unwrap();
+                segments
+            })
+            .collect();
+        many.into_iter().for_each(Segments::recycle);
+        assert_eq!(kept(), SPARES);
     }
 
     #[test]

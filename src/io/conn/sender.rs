@@ -151,6 +151,7 @@ impl<S> Sender<S> {
                 break;
             }
         }
+        taken.segments.recycle();
         sent
     }
 

@@ -30,11 +30,14 @@ impl Lane {
     }
 
     /// A round begins; true: others wait for the next.
+    #[inline]
     pub(crate) fn next_round(&self) -> bool {
         self.taken.store(false, Ordering::Relaxed);
-        if !self.any.load(Ordering::SeqCst) {
-            return false;
-        }
+        self.any.load(Ordering::SeqCst) && self.wake_next()
+    }
+
+    #[cold]
+    fn wake_next(&self) -> bool {
         let (next, more) = {
             let mut waiting = self.waiting.lock();
             let next = waiting.pop_front();
