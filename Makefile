@@ -278,4 +278,4 @@ fmt: $(TOOLS) ## formats all code, and mends what the linter can mend
 clean: ## removes all that was built, the virtual environment too
 	rm -rf target tests/loom/target "$(VENV)" "$(PEERS)" dist htmlcov .coverage .coverage.* \
 		.pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find python tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find python tests examples -name __pycache__ -type d -prune -exec rm -rf {} +

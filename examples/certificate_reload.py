@@ -13,15 +13,8 @@ import os
 import signal
 import sys
 
-from asynctcp import (
-    Socket,
-    TcpServerBindError,
-    TlsConfig,
-    TlsConfigError,
-    event_loop,
-    signal_handler,
-    tcp_server,
-)
+from _shared import run, server_parser
+from asynctcp import Socket, TlsConfig, TlsConfigError, signal_handler, tcp_server
 
 
 def echo(socket: Socket, data: bytes) -> None:
@@ -46,26 +39,8 @@ def serve(options: argparse.Namespace) -> None:
     print(f"listening on {server.host}:{server.port} as {os.getpid()}", flush=True)
 
 
-def main() -> int:
-    """Run the server until Ctrl-C; return the exit status."""
-    parser = argparse.ArgumentParser(description="An echo server that takes a new certificate on SIGHUP.")
+if __name__ == "__main__":
+    parser = server_parser("An echo server that takes a new certificate on SIGHUP.", port=7000)
     parser.add_argument("cert", help="file with the certificate and those above it")
     parser.add_argument("key", help="file with its key")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=7000, help="port, 0 for any free one (%(default)s)")
-    options = parser.parse_args()
-    try:
-        with event_loop(catch_app_errors=True):
-            serve(options)
-    except KeyboardInterrupt:
-        print("\nended")
-    except TcpServerBindError as error:
-        print(f"cannot listen on {options.host}:{options.port}: {error.errmsg}", file=sys.stderr)
-        return 1
-    except TlsConfigError as error:
-        parser.error(str(error))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(serve, parser))

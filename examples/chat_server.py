@@ -15,14 +15,8 @@ import argparse
 import re
 import sys
 
-from asynctcp import (
-    Socket,
-    TcpBufferFull,
-    TcpServerBindError,
-    default_event_handler,
-    event_loop,
-    tcp_server,
-)
+from _shared import run, server_parser
+from asynctcp import Socket, TcpBufferFull, default_event_handler, tcp_server
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,20}")
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]+")  # a guest must not move the cursors of the others
@@ -115,31 +109,20 @@ class Room:
             default_event_handler(condition)  # logs what is an error, or a bug in a callback
 
 
-def serve(host: str, port: int) -> None:
+def serve(options: argparse.Namespace) -> None:
     """Listen, and say where."""
     room = Room()
     server = tcp_server(
-        host, port, room.on_read, room.on_event, connect_cb=room.on_connect, close_cb=room.on_close
+        options.host,
+        options.port,
+        room.on_read,
+        room.on_event,
+        connect_cb=room.on_connect,
+        close_cb=room.on_close,
     )
     print(f"listening on {server.host}:{server.port}", flush=True)
 
 
-def main() -> int:
-    """Run the server until Ctrl-C; return the exit status."""
-    parser = argparse.ArgumentParser(description="A chat server.")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=7000, help="port, 0 for any free one (%(default)s)")
-    options = parser.parse_args()
-    try:
-        with event_loop(catch_app_errors=True):
-            serve(options.host, options.port)
-    except KeyboardInterrupt:
-        print("\nended")
-    except TcpServerBindError as error:
-        print(f"cannot listen on {options.host}:{options.port}: {error.errmsg}", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    parser = server_parser("A chat server.", port=7000)
+    sys.exit(run(serve, parser))

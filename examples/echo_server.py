@@ -11,7 +11,8 @@ Ctrl-C ends it.
 import argparse
 import sys
 
-from asynctcp import Socket, TcpServerBindError, event_loop, tcp_server
+from _shared import run, server_parser
+from asynctcp import Socket, tcp_server
 
 
 def echo(socket: Socket, data: bytes) -> None:
@@ -19,29 +20,12 @@ def echo(socket: Socket, data: bytes) -> None:
     socket.write(data)
 
 
-def serve(host: str, port: int) -> None:
+def serve(options: argparse.Namespace) -> None:
     """Listen, and say where."""
-    server = tcp_server(host, port, echo)
+    server = tcp_server(options.host, options.port, echo)
     print(f"listening on {server.host}:{server.port}", flush=True)
 
 
-def main() -> int:
-    """Run the server until Ctrl-C; return the exit status."""
-    parser = argparse.ArgumentParser(description="An echo server.")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=7000, help="port, 0 for any free one (%(default)s)")
-    options = parser.parse_args()
-    try:
-        # catch_app_errors: a bug that one client meets in a callback ends that connection, not the server.
-        with event_loop(catch_app_errors=True):
-            serve(options.host, options.port)
-    except KeyboardInterrupt:
-        print("\nended")
-    except TcpServerBindError as error:
-        print(f"cannot listen on {options.host}:{options.port}: {error.errmsg}", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    parser = server_parser("An echo server.", port=7000)
+    sys.exit(run(serve, parser))

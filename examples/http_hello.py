@@ -17,15 +17,14 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import NamedTuple
 
+from _shared import run, server_parser
 from asynctcp import (
     Socket,
     TcpBufferDrained,
     TcpBufferFull,
     TcpReset,
-    TcpServerBindError,
     TcpTimeout,
     default_event_handler,
-    event_loop,
     tcp_server,
 )
 
@@ -200,30 +199,20 @@ def on_event(condition: Exception) -> None:
             default_event_handler(condition)
 
 
-def serve(host: str, port: int) -> None:
+def serve(options: argparse.Namespace) -> None:
     """Listen, and say where."""
     server = tcp_server(
-        host, port, on_read, on_event, connect_cb=on_connect, read_timeout=PATIENCE, write_timeout=PATIENCE
+        options.host,
+        options.port,
+        on_read,
+        on_event,
+        connect_cb=on_connect,
+        read_timeout=PATIENCE,
+        write_timeout=PATIENCE,
     )
     print(f"listening on {server.host}:{server.port}", flush=True)
 
 
-def main() -> int:
-    """Run the server until Ctrl-C; return the exit status."""
-    parser = argparse.ArgumentParser(description="An HTTP server that greets.")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=8080, help="port, 0 for any free one (%(default)s)")
-    options = parser.parse_args()
-    try:
-        with event_loop(catch_app_errors=True):
-            serve(options.host, options.port)
-    except KeyboardInterrupt:
-        print("\nended")
-    except TcpServerBindError as error:
-        print(f"cannot listen on {options.host}:{options.port}: {error.errmsg}", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    parser = server_parser("An HTTP server that greets.", port=8080)
+    sys.exit(run(serve, parser))

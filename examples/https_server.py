@@ -10,7 +10,8 @@ Ctrl-C ends it. ``http_hello.py`` is an HTTP server that keeps connections; ``tl
 import argparse
 import sys
 
-from asynctcp import Socket, TcpServerBindError, TlsConfig, TlsConfigError, event_loop, tcp_server
+from _shared import run, server_parser
+from asynctcp import Socket, TlsConfig, tcp_server
 
 MAX_HEAD = 8192  # bytes
 PATIENCE = 10  # seconds for a client that says or takes nothing
@@ -34,36 +35,23 @@ def on_read(socket: Socket[bytes], data: bytes) -> None:
         socket.close()
 
 
-def main() -> int:
-    """Run the server until Ctrl-C; return the exit status."""
-    parser = argparse.ArgumentParser(description="An HTTPS server that greets.")
-    parser.add_argument("cert", help="file with the certificate and those above it")
-    parser.add_argument("key", help="file with its key")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=8443, help="port, 0 for any free one (%(default)s)")
-    options = parser.parse_args()
-    try:
-        tls = TlsConfig.server(options.cert, options.key, alpn=["http/1.1"])
-        with event_loop(catch_app_errors=True):
-            server = tcp_server(
-                options.host,
-                options.port,
-                on_read,
-                connect_cb=on_connect,
-                read_timeout=PATIENCE,
-                write_timeout=PATIENCE,
-                tls=tls,
-            )
-            print(f"listening on {server.host}:{server.port}", flush=True)
-    except KeyboardInterrupt:
-        print("\nended")
-    except TcpServerBindError as error:
-        print(f"cannot listen on {options.host}:{options.port}: {error.errmsg}", file=sys.stderr)
-        return 1
-    except TlsConfigError as error:
-        parser.error(str(error))
-    return 0
+def serve(options: argparse.Namespace) -> None:
+    """Listen, and say where."""
+    tls = TlsConfig.server(options.cert, options.key, alpn=["http/1.1"])
+    server = tcp_server(
+        options.host,
+        options.port,
+        on_read,
+        connect_cb=on_connect,
+        read_timeout=PATIENCE,
+        write_timeout=PATIENCE,
+        tls=tls,
+    )
+    print(f"listening on {server.host}:{server.port}", flush=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    parser = server_parser("An HTTPS server that greets.", port=8443)
+    parser.add_argument("cert", help="file with the certificate and those above it")
+    parser.add_argument("key", help="file with its key")
+    sys.exit(run(serve, parser))

@@ -13,15 +13,8 @@ it until a whole line is there, and what the peer sent before its end can still 
 import argparse
 import sys
 
-from asynctcp import (
-    AsyncIOStream,
-    Socket,
-    TcpEof,
-    TcpServerBindError,
-    default_event_handler,
-    event_loop,
-    tcp_server,
-)
+from _shared import run, server_parser
+from asynctcp import AsyncIOStream, Socket, TcpEof, default_event_handler, tcp_server
 
 MAX_LINE = 4096  # bytes, its end included
 MAX_NAMES = 100_000
@@ -102,29 +95,13 @@ class Store:
                 default_event_handler(condition)
 
 
-def serve(host: str, port: int) -> None:
+def serve(options: argparse.Namespace) -> None:
     """Listen, and say where."""
     store = Store()
-    server = tcp_server(host, port, store.on_read, store.on_event, stream=True)
+    server = tcp_server(options.host, options.port, store.on_read, store.on_event, stream=True)
     print(f"listening on {server.host}:{server.port}", flush=True)
 
 
-def main() -> int:
-    """Run the server until Ctrl-C; return the exit status."""
-    parser = argparse.ArgumentParser(description="A store of names and values.")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=7000, help="port, 0 for any free one (%(default)s)")
-    options = parser.parse_args()
-    try:
-        with event_loop(catch_app_errors=True):
-            serve(options.host, options.port)
-    except KeyboardInterrupt:
-        print("\nended")
-    except TcpServerBindError as error:
-        print(f"cannot listen on {options.host}:{options.port}: {error.errmsg}", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    parser = server_parser("A store of names and values.", port=7000)
+    sys.exit(run(serve, parser))

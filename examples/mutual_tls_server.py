@@ -10,7 +10,8 @@ Who has none, or one that nobody in ca.pem has signed, is refused before any cal
 import argparse
 import sys
 
-from asynctcp import Socket, TcpServerBindError, TlsConfig, TlsConfigError, event_loop, tcp_server
+from _shared import run, server_parser
+from asynctcp import Socket, TlsConfig, tcp_server
 
 
 def on_connect(socket: Socket) -> None:
@@ -24,29 +25,16 @@ def on_read(socket: Socket, data: bytes) -> None:
     socket.write(data)
 
 
-def main() -> int:
-    """Run the server until Ctrl-C; return the exit status."""
-    parser = argparse.ArgumentParser(description="An echo server for clients with a certificate.")
-    parser.add_argument("cert", help="file with the certificate and those above it")
-    parser.add_argument("key", help="file with its key")
-    parser.add_argument("ca", help="file with those who sign the clients' certificates")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=7000, help="port, 0 for any free one (%(default)s)")
-    options = parser.parse_args()
-    try:
-        tls = TlsConfig.server(options.cert, options.key, client_certs="required", ca_file=options.ca)
-        with event_loop(catch_app_errors=True):
-            server = tcp_server(options.host, options.port, on_read, connect_cb=on_connect, tls=tls)
-            print(f"listening on {server.host}:{server.port}", flush=True)
-    except KeyboardInterrupt:
-        print("\nended")
-    except TcpServerBindError as error:
-        print(f"cannot listen on {options.host}:{options.port}: {error.errmsg}", file=sys.stderr)
-        return 1
-    except TlsConfigError as error:
-        parser.error(str(error))
-    return 0
+def serve(options: argparse.Namespace) -> None:
+    """Listen, and say where."""
+    tls = TlsConfig.server(options.cert, options.key, client_certs="required", ca_file=options.ca)
+    server = tcp_server(options.host, options.port, on_read, connect_cb=on_connect, tls=tls)
+    print(f"listening on {server.host}:{server.port}", flush=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    parser = server_parser("An echo server for clients with a certificate.", port=7000)
+    parser.add_argument("cert", help="file with the certificate and those above it")
+    parser.add_argument("key", help="file with its key")
+    parser.add_argument("ca", help="file with those who sign the clients' certificates")
+    sys.exit(run(serve, parser))

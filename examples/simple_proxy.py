@@ -14,6 +14,7 @@ import argparse
 import sys
 from dataclasses import dataclass
 
+from _shared import run, server_parser
 from asynctcp import (
     Socket,
     TcpAppError,
@@ -22,11 +23,9 @@ from asynctcp import (
     TcpEof,
     TcpError,
     TcpInfo,
-    TcpServerBindError,
     default_event_handler,
     disable_socket,
     enable_socket,
-    event_loop,
     interval,
     set_socket_timeouts,
     stats,
@@ -147,24 +146,8 @@ def serve(options: argparse.Namespace) -> None:
     print(f"listening on {server.host}:{server.port}", flush=True)
 
 
-def main() -> int:
-    """Run the proxy until Ctrl-C; return the exit status."""
-    parser = argparse.ArgumentParser(description="A TCP proxy.")
+if __name__ == "__main__":
+    parser = server_parser("A TCP proxy.", port=7000)
     parser.add_argument("remote_host", help="where to connect to for each client")
     parser.add_argument("remote_port", type=int)
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=7000, help="port, 0 for any free one (%(default)s)")
-    options = parser.parse_args()
-    try:
-        with event_loop(catch_app_errors=True):
-            serve(options)
-    except KeyboardInterrupt:
-        print("\nended")
-    except TcpServerBindError as error:
-        print(f"cannot listen on {options.host}:{options.port}: {error.errmsg}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(serve, parser))

@@ -11,17 +11,15 @@ have put it there, to have it taken for what came over TLS (CVE-2011-0411). Ctrl
 import argparse
 import sys
 
+from _shared import run, server_parser
 from asynctcp import (
     AsyncIOStream,
     LineTooLong,
     Socket,
     TcpBufferDrained,
     TcpBufferFull,
-    TcpServerBindError,
     TlsConfig,
-    TlsConfigError,
     default_event_handler,
-    event_loop,
     tcp_server,
 )
 
@@ -152,8 +150,9 @@ def on_event(condition: Exception) -> None:
             default_event_handler(condition)
 
 
-def serve(options: argparse.Namespace, tls: TlsConfig) -> None:
+def serve(options: argparse.Namespace) -> None:
     """Listen, and say where."""
+    tls = TlsConfig.server(options.cert, options.key)
 
     def on_connect(socket: Socket[Session]) -> None:
         socket.data = Session(socket, tls)
@@ -173,27 +172,8 @@ def serve(options: argparse.Namespace, tls: TlsConfig) -> None:
     print(f"listening on {server.host}:{server.port}", flush=True)
 
 
-def main() -> int:
-    """Run the server until Ctrl-C; return the exit status."""
-    parser = argparse.ArgumentParser(description="An SMTP server that keeps nothing.")
+if __name__ == "__main__":
+    parser = server_parser("An SMTP server that keeps nothing.", port=2525)
     parser.add_argument("cert", help="file with the certificate and those above it")
     parser.add_argument("key", help="file with its key")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=2525, help="port, 0 for any free one (%(default)s)")
-    options = parser.parse_args()
-    try:
-        tls = TlsConfig.server(options.cert, options.key)
-        with event_loop(catch_app_errors=True):
-            serve(options, tls)
-    except KeyboardInterrupt:
-        print("\nended")
-    except TcpServerBindError as error:
-        print(f"cannot listen on {options.host}:{options.port}: {error.errmsg}", file=sys.stderr)
-        return 1
-    except TlsConfigError as error:
-        parser.error(str(error))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(serve, parser))

@@ -11,17 +11,15 @@ close_notify. ``simple_proxy.py`` has the same pairs of sockets over TCP.
 import argparse
 import sys
 
+from _shared import run, server_parser
 from asynctcp import (
     Socket,
     TcpBufferDrained,
     TcpBufferFull,
     TcpEof,
     TcpInfo,
-    TcpServerBindError,
     TlsConfig,
-    TlsConfigError,
     default_event_handler,
-    event_loop,
     pipe_connect,
     tcp_server,
 )
@@ -86,27 +84,9 @@ def serve(options: argparse.Namespace) -> None:
     print(f"listening on {listening.host}:{listening.port}", flush=True)
 
 
-def main() -> int:
-    """Run the proxy until Ctrl-C; return the exit status."""
-    parser = argparse.ArgumentParser(description="A proxy that speaks TLS for a server with a Unix socket.")
+if __name__ == "__main__":
+    parser = server_parser("A proxy that speaks TLS for a server with a Unix socket.", port=8443)
     parser.add_argument("cert", help="file with the certificate and those above it")
     parser.add_argument("key", help="file with its key")
     parser.add_argument("path", help="the server's Unix socket")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=8443, help="port, 0 for any free one (%(default)s)")
-    options = parser.parse_args()
-    try:
-        with event_loop(catch_app_errors=True):
-            serve(options)
-    except KeyboardInterrupt:
-        print("\nended")
-    except TcpServerBindError as error:
-        print(f"cannot listen on {options.host}:{options.port}: {error.errmsg}", file=sys.stderr)
-        return 1
-    except TlsConfigError as error:
-        parser.error(str(error))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(serve, parser))

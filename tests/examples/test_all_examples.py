@@ -12,7 +12,8 @@ REMOTE = {"simple_proxy": [LOOPBACK, "9"], "limited_proxy": [LOOPBACK, "9"], "tl
 TLS = dict.fromkeys(["certificate_reload", "https_server", "smtp_sink", "tls_proxy"], ["server.pem"] * 2)
 TLS["mutual_tls_server"] = ["server.pem", "server.pem", "ca.pem"]
 CLIENTS = ("dns_lookup", "mutual_tls_client", "port_scanner", "redis_client", "tcp_client")
-NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py"))
+#: Not `_shared.py`, which is a part of others.
+NAMES = sorted(path.stem for path in EXAMPLES.glob("[!_]*.py"))
 SERVERS = [name for name in NAMES if name not in CLIENTS]
 
 

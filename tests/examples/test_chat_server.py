@@ -1,23 +1,20 @@
 """The chat server, with guests of all kinds."""
 
-import importlib.util
 import socket
 import struct
+import sys
 import threading
-from pathlib import Path
+from argparse import Namespace
 
 import pytest
 
 import asynctcp
 from helpers import DEADLINE, Oops
 from helpers import run as run_loop
-from peers import MIB, needs, run
+from peers import EXAMPLES, MIB, needs, run
 
-_spec = importlib.util.spec_from_file_location(
-    "chat_server", Path(__file__).parents[2] / "examples" / "chat_server.py"
-)
-chat_server = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(chat_server)
+sys.path.insert(0, str(EXAMPLES))
+import chat_server
 
 
 class Guest:
@@ -204,7 +201,7 @@ def test_name_is_free_again_after_a_bug_in_its_guests_callback(monkeypatch, capl
     monkeypatch.setattr(chat_server, "Room", Crashing)
     monkeypatch.setattr(chat_server, "print", listening, raising=False)
     loop = asynctcp.EventLoop(catch_app_errors=True)
-    run_loop(lambda: chat_server.serve("127.0.0.1", 0), loop=loop)
+    run_loop(lambda: chat_server.serve(Namespace(host="127.0.0.1", port=0)), loop=loop)
     threads[0].join()
     assert heard == ["* ann comes", "* ann leaves", "Who are you?", "* here: ann, bob"]
     assert "Oops" in caplog.text
