@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import socket
 
@@ -363,3 +364,32 @@ def test_options_that_a_type_checker_knows_are_those_of_the_sockets(function, op
 def test_loop_options_that_a_type_checker_knows_are_those_of_the_loop():
     keywords = set(inspect.signature(asynctcp.EventLoop.__init__).parameters)
     assert set(_options.LoopOptions.__annotations__) == keywords - {"self", "catch_app_errors"}
+
+
+BEGINNINGS = ["connect", "serve", "connect_unix", "serve_unix"]
+
+
+def begin(name, path, **options):
+    return {
+        "connect": lambda: aio.connect(LOOPBACK, 1, **options),
+        "serve": lambda: aio.serve(ignore, LOOPBACK, 0, **options),
+        "connect_unix": lambda: aio.connect_unix(path, **options),
+        "serve_unix": lambda: aio.serve_unix(ignore, path, **options),
+    }[name]()
+
+
+@pytest.mark.parametrize("name", BEGINNINGS)
+def test_no_framing_may_be_said(loop, name, tmp_path):
+    async def main():
+        # Nobody listens.
+        with contextlib.suppress(OSError):
+            made = await begin(name, tmp_path / "socket", framing=None)
+            made.close()
+
+    run(loop, main())
+
+
+@pytest.mark.parametrize("name", BEGINNINGS)
+def test_framing_is_refused_for_there_is_none_yet(loop, name, tmp_path):
+    with pytest.raises(TypeError, match="framing must be None, not bytes: there is no framing yet"):
+        run(loop, begin(name, tmp_path / "socket", framing=b"\n"))

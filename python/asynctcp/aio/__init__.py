@@ -20,7 +20,8 @@ from asynctcp.aio._reader_writer import (
     start_unix_server,
 )
 from asynctcp.aio._server import Server
-from asynctcp.aio._stream import Stream, StreamServer, connect, connect_unix, serve, serve_unix
+from asynctcp.aio._stream import Stream, connect, connect_unix
+from asynctcp.aio._stream_server import StreamServer, serve, serve_unix
 from asynctcp.aio._transport import Transport
 
 __all__ = [

@@ -2,15 +2,14 @@
 
 import asyncio
 import contextlib
-import inspect
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self, Unpack
 
 from asynctcp import _core
 from asynctcp._tls import TlsConfig, TlsInfo
-from asynctcp.aio._options import ConnectOptions, ConnectUnixOptions, ServeOptions, ServeUnixOptions
+from asynctcp.aio._options import ConnectOptions, ConnectUnixOptions
 from asynctcp.conditions import (
     EventInfo,
     SocketClosed,
@@ -29,14 +28,12 @@ READ_LIMIT = 256 * 1024
 #: What is no end of the connection.
 NEWS = (TcpBufferFull, TcpBufferDrained)
 
-Handler = Callable[["Stream"], Awaitable[object]]
-
 
 class Stream:
     """A connected socket to await; ``connect`` and ``serve`` make it.
 
-    Conditions (``asynctcp.TcpReset``, …) are raised where one waits. One task may receive while another
-    sends. The socket with callbacks is ``socket``; ``async with`` closes it.
+    Conditions (``asynctcp.TcpReset``, …) are raised where one waits. One task may receive while others
+    send. The socket with callbacks is ``socket``; ``async with`` closes it.
     """
 
     def __init__(self) -> None:
@@ -49,7 +46,10 @@ class Stream:
         self._is_paused = False
         self._told: EventInfo | None = None
         self._receiver: asyncio.Future[None] | None = None
-        self._senders: set[asyncio.Future[None]] = set()
+        #: Bytes that were sent, at most: of text and wide items fewer are counted.
+        self._written = 0
+        #: Who waits, and of how many bytes the kernel must have all for it; in that order.
+        self._senders: dict[asyncio.Future[None], int] = {}
         self._connected: asyncio.Future[None] = self._loop.create_future()
         self._closed: asyncio.Future[None] = self._loop.create_future()
 
@@ -66,14 +66,19 @@ class Stream:
             raise self._reason()
         if sock.write_buffer_size + len(data) <= HIGH_WATER:
             sock.write(data)
+            self._written += len(data)
+            if self._senders:
+                # While some go on sending, the buffer may never be empty.
+                self._on_written(sock)
             return
+        sock.write(data, write_cb=self._on_written)
+        self._written += len(data)
         sent: asyncio.Future[None] = self._loop.create_future()
-        self._senders.add(sent)
+        self._senders[sent] = self._written
         try:
-            sock.write(data, write_cb=lambda _: _settle(sent))
             await sent
         finally:
-            self._senders.discard(sent)
+            self._senders.pop(sent, None)
 
     async def receive(self, max_bytes: int = 65536) -> bytes:
         """Return what has come, at least one byte; wait until there is some.
@@ -157,6 +162,14 @@ class Stream:
             sock.disable(read=True)
         _settle(self._receiver)
 
+    def _on_written(self, sock: _core.Socket) -> None:
+        """Wake those of whose bytes none waits any more."""
+        sent = self._written - sock.write_buffer_size
+        for waiter, until in self._senders.items():
+            if until > sent:
+                break
+            _settle(waiter)
+
     def _on_event(self, condition: EventInfo) -> None:
         if isinstance(condition, NEWS):
             return
@@ -200,92 +213,6 @@ def _settle(waiter: asyncio.Future[None] | None) -> None:
         waiter.set_result(None)
 
 
-class StreamServer:
-    """A server whose connections are streams; ``serve`` makes it. ``async with`` drains it in no time."""
-
-    def __init__(self, handler: Handler) -> None:
-        self._handler = handler
-        self._loop = asyncio.get_running_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._server: _core.TcpServer
-
-    @property
-    def server(self) -> _core.TcpServer:
-        """The server with callbacks that it stands on, with ``addresses`` and ``reload_tls``."""
-        return self._server
-
-    @property
-    def host(self) -> str:
-        """The address that it listens on, or the path."""
-        return self.server.host
-
-    @property
-    def port(self) -> int:
-        """The port that it listens on; 0 for a path."""
-        return self.server.port
-
-    def close(self) -> None:
-        """Stop accepting; the connections go on."""
-        self.server.close()
-
-    async def drain(self, timeout: float) -> bool:  # noqa: ASYNC109 - the name that asyncio has for it
-        """Stop accepting, and wait until the handlers have returned.
-
-        Args:
-            timeout: seconds, int or float; the handlers that still run are then cancelled, and awaited.
-
-        Returns whether all had returned by themselves.
-        """
-        self.close()
-        if not self._tasks:
-            return True
-        _, running = await asyncio.wait(set(self._tasks), timeout=timeout)
-        for task in running:
-            task.cancel()
-        if running:
-            await asyncio.wait(running)
-        return not running
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
-    ) -> None:
-        await self.drain(0)
-
-    def __repr__(self) -> str:
-        return f"<asynctcp.aio.StreamServer {self._server!r}>"
-
-    def _on_connect(self, sock: _core.Socket) -> None:
-        stream = Stream()
-        stream._socket = sock
-        stream._on_connect(sock)
-        sock.set_callbacks(read_cb=stream._on_read, event_cb=stream._on_event, close_cb=stream._on_close)
-        task = self._loop.create_task(self._serve(stream))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def _handled(self, stream: Stream) -> Awaitable[object]:
-        handled = self._handler(stream)
-        if not inspect.isawaitable(handled):
-            raise TypeError(f"the handler must be an async def; {self._handler!r} returned {handled!r}")
-        return handled
-
-    async def _serve(self, stream: Stream) -> None:
-        try:
-            await self._handled(stream)
-        except EventInfo:
-            # How a connection ends is no fault of the handler's that did not care.
-            pass
-        except Exception as error:  # noqa: BLE001 - whatever it is, the loop's handler is told
-            context = {"message": f"the handler of {stream!r} raised", "exception": error}
-            self._loop.call_exception_handler(context)
-            stream.socket.close(force=True)
-        finally:
-            stream.socket.close()
-
-
 #: What a stream says itself of its socket.
 _OWN = {
     "event_cb",
@@ -298,18 +225,22 @@ _OWN = {
 }
 
 
-def _check(options: Iterable[str]) -> None:
+def check_options(options: Iterable[str], framing: None) -> None:
+    """Raise ``TypeError`` for what is no option of a stream's."""
+    if framing is not None:
+        raise TypeError(f"framing must be None, not {type(framing).__name__}: there is no framing yet")
     for name in options:
         if name in _OWN:
             raise TypeError(f"{name} is no option here: a stream has its own, and its sockets are half open")
 
 
-def _ignore(*_: object) -> None:
-    """Stand for what a connection's stream puts its own in the place of."""
-
-
 async def connect(
-    host: str, port: int, *, tls: TlsConfig | bool | None = None, **options: Unpack[ConnectOptions]
+    host: str,
+    port: int,
+    *,
+    tls: TlsConfig | bool | None = None,
+    framing: None = None,
+    **options: Unpack[ConnectOptions],
 ) -> Stream:
     """Connect and return the stream.
 
@@ -317,19 +248,26 @@ async def connect(
         host: str, a name or an address.
         port: int.
         tls: a ``TlsConfig``; True: with the system's trust; None: plain.
+        framing: None: there is no framing yet.
         options: other keywords of ``asynctcp.tcp_connect`` but its callbacks and ``stream``: ``family``,
             … It is always open for writing after the peer's end.
 
     Raises the condition that a failed attempt ends with (``asynctcp.TcpRefused``, ``DnsError``, ``TlsError``,
     …), ``EventLoopError`` outside of a loop of ``asynctcp.aio``.
     """
+    check_options(options, framing)
     return await _connect(lambda *args, **more: _core.tcp_connect(host, port, *args, **more), tls, options)
 
 
 async def connect_unix(
-    path: PipePath, *, tls: TlsConfig | bool | None = None, **options: Unpack[ConnectUnixOptions]
+    path: PipePath,
+    *,
+    tls: TlsConfig | bool | None = None,
+    framing: None = None,
+    **options: Unpack[ConnectUnixOptions],
 ) -> Stream:
     """Connect to a Unix socket; as ``connect``, with the keywords of ``asynctcp.pipe_connect``."""
+    check_options(options, framing)
     return await _connect(lambda *args, **more: _core.pipe_connect(path, *args, **more), tls, options)
 
 
@@ -338,7 +276,6 @@ async def _connect(
     tls: TlsConfig | bool | None,
     options: ConnectOptions | ConnectUnixOptions,
 ) -> Stream:
-    _check(options)
     stream = Stream()
     stream._socket = begin(
         stream._on_read,
@@ -355,40 +292,3 @@ async def _connect(
         stream.socket.close(force=True)
         raise
     return stream
-
-
-async def serve(
-    handler: Handler, host: str, port: int, *, tls: TlsConfig | None = None, **options: Unpack[ServeOptions]
-) -> StreamServer:
-    """Listen, and run ``handler(stream)`` in a task for each connection, which is closed when that returns.
-
-    Args:
-        handler: an ``async def`` with a ``Stream`` as its argument. A condition that it lets pass ends it;
-            any other exception goes to the loop's exception handler, and the connection is reset.
-        host: str, an address or a name.
-        port: int; 0: any, see ``StreamServer.port``.
-        tls: a ``TlsConfig``; None: plain.
-        options: other keywords of ``asynctcp.tcp_server``, as in ``connect``: ``backlog``, …
-
-    Raises ``asynctcp.TcpServerBindError``, and ``EventLoopError`` outside of a loop of ``asynctcp.aio``.
-    """
-    return _serve(lambda *args, **more: _core.tcp_server(host, port, *args, **more), handler, tls, options)
-
-
-async def serve_unix(
-    handler: Handler, path: PipePath, *, tls: TlsConfig | None = None, **options: Unpack[ServeUnixOptions]
-) -> StreamServer:
-    """Listen on a Unix socket; as ``serve``, with the keywords of ``asynctcp.pipe_server``."""
-    return _serve(lambda *args, **more: _core.pipe_server(path, *args, **more), handler, tls, options)
-
-
-def _serve(
-    begin: Callable[..., _core.TcpServer],
-    handler: Handler,
-    tls: TlsConfig | None,
-    options: ServeOptions | ServeUnixOptions,
-) -> StreamServer:
-    _check(options)
-    made = StreamServer(handler)
-    made._server = begin(_ignore, connect_cb=made._on_connect, allow_half_open=True, tls=tls, **options)
-    return made
