@@ -9,9 +9,10 @@ import pytest
 import asynctcp
 from asynctcp import ProxyHeader, tcp_connect, tcp_server
 from certificates import authority
-from helpers import DEADLINE, LOOPBACK, Log, fail, ignore, receive_all, receive_exactly, run, when
+from helpers import DEADLINE, LOOPBACK, Log, fail, ignore, receive_all, receive_exactly, reset, run, when
 
 CLIENT, SERVICE = ("192.0.2.1", 51234), ("198.51.100.2", 443)
+LOCAL = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"
 HEADERS = [bytes(ProxyHeader(CLIENT, SERVICE, version=version)) for version in (1, 2)]
 
 
@@ -155,3 +156,58 @@ def test_untrusted_connection_is_served_over_tls_under_accept(peers, spawn):
 
     run(start)
     assert answers == [b"hello\n"]
+
+
+@pytest.mark.parametrize(
+    "sent", [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03", b""], ids=["no TLS", "cut", "nothing"]
+)
+def test_failed_handshake_behind_a_header_names_whom_the_header_does(peers, sent):
+    log = Log()
+
+    def start():
+        config = authority().server(handshake_timeout=0.05)
+        server = tcp_server(LOOPBACK, 0, None, log.event, tls=config, proxy_protocol="require")
+        raw = peers.connect(server)
+        raw.sendall(HEADERS[1] + sent)
+        when(lambda: log.told, server.close)
+
+    run(start)
+    (condition,) = log.conditions
+    assert condition.peer == ":".join(map(str, CLIENT))
+    assert condition.peer in str(condition)
+
+
+def test_failed_handshake_behind_a_health_check_names_the_balancer(peers):
+    log, names = Log(), []
+
+    def start():
+        server = tcp_server(LOOPBACK, 0, None, log.event, tls=authority().server(), proxy_protocol="require")
+        raw = peers.connect(server)
+        raw.sendall(LOCAL + b"garbage")
+        names.append(":".join(map(str, raw.getsockname())))
+        when(lambda: log.told, server.close)
+
+    run(start)
+    assert [condition.peer for condition in log.conditions] == names
+
+
+def test_reset_behind_a_piece_of_what_is_no_header_is_told(peers):
+    log = Log()
+
+    def start():
+        server = tcp_server(
+            LOOPBACK,
+            0,
+            None,
+            log.event,
+            tls=authority().server(),
+            proxy_protocol="accept",
+            proxy_from=["127.0.0.0/8"],
+        )
+        raw = peers.connect(server)
+        raw.sendall(b"PRO")
+        reset(raw)
+        when(lambda: log.told, server.close)
+
+    run(start)
+    assert log.told == ["TlsError"]

@@ -312,18 +312,22 @@ def test_failed_handshakes_are_told_ten_times_a_second_and_all_counted(peers, ca
     assert 10 <= len(conditions) <= 20, "it may have taken two seconds"
 
 
-def test_handshake_that_takes_too_long_is_told_by_its_reason(loop, peers, ca):
+@pytest.mark.parametrize("said", [b"", b"\x16\x03"], ids=["nothing", "a piece"])
+def test_handshake_that_takes_too_long_is_told_by_its_reason(loop, peers, ca, said):
     def told(condition):
         conditions.append(condition)
         exit_event_loop()
 
     def start():
         server = tcp_server(LOOPBACK, 0, fail, told, tls=ca.server(handshake_timeout=0.05))
-        peers.connect(server).sendall(b"\x16\x03")
+        raw = peers.connect(server)
+        raw.sendall(said)
+        names.append(":".join(map(str, raw.getsockname())))
 
-    conditions = []
+    conditions, names = [], []
     run(start, loop=loop)
-    assert conditions[0].reason == "handshake-timeout"
+    (condition,) = conditions
+    assert (condition.reason, condition.peer) == ("handshake-timeout", names[0])
 
 
 def test_client_whose_server_does_not_answer_has_its_handshake_timeout(loop, peers, ca):

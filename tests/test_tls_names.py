@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
+import time
+
 import pytest
 
-from asynctcp import TlsConfig, exit_event_loop, tcp_connect, tcp_server
+from asynctcp import EventLoop, TlsConfig, exit_event_loop, tcp_connect, tcp_server
 from certificates import authority
-from helpers import LOOPBACK, fail, run
+from helpers import LOOPBACK, Log, fail, run, wait_until
 
 
 @pytest.fixture
@@ -100,3 +104,93 @@ def test_text_that_cannot_be_encoded_is_refused_by_its_name_alone():
     assert raised.value.__cause__ is None
     with pytest.raises(ValueError, match="a protocol of alpn must be"):
         TlsConfig.client(alpn=["\ud800"])
+
+
+# --- what the config of the name says -----------------------------------------------------------------------
+
+
+class Client:
+    """A handshake of Python's ``ssl`` with ``localhost``, a flight at a time."""
+
+    def __init__(self, raw):
+        self.raw = raw
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        context = authority().client_context()
+        self.session = context.wrap_bio(self.incoming, self.outgoing, server_hostname="localhost")
+
+    def greet(self):
+        """Send a hello."""
+        with pytest.raises(ssl.SSLWantReadError):
+            self.session.do_handshake()
+        self.raw.sendall(self.outgoing.read())
+
+    def hear(self):
+        """Wait for the answer."""
+        self.incoming.write(self.raw.recv(1 << 16))
+        self.session.do_handshake()
+
+    def finish(self):
+        """Send what ends the handshake."""
+        self.raw.sendall(self.outgoing.read())
+
+
+class Ending(Log):
+    """The first condition ends the loop."""
+
+    def event(self, condition):
+        super().event(condition)
+        exit_event_loop()
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+@pytest.mark.parametrize("threads", [0, 1])
+def test_end_without_close_notify_is_what_the_config_of_the_name_says(peers, spawn, ca, allowed, threads):
+    named = ca.server(allow_truncation=allowed)
+    config = ca.server(allow_truncation=not allowed, names={"localhost": named})
+    log = Ending()
+
+    def talk(client):
+        client.greet()
+        client.hear()
+        client.finish()
+        client.raw.shutdown(socket.SHUT_WR)
+
+    def start():
+        client = Client(peers.connect(tcp_server(LOOPBACK, 0, fail, log.event, tls=config)))
+        spawn(lambda: talk(client))
+
+    run(start, loop=EventLoop(io_threads=threads))
+    assert log.told == ["TcpEof" if allowed else "TlsError"]
+
+
+@pytest.mark.parametrize("started", [False, True], ids=["at once", "STARTTLS"])
+def test_handshake_timeout_is_that_of_the_config_of_the_name(peers, ca, started):
+    named = ca.server(handshake_timeout=0.05)
+    config = ca.server(handshake_timeout=None, names={"localhost": named})
+    log = Ending()
+
+    def start():
+        options = {"connect_cb": lambda ours: ours.start_tls(config)} if started else {"tls": config}
+        Client(peers.connect(tcp_server(LOOPBACK, 0, fail, log.event, **options))).greet()
+
+    run(start)
+    assert [condition.reason for condition in log.conditions] == ["handshake-timeout"]
+
+
+def test_handshake_that_the_config_of_the_name_lets_take_longer_is_done(peers, spawn, ca):
+    config = ca.server(handshake_timeout=0.2, names={"localhost": ca.server(handshake_timeout=None)})
+
+    def talk(client):
+        client.hear()
+        begun = time.monotonic()
+        # Longer than the other's: the time is what this is about.
+        wait_until(lambda: time.monotonic() - begun > 0.3)
+        client.finish()
+
+    def start():
+        server = tcp_server(LOOPBACK, 0, None, fail, connect_cb=lambda _: exit_event_loop(), tls=config)
+        client = Client(peers.connect(server))
+        client.greet()
+        spawn(lambda: talk(client))
+
+    run(start)

@@ -134,7 +134,8 @@ class TlsConfig:
                 but not a bad one.
             ca_file, ca_data: who signs those; needed if they are asked for.
             names: others by the name that a client asks for (SNI): a host, or ``"*.host"``, whose star stands
-                for one label. A client that asks for none of them, or for nothing, gets this one.
+                for one label. A client that asks for none of them, or for nothing, gets this one. What the
+                chosen one says holds, its ``handshake_timeout`` too (from the handshake's begin).
 
         All else is as of ``client``; of ``alpn`` a client takes none if it offers none. Tickets let clients
         resume (RFC 8446, 4.6.1); servers of a process that ask the same of clients take each other's.

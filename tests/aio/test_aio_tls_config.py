@@ -445,6 +445,16 @@ def test_end_without_close_notify_is_an_end_where_that_is_allowed(world):
     link.close()
 
 
+@pytest.mark.parametrize("allowed", [False, True])
+def test_end_without_close_notify_is_what_the_config_of_the_name_says(world, allowed):
+    named = authority().server(allow_truncation=allowed)
+    config = authority().server(allow_truncation=not allowed, names={"localhost": named})
+    link = Link.open(world, server_side=True, ssl=config)
+    link.peer.end()
+    assert link.lost()[-1] == ("lost", None if allowed else "TlsReset")
+    link.close()
+
+
 def test_end_without_close_notify_is_none_of_ours_that_we_had_begun(world):
     link = Link.open(world)
     link.transport.close()

@@ -360,15 +360,13 @@ fn session_of(engine: &Bound<'_, PyTuple>) -> PyResult<Session> {
     };
     let context = context.get();
     let made = match (context.server(), context.client()) {
-        (Some(server), _) => {
-            session::Session::server(&server).map(|made| (made, server.truncation))
-        }
+        (Some(server), _) => session::Session::server(&server),
         (None, Some(client)) => {
             let name = name_of(&engine.get_item(1)?.extract::<String>()?)?;
-            session::Session::client(&client, name).map(|made| (made, client.truncation))
+            session::Session::client(&client, name)
         }
         (None, None) => return Err(PyTypeError::new_err("neither a client's nor a server's")),
     };
-    let (made, truncation) = made.map_err(|failure| rustls::error(py, &failure))?;
-    Ok(Session::Rustls(Box::new(Rustls::new(made, truncation))))
+    let made = made.map_err(|failure| rustls::error(py, &failure))?;
+    Ok(Session::Rustls(Box::new(Rustls::new(made))))
 }

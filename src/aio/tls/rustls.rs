@@ -29,8 +29,6 @@ static SEALING: Gil<Vec<u8>> = Gil::new(Vec::new());
 /// See the module's page.
 pub(crate) struct Rustls {
     state: Gil<Records>,
-    /// An end without close_notify is an end.
-    truncation: bool,
 }
 
 struct Records {
@@ -107,7 +105,7 @@ impl Records {
 }
 
 impl Rustls {
-    pub(crate) fn new(session: Session, truncation: bool) -> Self {
+    pub(crate) fn new(session: Session) -> Self {
         Self {
             state: Gil::new(Records {
                 session,
@@ -119,7 +117,6 @@ impl Rustls {
                 finished: false,
                 checked: false,
             }),
-            truncation,
         }
     }
 
@@ -292,8 +289,10 @@ impl Rustls {
     }
 
     pub(crate) fn truncated(&self, py: Python<'_>) -> Option<PyErr> {
-        let ended = self.state.with(py, |me| me.ended);
-        (!ended && !self.truncation).then(|| error(py, &TlsFailure::truncated()))
+        let fine = self
+            .state
+            .with(py, |me| me.ended || me.session.terms().truncation);
+        (!fine).then(|| error(py, &TlsFailure::truncated()))
     }
 
     pub(crate) fn cut_short(&self, py: Python<'_>) -> PyErr {

@@ -11,7 +11,8 @@ use crate::io::tls::shared::{Opened, Tls};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use tokio::time::{Sleep, sleep};
+use std::time::Duration;
+use tokio::time::{Instant, Sleep, sleep};
 
 /// One system call receives this much at most.
 const FLIGHT: usize = 32 * 1024;
@@ -21,12 +22,16 @@ const HELLO: usize = 11;
 const DROPS: usize = 4;
 /// See the module's page.
 pub(crate) struct Handshake {
-    /// None: it may take as long as it does.
+    began: Instant,
+    /// How long it may take; None: as long as it does. What the client asks for may change it.
+    limit: Option<Duration>,
     timer: Option<Pin<Box<Sleep>>>,
     /// Nothing was processed yet: a client begins, and what came before the session is to be looked at.
     fresh: bool,
     /// The peer has said something.
     heard: bool,
+    /// It took too long.
+    late: bool,
     /// What that begins with is good.
     checked: bool,
     /// Its turn in the lane has come, and the kernel had nothing then.
@@ -36,18 +41,22 @@ pub(crate) struct Handshake {
 impl Handshake {
     /// In the runtime's context, over `wire`, which has a session.
     pub(crate) fn new(tls: &Tls) -> Self {
+        let limit = tls.terms().limit;
         Self {
-            timer: tls.limit.map(|limit| Box::pin(sleep(limit))),
+            began: Instant::now(),
+            limit,
+            timer: limit.map(|limit| Box::pin(sleep(limit))),
             fresh: true,
             heard: tls.held() > 0,
+            late: false,
             checked: false,
             entered: false,
         }
     }
 
-    /// Whether the peer has said anything.
-    pub(crate) fn has_heard(&self) -> bool {
-        self.heard
+    /// Whether its failure is of interest: who only looks whether somebody listens ends without a byte.
+    pub(crate) fn is_to_be_told(&self) -> bool {
+        self.heard || self.late
     }
 
     /// Ready when the session is open, or has failed: then the peer was told, as far as it listens.
@@ -59,7 +68,7 @@ impl Handshake {
         context: &mut Context<'_>,
     ) -> Poll<Result<(), Failure>> {
         match self.poll_steps(wire, tls, hub, context) {
-            Poll::Pending if self.is_late(context) => {
+            Poll::Pending if self.is_late(tls, context) => {
                 Poll::Ready(Err(Failure::Tls(TlsFailure::late().into())))
             }
             Poll::Ready(Err(error)) => {
@@ -71,9 +80,16 @@ impl Handshake {
         }
     }
 
-    fn is_late(&mut self, context: &mut Context<'_>) -> bool {
+    fn is_late(&mut self, tls: &Tls, context: &mut Context<'_>) -> bool {
+        let limit = tls.terms().limit;
+        if self.limit != limit {
+            self.limit = limit;
+            let rest = limit.map(|limit| limit.saturating_sub(self.began.elapsed()));
+            self.timer = rest.map(|rest| Box::pin(sleep(rest)));
+        }
         let timer = self.timer.as_mut();
-        timer.is_some_and(|timer| timer.as_mut().poll(context).is_ready())
+        self.late = timer.is_some_and(|timer| timer.as_mut().poll(context).is_ready());
+        self.late
     }
 
     fn poll_steps(

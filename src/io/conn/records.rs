@@ -51,7 +51,7 @@ impl Connection {
 
     /// The stream has ended.
     fn ended(&self, tls: &Tls) -> io::Result<bool> {
-        if tls.truncation || tls.has_ended() {
+        if tls.terms().truncation || tls.has_ended() {
             return Ok(false);
         }
         Err(io::Error::other(TlsFailure::truncated()))

@@ -125,12 +125,13 @@ impl Arrival {
             .fetch_add(1, Ordering::Relaxed);
         self.wire.reset();
         if told {
-            self.tell(Failure::Proxy(fault));
+            self.tell(Failure::Proxy(fault), None);
         }
     }
 
-    /// Tells the server's handler why the connection is refused, though not of each in a flood. It is closed.
-    pub(crate) fn tell(self, failure: Failure) {
+    /// Tells the server's handler why the connection is refused, though not of each in a flood. It is closed. `header`: whom
+    /// it was to serve.
+    pub(crate) fn tell(self, failure: Failure, header: Option<Header>) {
         let Self {
             hub,
             place,
@@ -142,8 +143,9 @@ impl Arrival {
         if let Some(listener) = &place.0
             && listener.refusals.may_tell(hub.reactor.time())
         {
+            let source = header.and_then(|header| header.ends).map(|ends| ends.0);
             let refused = Refused {
-                peer: peer.canonical(),
+                peer: source.unwrap_or(peer).canonical(),
                 failure,
             };
             hub.inbox

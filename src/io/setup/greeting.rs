@@ -26,12 +26,14 @@ pub(crate) fn go_on(arrival: Arrival, mut learned: Learned, alive: &Arc<Alive>) 
     let Some(config) = arrival.listener().and_then(|listener| listener.tls()) else {
         return arrival.announce(learned);
     };
-    if learned.error.is_some() {
-        return count(&arrival);
+    match learned.error.take() {
+        Some(_) if learned.bytes.is_empty() => return count(&arrival),
+        Some(error) => return failed(arrival, learned, error.into()),
+        None => {}
     }
     let session = match session(&config, &mut learned) {
         Ok(session) => session,
-        Err(failure) => return failed(arrival, Failure::Tls(failure.into())),
+        Err(failure) => return failed(arrival, learned, Failure::Tls(failure.into())),
     };
     let handshake = Box::new(Handshake::new(&session));
     arrival.wire.secure(session);
@@ -79,11 +81,11 @@ impl Future for Greeting {
         let Poll::Ready(greeted) = handshake.poll(&waiting.wire, tls, &waiting.hub, context) else {
             return Poll::Pending;
         };
-        let heard = handshake.has_heard();
+        let told = handshake.is_to_be_told();
         if let Some((arrival, learned)) = self.end() {
             match greeted {
                 Ok(()) => arrival.announce(learned),
-                Err(failure) if heard => failed(arrival, failure),
+                Err(failure) if told => failed(arrival, learned, failure),
                 Err(_) => count(&arrival),
             }
         }
@@ -104,10 +106,11 @@ fn count(arrival: &Arrival) {
         .fetch_add(1, Ordering::Relaxed);
 }
 
-fn failed(arrival: Arrival, failure: Failure) {
+fn failed(arrival: Arrival, learned: Learned, failure: Failure) {
     count(&arrival);
-    arrival.tell(match failure {
+    let failure = match failure {
         Failure::Os(error) => Failure::Tls(TlsFailure::lost(&error).into()),
         failure => failure,
-    });
+    };
+    arrival.tell(failure, learned.header);
 }

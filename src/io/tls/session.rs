@@ -15,6 +15,7 @@ use rustls::unbuffered::{
 };
 use rustls::{CommonState, Error, HandshakeKind};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Plain bytes in one record (RFC 8446, 5.1), and what a record has beyond them at most.
 const RECORD: usize = 16 * 1024;
@@ -31,6 +32,21 @@ pub(crate) struct Progress {
     pub(crate) ended: bool,
 }
 
+/// What a configuration says of a session beside what rustls minds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    /// How long the handshake may take.
+    pub(crate) limit: Option<Duration>,
+    /// An end without close_notify is an end.
+    pub(crate) truncation: bool,
+}
+
+impl Terms {
+    fn of(limit: Option<Duration>, truncation: bool) -> Self {
+        Self { limit, truncation }
+    }
+}
+
 /// Where a session is.
 enum Role {
     Client(UnbufferedClientConnection),
@@ -44,6 +60,8 @@ pub(crate) struct Session {
     role: Role,
     /// What the client asked for.
     server_name: Option<Box<str>>,
+    /// Those of the configuration that the client asks for, once it is known which.
+    terms: Terms,
 }
 
 impl std::fmt::Debug for Session {
@@ -74,6 +92,7 @@ impl Session {
         Ok(Self {
             role: Role::Client(session),
             server_name: asked,
+            terms: Terms::of(config.limit, config.truncation),
         })
     }
 
@@ -86,7 +105,13 @@ impl Session {
         Ok(Self {
             role,
             server_name: None,
+            terms: Terms::of(config.limit, config.truncation),
         })
+    }
+
+    /// A server's may change while it handshakes.
+    pub(crate) fn terms(&self) -> Terms {
+        self.terms
     }
 
     /// Whether bytes of the app's may go and come.
@@ -141,6 +166,7 @@ impl Session {
             Ok(Some(hello)) => {
                 let chosen = config.for_name(hello.client_hello().server_name());
                 self.role = Role::Server(serve(&chosen)?);
+                self.terms = Terms::of(chosen.limit, chosen.truncation);
                 Ok(true)
             }
             Err((error, mut alert)) => {

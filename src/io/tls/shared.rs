@@ -8,22 +8,17 @@ use crate::io::tls::alert;
 use crate::io::tls::config::{Client, Server};
 use crate::io::tls::failure::TlsFailure;
 use crate::io::tls::info::Info;
-use crate::io::tls::session::Session;
+use crate::io::tls::session::{Session, Terms};
 use rustls::AlertDescription;
 use rustls::pki_types::ServerName;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 /// See the module's page.
 #[derive(Debug)]
 pub(crate) struct Tls {
     /// Leaf lock; never across a system call.
     state: Mutex<State>,
-    /// How long the handshake may take.
-    pub(crate) limit: Option<Duration>,
-    /// An end without close_notify is an end.
-    pub(crate) truncation: bool,
     /// The peer has sent its close_notify.
     ended: AtomicBool,
     /// Sealed bytes that the kernel took.
@@ -53,7 +48,7 @@ pub(crate) struct Opened {
 }
 
 impl Tls {
-    fn new(session: Session, limit: Option<Duration>, truncation: bool) -> Self {
+    fn new(session: Session) -> Self {
         Self {
             state: Mutex::new(State {
                 session: Box::new(session),
@@ -62,21 +57,17 @@ impl Tls {
                 finished: false,
                 kept: Vec::new(),
             }),
-            limit,
-            truncation,
             ended: AtomicBool::new(false),
             taken: AtomicU64::new(0),
         }
     }
 
     pub(crate) fn client(config: &Client, name: ServerName<'static>) -> Result<Self, TlsFailure> {
-        let session = Session::client(config, name)?;
-        Ok(Self::new(session, config.limit, config.truncation))
+        Session::client(config, name).map(Self::new)
     }
 
     pub(crate) fn server(config: &Arc<Server>) -> Result<Self, TlsFailure> {
-        let session = Session::server(config)?;
-        Ok(Self::new(session, config.limit, config.truncation))
+        Session::server(config).map(Self::new)
     }
 
     /// Bytes of a record that is not all there.
@@ -159,6 +150,11 @@ impl Tls {
     /// Whether the peer has said that it sends no more.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended.load(Ordering::SeqCst)
+    }
+
+    /// A server's may change while it handshakes.
+    pub(crate) fn terms(&self) -> Terms {
+        self.state.lock().session.terms()
     }
 
     /// Whether the handshake is done.
