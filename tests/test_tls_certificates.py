@@ -49,8 +49,10 @@ class Entity:
         usage=ExtendedKeyUsageOID.SERVER_AUTH,
         digest=None,
         constraints=None,
+        key_usage=None,
+        key=None,
     ):
-        self.key = key_of(kind)
+        self.key = key or key_of(kind)
         self.issuer = issuer
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         builder = (
@@ -68,6 +70,8 @@ class Entity:
                 x509.SubjectAlternativeName([alternative(each) for each in names]), False
             )
             builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+        if key_usage:
+            builder = builder.add_extension(key_usage, critical=True)
         if constraints:
             allowed = [x509.DNSName(each) for each in constraints]
             builder = builder.add_extension(x509.NameConstraints(allowed, None), critical=True)
@@ -95,6 +99,8 @@ class Entity:
 
 
 def alternative(name):
+    if isinstance(name, x509.GeneralName):
+        return name
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:

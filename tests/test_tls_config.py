@@ -80,6 +80,8 @@ def test_key_that_is_encrypted_in_openssls_old_way_is_named_as_such(ca):
         TlsConfig.server(cert_data=ca.usual, key_data=old, key_password="x")
 
 
+#: PEM of what is no certificate.
+BAD_CERTIFICATE = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 #: PEM of what is no list.
 BAD_CRL = b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"
 
@@ -106,6 +108,10 @@ BAD_CRL = b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"
             {"cert_data": "BOTH", "crl_data": BAD_CRL, "client_certs": "required", "ca_data": "BOTH"},
             "crl_data: it holds a revocation list that cannot be read",
         ),
+        # The key is not to blame.
+        ({"cert_data": BAD_CERTIFICATE, "key_data": "BOTH"}, "cert_data: it holds a certificate that cannot"),
+        ({"cert_data": "BROKEN CHAIN"}, "cert_data: it holds a certificate that cannot be read"),
+        ({"cert_data": "BOTH", "ca_data": BAD_CERTIFICATE}, "ca_data: it holds a certificate that cannot be"),
         # Also what is not needed, as nobody asks for certificates.
         ({"cert_data": "BOTH", "ca_data": b"x"}, "ca_data: it holds no certificate"),
         ({"cert_data": "BOTH", "crl_data": b"x"}, "crl_data: it holds no revocation list"),
@@ -114,6 +120,7 @@ BAD_CRL = b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"
 def test_what_is_wrong_is_named(ca, keywords, message):
     text = ca.usual.decode()
     values = {"BOTH": text, "CERT": text[text.index("-----BEGIN CERT") :], "OTHER": ca.issue("other")}
+    values["BROKEN CHAIN"] = text + BAD_CERTIFICATE
     keywords = {name: values.get(value, value) for name, value in keywords.items()}
     with pytest.raises(TlsConfigError, match=message):
         TlsConfig.server(**keywords)
@@ -144,6 +151,7 @@ def test_verifying_is_switched_off_by_one_word_only(verify):
         ({"server_name": "no name"}, ValueError, "no name that a certificate can be for"),
         ({"handshake_timeout": "1"}, TypeError, "handshake_timeout must be a number"),
         ({"ca_file": "nul\0"}, TlsConfigError, "null"),
+        ({"ca_data": BAD_CERTIFICATE}, TlsConfigError, "ca_data: it holds a certificate that cannot be read"),
         ({"crl_data": BAD_CRL}, TlsConfigError, "crl_data: it holds a revocation list that cannot be read"),
         ({"sessions": 1}, TypeError, "sessions must be True or False, not 1"),
         ({"allow_truncation": "x"}, TypeError, "allow_truncation must be True or False, not 'x'"),

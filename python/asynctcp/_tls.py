@@ -63,8 +63,8 @@ class TlsConfig:
         Args:
             verify: True: the server's certificate must be valid, and be one of ``server_name``'s;
                 ``"insecure-none"``: any will do, so anybody can be in between.
-            ca_file, ca_data: whom to trust, in place of the system's store; a server's own certificate is
-                trusted as it is.
+            ca_file, ca_data: whom to trust, in place of the system's store: authorities, and servers' own
+                certificates, each of which is trusted as it is.
             cert_file, key_file, cert_data, key_data: the client's own certificate with its chain, and its
                 key; without a key that is where the certificate is.
             key_password: for a key that is encrypted (PKCS #8).
@@ -132,7 +132,8 @@ class TlsConfig:
             key_file, key_data: its key; without it that is where the certificate is.
             client_certs: whether clients are asked for a certificate; ``"optional"``: they may have none,
                 but not a bad one.
-            ca_file, ca_data: who signs those; needed if they are asked for.
+            ca_file, ca_data: who signs those, and clients' own certificates, each of which is trusted as it
+                is; needed if they are asked for.
             names: others by the name that a client asks for (SNI): a host, or ``"*.host"``, whose star stands
                 for one label. A client that asks for none of them, or for nothing, gets this one. What the
                 chosen one says holds, its ``handshake_timeout`` too (from the handshake's begin).

@@ -1,20 +1,22 @@
 //! What a client or a server was set to: made once, with all that is parsed and checked, and used for many connections.
 
-use crate::io::tls::certificate;
+use crate::io::tls::certificate::{self, Outline, Role};
+use crate::io::tls::chain::Chains;
 use crate::io::tls::names::{self, Only};
 use crate::io::tls::options::{ClientCerts, Common, ConfigError, Identity, Source};
-use crate::io::tls::pem;
 use crate::io::tls::tickets::{self, Demands};
+use crate::io::tls::trust::{self, Trust};
 use crate::io::tls::verify::{Anybody, Clients, Servers};
-use rustls::client::{Resumption, WebPkiServerVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
+use crate::io::tls::{pem, words};
+use rustls::client::Resumption;
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs};
+use rustls::pki_types::ServerName;
+use rustls::server::NoServerSessionStorage;
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{
-    ClientConfig, ConfigBuilder, ConfigSide, KeyLogFile, RootCertStore, ServerConfig,
-    SupportedProtocolVersion, WantsVerifier, WantsVersions,
+    ClientConfig, ConfigBuilder, ConfigSide, KeyLogFile, ServerConfig, SupportedProtocolVersion,
+    WantsVerifier, WantsVersions,
 };
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -85,6 +87,10 @@ fn provider() -> Arc<CryptoProvider> {
     PROVIDER.get_or_init(made).clone()
 }
 
+fn algorithms() -> WebPkiSupportedAlgorithms {
+    provider().signature_verification_algorithms
+}
+
 fn versions<S: ConfigSide>(
     builder: ConfigBuilder<S, WantsVersions>,
     (old, new): (bool, bool),
@@ -98,42 +104,15 @@ fn refused(error: rustls::Error) -> ConfigError {
     ConfigError(error.to_string())
 }
 
-/// The certificates of `sources` as whom one trusts.
-fn roots(certificates: &[CertificateDer<'static>], of: &str) -> Result<RootCertStore, ConfigError> {
-    let mut store = RootCertStore::empty();
-    for certificate in certificates {
-        store
-            .add(certificate.clone())
-            .map_err(|error| ConfigError(format!("{of}: {error}")))?;
-    }
-    Ok(store)
-}
-
-/// Whom the system trusts. Read once: it is large.
-fn system_roots() -> Result<Arc<RootCertStore>, ConfigError> {
-    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
-    if let Some(roots) = ROOTS.get() {
-        return Ok(roots.clone());
-    }
-    let found = rustls_native_certs::load_native_certs();
-    let mut store = RootCertStore::empty();
-    store.add_parsable_certificates(found.certs);
-    if store.is_empty() {
-        let why = found.errors.first().map(|error| format!(": {error}"));
-        return Err(ConfigError(format!(
-            "the system has no store of trusted certificates{}; install ca-certificates, or give ca_file",
-            why.unwrap_or_default()
-        )));
-    }
-    Ok(ROOTS.get_or_init(|| Arc::new(store)).clone())
-}
-
 /// The identity's chain and key, which fit each other.
 fn certified(identity: &Identity) -> Result<Option<Arc<CertifiedKey>>, ConfigError> {
     let Some(source) = &identity.chain else {
         return Ok(None);
     };
     let chain = pem::certificates(source)?;
+    if chain.iter().any(|one| Outline::of(one).is_none()) {
+        return Err(ConfigError::about(source, pem::UNREADABLE));
+    }
     let key_source = identity.key.as_ref().unwrap_or(source);
     let key = pem::key(key_source, identity)?;
     let certified = CertifiedKey::from_der(chain, key, &provider());
@@ -142,14 +121,17 @@ fn certified(identity: &Identity) -> Result<Option<Arc<CertifiedKey>>, ConfigErr
             "{}: the key is not that of the certificate in {}",
             key_source.name, source.name
         )),
+        // About its own certificate, as it is all that was read by now but for the key.
+        error @ rustls::Error::InvalidCertificate(_) => {
+            ConfigError::about(source, words::own(&error))
+        }
         error => ConfigError::about(key_source, error),
     })?;
     Ok(Some(Arc::new(certified)))
 }
 
 fn expiry(certified: &CertifiedKey) -> Option<SystemTime> {
-    let own = certified.cert.first()?;
-    certificate::validity(own).map(|(_, until)| until)
+    certificate::expiry(certified.cert.first()?)
 }
 
 impl Client {
@@ -163,7 +145,7 @@ impl Client {
             let servers = servers(common.trusted.as_ref(), common.revoked.as_ref())?;
             builder.with_custom_certificate_verifier(Arc::new(servers))
         } else {
-            builder.with_custom_certificate_verifier(Arc::new(Anybody(provider())))
+            builder.with_custom_certificate_verifier(Arc::new(Anybody(algorithms())))
         };
         let identity = certified(&common.identity)?;
         let expires = identity.as_deref().and_then(expiry);
@@ -194,32 +176,17 @@ impl Client {
 }
 
 fn servers(trusted: Option<&Source>, revoked: Option<&Source>) -> Result<Servers, ConfigError> {
-    let (store, given) = match trusted {
-        None => (system_roots()?, Vec::new()),
-        Some(source) => {
-            let given = pem::certificates(source)?;
-            (Arc::new(roots(&given, &source.name)?), given)
-        }
+    let trust = match trusted {
+        None => trust::of_system()?,
+        Some(source) => Arc::new(Trust::of(source)?),
     };
-    let mut builder = WebPkiServerVerifier::builder_with_provider(store, provider());
-    if let Some(source) = revoked {
-        // Where there is a list; an authority without one revokes nothing.
-        builder = builder
-            .with_crls(pem::revocations(source)?)
-            .allow_unknown_revocation_status();
-    }
-    let chains = builder.build().map_err(|error| unusable(revoked, &error))?;
-    Ok(Servers { chains, given })
-}
-
-/// Why there can be no verifier.
-fn unusable(revoked: Option<&Source>, error: &VerifierBuilderError) -> ConfigError {
-    match (revoked, error) {
-        (Some(source), VerifierBuilderError::InvalidCrl(_)) => {
-            ConfigError::about(source, "it holds a revocation list that cannot be read")
-        }
-        _ => ConfigError(error.to_string()),
-    }
+    let revoked = revoked.map(pem::revocations).transpose()?;
+    Ok(Servers(Chains {
+        trust,
+        revoked: revoked.map(|lists| lists.parsed).unwrap_or_default(),
+        algorithms: algorithms(),
+        role: Role::Server,
+    }))
 }
 
 impl Server {
@@ -270,37 +237,30 @@ impl Server {
 }
 
 fn clients(common: &Common, asked: ClientCerts) -> Result<(Option<Clients>, Demands), ConfigError> {
-    let trusted = common.trusted.as_ref();
-    let trusted = trusted.map(trust).transpose()?;
+    // Read also where nobody is asked: what is wrong is told.
+    let trust = common.trusted.as_ref().map(Trust::of).transpose()?;
     let revoked = common.revoked.as_ref().map(pem::revocations).transpose()?;
     let revoked = revoked.unwrap_or_default();
     if asked == ClientCerts::None {
         return Ok((None, Demands::default()));
     }
-    let (trusted, store) = trusted.ok_or_else(|| {
+    let trust = trust.ok_or_else(|| {
         ConfigError("client_certs needs ca_file or ca_data: whom to trust".to_owned())
     })?;
-    let mut builder = WebPkiClientVerifier::builder_with_provider(store.into(), provider());
     let demands = Demands {
         mode: asked as u8,
-        trusted: trusted.iter().map(|one| one.to_vec()).collect(),
-        revoked: revoked.iter().map(|one| one.to_vec()).collect(),
+        trusted: trust.given().iter().map(|one| one.to_vec()).collect(),
+        revoked: revoked.der,
     };
-    builder = builder.with_crls(revoked).allow_unknown_revocation_status();
-    if asked == ClientCerts::Optional {
-        builder = builder.allow_unauthenticated();
-    }
-    let clients = builder
-        .build()
-        .map_err(|error| unusable(common.revoked.as_ref(), &error))?;
-    Ok((Some(Clients(clients)), demands))
-}
-
-type Trust = (Vec<CertificateDer<'static>>, RootCertStore);
-
-/// Who may issue certificates.
-fn trust(source: &Source) -> Result<Trust, ConfigError> {
-    let trusted = pem::certificates(source)?;
-    let store = roots(&trusted, &source.name)?;
-    Ok((trusted, store))
+    let clients = Clients {
+        hints: trust.hints(),
+        required: asked == ClientCerts::Required,
+        chains: Chains {
+            trust: Arc::new(trust),
+            revoked: revoked.parsed,
+            algorithms: algorithms(),
+            role: Role::Client,
+        },
+    };
+    Ok((Some(clients), demands))
 }

@@ -1,6 +1,6 @@
 //! Why a session failed, in one word and in many.
 
-use crate::io::tls::alert;
+use crate::io::tls::{alert, words};
 use rustls::{AlertDescription, CertificateError, Error, OtherError, PeerIncompatible};
 use std::fmt;
 
@@ -82,7 +82,7 @@ impl TlsFailure {
             certificate,
             reason,
             alert,
-            message: words(error),
+            message: words(error, self_signed),
         }
     }
 }
@@ -97,7 +97,7 @@ impl std::error::Error for TlsFailure {}
 
 /// A certificate that is refused for what the names of its chain may be: webpki tells it as something else.
 fn is_about_names(error: &OtherError) -> bool {
-    error.to_string().contains("NameConstraintViolation")
+    error.0.downcast_ref() == Some(&webpki::Error::NameConstraintViolation)
 }
 
 fn certificate_reason(error: &CertificateError, self_signed: bool) -> &'static str {
@@ -168,12 +168,18 @@ fn word(alert: AlertDescription) -> &'static str {
     }
 }
 
-fn words(error: &Error) -> String {
+/// The words before those about the certificate, which `TlsCertificateError.verify_message` takes off again.
+const REFUSED: &str = "the peer's certificate was refused";
+
+fn words(error: &Error, self_signed: bool) -> String {
     match error {
         Error::AlertReceived(alert) => {
             format!("the peer sent the alert {}", alert::name(*alert))
         }
-        Error::InvalidCertificate(error) => format!("the peer's certificate was refused: {error}"),
+        Error::InvalidCertificate(error) => {
+            format!("{REFUSED}: {}", words::certificate(error, self_signed))
+        }
+        Error::InvalidCertRevocationList(error) => format!("{REFUSED}: {}", words::list(error)),
         Error::NoCertificatesPresented => "the peer sent no certificate".to_owned(),
         other => other.to_string(),
     }

@@ -6,6 +6,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{
     CertificateDer, CertificateRevocationListDer, PrivateKeyDer, PrivatePkcs8KeyDer,
 };
+use webpki::{CertRevocationList, OwnedCertRevocationList};
 
 const ENCRYPTED: (&str, &str) = (
     "-----BEGIN ENCRYPTED PRIVATE KEY-----",
@@ -13,6 +14,9 @@ const ENCRYPTED: (&str, &str) = (
 );
 /// OpenSSL's own encryption, with a digest that is no protection any more.
 const LEGACY: &str = "Proc-Type: 4,ENCRYPTED";
+
+/// Of a certificate that is none.
+pub(crate) const UNREADABLE: &str = "it holds a certificate that cannot be read";
 
 /// At least one certificate.
 pub(crate) fn certificates(source: &Source) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
@@ -25,19 +29,30 @@ pub(crate) fn certificates(source: &Source) -> Result<Vec<CertificateDer<'static
 }
 
 /// At least one revocation list.
-pub(crate) fn revocations(
-    source: &Source,
-) -> Result<Vec<CertificateRevocationListDer<'static>>, ConfigError> {
-    let found: Result<Vec<_>, _> =
-        CertificateRevocationListDer::pem_slice_iter(&source.pem).collect();
-    let found = found.map_err(|error| ConfigError::about(source, error))?;
-    if found.is_empty() {
+pub(crate) fn revocations(source: &Source) -> Result<Revocations, ConfigError> {
+    let mut found = Revocations::default();
+    for list in CertificateRevocationListDer::pem_slice_iter(&source.pem) {
+        let list = list.map_err(|error| ConfigError::about(source, error))?;
+        let parsed = OwnedCertRevocationList::from_der(&list).map_err(|_| {
+            ConfigError::about(source, "it holds a revocation list that cannot be read")
+        })?;
+        found.parsed.push(parsed.into());
+        found.der.push(list.to_vec());
+    }
+    if found.der.is_empty() {
         return Err(ConfigError::about(
             source,
             "it holds no revocation list in PEM",
         ));
     }
     Ok(found)
+}
+
+/// Revocation lists.
+#[derive(Default)]
+pub(crate) struct Revocations {
+    pub(crate) parsed: Vec<CertRevocationList<'static>>,
+    pub(crate) der: Vec<Vec<u8>>,
 }
 
 /// The key of an identity.

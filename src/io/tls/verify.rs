@@ -1,16 +1,15 @@
-//! Whether a peer's certificate is good: rustls' own verifiers, and what they leave to others.
+//! Whether a peer's certificate is good, as rustls asks it.
 
-use crate::io::tls::certificate;
+use crate::io::tls::certificate::{self, Outline};
+use crate::io::tls::chain::Chains;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::client::verify_server_name;
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use std::cell::Cell;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 thread_local! {
     /// Of the certificate that this thread has just refused: rustls does not give it to whoever asks why.
@@ -24,18 +23,42 @@ pub(crate) fn refused_self_signed() -> bool {
 
 fn note<T>(verified: Result<T, Error>, end_entity: &CertificateDer<'_>) -> Result<T, Error> {
     if verified.is_err() {
-        SELF_SIGNED.set(certificate::is_self_signed(end_entity));
+        let outline = Outline::of(end_entity);
+        SELF_SIGNED.set(outline.is_some_and(|one| one.is_self_signed()));
     }
     verified
 }
 
-/// A server's certificate, by an authority that is trusted, or itself among those that the app gave.
-#[derive(Debug)]
-pub(crate) struct Servers {
-    pub(crate) chains: Arc<WebPkiServerVerifier>,
-    /// What the app gave: one of them is good as it is.
-    pub(crate) given: Vec<CertificateDer<'static>>,
+/// The peer's own signature in the handshake, by which it shows that it has the certificate's key.
+macro_rules! signatures {
+    ($self:ident => $algorithms:expr) => {
+        fn verify_tls12_signature(
+            &$self,
+            message: &[u8],
+            cert: &CertificateDer<'_>,
+            dss: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            verify_tls12_signature(message, cert, dss, &$algorithms)
+        }
+
+        fn verify_tls13_signature(
+            &$self,
+            message: &[u8],
+            cert: &CertificateDer<'_>,
+            dss: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            verify_tls13_signature(message, cert, dss, &$algorithms)
+        }
+
+        fn supported_verify_schemes(&$self) -> Vec<SignatureScheme> {
+            $algorithms.supported_schemes()
+        }
+    };
 }
+
+/// A server's certificate: by whom it is, and for which name.
+#[derive(Debug)]
+pub(crate) struct Servers(pub(crate) Chains);
 
 impl ServerCertVerifier for Servers {
     fn verify_server_cert(
@@ -43,71 +66,38 @@ impl ServerCertVerifier for Servers {
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
+        _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verified = if self.given.iter().any(|given| given == end_entity) {
-            verify_given(end_entity, server_name, now)
-        } else {
-            self.chains.verify_server_cert(
-                end_entity,
-                intermediates,
-                server_name,
-                ocsp_response,
-                now,
-            )
-        };
-        note(verified, end_entity)
+        let verified = self.0.verify(end_entity, intermediates, now);
+        let verified = verified.and_then(|()| verify_name(end_entity, server_name));
+        note(verified, end_entity).map(|()| ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.chains.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.chains.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.chains.supported_verify_schemes()
-    }
+    signatures!(self => self.0.algorithms);
 }
 
-/// A certificate that is trusted itself: by whom it is signed is of no concern, its time, names and use are.
-fn verify_given(
-    end_entity: &CertificateDer<'_>,
-    server_name: &ServerName<'_>,
-    now: UnixTime,
-) -> Result<ServerCertVerified, Error> {
-    let (from, until) = certificate::validity(end_entity)
-        .ok_or(Error::InvalidCertificate(CertificateError::BadEncoding))?;
-    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now.as_secs());
-    if now < from {
-        return Err(CertificateError::NotValidYet.into());
-    }
-    if now > until {
-        return Err(CertificateError::Expired.into());
-    }
-    if !certificate::is_for_servers(end_entity) {
-        return Err(CertificateError::InvalidPurpose.into());
-    }
-    verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
-    Ok(ServerCertVerified::assertion())
+fn verify_name(end_entity: &CertificateDer<'_>, name: &ServerName<'_>) -> Result<(), Error> {
+    let verified = verify_server_name(&ParsedCertificate::try_from(end_entity)?, name);
+    verified.map_err(|error| match error {
+        Error::InvalidCertificate(CertificateError::NotValidForNameContext {
+            expected, ..
+        }) => {
+            // In plain words, which rustls has not.
+            let presented = certificate::names(end_entity);
+            CertificateError::NotValidForNameContext {
+                expected,
+                presented,
+            }
+            .into()
+        }
+        error => error,
+    })
 }
 
 /// Nothing is verified but that the peer has the key of the certificate that it sent.
 #[derive(Debug)]
-pub(crate) struct Anybody(pub(crate) Arc<CryptoProvider>);
+pub(crate) struct Anybody(pub(crate) WebPkiSupportedAlgorithms);
 
 impl ServerCertVerifier for Anybody {
     fn verify_server_cert(
@@ -121,54 +111,25 @@ impl ServerCertVerifier for Anybody {
         Ok(ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(
-            message,
-            cert,
-            dss,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(
-            message,
-            cert,
-            dss,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+    signatures!(self => self.0);
 }
 
-/// A client's certificate.
+/// A client's certificate: by whom it is. Whose it is, is for the app.
 #[derive(Debug)]
-pub(crate) struct Clients(pub(crate) Arc<dyn ClientCertVerifier>);
+pub(crate) struct Clients {
+    pub(crate) chains: Chains,
+    /// Without one they are refused.
+    pub(crate) required: bool,
+    pub(crate) hints: Vec<DistinguishedName>,
+}
 
 impl ClientCertVerifier for Clients {
-    fn offer_client_auth(&self) -> bool {
-        self.0.offer_client_auth()
-    }
-
     fn client_auth_mandatory(&self) -> bool {
-        self.0.client_auth_mandatory()
+        self.required
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.0.root_hint_subjects()
+        &self.hints
     }
 
     fn verify_client_cert(
@@ -177,29 +138,9 @@ impl ClientCertVerifier for Clients {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let verified = self.0.verify_client_cert(end_entity, intermediates, now);
-        note(verified, end_entity)
+        let verified = self.chains.verify(end_entity, intermediates, now);
+        note(verified, end_entity).map(|()| ClientCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
-    }
+    signatures!(self => self.chains.algorithms);
 }
