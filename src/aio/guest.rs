@@ -3,8 +3,10 @@
 
 use crate::aio::object::NativeLoop;
 use crate::event_loop::object::EventLoop;
+use crate::event_loop::open_loops;
 use crate::event_loop::stages;
 use crate::io::runtime::driver::Wait;
+use crate::shared::loop_state::LoopState;
 use pyo3::prelude::*;
 use std::time::{Duration, Instant};
 
@@ -36,6 +38,16 @@ pub(crate) fn host<'py>(event_loop: &Bound<'py, NativeLoop>) -> Option<Bound<'py
 /// Waits there, and has it take a turn. Whether something in the loop's selector has become ready.
 pub(crate) fn wait(guest: &Bound<'_, EventLoop>, wait: Wait) -> PyResult<bool> {
     stages::turn_as_host(guest, wait)
+}
+
+/// Whether this thread is inside a loop of callbacks that runs by itself, so that no asyncio loop can.
+pub(crate) fn is_inside_another(py: Python<'_>) -> bool {
+    let current = LoopState::current_here().and_then(|state| open_loops::object(py, &state));
+    let current = current.and_then(|current| current.cast_into::<EventLoop>().ok());
+    current.is_some_and(|current| {
+        let policy = current.get().policy.get();
+        policy.is_some_and(|policy| policy.owns_thread)
+    })
 }
 
 /// How long until its next timer.

@@ -2,6 +2,7 @@
 
 use crate::aio::descriptors::Way;
 use crate::aio::gil::Gil;
+use crate::aio::guest;
 use crate::aio::handle::{Call, Object, Time};
 use crate::aio::object::{NativeLoop, make_handle};
 use crate::aio::state::State;
@@ -35,6 +36,12 @@ impl NativeLoop {
     /// Takes turns until `stop()`. asyncio's `run_forever` calls it, which has set the running loop.
     fn _run_once(slf: &Bound<'_, Self>) -> PyResult<()> {
         turn::run(slf)
+    }
+
+    /// Whether this thread is inside of `start_event_loop()` or its like.
+    #[staticmethod]
+    fn _is_inside_callbacks(py: Python<'_>) -> bool {
+        guest::is_inside_another(py)
     }
 
     /// Stop running after this turn.

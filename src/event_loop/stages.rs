@@ -291,9 +291,9 @@ pub fn exit(slf: &Bound<'_, EventLoop>) -> PyResult<()> {
     outcome.result()
 }
 
-/// `EventLoopError` if this thread is inside a loop.
+/// `EventLoopError` if this thread is inside a loop, or in an asyncio loop of ours whatever that was used for.
 fn check_alone(py: Python<'_>, me: &EventLoop) -> PyResult<()> {
-    let Some(running) = LoopState::current_here() else {
+    let Some(running) = LoopState::find(py)? else {
         return Ok(());
     };
     let message = if Arc::ptr_eq(&running, &me.state) {

@@ -19,14 +19,19 @@ impl LoopState {
     /// The loop of this thread, or `EventLoopError`. Inside an asyncio loop of ours, that loop's own, which is made when it is asked
     /// for.
     pub fn current(py: Python<'_>) -> PyResult<Arc<Self>> {
+        Self::find(py)?.ok_or_else(|| condition::no_loop(py))
+    }
+
+    /// The same; None where there is none.
+    pub fn find(py: Python<'_>) -> PyResult<Option<Arc<Self>>> {
         if let Some(current) = Self::current_here() {
-            return Ok(current);
+            return Ok(Some(current));
         }
         let finder = FINDER.lock().as_ref().map(|finder| finder.clone_ref(py));
         if let Some(finder) = finder {
             finder.bind(py).call0()?;
         }
-        Self::current_here().ok_or_else(|| condition::no_loop(py))
+        Ok(Self::current_here())
     }
 
     /// The loop that this thread has already.

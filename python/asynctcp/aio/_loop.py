@@ -91,13 +91,19 @@ class Loop(_core.NativeLoop, Accepting, Connecting, asyncio.SelectorEventLoop): 
 
     def run_forever(self) -> None:
         """Run until ``stop()``, as ``asyncio.AbstractEventLoop.run_forever``."""
-        if self._has_callbacks() and not self.is_running():
+        self._check_running()
+        if self._has_callbacks():
             self.tcp._enter()
         try:
             asyncio.SelectorEventLoop.run_forever(self)
         finally:
             if self._callbacks is not None and not self.is_running():
                 self._callbacks._leave()
+
+    def _check_running(self) -> None:
+        asyncio.SelectorEventLoop._check_running(self)  # type: ignore[attr-defined]
+        if self._is_inside_callbacks():
+            raise RuntimeError("Cannot run the event loop while another loop is running")
 
     def close(self) -> None:
         """Close it, as ``asyncio.AbstractEventLoop.close``. Raises ``RuntimeError`` while it runs."""
@@ -429,8 +435,11 @@ def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:
     What was written to sockets of this library's before they were closed is sent before it returns, for as
     long as their peers take it.
 
-    Raises what the coroutine raises, and what ``asyncio.run`` does.
+    Raises what the coroutine raises, and what ``asyncio.run`` does: ``RuntimeError`` inside of a loop that
+    runs, of asyncio's kind or of this library's.
     """
+    if asyncio._get_running_loop() is not None or _core.NativeLoop._is_inside_callbacks():
+        raise RuntimeError("asynctcp.aio.run() cannot be called from a running event loop")
     with asyncio.Runner(debug=debug, loop_factory=new_event_loop) as runner:
         try:
             result = runner.run(main)
