@@ -96,6 +96,11 @@ impl NativeLoop {
         turn::send_written(slf)
     }
 
+    /// Ends the thread that sends late, until something is written again.
+    fn _end_late_sender(&self, py: Python<'_>) {
+        self.state.unsent.pause(py);
+    }
+
     /// A timer handle of any kind is called when it is due.
     fn _push_timer(&self, py: Python<'_>, when: f64, handle: Py<PyAny>) {
         self.state

@@ -1,10 +1,11 @@
 //! Transports with something to send at the turn's end; and where a step takes long, the thread that sends it before.
 
 use crate::aio::gil::Gil;
+use crate::io::sync::Mutex;
 use pyo3::prelude::*;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::thread::{self, Builder, Thread};
+use std::thread::{self, Builder, JoinHandle};
 use std::time::Duration;
 
 /// How often the thread looks: what is written waits for up to twice as long.
@@ -19,7 +20,9 @@ pub(crate) type SendLate = fn(&Bound<'_, PyAny>);
 /// The list, and its thread, which is there once a step has written.
 pub(crate) struct Unsent {
     shared: Arc<Shared>,
-    thread: OnceLock<Thread>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    /// There is one.
+    is_started: AtomicBool,
     send: SendLate,
     /// Bytes that were written since the list was taken.
     bytes: AtomicUsize,
@@ -44,7 +47,8 @@ impl Unsent {
     pub(crate) fn new(send: SendLate) -> Self {
         Self {
             shared: Arc::default(),
-            thread: OnceLock::new(),
+            thread: Mutex::new(None),
+            is_started: AtomicBool::new(false),
             send,
             bytes: AtomicUsize::new(0),
         }
@@ -81,7 +85,7 @@ impl Unsent {
         self.shared.written.store(written, Ordering::SeqCst);
         if self.shared.is_parked.load(Ordering::SeqCst) {
             self.wake();
-        } else if self.thread.get().is_none() {
+        } else if !self.is_started.load(Ordering::Relaxed) {
             self.start();
         }
     }
@@ -89,7 +93,8 @@ impl Unsent {
     #[cold]
     fn wake(&self) {
         self.shared.is_parked.store(false, Ordering::SeqCst);
-        if let Some(thread) = self.thread.get() {
+        let thread = self.thread.lock().as_ref().map(|it| it.thread().clone());
+        if let Some(thread) = thread {
             thread.unpark();
         }
     }
@@ -102,7 +107,8 @@ impl Unsent {
             .name("asynctcp-flush".into())
             .spawn(move || watch(&shared, send));
         if let Ok(started) = started {
-            self.thread.get_or_init(|| started.thread().clone());
+            *self.thread.lock() = Some(started);
+            self.is_started.store(true, Ordering::Relaxed);
         }
     }
 
@@ -139,6 +145,19 @@ impl Unsent {
     pub(crate) fn end(&self, py: Python<'_>) -> Vec<Py<PyAny>> {
         self.end_thread();
         self.take(py).unwrap_or_default()
+    }
+
+    /// Ends the thread, and waits for that; the next step that writes starts another. All that was written is sent.
+    pub(crate) fn pause(&self, py: Python<'_>) {
+        let Some(thread) = self.thread.lock().take() else {
+            return;
+        };
+        self.is_started.store(false, Ordering::Relaxed);
+        self.shared.is_over.store(true, Ordering::SeqCst);
+        thread.thread().unpark();
+        // It may be waiting for the interpreter's lock.
+        py.detach(|| drop(thread.join()));
+        self.shared.is_over.store(false, Ordering::SeqCst);
     }
 
     fn end_thread(&self) {

@@ -57,6 +57,50 @@ def test_what_was_written_before_a_fork_is_sent_once(name):
     assert printed(program) == "b'once' b''\n"
 
 
+THREADS = """
+import asyncio, os, socket, time
+from {module} import {factory}
+
+def threads():
+    return [line for line in open("/proc/self/status") if line.startswith("Threads")][0].split()[1]
+
+def tell():
+    # The kernel counts one that was waited for a moment longer.
+    end = time.monotonic() + 5
+    while threads() != "1" and time.monotonic() < end:
+        os.sched_yield()
+    print(threads())
+
+async def main():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        raw, _ = listener.accept()
+    seen = []
+    for _ in range(3):
+        writer.write(b"x")
+        await asyncio.sleep(0)
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        seen.append(os.waitpid(child, 0)[1])
+        writer.write(b"y")
+    await asyncio.sleep(0)
+    print(seen, raw.recv(100))
+    writer.close()
+
+os.register_at_fork(after_in_parent=tell)
+with asyncio.Runner(loop_factory={factory}) as runner:
+    runner.run(main())
+"""
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+def test_process_that_has_written_forks_with_one_thread_and_goes_on(name):
+    module, factory = FACTORIES[name].split(":")
+    program = THREADS.format(module=module, factory=factory)
+    assert printed(program) == "1\n1\n1\n[0, 0, 0] b'xyxyxy'\n"
+
+
 class EndsFirst(subprocess.Popen):
     """A child that has spoken before its parent goes on."""
 

@@ -465,10 +465,14 @@ async def _send_rest(callbacks: EventLoop) -> None:
 
 
 def _before_fork() -> None:
-    """Send what was written: or the child, which has it too, would send it again."""
+    """Send what was written: or the child, which has it too, would send it again.
+
+    And end the thread that sends late: CPython 3.12 and newer warn of a fork with threads.
+    """
     running = asyncio._get_running_loop()
     if isinstance(running, Loop):
         running._send_written()
+        running._end_late_sender()
 
 
 os.register_at_fork(before=_before_fork)
