@@ -5,6 +5,7 @@ use crate::boundary::call::Method;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use pyo3::types::PyBool;
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr::{null, null_mut};
 use std::sync::atomic::Ordering::Relaxed;
@@ -215,7 +216,7 @@ unsafe extern "C" fn repr(object: Object) -> Object {
     answer(described.map(Bound::unbind))
 }
 
-/// Timers are told apart by identity and put in order by when they are due.
+/// As asyncio's: timers are in order by when they are due, and equal where also what they call is.
 unsafe extern "C" fn compare(object: Object, other: Object, operation: c_int) -> Object {
     // SAFETY: the interpreter calls it with its lock held, and two objects that are alive, the first of them a timer.
     unsafe {
@@ -231,16 +232,44 @@ unsafe extern "C" fn compare(object: Object, other: Object, operation: c_int) ->
             (*object.as_ptr().cast::<Handle>()).when,
             (*other.as_ptr().cast::<Handle>()).when,
         );
-        let same = object.is(&other);
+        let same = || are_equal(py, &object, &other);
         let result = match operation {
-            ffi::Py_LT => mine < theirs,
-            ffi::Py_LE => mine < theirs || same,
-            ffi::Py_EQ => same,
-            ffi::Py_NE => !same,
-            ffi::Py_GT => mine > theirs,
-            _ => mine > theirs || same,
+            ffi::Py_LT => Ok(mine < theirs),
+            ffi::Py_LE if mine < theirs => Ok(true),
+            ffi::Py_GT => Ok(mine > theirs),
+            ffi::Py_GE if mine > theirs => Ok(true),
+            ffi::Py_NE => same().map(|same| !same),
+            _ => same(),
         };
-        ffi::PyBool_FromLong(result.into())
+        answer(result.map(|result| PyBool::new(py, result).to_owned().into_any().unbind()))
+    }
+}
+
+/// # Safety
+///
+/// Both are timers.
+unsafe fn are_equal(
+    py: Python<'_>,
+    object: &Bound<'_, PyAny>,
+    other: &Bound<'_, PyAny>,
+) -> PyResult<bool> {
+    let (mine, theirs) = (object.as_ptr().cast(), other.as_ptr().cast());
+    // SAFETY: both are handles and alive, and what is compared, by any Python code, is owned.
+    unsafe {
+        let known = |handle: *mut Handle| (((*handle).when), (*handle).is_cancelled);
+        if known(mine) != known(theirs) {
+            return Ok(false);
+        }
+        let called = |handle: *mut Handle| Bound::from_owned_ptr(py, or_none((*handle).callback));
+        let given = |handle: *mut Handle| handle::arguments(py, handle);
+        let arguments = (given(mine)?, given(theirs)?);
+        if !called(mine).eq(called(theirs))? {
+            return Ok(false);
+        }
+        match arguments {
+            (Some(mine), Some(theirs)) => mine.bind(py).eq(theirs.bind(py)),
+            (mine, theirs) => Ok(mine.is_none() == theirs.is_none()),
+        }
     }
 }
 
