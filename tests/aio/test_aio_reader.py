@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
+import re
 import weakref
 
 import pytest
@@ -394,16 +395,34 @@ def test_throwing_into_a_read_ends_it(reader):
         reader.read(1).throw(KeyError)
 
 
-def test_a_reader_is_printed_with_what_it_holds(loop):
-    reader = asynctcp.aio.StreamReader(limit=1, loop=loop)
+def test_a_reader_is_printed_with_what_it_holds(loop_and_reader):
+    loop, make = loop_and_reader
+    assert repr(make()) == "<StreamReader>"
+    reader = make(limit=1)
     assert repr(reader) == "<StreamReader limit=1>"
     task = waiting(loop, reader.readexactly(4))
-    assert repr(reader) == "<StreamReader limit=1 waiting>"
-    reader.set_transport(Transport())
+    assert re.fullmatch("<StreamReader limit=1 waiter=<Future pending .*>>", repr(reader))
+    transport = Transport()
+    reader.set_transport(transport)
     fed(reader, b"abc")
-    assert repr(reader) == "<StreamReader 3 bytes eof limit=1 paused>"
+    assert repr(reader) == f"<StreamReader 3 bytes eof limit=1 transport={transport!r} paused>"
     with pytest.raises(asyncio.IncompleteReadError):
         run(loop, task)
+    failed = make()
+    failed.set_exception(ValueError(1))
+    assert repr(failed) == "<StreamReader exception=ValueError(1)>"
+
+
+def test_a_reader_takes_no_data_after_its_end_and_one_transport(loop_and_reader):
+    _, make = loop_and_reader
+    reader = make()
+    reader.feed_eof()
+    for data in (b"x", b""):
+        with pytest.raises(AssertionError, match="feed_data after feed_eof"):
+            reader.feed_data(data)
+    reader.set_transport(Transport())
+    with pytest.raises(AssertionError, match="Transport already set"):
+        reader.set_transport(Transport())
 
 
 def test_a_task_that_waits_for_a_reader_that_is_gone_is_collected(loop):

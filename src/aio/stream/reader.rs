@@ -9,6 +9,9 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+/// asyncio's.
+pub(crate) const DEFAULT_LIMIT: usize = 64 * 1024;
+
 /// A stream that is read; `asynctcp.aio.open_connection` and `start_server` make it. Its methods are `reading.rs`'s.
 #[pyclass(frozen, weakref, module = "asynctcp.aio")]
 pub struct StreamReader {
@@ -67,7 +70,7 @@ impl StreamReader {
         self.objects.held(py, |objects| &objects.exception)
     }
 
-    fn transport<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+    pub(crate) fn transport<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
         self.objects.held(py, |objects| &objects.transport)
     }
 
@@ -206,7 +209,8 @@ impl StreamReader {
         self.objects.with(py, std::mem::take)
     }
 
-    pub(crate) fn describe(&self, py: Python<'_>) -> String {
+    /// As asyncio's own.
+    pub(crate) fn describe(&self, py: Python<'_>) -> PyResult<String> {
         let mut words = vec!["StreamReader".to_owned()];
         match self.len(py) {
             0 => {}
@@ -215,13 +219,23 @@ impl StreamReader {
         if self.has_eof(py) {
             words.push("eof".into());
         }
-        words.push(format!("limit={}", self.limit));
-        if self.objects.with(py, |objects| objects.waiter.is_some()) {
-            words.push("waiting".into());
+        if self.limit != DEFAULT_LIMIT {
+            words.push(format!("limit={}", self.limit));
+        }
+        let waiter = self.objects.held(py, |objects| &objects.waiter);
+        let named = [
+            ("waiter", waiter),
+            ("exception", self.error(py)),
+            ("transport", self.transport(py)),
+        ];
+        for (name, object) in named {
+            if let Some(object) = object {
+                words.push(format!("{name}={}", object.repr()?.to_cow()?));
+            }
         }
         if self.incoming.with(py, |incoming| incoming.is_paused) {
             words.push("paused".into());
         }
-        format!("<{}>", words.join(" "))
+        Ok(format!("<{}>", words.join(" ")))
     }
 }

@@ -3,7 +3,7 @@
 use crate::aio::stream::reader::StreamReader;
 use crate::aio::stream::reading::Reading;
 use crate::aio::stream::want::{Until, Want};
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyAssertionError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
@@ -81,12 +81,20 @@ impl StreamReader {
     }
 
     /// What comes is read from `transport`, which is paused while more than twice the limit waits.
-    fn set_transport(&self, transport: &Bound<'_, PyAny>) {
-        self.set(transport.py(), Some(transport.clone().unbind()));
+    fn set_transport(&self, transport: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = transport.py();
+        if self.transport(py).is_some() {
+            return Err(PyAssertionError::new_err("Transport already set"));
+        }
+        self.set(py, Some(transport.clone().unbind()));
+        Ok(())
     }
 
     /// `data` has come.
     fn feed_data(&self, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        if self.has_eof(data.py()) {
+            return Err(PyAssertionError::new_err("feed_data after feed_eof"));
+        }
         match data.cast_exact::<PyBytes>() {
             Ok(data) => self.feed(data),
             Err(_) => {
@@ -101,7 +109,7 @@ impl StreamReader {
         self.end(py)
     }
 
-    fn __repr__(&self, py: Python<'_>) -> String {
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         self.describe(py)
     }
 
