@@ -79,7 +79,7 @@ class Common:
         if not isinstance(exc, OSError):
             self._report(message, exc)
         elif self._loop.get_debug():
-            logger.debug("%r: %s", self, message, exc_info=True)
+            logger.debug("%r: %s", self, message, exc_info=exc)
         self._force_close(exc)
 
     def _report(self, message: str, exc: BaseException) -> None:
@@ -113,6 +113,9 @@ class Transport(Common, _core.StreamTransport):
         # CPython 3.11's own leaves the server waiting for it.
         if server is not None:
             self._detach(server)
+
+    def _log(self, what: str) -> None:
+        logger.debug("%r " + what, self)
 
     def _attach(self, server: Any) -> None:
         try:

@@ -4,6 +4,7 @@ use crate::aio::context;
 use crate::aio::gil::Gil;
 use crate::aio::object::NativeLoop;
 use crate::aio::socket_number::SocketNumber;
+use crate::aio::transport::debug;
 use crate::aio::transport::end;
 use crate::aio::transport::extra::{self, Extra};
 use crate::aio::transport::flush::{flush, pause_protocol, shut_down};
@@ -134,11 +135,18 @@ impl StreamTransport {
 
     /// Nothing goes to the protocol until `resume_reading()`.
     fn pause_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
-        slf.get()
-            .flow
-            .with(slf.py(), |flow| flow.watch.is_paused |= !flow.is_closing);
+        let paused = slf.get().flow.with(slf.py(), |flow| {
+            let was_paused = flow.watch.is_paused;
+            flow.watch.is_paused |= !flow.is_closing;
+            flow.watch.is_paused && !was_paused
+        });
         // The selector is told when something comes: for most go on before.
-        slf.get().keep(slf)
+        slf.get().keep(slf)?;
+        if paused {
+            debug::log(slf, "pauses reading")
+        } else {
+            Ok(())
+        }
     }
 
     /// What comes goes to the protocol again.
@@ -147,11 +155,12 @@ impl StreamTransport {
         let was_paused = me.flow.with(py, |flow| {
             !flow.is_closing && std::mem::replace(&mut flow.watch.is_paused, false)
         });
-        if was_paused {
-            Self::start_reading(slf)
-        } else {
-            Ok(())
+        if !was_paused {
+            return Ok(());
         }
+        me.go_on_in_callers_context(py)?;
+        Self::start_reading(slf)?;
+        debug::log(slf, "resumes reading")
     }
 
     /// Bytes that wait to be sent.
@@ -267,7 +276,7 @@ impl StreamTransport {
     fn _registered(&self, py: Python<'_>) -> (bool, bool) {
         self.flow.with(py, |flow| {
             (
-                flow.watch.registered.readable,
+                flow.watch.registered.readable && !flow.watch.is_paused,
                 flow.watch.registered.writable,
             )
         })

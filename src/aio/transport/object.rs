@@ -1,5 +1,6 @@
 //! The class and what it holds.
 
+use crate::aio::context;
 use crate::aio::gil::Gil;
 use crate::aio::socket_number::SocketNumber;
 use crate::aio::transport::extra::Extra;
@@ -96,6 +97,19 @@ impl StreamTransport {
             let its = objects.server.as_ref();
             its.is_some_and(|its| its.is(server))
         })
+    }
+
+    /// What comes from now on is the protocol's in the context of who resumes reading, as asyncio has it, unless one was given.
+    pub(crate) fn go_on_in_callers_context(&self, py: Python<'_>) -> PyResult<()> {
+        if self.objects.with(py, |objects| objects.is_lost_in_context) {
+            return Ok(());
+        }
+        let new = context::copy(py)?;
+        let old = self
+            .objects
+            .with(py, |objects| objects.parties.context.replace(new));
+        drop(old);
+        Ok(())
     }
 
     /// The selector does not tell of what comes any more.

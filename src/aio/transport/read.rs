@@ -6,6 +6,7 @@ use crate::aio::state::{MOST_RECEIVED, State};
 use crate::aio::tls::incoming as tls;
 use crate::aio::tls::object::TlsTransport;
 use crate::aio::tls::outcome::Stopped;
+use crate::aio::transport::debug;
 use crate::aio::transport::end;
 use crate::aio::transport::fatal::fatal;
 use crate::aio::transport::object::{Flow, Receiver, StreamTransport};
@@ -211,6 +212,7 @@ fn at_end(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
         // It is no orderly one, as sending has told.
         return on_writable(slf);
     }
+    debug::log(slf, "received EOF")?;
     let Some(protocol) = me.protocol(py) else {
         return Ok(());
     };
