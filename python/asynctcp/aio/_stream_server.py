@@ -11,7 +11,7 @@ from asynctcp._tls import TlsConfig
 from asynctcp.aio._options import ServeOptions, ServeUnixOptions
 from asynctcp.aio._stream import Stream, check_options
 from asynctcp.conditions import EventInfo
-from asynctcp.typing import PipePath
+from asynctcp.typing import Address, PipePath
 
 Handler = Callable[[Stream], Awaitable[object]]
 
@@ -23,6 +23,7 @@ class StreamServer:
         self._handler = handler
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_over = asyncio.Event()
         self._server: _core.TcpServer
 
     @property
@@ -40,9 +41,34 @@ class StreamServer:
         """The port that it listens on; 0 for a path."""
         return self.server.port
 
+    @property
+    def addresses(self) -> list[Address | str]:
+        """All addresses that it listens on, kept after closing; as ``asynctcp.TcpServer.addresses``."""
+        return self.server.addresses
+
+    @property
+    def sockets(self) -> list[_core.Socket]:
+        """Its connections' sockets that are open now, as ``asynctcp.TcpServer.sockets``.
+
+        Of an ``asyncio.Server`` they are those that listen: here ``addresses`` says where that is.
+        """
+        return self.server.sockets
+
+    def is_serving(self) -> bool:
+        """Return whether it accepts connections."""
+        return not self.server.closed
+
     def close(self) -> None:
-        """Stop accepting; the connections go on."""
+        """Stop accepting; the connections go on. Closing it again does nothing."""
         self.server.close()
+        self._is_over.set()
+
+    async def wait_closed(self) -> None:
+        """Wait until it is closed, by ``close`` or ``drain``, and all handlers have returned."""
+        if self.is_serving():
+            await self._is_over.wait()
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
 
     async def drain(self, timeout: float) -> bool:  # noqa: ASYNC109 - the name that asyncio has for it
         """Stop accepting, and wait until the handlers have returned.
@@ -118,8 +144,9 @@ async def serve(
     """Listen, and run ``handler(stream)`` in a task for each connection, which is closed when that returns.
 
     Args:
-        handler: an ``async def`` with a ``Stream`` as its argument. A condition that it lets pass ends it;
-            any other exception goes to the loop's exception handler, and the connection is reset.
+        handler: an ``async def`` with a ``Stream`` as its argument, not a call of one. A condition that it
+            lets pass ends it; any other exception goes to the loop's exception handler, and the connection is
+            reset.
         host: str, an address or a name.
         port: int; 0: any, see ``StreamServer.port``.
         tls: a ``TlsConfig``; None: plain.
@@ -151,6 +178,8 @@ def _serve(
     tls: TlsConfig | None,
     options: ServeOptions | ServeUnixOptions,
 ) -> StreamServer:
+    if not callable(handler):
+        raise TypeError(f"handler must be an async def, not {type(handler).__name__}: {handler!r}")
     made = StreamServer(handler)
     made._server = begin(_ignore, connect_cb=made._on_connect, allow_half_open=True, tls=tls, **options)
     return made

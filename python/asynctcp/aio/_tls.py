@@ -210,8 +210,16 @@ def check_role(config: TlsConfig, *, server_side: bool) -> None:
         raise TypeError(f"ssl must be a TlsConfig.{role}(...) here, not a {config._context.role}'s")
 
 
+def _check_context(given: object) -> None:
+    """Raise ``TypeError`` at the call for what asyncio finds out of when there is a connection."""
+    if given and not isinstance(given, (bool, TlsConfig)) and not hasattr(given, "wrap_bio"):
+        kind = type(given).__name__
+        raise TypeError(f"ssl argument must be an SSLContext or None, or a TlsConfig, not {kind}")
+
+
 def server_options(options: dict[str, Any]) -> dict[str, Any]:
     """Check the keywords of a server."""
+    _check_context(options.get("ssl"))
     if isinstance(options.get("ssl"), TlsConfig):
         check_role(options["ssl"], server_side=True)
     return options
@@ -220,6 +228,7 @@ def server_options(options: dict[str, Any]) -> dict[str, Any]:
 def client_options(options: dict[str, Any]) -> dict[str, Any]:
     """Check the keywords of a client, and give it the name that its ``TlsConfig`` has."""
     config = options.get("ssl")
+    _check_context(config)
     if isinstance(config, TlsConfig):
         check_role(config, server_side=False)
         if options.get("server_hostname") is None and config._context.server_name is not None:
