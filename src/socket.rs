@@ -174,7 +174,7 @@ impl Socket {
     /// The `TcpServer` it came from, or None.
     #[getter]
     fn server(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.server.as_ref().map(|server| server.clone_ref(py))
+        self.origin.as_ref().map(|it| it.server.clone_ref(py))
     }
 
     /// The peer's address as `getpeername()` gives it, or None before the connection is established. With a PROXY header
@@ -479,7 +479,7 @@ impl Socket {
     }
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
-        visit.call(&self.server)?;
+        visit.call(self.origin.as_ref().map(|it| &it.server))?;
         self.state
             .try_lock()
             .map_or(Ok(()), |state| state.visit(&visit))

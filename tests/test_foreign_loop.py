@@ -151,6 +151,19 @@ def test_pump_waits_for_its_timeout(loop):
     assert time.monotonic() - began >= 0.05
 
 
+def test_first_pump_of_a_loop_waits_too(loop):
+    began = time.monotonic()
+    assert loop.pump(0.05) == 0
+    assert time.monotonic() - began >= 0.05
+
+
+def test_first_pump_does_what_was_posted_before_without_waiting(loop):
+    told = []
+    loop.call_soon_threadsafe(told.append, 1)
+    loop.pump(DEADLINE)
+    assert told == [1]
+
+
 @pytest.mark.parametrize("timeout", [None, DEADLINE, float("inf")])
 def test_pump_waits_until_something_is_to_be_done(timeout, loop, spawn):
     drain(loop)

@@ -57,6 +57,10 @@ OUTSIDE = [
     ("makes_a_config", asynctcp.TlsConfig, "TlsConfig.client(...) or TlsConfig.server(...)"),
     ("names_a_file_that_is_not_there", lambda: asynctcp.TlsConfig.server("no.pem", "no.key"), "'no.pem'"),
     ("makes_a_socket", asynctcp.Socket, "asynctcp.Socket"),
+    ("forgets_the_parentheses", lambda: asynctcp.with_delay(ignore), "@with_delay(seconds)"),
+    ("forgets_them_at_an_interval", lambda: asynctcp.with_interval(ignore), "@with_interval(seconds)"),
+    ("closes_a_number", lambda: asynctcp.close_tcp_server(5), "server must be a TcpServer, not int: 5"),
+    ("removes_a_number", lambda: asynctcp.remove_interval(5), "timer must be a Timer, not int: 5"),
 ]
 INSIDE = [
     ("gives_an_address_as_tuple", lambda: asynctcp.tcp_server((LOOPBACK, 0), ignore), "'read_cb'"),

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import inspect
 import operator
+import subprocess
+import sys
 
 import pytest
 
@@ -242,4 +244,18 @@ def test_clasync_names_are_not_in_the_packages_dir():
     shown = set(dir(asynctcp))
     assert shown & CLASYNC == set()
     assert set(asynctcp.__all__) - CLASYNC - shown == set()
-    assert {"clasync", "conditions", "__version__", "__doc__"} <= shown
+    assert {"aio", "clasync", "conditions", "__version__", "__doc__"} <= shown
+    assert shown & {"_importlib", "_typing"} == set()
+
+
+def test_asyncio_face_is_imported_when_it_is_asked_for():
+    code = "import sys, asynctcp; assert 'asyncio' not in sys.modules; print(asynctcp.aio.run)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, text=True, timeout=60
+    )
+    assert "function run" in done.stdout
+
+
+def test_name_that_is_not_there_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'asynctcp' has no attribute 'tcp_conect'"):
+        _ = asynctcp.tcp_conect

@@ -20,6 +20,7 @@ from helpers import (
     after_quiet,
     echo,
     fail,
+    ignore,
     in_loop,
     receive_all,
     reset,
@@ -458,6 +459,32 @@ def test_connections_counts_those_open_now(peers, log):
     counts = []
     run(start)
     assert counts == [0, 3, 2]
+
+
+@pytest.mark.parametrize("io_threads", [0, 1])
+@pytest.mark.parametrize("ends", ["close", "force", "timeout", "eof"])
+def test_last_connection_that_ends_is_counted_no_more_in_its_close_cb(peers, ends, io_threads):
+    def start():
+        server = tcp_server(
+            LOOPBACK,
+            0,
+            ignore,
+            ignore,
+            connect_cb=meet,
+            close_cb=lambda *_: (counts.append((server.connections, server.sockets)), server.close()),
+            read_timeout=0.05 if ends == "timeout" else None,
+        )
+        raws.append(peers.connect(server))
+
+    def meet(ours):
+        if ends == "eof":
+            raws[0].close()
+        elif ends != "timeout":
+            ours.close(force=ends == "force")
+
+    counts, raws = [], []
+    run(start, loop=asynctcp.EventLoop(io_threads=io_threads))
+    assert counts == [(0, [])]
 
 
 # --- the object ---------------------------------------------------------------------------------------------

@@ -4,6 +4,9 @@ Start with ``start_event_loop``, ``tcp_server`` and ``tcp_connect``; each has a 
 the thread that runs the loop, one at a time. Sockets are owned by Tokio tasks on the native side.
 """
 
+import importlib as _importlib
+import typing as _typing
+
 from asynctcp._core import (
     Idler,
     Notifier,
@@ -108,7 +111,18 @@ __all__ = [  # noqa: PLE0604 - the starred name is a list of strings
 ]
 
 
+if _typing.TYPE_CHECKING:
+    from asynctcp import aio as aio
+else:
+
+    def __getattr__(name):
+        """Import ``asynctcp.aio``, and asyncio with it, when it is asked for."""
+        if name == "aio":
+            return _importlib.import_module("asynctcp.aio")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 def __dir__() -> list[str]:
     """Leave out cl-async's names of what is a method or an attribute: see ``asynctcp.clasync``."""
-    hidden = {*_clasync, "_clasync", "_conditions"}
-    return sorted(globals().keys() - hidden)
+    hidden = {*_clasync, "_clasync", "_conditions", "_importlib", "_typing"}
+    return sorted((globals().keys() | {"aio"}) - hidden)

@@ -167,6 +167,7 @@ def with_delay(seconds: float | None = 0) -> Callable[[Callback], _core.Timer]:
 
     Errors are those of ``delay``. cl-async: ``with-delay``.
     """
+    _refuse_function("with_delay", seconds)
     return lambda callback: _core.delay(callback, seconds)
 
 
@@ -175,7 +176,14 @@ def with_interval(seconds: float) -> Callable[[Callback], _core.Timer]:
 
     Errors are those of ``interval``. cl-async: ``with-interval``.
     """
+    _refuse_function("with_interval", seconds)
     return lambda callback: _core.interval(callback, seconds)
+
+
+def _refuse_function(name: str, seconds: object) -> None:
+    """Tell who wrote ``@name`` in the place of ``@name(…)``: the function would never run."""
+    if callable(seconds):
+        raise TypeError(f"seconds must be a number, not {seconds!r}: write @{name}(seconds)")
 
 
 def stats() -> dict[str, Any]:

@@ -1,6 +1,7 @@
 //! Signal handlers of one loop, and what they replaced.
 
 use crate::boundary::args;
+use crate::boundary::args::refusal::wrong_type;
 use crate::event_loop::object::EventLoop;
 use crate::event_loop::outcome::Outcome;
 use crate::shared::loop_state::{Life, LoopState};
@@ -57,6 +58,9 @@ pub fn _handle_signal(
     event_cb: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
     let (py, state) = (signum.py(), &event_loop.get().state);
+    if !signum.is_instance_of::<PyInt>() {
+        return Err(wrong_type("signum", "a signal's number", signum));
+    }
     let arrived = Arrived {
         state: state.clone(),
         callback: args::required_callback("callback", callback)?,

@@ -1,5 +1,6 @@
 //! `tcp_server`.
 
+use crate::boundary::args::refusal::wrong_type;
 use crate::boundary::args::{self, HostArg, ProxyTimeout};
 use crate::boundary::tls_context::server_of;
 use crate::functions::new_socket::callbacks;
@@ -129,7 +130,9 @@ fn place(bind_address: &Bound<'_, PyAny>, port: u16) -> PyResult<Place> {
 /// `server.close()`: stops listening at once; existing connections live on. Again: nothing. Callable from any thread.
 /// cl-async: `close-tcp-server`.
 #[pyfunction]
-pub fn close_tcp_server(server: &Bound<'_, TcpServer>) -> PyResult<()> {
+pub fn close_tcp_server(server: &Bound<'_, PyAny>) -> PyResult<()> {
+    let wrong = |_| wrong_type("server", "a TcpServer", server);
+    let server = server.cast::<TcpServer>().map_err(wrong)?;
     server.get().close(server.py())
 }
 

@@ -1,6 +1,7 @@
 //! `delay` and `interval`.
 
 use crate::boundary::args;
+use crate::boundary::args::refusal::wrong_type;
 use crate::objects::timer::Timer;
 use crate::shared::loop_state::LoopState;
 use pyo3::prelude::*;
@@ -61,6 +62,7 @@ pub fn interval(
 
 /// `timer.cancel()`: the callback does not run (again). Twice does nothing. cl-async: `remove-interval`.
 #[pyfunction]
-pub fn remove_interval(timer: &Bound<'_, Timer>) -> PyResult<()> {
-    Timer::cancel(timer)
+pub fn remove_interval(timer: &Bound<'_, PyAny>) -> PyResult<()> {
+    let wrong = |_| wrong_type("timer", "a Timer", timer);
+    Timer::cancel(timer.cast::<Timer>().map_err(wrong)?)
 }

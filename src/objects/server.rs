@@ -11,12 +11,12 @@ use crate::io::setup::listening::Listening;
 use crate::io::sync::Mutex;
 use crate::io::sys::address::Address;
 use crate::shared::loop_state::LoopState;
-use crate::socket::object::Socket;
+use crate::socket::object::{Origin, Socket};
 use crate::socket::state::{Callbacks, Settings};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// A listening server: what `tcp_server` and `pipe_server` return.
 #[pyclass(frozen, weakref, module = "asynctcp")]
@@ -26,6 +26,8 @@ pub struct TcpServer {
     /// At least one.
     addresses: Vec<Address>,
     closed: AtomicBool,
+    /// How many of its sockets are open.
+    open: Arc<AtomicUsize>,
     /// For each connection; let go when the accept loop has ended.
     callbacks: Mutex<Callbacks>,
     settings: Settings,
@@ -36,15 +38,20 @@ impl TcpServer {
     pub fn welcome(slf: &Bound<'_, Self>, link: Arc<Link>) -> PyResult<Py<Socket>> {
         let (py, server) = (slf.py(), slf.get());
         let callbacks = server.callbacks.lock().clone_ref(py);
-        let (key, owner) = (link.key, slf.clone().into_any().unbind());
+        let key = link.key;
+        let origin = Origin {
+            server: slf.clone().into_any().unbind(),
+            open: server.open.clone(),
+        };
         let socket = Socket::make(
             py,
             server.event_loop.clone(),
             link,
             callbacks,
             server.settings,
-            Some(owner),
+            Some(origin),
         )?;
+        server.open.fetch_add(1, Ordering::SeqCst);
         let object = socket.clone_ref(py).into_any();
         server.event_loop.table.insert(key, object);
         Ok(socket)
@@ -105,6 +112,7 @@ impl TcpServer {
             listener,
             addresses,
             closed: AtomicBool::new(false),
+            open: Arc::default(),
             callbacks: Mutex::new(callbacks),
             settings,
         };
@@ -217,10 +225,10 @@ impl TcpServer {
         Ok(())
     }
 
-    /// How many of its connections are open now.
+    /// How many of its connections are open now: its sockets, and those whose PROXY header or TLS handshake is to come.
     #[getter]
     fn connections(&self) -> usize {
-        self.listener.open()
+        self.open.load(Ordering::SeqCst) + self.listener.unknown()
     }
 
     fn __repr__(&self) -> String {

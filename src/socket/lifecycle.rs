@@ -10,7 +10,7 @@ use crate::io::sync::Mutex;
 use crate::io::tls::config::Client;
 use crate::shared::loop_state::LoopState;
 use crate::socket::ending;
-use crate::socket::object::Socket;
+use crate::socket::object::{Origin, Socket};
 use crate::socket::options;
 use crate::socket::phase::{Phase, Step};
 use crate::socket::reason::Reason;
@@ -22,7 +22,7 @@ use rustls::pki_types::ServerName;
 use socket2::Socket as OwnedSocket;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 impl Socket {
     /// A socket in `phase`, not yet in the loop's table.
@@ -32,9 +32,9 @@ impl Socket {
         link: Arc<Link>,
         callbacks: Callbacks,
         settings: Settings,
-        server: Option<Py<PyAny>>,
+        origin: Option<Origin>,
     ) -> PyResult<Py<Self>> {
-        let phase = if server.is_some() {
+        let phase = if origin.is_some() {
             Phase::Open
         } else {
             Phase::Idle
@@ -44,7 +44,7 @@ impl Socket {
         let socket = Self {
             event_loop,
             link,
-            server,
+            origin,
             closed: AtomicBool::new(false),
             state,
         };
@@ -109,7 +109,7 @@ impl Socket {
     /// Closes it: no callback starts from here on but its `close_cb`, all are let go. Again: nothing.
     pub fn end(slf: &Bound<'_, Self>, force: bool) {
         let socket = slf.get();
-        if socket.closed.swap(true, Ordering::SeqCst) {
+        if !socket.close_once() {
             return;
         }
         // What was written waits for a handshake: until that can begin, events are looked for.
@@ -139,7 +139,7 @@ impl Socket {
     /// Its connection belongs to somebody else from now on: closes it without touching that.
     pub fn end_given_away(slf: &Bound<'_, Self>) {
         let socket = slf.get();
-        if socket.closed.swap(true, Ordering::SeqCst) {
+        if !socket.close_once() {
             return;
         }
         Self::let_go(slf);
@@ -166,7 +166,7 @@ impl Socket {
     pub fn end_with_loop(slf: &Bound<'_, Self>) {
         let socket = slf.get();
         ending::begin(socket, Reason::LoopEnd);
-        if !socket.closed.swap(true, Ordering::SeqCst) {
+        if socket.close_once() {
             Self::let_go(slf);
         }
         socket.link.abandon();

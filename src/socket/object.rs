@@ -8,7 +8,15 @@ use crate::socket::phase::Step;
 use crate::socket::state::{Callbacks, State};
 use pyo3::prelude::*;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// The server that a socket came from.
+pub struct Origin {
+    /// The `TcpServer`.
+    pub server: Py<PyAny>,
+    /// How many of its sockets are open.
+    pub open: Arc<AtomicUsize>,
+}
 
 /// A TCP connection: what `tcp_connect` returns and a server's callbacks get. Not made by calling its class.
 /// For annotations it is generic in its `data`: `Socket[Session]`.
@@ -17,7 +25,7 @@ pub struct Socket {
     pub(crate) event_loop: Arc<LoopState>,
     pub(crate) link: Arc<Link>,
     /// The server it came from.
-    pub(crate) server: Option<Py<PyAny>>,
+    pub(crate) origin: Option<Origin>,
     pub(crate) closed: AtomicBool,
     /// Short sections with the interpreter's lock held; nothing of Python's is called or dropped under it.
     pub(crate) state: Mutex<State>,
@@ -46,6 +54,15 @@ impl Socket {
         self.closed.load(Ordering::SeqCst)
     }
 
+    /// Whether this closes it: from now on it is no open one of its server's.
+    pub fn close_once(&self) -> bool {
+        let first = !self.closed.swap(true, Ordering::SeqCst);
+        if let Some(origin) = self.origin.as_ref().filter(|_| first) {
+            origin.open.fetch_sub(1, Ordering::SeqCst);
+        }
+        first
+    }
+
     /// Its `event_cb`.
     pub fn event_cb(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         let state = self.state.lock();
@@ -54,12 +71,13 @@ impl Socket {
 
     /// Whether it came from `server`.
     pub fn is_of(&self, server: &Bound<'_, PyAny>) -> bool {
-        self.server.as_ref().is_some_and(|own| own.is(server))
+        let own = self.origin.as_ref().map(|origin| &origin.server);
+        own.is_some_and(|own| own.is(server))
     }
 
     /// Whether it came from a server.
     pub fn is_accepted(&self) -> bool {
-        self.server.is_some()
+        self.origin.is_some()
     }
 
     /// Peer's address for messages: `1.2.3.4:80`, `[::1]:80`; without a connection, what was to be connected to.

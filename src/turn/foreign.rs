@@ -23,6 +23,8 @@ pub struct Foreign {
     waker: Waker,
     /// When the I/O side will nudge the pump for a timer.
     alarm: Option<watch::Sender<Instant>>,
+    /// The bell rings for whatever was left before the first turn.
+    is_new: bool,
 }
 
 /// A signal that comes just before a wait is noticed after this at the latest.
@@ -36,6 +38,7 @@ impl Foreign {
             waker: Waker::from(bell.clone()),
             bell,
             alarm: None,
+            is_new: true,
         }
     }
 
@@ -46,11 +49,17 @@ impl Foreign {
 
     /// Waits until a turn is wanted or `deadline` (None: for ever) has come. A signal's handler may raise here, or fork.
     pub fn wait(
-        &self,
+        &mut self,
         py: Python<'_>,
         event_loop: &LoopState,
         deadline: Option<Instant>,
     ) -> PyResult<()> {
+        if std::mem::take(&mut self.is_new) {
+            // There may be nothing.
+            event_loop.check_process(py)?;
+            self.silence();
+            self.listen(event_loop, event_loop.has_own_work());
+        }
         loop {
             event_loop.check_process(py)?;
             // What a signal's handler leaves in this thread, which is the loop's, does not ring.

@@ -54,8 +54,9 @@ impl Memory {
             return 0;
         }
         let own = self.limits.read - link.flow.unread().min(self.limits.read);
-        if !self.is_full() {
-            return own;
+        let room = self.room();
+        if room > 0 {
+            return own.min(room);
         }
         if link.holds_nothing() {
             return own.min(LEAST_READ);
@@ -68,8 +69,9 @@ impl Memory {
         }
         self.anyone_starved.store(true, Ordering::SeqCst);
         // The pump may have taken the last batch just before; then nobody else would come to wake us.
-        let room = if !self.is_full() {
-            own
+        let room = self.room();
+        let room = if room > 0 {
+            own.min(room)
         } else if link.holds_nothing() {
             own.min(LEAST_READ)
         } else {
@@ -122,10 +124,16 @@ impl Memory {
         }
     }
 
-    /// Whether all that was received and not read comes to the memory limit.
-    fn is_full(&self) -> bool {
+    /// How much may be received until all that was, and was not read, comes to the memory limit.
+    fn room(&self) -> usize {
         let streams = self.in_streams.load(Ordering::SeqCst);
-        self.unread.load(Ordering::SeqCst) + streams >= self.limits.memory
+        let unread = self.unread.load(Ordering::SeqCst) + streams;
+        self.limits.memory.saturating_sub(unread)
+    }
+
+    /// Whether there is so little room that who waits for some goes on waiting: many small reads cost more.
+    fn is_full(&self) -> bool {
+        self.room() < LEAST_READ
     }
 
     /// Python has `bytes` of `link`: it may receive more.
@@ -208,14 +216,29 @@ mod tests {
         hub.inbox.memory.received(&hoarder, 50_000);
         hub.inbox.memory.taken(50_000);
         hub.inbox.memory.delivered(&hoarder, 50_000);
-        assert_eq!(hub.inbox.memory.allowance(&hoarder), 100_000);
+        assert_eq!(hub.inbox.memory.allowance(&hoarder), 50_000);
         hub.inbox.memory.entered_stream(&hoarder, 50_000);
         assert_eq!(hub.inbox.memory.allowance(&hoarder), 0);
         assert_eq!(hub.inbox.memory.allowance(&other), LEAST_READ);
-        hub.inbox.memory.left_stream(&hoarder, 1);
+        hub.inbox.memory.left_stream(&hoarder, LEAST_READ - 1);
+        assert!(hub.inbox.memory.commands.is_empty());
+        hub.inbox.memory.left_stream(&hoarder, 2);
         assert!(hub.inbox.memory.starved.lock().is_empty());
         assert!(!hub.inbox.memory.commands.is_empty());
-        assert_eq!(hub.inbox.memory.allowance(&hoarder), 100_000);
+        assert_eq!(hub.inbox.memory.allowance(&hoarder), LEAST_READ + 1);
+    }
+
+    #[test]
+    fn what_may_be_received_is_no_more_than_there_is_room_for() {
+        let hub = hub(50_000);
+        let (one, other) = (link(&hub), link(&hub));
+        hub.inbox.memory.received(&one, 30_000);
+        assert_eq!(hub.inbox.memory.allowance(&other), 20_000);
+        hub.inbox.memory.received(&other, 19_999);
+        assert_eq!(hub.inbox.memory.allowance(&other), 1);
+        hub.inbox.memory.received(&other, 1);
+        assert_eq!(hub.inbox.memory.allowance(&other), 0);
+        assert_eq!(hub.inbox.memory.allowance(&link(&hub)), LEAST_READ);
     }
 
     #[test]

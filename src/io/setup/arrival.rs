@@ -32,7 +32,7 @@ struct Place(Option<Arc<Listener>>);
 impl Drop for Place {
     fn drop(&mut self) {
         if let Some(listener) = self.0.take() {
-            listener.released();
+            listener.gave_up();
         }
     }
 }

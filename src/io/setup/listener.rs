@@ -48,7 +48,9 @@ pub struct Listener {
     sockets: Mutex<Vec<Socket>>,
     closed: AtomicBool,
     open: AtomicUsize,
-    /// Accepted, and not yet known to Python.
+    /// Accepted, and not to be known to Python yet: a header or a handshake is to come.
+    unannounced: AtomicUsize,
+    /// Announced, and not yet known to Python.
     unserved: AtomicUsize,
     /// Since when there are such, or since Python last served one; as `Reactor::time`.
     unserved_since: AtomicU64,
@@ -78,6 +80,7 @@ impl Listener {
             sockets: Mutex::new(sockets),
             closed: AtomicBool::new(false),
             open: AtomicUsize::new(0),
+            unannounced: AtomicUsize::new(0),
             unserved: AtomicUsize::new(0),
             unserved_since: AtomicU64::new(0),
             refusals: Refusals::default(),
@@ -129,14 +132,26 @@ impl Listener {
         }
     }
 
-    /// Connections that are open now.
+    /// Connections that take a place now: also those that Python has closed, and that are not at their end.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::SeqCst)
+    }
+
+    /// Connections that Python does not know yet.
+    pub fn unknown(&self) -> usize {
+        self.unannounced.load(Ordering::SeqCst) + self.unserved.load(Ordering::SeqCst)
     }
 
     /// A connection was accepted.
     pub(crate) fn accepted(&self) {
         self.open.fetch_add(1, Ordering::SeqCst);
+        self.unannounced.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// It has ended before Python was to know it.
+    pub(crate) fn gave_up(&self) {
+        self.unannounced.fetch_sub(1, Ordering::SeqCst);
+        self.released();
     }
 
     /// Python is to get to know it.
@@ -145,6 +160,7 @@ impl Listener {
             self.unserved_since.store(now(), Ordering::Relaxed);
         }
         self.unserved.fetch_add(1, Ordering::SeqCst);
+        self.unannounced.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// Its file goes with it.
