@@ -49,7 +49,7 @@ class Entity:
         usage=ExtendedKeyUsageOID.SERVER_AUTH,
         digest=None,
         constraints=None,
-        key_usage=None,
+        critical=None,
         key=None,
     ):
         self.key = key or key_of(kind)
@@ -70,8 +70,8 @@ class Entity:
                 x509.SubjectAlternativeName([alternative(each) for each in names]), False
             )
             builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
-        if key_usage:
-            builder = builder.add_extension(key_usage, critical=True)
+        if critical:
+            builder = builder.add_extension(critical, critical=True)
         if constraints:
             allowed = [x509.DNSName(each) for each in constraints]
             builder = builder.add_extension(x509.NameConstraints(allowed, None), critical=True)

@@ -6,6 +6,7 @@ import copy
 import logging
 import os
 import pickle
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -73,10 +74,43 @@ def test_encrypted_key_is_opened_by_its_password(ca, password):
         TlsConfig.server(cert_data=ca.usual, key_data=locked)
 
 
+def locked_by_openssl(key, folder, *options):
+    """The key, encrypted by OpenSSL with the password "secret"."""
+    (folder / "key").write_bytes(key)
+    command = ["openssl", "pkcs8", "-topk8", "-in", "key", "-passout", "pass:secret", *options]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=30).stdout
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["-v2", "aes-256-cbc"],
+        ["-v2", "aes-128-cbc", "-v2prf", "hmacWithSHA512"],
+        # The default of OpenSSL before 1.1, and of 1.1.0.
+        ["-v2", "des3", "-v2prf", "hmacWithSHA1"],
+        ["-v2", "aes-256-cbc", "-v2prf", "hmacWithSHA1"],
+        ["-scrypt"],
+    ],
+)
+def test_key_that_openssl_encrypted_is_opened_by_its_password(ca, tmp_path, options):
+    locked = locked_by_openssl(ca.usual, tmp_path, *options)
+    assert works(TlsConfig.server(cert_data=ca.usual, key_data=locked, key_password="secret"), ca.client())
+    with pytest.raises(TlsConfigError, match=r"key_password does not fit the key$"):
+        TlsConfig.server(cert_data=ca.usual, key_data=locked, key_password="wrong")
+
+
+def test_key_that_is_encrypted_by_version_1_of_pkcs_5_is_refused_with_what_to_do(ca, tmp_path):
+    locked = locked_by_openssl(ca.usual, tmp_path, "-v1", "PBE-SHA1-3DES")
+    with pytest.raises(
+        TlsConfigError, match="not supported; convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc"
+    ):
+        TlsConfig.server(cert_data=ca.usual, key_data=locked, key_password="secret")
+
+
 def test_key_that_is_encrypted_in_openssls_old_way_is_named_as_such(ca):
     head, tail = b"-----BEGIN RSA PRIVATE KEY-----\n", b"\n\nAAAA\n-----END RSA PRIVATE KEY-----\n"
     old = head + b"Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00" + tail
-    with pytest.raises(TlsConfigError, match="old way"):
+    with pytest.raises(TlsConfigError, match=r"old way .*; convert it: openssl pkcs8 -topk8 -v2 "):
         TlsConfig.server(cert_data=ca.usual, key_data=old, key_password="x")
 
 

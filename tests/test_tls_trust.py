@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import socket
+import ssl
 
 import pytest
 from cryptography import x509
@@ -11,8 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from asynctcp import TlsCertificateError, TlsConfig, TlsConfigError, exit_event_loop, tcp_connect, tcp_server
-from certificates import authority
-from helpers import LOOPBACK, ignore, run
+from certificates import authority, load
+from helpers import LOOPBACK, SOON, ignore, run
 from test_tls_certificates import DAY, NOW, Entity, attempt, refusal
 
 CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
@@ -75,7 +78,7 @@ def test_certificate_that_was_given_with_an_authority_does_not_become_one(root):
 
 @pytest.mark.parametrize("usage", [SIGNS_DATA, SIGNS_LISTS])
 def test_authority_whose_key_is_not_for_signing_certificates_makes_nobody_trusted(usage):
-    given = Entity("given", ca=True, key_usage=usage)
+    given = Entity("given", ca=True, critical=usage)
     assert refusal(Entity("server", given).chain, given.pem) == "unknown-issuer"
 
 
@@ -96,7 +99,7 @@ def test_certificate_of_a_client_that_was_given_is_trusted_whoever_has_issued_it
         ({"days": (-30, -1)}, "expired"),
         ({"days": (1, 30)}, "not-yet-valid"),
         ({"usage": ExtendedKeyUsageOID.SERVER_AUTH}, "bad-usage"),
-        ({"key_usage": key_usage("key_encipherment")}, "bad-usage"),
+        ({"critical": key_usage("key_encipherment")}, "bad-usage"),
     ],
 )
 def test_certificate_of_a_client_that_was_given_is_trusted_in_its_time_and_for_its_use(keywords, reason):
@@ -120,20 +123,49 @@ def revocation(issuer, entity):
 
 
 def test_intermediate_whose_key_is_not_for_signing_certificates_is_refused(root):
-    between = Entity("between", root, ca=True, key_usage=SIGNS_DATA)
+    between = Entity("between", root, ca=True, critical=SIGNS_DATA)
     assert refusal(Entity("server", between).chain, root.pem) == "bad-usage"
     assert asked(Entity("me", between, usage=CLIENT), root.pem) == "bad-usage"
 
 
 def test_intermediate_whose_key_is_for_signing_certificates_is_accepted(root):
-    between = Entity("between", root, ca=True, key_usage=SIGNS_CERTIFICATES)
+    between = Entity("between", root, ca=True, critical=SIGNS_CERTIFICATES)
     server = TlsConfig.server(cert_data=Entity("server", between).chain)
     assert attempt(server, TlsConfig.client(ca_data=root.pem)) is None
     assert asked(Entity("me", between, usage=CLIENT), root.pem) is None
 
 
+def test_certificate_that_was_given_and_cannot_be_used_is_not_refused_as_a_strangers(spawn):
+    unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
+    given = Entity("given", critical=unknown)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    load(context, given.chain)
+
+    def serve(listener):
+        raw, _ = listener.accept()
+        # The client refuses it.
+        with raw, contextlib.suppress(OSError):
+            context.wrap_socket(raw, server_side=True)
+
+    def start(port):
+        tls = TlsConfig.client(ca_data=given.pem)
+        tcp_connect("localhost", port, None, told, tls=tls)
+
+    def told(condition):
+        conditions.append(condition)
+        exit_event_loop()
+
+    conditions = []
+    with socket.create_server((LOOPBACK, 0)) as listener:
+        listener.settimeout(SOON)
+        spawn(lambda: serve(listener))
+        run(lambda: start(listener.getsockname()[1]))
+    assert conditions[0].reason == "bad-usage"
+    assert conditions[0].verify_message == "the certificate has a critical extension that is not known"
+
+
 def test_other_way_to_the_root_is_taken_where_one_intermediate_may_not_sign(root):
-    bad = Entity("between", root, ca=True, key_usage=SIGNS_DATA)
+    bad = Entity("between", root, ca=True, critical=SIGNS_DATA)
     good = Entity("between", root, ca=True, key=bad.key)
     pem = Entity("server", bad).chain + good.pem
     assert attempt(TlsConfig.server(cert_data=pem), TlsConfig.client(ca_data=root.pem)) is None
@@ -152,10 +184,10 @@ def test_other_way_to_the_root_is_taken_where_one_intermediate_may_not_sign(root
 def test_key_usage_of_the_peers_own_certificate_counts(root, allowed, server, client):
     # As in OpenSSL's `-purpose sslserver` and `sslclient`.
     usage = key_usage(allowed)
-    pem = Entity("server", root, key_usage=usage).chain
+    pem = Entity("server", root, critical=usage).chain
     told = attempt(TlsConfig.server(cert_data=pem), TlsConfig.client(ca_data=root.pem))
     assert (told and told.reason) == server
-    assert asked(Entity("me", root, usage=CLIENT, key_usage=usage), root.pem) == client
+    assert asked(Entity("me", root, usage=CLIENT, critical=usage), root.pem) == client
 
 
 @pytest.mark.parametrize(("days", "reason"), [((-30, -1), "expired"), ((1, 30), "not-yet-valid")])
@@ -222,7 +254,7 @@ def test_names_of_kinds_that_are_no_text_hide_no_others(root, odd):
 def findings(root):
     """Whatever is wrong with a server's certificate: its PEM, whom to trust, and what is told."""
     expired, soon = {"days": (-30, -1)}, {"days": (1, 30)}
-    forbidden = Entity("between", root, ca=True, key_usage=SIGNS_DATA)
+    forbidden = Entity("between", root, ca=True, critical=SIGNS_DATA)
     narrow = Entity("between", root, ca=True, constraints=["allowed.example"])
     old = Entity("root", ca=True, **expired)
     revoked = Entity("server", root)
@@ -238,7 +270,7 @@ def findings(root):
         'the certificate is for "q", "*.r", not for "localhost"',
     )
     yield Entity("server", root, usage=CLIENT), root, {}, "is not for servers"
-    yield Entity("server", root, key_usage=SIGNS_LISTS), root, {}, "the key usage of the certificate"
+    yield Entity("server", root, critical=SIGNS_LISTS), root, {}, "the key usage of the certificate"
     yield Entity("server", forbidden), root, {}, "does not allow it to sign others"
     yield Entity("server", narrow), root, {}, "may not issue for its names"
     yield revoked, root, {"crl_data": revocation(root, revoked)}, "has been revoked"

@@ -1,7 +1,7 @@
 //! Certificates, keys and revocation lists out of PEM (RFC 7468).
 
 use crate::io::tls::options::{ConfigError, Identity, Source};
-use pkcs8::{EncryptedPrivateKeyInfo, SecretDocument};
+use pkcs8::{EncryptedPrivateKeyInfo, SecretDocument, pkcs5};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{
     CertificateDer, CertificateRevocationListDer, PrivateKeyDer, PrivatePkcs8KeyDer,
@@ -14,6 +14,9 @@ const ENCRYPTED: (&str, &str) = (
 );
 /// OpenSSL's own encryption, with a digest that is no protection any more.
 const LEGACY: &str = "Proc-Type: 4,ENCRYPTED";
+
+/// How any of them becomes one that can be read.
+const CONVERT: &str = "convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc -in FILE -out NEW";
 
 /// Of a certificate that is none.
 pub(crate) const UNREADABLE: &str = "it holds a certificate that cannot be read";
@@ -67,7 +70,9 @@ pub(crate) fn key(
     if text.contains(LEGACY) {
         return Err(ConfigError::about(
             source,
-            "the key is encrypted in OpenSSL's old way; convert it: openssl pkcs8 -topk8",
+            format!(
+                "the key is encrypted in OpenSSL's old way (Proc-Type: 4,ENCRYPTED), which is not supported; {CONVERT}"
+            ),
         ));
     }
     PrivateKeyDer::from_pem_slice(&source.pem).map_err(|error| match error {
@@ -94,10 +99,20 @@ fn decrypted(
         password.ok_or_else(|| refused("the key is encrypted: key_password is needed"))?;
     let (_, document) =
         SecretDocument::from_pem(pem).map_err(|_| refused("the encrypted key is no PEM"))?;
-    let info = EncryptedPrivateKeyInfo::try_from(document.as_bytes())
-        .map_err(|_| refused("the encrypted key is no PKCS #8"))?;
-    let key = info
-        .decrypt(password)
-        .map_err(|_| refused("key_password does not fit the key, or its cipher is not known"))?;
+    let unsupported = || {
+        refused(&format!(
+            "the key is encrypted in a way that is not supported; {CONVERT}"
+        ))
+    };
+    let info = EncryptedPrivateKeyInfo::try_from(document.as_bytes()).map_err(|_| unsupported())?;
+    let key = info.decrypt(password).map_err(|error| match error {
+        pkcs8::Error::EncryptedPrivateKey(
+            pkcs5::Error::UnsupportedAlgorithm { .. }
+            | pkcs5::Error::AlgorithmParametersInvalid { .. }
+            | pkcs5::Error::NoPbes1CryptSupport,
+        ) => unsupported(),
+        // A wrong password makes anything of it: bad padding, or what is no key.
+        _ => refused("key_password does not fit the key"),
+    })?;
     Ok(PrivatePkcs8KeyDer::from(key.as_bytes().to_vec()).into())
 }

@@ -21,9 +21,14 @@ pub(crate) fn refused_self_signed() -> bool {
     SELF_SIGNED.take()
 }
 
-fn note<T>(verified: Result<T, Error>, end_entity: &CertificateDer<'_>) -> Result<T, Error> {
+/// One that is trusted itself is refused for something else.
+fn note(
+    verified: Result<(), Error>,
+    chains: &Chains,
+    end_entity: &CertificateDer<'_>,
+) -> Result<(), Error> {
     if verified.is_err() {
-        let outline = Outline::of(end_entity);
+        let outline = Outline::of(end_entity).filter(|_| !chains.trust.has(end_entity));
         SELF_SIGNED.set(outline.is_some_and(|one| one.is_self_signed()));
     }
     verified
@@ -71,7 +76,7 @@ impl ServerCertVerifier for Servers {
     ) -> Result<ServerCertVerified, Error> {
         let verified = self.0.verify(end_entity, intermediates, now);
         let verified = verified.and_then(|()| verify_name(end_entity, server_name));
-        note(verified, end_entity).map(|()| ServerCertVerified::assertion())
+        note(verified, &self.0, end_entity).map(|()| ServerCertVerified::assertion())
     }
 
     signatures!(self => self.0.algorithms);
@@ -139,7 +144,7 @@ impl ClientCertVerifier for Clients {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let verified = self.chains.verify(end_entity, intermediates, now);
-        note(verified, end_entity).map(|()| ClientCertVerified::assertion())
+        note(verified, &self.chains, end_entity).map(|()| ClientCertVerified::assertion())
     }
 
     signatures!(self => self.chains.algorithms);

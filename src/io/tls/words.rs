@@ -5,6 +5,7 @@ use rustls::{CertRevocationListError, CertificateError, Error, ExtendedKeyPurpos
 
 /// Names of a certificate that a message shows.
 const SHOWN: usize = 4;
+const UNKNOWN_EXTENSION: &str = "the certificate has a critical extension that is not known";
 
 /// A sentence without its end. `self_signed`: it is signed by itself.
 pub(crate) fn certificate(error: &CertificateError, self_signed: bool) -> String {
@@ -41,9 +42,7 @@ pub(crate) fn certificate(error: &CertificateError, self_signed: bool) -> String
             "the certificate, or that of an issuer, is signed by another kind of key than its issuer has"
         }
         E::BadEncoding => "the certificate, or that of an issuer, cannot be read",
-        E::UnhandledCriticalExtension => {
-            "the certificate has a critical extension that is not known"
-        }
+        E::UnhandledCriticalExtension => UNKNOWN_EXTENSION,
         E::Other(other) => match other.0.downcast_ref() {
             Some(error) => of_chain(error),
             None => "the certificate is not as it has to be",
@@ -61,6 +60,7 @@ fn of_chain(error: &webpki::Error) -> &'static str {
         E::EndEntityUsedAsCa => "the certificate of an issuer does not allow it to sign others",
         E::NameConstraintViolation => "an issuer of the certificate may not issue for its names",
         E::PathLenConstraintViolated => "the chain is longer than an issuer in it allows",
+        E::UnsupportedCriticalExtension => UNKNOWN_EXTENSION,
         E::UnsupportedCertVersion => {
             "the certificate, or that of an issuer, is not of X.509 version 3"
         }
