@@ -93,10 +93,11 @@ impl Socket {
         Ok(())
     }
 
-    /// Begins with a connection that was made elsewhere.
+    /// Begins with a connection that was made elsewhere: it is open from here on, though Python is told later.
     pub fn take_over(slf: &Bound<'_, Self>, connection: OwnedSocket) -> PyResult<()> {
         let socket = slf.get();
         socket.step(Step::Connect);
+        socket.step(Step::Establish);
         streams::keep_own(slf)?;
         let event_loop = &socket.event_loop;
         event_loop

@@ -99,6 +99,7 @@ impl Driver {
         let runtime = Arc::new(builder.event_interval(TASKS_A_TURN).build()?);
         let host = host.map(|host| host.begin(&runtime)).transpose()?;
         let helper = Helper::start(&hub, &runtime)?;
+        hub.reactor.drives(runtime.handle().clone());
         Ok(Self {
             hub,
             runtime,

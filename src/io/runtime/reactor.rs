@@ -60,6 +60,18 @@ impl Reactor {
         self.commands.threads.are_of(runtime);
     }
 
+    /// The pump and its helper drive `runtime`.
+    pub(crate) fn drives(&self, runtime: Handle) {
+        self.commands.threads.are_none_of(runtime);
+    }
+
+    /// Does what wants the runtime's context. None: the loop has ended.
+    pub(crate) fn in_context<R>(&self, act: impl FnOnce() -> R) -> Option<R> {
+        let runtime = self.commands.threads.home()?;
+        let _entered = runtime.enter();
+        Some(act())
+    }
+
     fn has_threads(&self) -> bool {
         self.commands.threads.any()
     }

@@ -12,7 +12,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 #[derive(Default)]
 pub(crate) struct Threads {
     any: AtomicBool,
-    /// Leaf lock.
+    /// The runtime, whether it has any or not. Leaf lock.
     runtime: Mutex<Option<Handle>>,
     /// Of the tasks that they poll.
     pub(crate) order: Arc<WakeOrder>,
@@ -22,8 +22,13 @@ impl Threads {
     /// `runtime` has some.
     pub(crate) fn are_of(&self, runtime: Handle) {
         self.order.start(&runtime);
-        *self.runtime.lock() = Some(runtime);
+        self.are_none_of(runtime);
         self.any.store(true, Ordering::Relaxed);
+    }
+
+    /// `runtime` has none.
+    pub(crate) fn are_none_of(&self, runtime: Handle) {
+        *self.runtime.lock() = Some(runtime);
     }
 
     /// Whether there are any.
@@ -33,9 +38,11 @@ impl Threads {
 
     /// Their runtime, until the loop has ended.
     pub(crate) fn runtime(&self) -> Option<Handle> {
-        if !self.any() {
-            return None;
-        }
+        if self.any() { self.home() } else { None }
+    }
+
+    /// The runtime, until the loop has ended.
+    pub(crate) fn home(&self) -> Option<Handle> {
         self.runtime.lock().clone()
     }
 

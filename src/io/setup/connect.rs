@@ -74,8 +74,8 @@ pub fn start(hub: &Arc<Hub>, link: &Arc<Link>, target: Target) {
         .post(Command::Spawn(Box::pin(attempt.run(target))));
 }
 
-/// Leaves a connection that was made elsewhere to whoever drives, as if it had just been established. `socket` must not
-/// block.
+/// Takes over a connection that was made elsewhere, which `link` is from here on; whoever drives tells of it as if it had
+/// just been established. `socket` must not block.
 pub fn take_over(hub: &Arc<Hub>, link: &Arc<Link>, socket: Socket) {
     let own = Address::own(&socket);
     let stream = match &own {
@@ -89,13 +89,20 @@ pub fn take_over(hub: &Arc<Hub>, link: &Arc<Link>, socket: Socket) {
         link.set_ends(peer, own);
     }
     hub.keys.came();
-    let attempt = Attempt {
+    let mut attempt = Attempt {
         hub: hub.clone(),
         link: link.clone(),
         established: false,
     };
-    hub.reactor
-        .post(Command::Spawn(Box::pin(attempt.watch(stream))));
+    match hub.reactor.in_context(|| Wire::plain(stream)) {
+        Some(Ok(wire)) => {
+            let task = attempt.task(wire);
+            let begin = async move { attempt.establish(task) };
+            hub.reactor.post(Command::Spawn(Box::pin(begin)));
+        }
+        Some(Err(error)) => hub.inbox.push(Event::failed(link.key, error.into())),
+        None => {}
+    }
 }
 
 /// Says `Gone` for an attempt that ends without a connection, however it ends.
@@ -132,7 +139,10 @@ impl Attempt {
             Ok(Some(Connected { wire, peer, own })) => {
                 self.link.set_ends(peer, own);
                 match tls {
-                    None => self.establish(wire),
+                    None => {
+                        let task = self.task(wire);
+                        self.establish(task);
+                    }
                     Some((config, name)) => self.secure(wire, &config, name).await,
                 }
             }
@@ -175,25 +185,21 @@ impl Attempt {
             shaken = shake(&self.hub, &wire, config, name) => shaken,
         };
         match shaken {
-            Ok(()) => self.establish(wire),
+            Ok(()) => {
+                let task = self.task(wire);
+                self.establish(task);
+            }
             Err(failure) => self.hub.inbox.push(Event::failed(self.link.key, failure)),
         }
     }
 
-    async fn watch(mut self, stream: Stream) {
-        match Wire::plain(stream) {
-            Ok(wire) => self.establish(wire),
-            Err(error) => self
-                .hub
-                .inbox
-                .push(Event::failed(self.link.key, error.into())),
-        }
+    /// Of the connection that it has come to. Before the pump hears of that: the link must know its descriptor by then.
+    fn task(&mut self, wire: Wire) -> ConnTask {
+        self.established = true;
+        ConnTask::new(self.hub.clone(), self.link.clone(), wire, None)
     }
 
-    fn establish(&mut self, wire: Wire) {
-        self.established = true;
-        // Before the pump hears of it: the link must know its addresses and descriptor by then.
-        let task = ConnTask::new(self.hub.clone(), self.link.clone(), wire, None);
+    fn establish(&self, task: ConnTask) {
         self.hub.inbox.push(Event::Connected(self.link.key));
         self.hub.reactor.spawn(task);
     }
