@@ -37,4 +37,5 @@ pub(crate) mod refusals;
 pub mod resolve;
 pub(crate) mod resolver_threads;
 pub(crate) mod socket_file;
+pub(crate) mod unheard;
 pub mod unix;
