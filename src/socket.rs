@@ -377,7 +377,7 @@ impl Socket {
         self.link.tls().map(|info| tls::info(py, info)).transpose()
     }
 
-    /// Speaks TLS from here on (STARTTLS; RFC 3207 and its kin), by a callback of the loop.
+    /// Speaks TLS from here on (STARTTLS; RFC 3207 and its kin). From the loop's thread only.
     ///
     /// What `read_cb` was given stays plain; what came after that must be TLS. What was written before goes out in the clear, what
     /// is written from now on waits for the handshake. A failure is a closing condition: `TlsError`.

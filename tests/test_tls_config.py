@@ -251,6 +251,19 @@ def test_secrets_are_logged_only_where_that_is_asked_for(ca, tmp_path, monkeypat
     assert "CLIENT_HANDSHAKE_TRAFFIC_SECRET" in path.read_text()
 
 
+def test_file_for_secrets_that_cannot_be_opened_is_logged_once(ca, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "missing" / "keys"))
+    with caplog.at_level(logging.WARNING, "asynctcp"):
+        ca.client()
+        assert caplog.messages == []
+        for _ in range(2):
+            ca.client(key_log=True)
+            ca.server(key_log=True)
+    (message,) = caplog.messages
+    assert str(tmp_path) in message
+    assert "No such file" in message
+
+
 @pytest.mark.parametrize("tls", [1, "yes", object()])
 def test_what_is_no_config_is_refused_at_the_call(ca, tls):
     def start():

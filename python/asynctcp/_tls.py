@@ -76,7 +76,8 @@ class TlsConfig:
             handshake_timeout: seconds; None, 0, negative or infinite: none.
             allow_truncation: an end of stream without close_notify is an end like any other.
             crl_file, crl_data: revocation lists; checked are certificates of issuers that have one there.
-            key_log: append the secrets to the file that the environment's ``SSLKEYLOGFILE`` names.
+            key_log: append the secrets to the file that the environment's ``SSLKEYLOGFILE`` names; one that
+                cannot be opened is logged.
 
         Files and ``*_data`` hold PEM. Raises ``TlsConfigError``, which names what is wrong, ``TypeError``,
         ``ValueError``.
@@ -99,7 +100,7 @@ class TlsConfig:
             key_log=_flag("key_log", key_log),
         )
         context = _core._tls_client(common, verify is True, server_name)
-        _tell_if_expired(context, common)
+        _tell_what_is_amiss(context, common)
         return cls._of(context)
 
     @classmethod
@@ -163,7 +164,7 @@ class TlsConfig:
             for host, config in _mapping("names", names or {}).items()
         ]
         context = _core._tls_server(common, client_certs, others)
-        _tell_if_expired(context, common)
+        _tell_what_is_amiss(context, common)
         return cls._of(context)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
@@ -299,6 +300,19 @@ def _context_of(host: str, config: TlsConfig) -> _core._TlsContext:
     return config._context
 
 
-def _tell_if_expired(context: _core._TlsContext, common: dict[str, Any]) -> None:
+# Files that cannot be written to, and that was logged.
+_bad_key_logs: set[str] = set()
+
+
+def _tell_what_is_amiss(context: _core._TlsContext, common: dict[str, Any]) -> None:
     if context.expired:
         logger.warning("the certificate of %s has expired", common["chain"][0])
+    path = os.environ.get("SSLKEYLOGFILE")
+    if common["key_log"] and path and path not in _bad_key_logs:
+        try:
+            # The native side, which opens it as well, has no way to tell.
+            with open(path, "ab"):  # noqa: PTH123
+                pass
+        except OSError as error:
+            _bad_key_logs.add(path)
+            logger.warning("key_log: %s (SSLKEYLOGFILE) cannot be written to: %s", path, error.strerror)
