@@ -225,7 +225,7 @@ impl TcpServer {
         Ok(())
     }
 
-    /// How many of its connections are open now: its sockets, and those whose PROXY header or TLS handshake is to come.
+    /// How many of its connections are open now. Those whose PROXY header or TLS handshake is to come are among them.
     #[getter]
     fn connections(&self) -> usize {
         self.open.load(Ordering::SeqCst) + self.listener.unknown()
