@@ -141,6 +141,30 @@ def test_sender_does_not_wait_for_what_others_send_after_it(loop):
     run(loop, main())
 
 
+class Slow:
+    """A socket of which the test says how much the kernel has taken."""
+
+    closed = False
+    write_buffer_size = 0
+
+    def write(self, data, **_):
+        self.write_buffer_size += len(data)
+
+
+def test_sender_goes_on_when_another_sends_little_after_its_bytes_have_left(loop):
+    async def main():
+        stream = aio.Stream()
+        stream._socket = Slow()
+        first = asyncio.create_task(stream.send(BIG))
+        await asyncio.sleep(0)
+        stream.socket.write_buffer_size = 0
+        await stream.send(b"little")
+        await asyncio.wait_for(first, DEADLINE)
+        assert stream.socket.write_buffer_size == len(b"little")
+
+    run(loop, main())
+
+
 def test_every_sender_gets_the_condition_that_ends_the_connection(loop):
     async def main():
         stream, peer = await connect_to_plain_socket()
