@@ -130,8 +130,8 @@ impl TcpServer {
 
 #[pymethods]
 impl TcpServer {
-    /// Stops listening at once; existing connections live on, and so do handshakes and PROXY headers that have begun. Peers
-    /// that are to begin one and have said nothing are let go. Closing it again does nothing. Callable from any thread. Raises `EventLoopError` in a forked child. cl-async: `close-tcp-server`.
+    /// Stops listening at once; existing connections live on. Closing it again does nothing. Callable from any
+    /// thread. Raises `EventLoopError` in a forked child. cl-async: `close-tcp-server`.
     pub fn close(&self, py: Python<'_>) -> PyResult<()> {
         self.event_loop.check_process(py)?;
         self.stop();

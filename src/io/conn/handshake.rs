@@ -54,11 +54,6 @@ impl Handshake {
         }
     }
 
-    /// Whether the peer has said anything.
-    pub(crate) fn has_heard(&self) -> bool {
-        self.heard
-    }
-
     /// Whether its failure is of interest: who only looks whether somebody listens ends without a byte.
     pub(crate) fn is_to_be_told(&self) -> bool {
         self.heard || self.late

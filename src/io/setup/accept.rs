@@ -64,16 +64,12 @@ impl Listener {
         Ok(listener)
     }
 
-    /// Stops listening at once; the connections live on, but for those that Python does not know whose peers have said
-    /// nothing.
+    /// Stops listening at once; the connections live on.
     pub fn close(&self, hub: &Hub) {
         self.shut();
         for waker in self.waiting() {
             hub.reactor.post(Command::Call(waker));
         }
-        let closing = self.closing.clone();
-        let call = async move { closing.notify_waiters() };
-        hub.reactor.post(Command::Spawn(Box::pin(call)));
     }
 
     /// Python has got to know a connection of those accepted.

@@ -4,7 +4,6 @@ use crate::io::conn::handshake::Handshake;
 use crate::io::failure::Failure;
 use crate::io::setup::alive::Alive;
 use crate::io::setup::arrival::{Arrival, Learned};
-use crate::io::setup::unheard::Unheard;
 use crate::io::tls::config::Server;
 use crate::io::tls::failure::TlsFailure;
 use crate::io::tls::shared::Tls;
@@ -18,8 +17,6 @@ pub(crate) struct Greeting {
     /// None once it has ended.
     arrival: Option<(Arrival, Learned)>,
     handshake: Box<Handshake>,
-    /// While nothing was received.
-    unheard: Unheard,
     /// The server is to be known as long as it may have something to tell.
     _alive: Arc<Alive>,
 }
@@ -46,7 +43,6 @@ pub(crate) fn go_on(arrival: Arrival, mut learned: Learned, alive: &Arc<Alive>) 
     alive.hub.reactor.spawn(Greeting {
         arrival: Some((arrival, learned)),
         handshake,
-        unheard: Unheard::default(),
         _alive: alive.clone(),
     });
 }
@@ -74,10 +70,7 @@ impl Future for Greeting {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let Self {
-            arrival,
-            handshake,
-            unheard,
-            ..
+            arrival, handshake, ..
         } = &mut *self;
         let Some((waiting, _)) = arrival else {
             return Poll::Ready(());
@@ -86,12 +79,6 @@ impl Future for Greeting {
             return Poll::Ready(());
         };
         let Poll::Ready(greeted) = handshake.poll(&waiting.wire, tls, &waiting.hub, context) else {
-            if handshake.has_heard() {
-                unheard.is_heard();
-            } else if unheard.is_over(waiting, context) {
-                drop(self.end());
-                return Poll::Ready(());
-            }
             return Poll::Pending;
         };
         let told = handshake.is_to_be_told();

@@ -12,7 +12,6 @@ use crate::io::proxy::policy::Trust;
 use crate::io::setup::alive::Alive;
 use crate::io::setup::arrival::{Arrival, Learned};
 use crate::io::setup::greeting;
-use crate::io::setup::unheard::Unheard;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -36,8 +35,6 @@ pub(crate) struct Heading {
     /// The next receive does not ask Tokio first, which may not have looked yet.
     unasked: bool,
     deadline: Option<Pin<Box<Sleep>>>,
-    /// While nothing was received.
-    unheard: Unheard,
     /// The header may be long.
     room: Option<OwnedSemaphorePermit>,
     /// The server is to be known as long as it may have something to tell.
@@ -66,7 +63,6 @@ pub(crate) fn welcome(arrival: Arrival, alive: &Arc<Alive>) {
                 received: Vec::new(),
                 unasked: true,
                 deadline: policy.timeout.map(|timeout| Box::pin(sleep(timeout))),
-                unheard: Unheard::default(),
                 room: None,
                 arrival: Some(arrival),
                 alive: alive.clone(),
@@ -190,11 +186,6 @@ impl Future for Heading {
         };
         match self.poll_fate(&arrival.wire, context) {
             Poll::Pending => {
-                if !self.received.is_empty() {
-                    self.unheard.is_heard();
-                } else if self.unheard.is_over(&arrival, context) {
-                    return Poll::Ready(());
-                }
                 self.arrival = Some(arrival);
                 return Poll::Pending;
             }

@@ -12,7 +12,6 @@ use socket2::Socket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::Waker;
-use tokio::sync::Notify;
 
 /// How a server listens.
 #[derive(Debug, Clone, Default)]
@@ -63,8 +62,6 @@ pub struct Listener {
     tls: Mutex<Option<Arc<Server>>>,
     /// Handshakes under way.
     greeted: AtomicUsize,
-    /// Called when it is closed.
-    pub(crate) closing: Arc<Notify>,
     /// For each accept task. Leaf locks.
     tasks: Box<[Mutex<Option<Waker>>]>,
 }
@@ -77,7 +74,6 @@ impl Listener {
             file: Mutex::new(None),
             tls: Mutex::new(options.tls.clone()),
             greeted: AtomicUsize::new(0),
-            closing: Arc::default(),
             options,
             adopted,
             tasks: sockets.iter().map(|_| Mutex::new(None)).collect(),

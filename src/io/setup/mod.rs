@@ -37,5 +37,4 @@ pub(crate) mod refusals;
 pub mod resolve;
 pub(crate) mod resolver_threads;
 pub(crate) mod socket_file;
-pub(crate) mod unheard;
 pub mod unix;

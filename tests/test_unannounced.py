@@ -15,7 +15,6 @@ from helpers import (
     after_quiet,
     descriptors,
     fail,
-    receive_all,
     receive_exactly,
     run,
     when,
@@ -30,22 +29,6 @@ def loop(request):
     return EventLoop(**LOOPS[request.param])
 
 
-def tls():
-    return {"tls": authority().server(handshake_timeout=None)}
-
-
-KINDS = {
-    "TLS": tls,
-    "PROXY": lambda: {"proxy_protocol": "require", "proxy_timeout": None},
-    "PROXY accepted": lambda: {
-        "proxy_protocol": "accept",
-        "proxy_from": ["127.0.0.0/8"],
-        "proxy_timeout": None,
-    },
-    "TLS behind PROXY": lambda: {"proxy_protocol": "require", "proxy_timeout": None, **tls()},
-}
-
-
 def after_accept(peers, server, hello, action):
     """Call ``action(raw)`` with a client that has said ``hello``, once the server has accepted it."""
     before = len(descriptors())
@@ -55,21 +38,8 @@ def after_accept(peers, server, hello, action):
     when(lambda: len(descriptors()) == before + 2, lambda: action(raw))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_peer_that_has_said_nothing_keeps_no_loop_alive(loop, peers, kind):
-    """Without limits of time: the loop would go on for ever."""
-
-    def start():
-        hello = HEADER if kind == "TLS behind PROXY" else b""
-        server = tcp_server(LOOPBACK, 0, fail, fail, connect_cb=fail, **KINDS[kind]())
-        after_accept(peers, server, hello, lambda raw: (raws.append(raw), server.close()))
-
-    raws = []
-    run(start, loop=loop)
-    assert receive_all(raws[0]) == b""
-
-
-def test_handshake_that_has_begun_is_finished(loop, peers, spawn):
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_handshake_is_finished_though_the_server_was_closed(loop, peers, spawn, has_begun):
     def read(ours, data):
         ours.write(data)
         ours.close()
@@ -95,33 +65,37 @@ def test_handshake_that_has_begun_is_finished(loop, peers, spawn):
             return
 
     def start():
-        server = tcp_server(LOOPBACK, 0, read, fail, **tls())
-        raw = peers.connect(server)
-        spawn(lambda: talk(raw))
-        when(lambda: heard, lambda: (server.close(), closed.set()))
+        server = tcp_server(LOOPBACK, 0, read, fail, tls=authority().server())
+        if has_begun:
+            raw = peers.connect(server)
+            spawn(lambda: talk(raw))
+            when(lambda: heard, lambda: (server.close(), closed.set()))
+        else:
+            after_accept(
+                peers, server, b"", lambda raw: (server.close(), closed.set(), spawn(lambda: talk(raw)))
+            )
 
     heard, answers, closed = [], [], threading.Event()
     run(start, loop=loop)
     assert answers == [b"hello"]
 
 
-def test_header_that_has_begun_is_finished(loop, peers):
+@pytest.mark.parametrize("begun", [0, 5])
+def test_header_is_read_though_the_server_was_closed(loop, peers, begun):
     def welcome(ours):
         ours.write(str(ours.peername[0]))
         ours.close()
 
     def start():
-        server = tcp_server(
-            LOOPBACK, 0, None, fail, connect_cb=welcome, proxy_protocol="require", proxy_timeout=None
-        )
+        server = tcp_server(LOOPBACK, 0, None, fail, connect_cb=welcome, proxy_protocol="require")
 
         def go_on(raw):
             server.close()
             raws.append(raw)
             # The close is heeded before the rest comes.
-            after_quiet(lambda: raw.sendall(HEADER[5:]))
+            after_quiet(lambda: raw.sendall(HEADER[begun:]))
 
-        after_accept(peers, server, HEADER[:5], go_on)
+        after_accept(peers, server, HEADER[:begun], go_on)
 
     raws = []
     run(start, loop=loop)
