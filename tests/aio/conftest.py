@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 import asynctcp.aio
-from loops import LOOPS, Connection, turn
+from loops import LOOPS, Connection, turn, turn_until
 
 
 @pytest.fixture(params=LOOPS)
@@ -22,6 +24,15 @@ def ours():
     loop = asynctcp.aio.new_event_loop()
     yield loop
     close(loop)
+
+
+@pytest.fixture
+def ours_without_tasks(ours):
+    """Our loop, whose tasks end with the test."""
+    yield ours
+    for task in asyncio.all_tasks(ours):
+        task.cancel()
+    turn_until(ours, lambda: not asyncio.all_tasks(ours))
 
 
 def close(loop):

@@ -14,17 +14,12 @@ from asynctcp import aio
 from asynctcp.aio import _options, _stream
 from certificates import authority
 from helpers import DEADLINE, LOOPBACK, MUCH, ignore
-from loops import run, turn_until
+from loops import run
 
 
 @pytest.fixture
-def loop():
-    loop = aio.new_event_loop()
-    yield loop
-    for task in asyncio.all_tasks(loop):
-        task.cancel()
-    turn_until(loop, lambda: not asyncio.all_tasks(loop))
-    loop.close()
+def loop(ours_without_tasks):
+    return ours_without_tasks
 
 
 async def echo(stream):

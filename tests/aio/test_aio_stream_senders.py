@@ -11,19 +11,14 @@ import asynctcp
 from asynctcp import aio
 from certificates import authority
 from helpers import DEADLINE, LOOPBACK, MUCH
-from loops import run, turn_until
+from loops import run
 
 BIG = b"x" * 1_000_000
 
 
 @pytest.fixture
-def loop():
-    loop = aio.new_event_loop()
-    yield loop
-    for task in asyncio.all_tasks(loop):
-        task.cancel()
-    turn_until(loop, lambda: not asyncio.all_tasks(loop))
-    loop.close()
+def loop(ours_without_tasks):
+    return ours_without_tasks
 
 
 async def count(stream):

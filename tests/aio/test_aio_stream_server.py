@@ -9,17 +9,12 @@ import pytest
 import asynctcp
 from asynctcp import aio
 from helpers import DEADLINE, LOOPBACK
-from loops import LOOPS, run, turn_until
+from loops import LOOPS, run
 
 
 @pytest.fixture
-def loop():
-    loop = aio.new_event_loop()
-    yield loop
-    for task in asyncio.all_tasks(loop):
-        task.cancel()
-    turn_until(loop, lambda: not asyncio.all_tasks(loop))
-    loop.close()
+def loop(ours_without_tasks):
+    return ours_without_tasks
 
 
 async def until_end(stream):

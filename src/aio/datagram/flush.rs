@@ -193,7 +193,7 @@ fn send_to_addresses(
 /// It looks names up, and says what is wrong with an address.
 fn send_by_python(slf: &Bound<'_, DatagramTransport>, datagram: Datagram) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
-    let Some(socket) = me.objects.held(py, |objects| &objects.parties.socket) else {
+    let Some(socket) = me.held(py, |parties| &parties.socket) else {
         return Ok(());
     };
     let To::Object(address) = &datagram.to else {

@@ -65,7 +65,7 @@ fn lose_soon(slf: &Bound<'_, StreamTransport>, error: Option<Bound<'_, PyAny>>) 
         return Ok(());
     };
     let callback = slf.getattr(intern!(py, "_call_connection_lost"))?;
-    let context = me.objects.held(py, |objects| &objects.parties.context);
+    let context = me.context(py);
     let context = context.filter(|_| me.objects.with(py, |objects| objects.is_lost_in_context));
     let options = context.map(|context| [("context", context)].into_py_dict(py));
     event_loop

@@ -244,7 +244,7 @@ impl StreamTransport {
 
     #[getter]
     fn _sock<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.objects.held(py, |objects| &objects.parties.socket)
+        self.held(py, |parties| &parties.socket)
     }
 
     #[getter]
