@@ -62,7 +62,7 @@ impl Reactor {
 
     /// The pump and its helper drive `runtime`.
     pub(crate) fn drives(&self, runtime: Handle) {
-        self.commands.threads.are_none_of(runtime);
+        self.commands.threads.set_home(runtime);
     }
 
     /// Does what wants the runtime's context. None: the loop has ended.

@@ -22,12 +22,12 @@ impl Threads {
     /// `runtime` has some.
     pub(crate) fn are_of(&self, runtime: Handle) {
         self.order.start(&runtime);
-        self.are_none_of(runtime);
+        self.set_home(runtime);
         self.any.store(true, Ordering::Relaxed);
     }
 
-    /// `runtime` has none.
-    pub(crate) fn are_none_of(&self, runtime: Handle) {
+    /// `runtime` is the loop's, be it with threads of its own or without.
+    pub(crate) fn set_home(&self, runtime: Handle) {
         *self.runtime.lock() = Some(runtime);
     }
 
