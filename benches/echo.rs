@@ -103,7 +103,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some(driver) = self.driver.take() {
-            driver.stop();
+            driver.stop(std::mem::take(&mut self.watch));
         }
     }
 }

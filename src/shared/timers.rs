@@ -4,8 +4,8 @@ use crate::io::sync::Mutex;
 use pyo3::prelude::*;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 /// One arming of a timer. Ordered by time, then first in, first out.
 struct Due {
@@ -37,19 +37,60 @@ impl Ord for Due {
 #[derive(Default)]
 struct Heap {
     due: BinaryHeap<Reverse<Due>>,
-    /// Numbers the armings.
-    next: u64,
     /// Armings whose timer was cancelled.
     stale: usize,
 }
 
+/// When the first one is due, for who asks in each turn and takes no lock for it. Set under the heap's.
+struct First {
+    /// Nanoseconds after `base`.
+    after: AtomicU64,
+    base: Instant,
+}
+
+const NEVER: u64 = u64::MAX;
+
 /// All timers of a loop.
-#[derive(Default)]
 pub struct Timers {
     heap: Mutex<Heap>,
+    first: First,
+    /// The number of the next arming. Changed under the heap's lock.
+    number: AtomicU64,
     /// Armed timers that keep the loop alive.
     alive: AtomicUsize,
     armed: AtomicUsize,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Self {
+            heap: Mutex::default(),
+            first: First {
+                after: AtomicU64::new(NEVER),
+                base: Instant::now(),
+            },
+            number: AtomicU64::new(0),
+            alive: AtomicUsize::new(0),
+            armed: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl First {
+    fn get(&self) -> Option<Instant> {
+        match self.after.load(Ordering::SeqCst) {
+            NEVER => None,
+            after => Some(self.base + Duration::from_nanos(after)),
+        }
+    }
+
+    fn set(&self, heap: &Heap) {
+        let after = heap.due.peek().map_or(NEVER, |Reverse(due)| {
+            let after = due.when.saturating_duration_since(self.base);
+            u64::try_from(after.as_nanos()).map_or(NEVER - 1, |after| after.min(NEVER - 1))
+        });
+        self.after.store(after, Ordering::SeqCst);
+    }
 }
 
 impl Timers {
@@ -68,7 +109,7 @@ impl Timers {
         if self.armed() == 0 {
             return None;
         }
-        self.heap.lock().due.peek().map(|Reverse(due)| due.when)
+        self.first.get()
     }
 
     /// The number that the next arming gets: those of before have smaller ones. 0: there are none.
@@ -76,29 +117,34 @@ impl Timers {
         if self.armed() == 0 {
             return 0;
         }
-        self.heap.lock().next
+        self.number.load(Ordering::SeqCst)
     }
 
     /// Takes the first timer that is due now and was armed before the arming `first_new`, with its number.
     pub fn take_due(&self, now: Instant, first_new: u64) -> Option<(Py<PyAny>, u64)> {
+        if self.first.get()? > now {
+            return None;
+        }
         let mut heap = self.heap.lock();
         let Reverse(first) = heap.due.peek()?;
         if first.when > now || first.number >= first_new {
             return None;
         }
-        heap.due.pop().map(|Reverse(due)| (due.timer, due.number))
+        let taken = heap.due.pop();
+        self.first.set(&heap);
+        taken.map(|Reverse(due)| (due.timer, due.number))
     }
 
     /// Puts a timer in: the number of this arming.
     pub fn arm(&self, when: Instant, timer: Py<PyAny>) -> u64 {
         let mut heap = self.heap.lock();
-        let number = heap.next;
-        heap.next += 1;
+        let number = self.number.fetch_add(1, Ordering::SeqCst);
         heap.due.push(Reverse(Due {
             when,
             number,
             timer,
         }));
+        self.first.set(&heap);
         number
     }
 
@@ -117,6 +163,7 @@ impl Timers {
                 .into_iter()
                 .partition(|Reverse(due)| waits(&due.timer, due.number));
             heap.due = kept.into();
+            self.first.set(&heap);
             removed
         };
         // Not under the lock: the timers' callbacks are Python's.
@@ -136,7 +183,12 @@ impl Timers {
 
     /// Empties the heap, when the loop ends; the caller drops the timers.
     pub fn take_all(&self) -> Vec<Py<PyAny>> {
-        let heap = std::mem::take(&mut *self.heap.lock());
+        let heap = {
+            let mut heap = self.heap.lock();
+            let taken = std::mem::take(&mut *heap);
+            self.first.set(&heap);
+            taken
+        };
         self.alive.store(0, Ordering::SeqCst);
         self.armed.store(0, Ordering::SeqCst);
         heap.due.into_iter().map(|Reverse(due)| due.timer).collect()

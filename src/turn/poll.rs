@@ -68,7 +68,7 @@ impl Intake {
 
     /// Ends the runtime. With the interpreter's lock released.
     pub fn stop(self) {
-        self.driver.stop();
+        self.driver.stop(self.watch);
     }
 
     /// When the events were taken: timers that were due then are told of after them. None: what has come goes first, and

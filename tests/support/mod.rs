@@ -370,7 +370,7 @@ impl Pump {
     /// Ends the runtime before the pump is dropped.
     pub fn stop(&mut self) {
         if let Some(driver) = self.driver.take() {
-            driver.stop();
+            driver.stop(std::mem::take(&mut self.watch));
         }
     }
 }

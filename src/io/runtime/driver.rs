@@ -6,6 +6,7 @@ use crate::io::hub::Hub;
 use crate::io::runtime::helper::Helper;
 use crate::io::runtime::host::{Host, Hosting};
 use crate::io::runtime::threads;
+use crate::io::runtime::wait_timer::WaitTimer;
 use crate::io::runtime::watch;
 use crate::io::sys::platform::epoll::Selector;
 use std::future::poll_fn;
@@ -14,7 +15,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::coop::unconstrained;
-use tokio::time::{sleep, timeout_at};
+use tokio::time::sleep;
 
 /// Tasks that run before the driver looks for new events. With 1,000 busy connections 61 (the default of Tokio), 256 and
 /// 1,024 cost more CPU for each message than this.
@@ -61,6 +62,7 @@ pub struct PumpWatch {
     helper: watch::PumpWatch,
     /// Drives since the runtime last looked for events.
     blind_turns: u32,
+    timer: WaitTimer,
 }
 
 impl Driver {
@@ -117,6 +119,7 @@ impl Driver {
         }
         let mut look = pump.is_due_for_io(wait);
         let mut looked = false;
+        let timer = &mut pump.timer;
         let spin_until = match wait {
             Wait::Spin(until) => Some(until),
             _ => self
@@ -138,6 +141,11 @@ impl Driver {
             if called || matches!(wait, Wait::No) {
                 return Poll::Ready(());
             }
+            if let (Wait::Until(due), Poll::Pending) = (wait, queued)
+                && timer.poll(context, due).is_ready()
+            {
+                return Poll::Ready(());
+            }
             if queued.is_pending() && spin_until.is_some_and(|until| Instant::now() < until) {
                 // The runtime looks for events, without waiting for them, before it polls again.
                 context.waker().wake_by_ref();
@@ -149,14 +157,7 @@ impl Driver {
             queued
         });
         // Tokio's budget is one for a task, and here are many.
-        let turn = unconstrained(turn);
-        self.runtime.block_on(async {
-            match wait {
-                Wait::No | Wait::Spin(_) | Wait::Forever => turn.await,
-                // A deadline that passed is no error: the pump looks at its timers.
-                Wait::Until(deadline) => drop(timeout_at(deadline.into(), turn).await),
-            }
-        });
+        self.runtime.block_on(unconstrained(turn));
         pump.drove(looked);
         self.hub.reactor.leave();
         if let Some(helper) = &self.helper {
@@ -190,7 +191,9 @@ impl Driver {
 
     /// Ends the runtime: all tasks are dropped, and with them their descriptors. Waits for the helper, which is
     /// recalled first; nothing else is waited for. No lock of Python's may be held.
-    pub fn stop(self) {
+    pub fn stop(self, pump: PumpWatch) {
+        // Its timer holds the runtime.
+        drop(pump);
         let threaded = self.helper.is_none();
         if let Some(helper) = self.helper {
             helper.stop(&self.hub.reactor.handover);

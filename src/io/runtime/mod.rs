@@ -3,6 +3,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `driver.rs`, `helper.rs`, `handover.rs` | the pump; the helper, which drives while Python keeps the pump; the word that says who |
+//! | `wait_timer.rs` | ends a wait of the pump's at its time |
 //! | `watch.rs`, `alarm.rs` | when the helper looks whether it shall; the alarm that calls it |
 //! | `reactor.rs` | what drives, as tasks and pump see it: all of this folder but the drivers |
 //! | `commands.rs`, `mailbox.rs` | what others ask of whoever drives; where they leave it |
@@ -31,5 +32,6 @@ pub mod mailbox;
 pub mod reactor;
 pub mod scheduler;
 pub(crate) mod threads;
+pub(crate) mod wait_timer;
 pub(crate) mod wake_order;
 pub mod watch;
