@@ -1,17 +1,13 @@
-"""`asynctcp.aio`: calls, timers, readers, errors and the life of a loop, each as on asyncio's own loop."""
+"""`asynctcp.aio`: calls, errors and the life of a loop, each as on asyncio's own loop."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-import errno
 import functools
 import gc
-import logging
 import os
-import resource
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -19,13 +15,12 @@ import time
 import traceback
 import weakref
 from asyncio import format_helpers
-from unittest import mock
 
 import pytest
 
 import asynctcp.aio
 from helpers import DEADLINE, ignore
-from loops import LOOPS, run, turn, turn_until
+from loops import run, turn, turn_until
 
 
 def failures(loop):
@@ -94,25 +89,6 @@ def test_call_runs_in_the_context_that_it_was_made_in(loop):
     variable.set("later")
     turn(loop)
     assert got == ["given", "current"]
-
-
-@pytest.mark.parametrize("debug", [False, True])
-@pytest.mark.parametrize("way", ["_add_reader", "_add_writer"])
-def test_descriptors_callback_runs_in_a_context_that_is_given(way, debug):
-    """From CPython 3.15 on asyncio's own transports give one."""
-    loop = asynctcp.aio.new_event_loop()
-    loop.set_debug(debug)
-    variable = contextvars.ContextVar("variable", default="outside")
-    context = contextvars.copy_context()
-    context.run(variable.set, "given")
-    got = []
-    ours, peer = socket.socketpair()
-    with ours, peer:
-        peer.sendall(b"x")
-        getattr(loop, way)(ours, lambda: got.append(variable.get()), context=context)
-        turn_until(loop, lambda: got)
-        loop.close()
-    assert set(got) == {"given"}
 
 
 def test_context_none_is_the_current_one(loop):
@@ -336,252 +312,6 @@ def test_context_that_is_entered_already_is_an_error_of_the_call(loop, caplog):
     assert told == [RuntimeError]
 
 
-# --- timers ---
-
-
-def test_timers_run_in_the_order_in_which_they_are_due(loop):
-    got = []
-    loop.call_later(0.03, got.append, "later")
-    loop.call_later(0.01, got.append, "sooner")
-    loop.call_later(0.03, loop.stop)
-    loop.run_forever()
-    turn_until(loop, lambda: len(got) == 2)
-    assert got == ["sooner", "later"]
-
-
-def test_timer_is_not_early(loop):
-    due = loop.time() + 0.02
-    got = []
-    loop.call_at(due, lambda: got.append(loop.time()))
-    turn_until(loop, lambda: got)
-    assert got[0] >= due - 1e-6
-
-
-def test_timers_that_are_due_at_the_same_time_keep_their_order():
-    loop = asynctcp.aio.new_event_loop()
-    got, due = [], loop.time() + 0.01
-    for number in range(20):
-        loop.call_at(due, got.append, number)
-    turn_until(loop, lambda: len(got) == 20)
-    assert got == list(range(20))
-    loop.close()
-
-
-def test_cancelled_timer_is_not_called(loop):
-    got = []
-    timer = loop.call_later(0.001, got.append, 1)
-    timer.cancel()
-    loop.call_later(0.02, loop.stop)
-    loop.run_forever()
-    assert got == []
-
-
-def test_many_cancelled_timers_are_thrown_out_before_they_are_due():
-    loop = asynctcp.aio.new_event_loop()
-    for _ in range(10_000):
-        loop.call_later(3600, print).cancel()
-    kept = loop.call_later(3600, print)
-    turn(loop)
-    _, timers = loop._waiting()
-    assert timers <= 200
-    kept.cancel()
-    loop.close()
-
-
-def test_timer_that_is_due_in_years_is_no_error(loop):
-    timers = [loop.call_later(delay, print) for delay in (1e9, 1e300, float("inf"))]
-    turn(loop)
-    for timer in timers:
-        timer.cancel()
-
-
-def test_when_says_when_it_is_due(loop):
-    timer = loop.call_at(loop.time() + 50, print)
-    assert 45 < timer.when() - loop.time() <= 50
-    timer.cancel()
-
-
-def test_timers_compare_by_when_they_are_due(loop):
-    first, second = loop.call_at(1e9, print), loop.call_at(2e9, print)
-    assert first < second
-    assert second > first
-    assert first != second
-    assert hash(first) == hash(1e9)
-    first.cancel()
-    second.cancel()
-
-
-@pytest.mark.parametrize(("name", "message"), [("call_later", "delay"), ("call_at", "when")])
-def test_time_none_is_refused(loop, name, message):
-    with pytest.raises(TypeError, match=message):
-        getattr(loop, name)(None, print)
-
-
-def test_loops_clock_is_that_of_time_monotonic(loop):
-    before = time.monotonic()
-    now = loop.time()
-    assert before <= now <= time.monotonic()
-
-
-def test_clock_that_a_test_puts_in_the_place_of_the_loops_is_what_timers_go_by(loop):
-    got = []
-    loop.call_later(3600, got.append, 1)
-    now = loop.time()
-    with mock.patch.object(loop, "time", return_value=now + 3601):
-        for _ in range(3):
-            turn(loop)
-    assert got == [1]
-
-
-@pytest.mark.parametrize("base", LOOPS.values())
-def test_clock_of_a_class_is_what_timers_go_by(base):
-    class Fast(base if isinstance(base, type) else asynctcp.aio.Loop):
-        def time(self):
-            return super().time() * 1000
-
-    loop, got = Fast(), []
-    loop.call_later(5, got.append, 1)
-    loop.call_later(10, loop.stop)
-    loop.run_forever()
-    assert got == [1]
-    loop.close()
-
-
-@pytest.mark.parametrize("base", LOOPS.values())
-def test_call_of_another_thread_while_a_programs_clock_is_read_wakes_the_loop(base):
-    class Asking(base if isinstance(base, type) else asynctcp.aio.Loop):
-        ask = staticmethod(ignore)
-
-        def time(self):
-            self.ask()
-            return super().time()
-
-    loop, begin = Asking(), time.monotonic()
-    # What the loop would sleep for.
-    far = loop.call_later(DEADLINE, ignore)
-
-    async def main():
-        waiter = loop.create_future()
-
-        def ask():
-            # Once, as the loop is about to wait: nothing else reads the clock.
-            loop.ask = ignore
-            thread = threading.Thread(target=loop.call_soon_threadsafe, args=(waiter.set_result, None))
-            thread.start()
-            thread.join(DEADLINE)
-
-        loop.ask = ask
-        await waiter
-
-    loop.run_until_complete(main())
-    assert time.monotonic() - begin < DEADLINE / 2
-    far.cancel()
-    loop.close()
-
-
-# --- readers and writers ---
-
-
-@pytest.fixture
-def pair():
-    ours, theirs = socket.socketpair()
-    ours.setblocking(False)
-    with ours, theirs:
-        yield ours, theirs
-
-
-def test_reader_is_called_as_long_as_something_is_there(loop, pair):
-    ours, theirs = pair
-    got = []
-    loop.add_reader(ours, lambda: got.append(ours.recv(1)))
-    theirs.send(b"abc")
-    turn_until(loop, lambda: len(got) == 3)
-    assert got == [b"a", b"b", b"c"]
-    assert loop.remove_reader(ours)
-
-
-def test_reader_and_writer_of_one_descriptor_are_called_each_for_its_own(loop, pair):
-    ours, theirs = pair
-    got = []
-    loop.add_writer(ours.fileno(), got.append, "writable")
-    turn_until(loop, lambda: got)
-    assert loop.remove_writer(ours.fileno())
-    loop.add_reader(ours.fileno(), got.append, "readable")
-    theirs.send(b"x")
-    turn_until(loop, lambda: "readable" in got)
-    assert loop.remove_reader(ours.fileno())
-    assert not loop.remove_reader(ours.fileno())
-
-
-def test_second_reader_replaces_the_first(loop, pair):
-    ours, theirs = pair
-    got = []
-    loop.add_reader(ours, got.append, "first")
-    loop.add_reader(ours, got.append, "second")
-    theirs.send(b"x")
-    turn_until(loop, lambda: got)
-    assert "first" not in got
-    loop.remove_reader(ours)
-
-
-def test_reader_that_was_removed_in_the_same_turn_is_not_called(loop, pair):
-    ours, theirs = pair
-    got = []
-    loop.call_soon(loop.remove_reader, ours)
-    loop.add_reader(ours, got.append, 1)
-    theirs.send(b"x")
-    turn(loop)
-    assert got == []
-
-
-def test_descriptor_that_was_closed_can_be_taken_out_by_its_socket(loop):
-    ours, theirs = socket.socketpair()
-    loop.add_reader(ours, print)
-    ours.close()
-    assert loop.remove_reader(ours)
-    theirs.close()
-
-
-def test_number_that_was_closed_and_is_used_again_is_watched_again():
-    loop = asynctcp.aio.new_event_loop()
-    ours, theirs = socket.socketpair()
-    number, got = ours.fileno(), []
-    loop.add_reader(number, got.append, "old")
-    other, peer = socket.socketpair()
-    os.dup2(other.fileno(), number)
-    loop.add_reader(number, lambda: (got.append("new"), ours.recv(9)))
-    peer.send(b"x")
-    turn_until(loop, lambda: got)
-    assert got[0] == "new"
-    loop.remove_reader(number)
-    for each in (ours, theirs, other, peer):
-        each.close()
-    loop.close()
-
-
-@pytest.mark.parametrize("bad", [-1, "text", None, object()])
-def test_what_is_no_descriptor_is_refused(loop, bad):
-    with pytest.raises(ValueError, match="Invalid file"):
-        loop.add_reader(bad, print)
-
-
-@pytest.mark.parametrize("way", ["add_reader", "add_writer"])
-def test_large_number_that_is_no_descriptor_is_refused_and_costs_no_memory(loop, way):
-    number = 10**7
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        getattr(loop, way)(number, print)
-    # A place for each number would be ten times as much, in KiB.
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40 << 10
-    assert not loop.remove_reader(number)
-
-
-def test_regular_file_cannot_be_watched(loop, tmp_path):
-    with (tmp_path / "file").open("wb") as file, pytest.raises(PermissionError) as raised:
-        loop.add_reader(file, print)
-    assert raised.value.errno == errno.EPERM
-
-
 # --- life ---
 
 
@@ -677,93 +407,6 @@ def test_interrupt_cancels_the_main_task_as_with_asyncio_run():
     assert output.split() == ["cancelled", "interrupted"]
 
 
-# --- debug mode ---
-
-
-def test_debug_mode_tells_of_a_slow_call(loop, caplog):
-    loop.set_debug(True)
-    loop.slow_callback_duration = 0.01
-
-    def slow():
-        time.sleep(0.03)
-
-    loop.call_soon(slow)
-    with caplog.at_level(logging.WARNING, "asyncio"):
-        turn(loop)
-    assert "slow" in caplog.text
-    assert "took 0.0" in caplog.text
-
-
-def test_debug_mode_refuses_a_coroutine_function_in_asyncios_words(loop):
-    loop.set_debug(True)
-
-    async def coroutine():
-        pass
-
-    calls = [
-        ("call_soon", loop.call_soon),
-        ("call_at", functools.partial(loop.call_at, 1)),
-        ("call_at", functools.partial(loop.call_later, 1)),
-        ("call_soon_threadsafe", loop.call_soon_threadsafe),
-    ]
-    for name, call in calls:
-        with pytest.raises(TypeError, match=rf"coroutines cannot be used with {name}\(\)"):
-            call(coroutine)
-
-
-def test_debug_mode_refuses_a_call_of_another_thread(loop):
-    loop.set_debug(True)
-    got = []
-
-    def call():
-        try:
-            loop.call_soon(print)
-        except RuntimeError as error:
-            got.append(str(error))
-
-    async def main():
-        await asyncio.to_thread(call)
-
-    run(loop, main())
-    assert got == ["Non-thread-safe operation invoked on an event loop other than the current one"]
-
-
-def test_debug_mode_names_the_line_that_made_a_call(loop):
-    loop.set_debug(True)
-    handles = [loop.call_soon(print), loop.call_later(9, print), loop.call_soon_threadsafe(print)]
-    for handle in handles:
-        assert f"created at {__file__}" in repr(handle)
-        handle.cancel()
-
-
-def test_debug_mode_names_no_line_of_this_librarys_for_a_slow_reader(loop, caplog):
-    loop.set_debug(True)
-    loop.slow_callback_duration = 0.001
-    near, far = socket.socketpair()
-
-    def slow():
-        near.recv(1)
-        time.sleep(0.003)
-
-    with near, far, caplog.at_level(logging.WARNING, "asyncio"):
-        loop.add_reader(near, slow)
-        far.send(b"x")
-        turn_until(loop, lambda: "slow" in caplog.text)
-        loop.remove_reader(near)
-    (message,) = [record.getMessage() for record in caplog.records if "slow" in record.getMessage()]
-    assert "selector_events.py" in message
-    assert "asynctcp/aio" not in message
-
-
-def test_timers_of_debug_mode_run_and_can_be_cancelled(loop):
-    loop.set_debug(True)
-    got = []
-    loop.call_later(0.001, got.append, 1)
-    loop.call_later(0.001, got.append, 2).cancel()
-    turn_until(loop, lambda: got)
-    assert got == [1]
-
-
 # --- what is asyncio's own ---
 
 
@@ -835,24 +478,3 @@ def test_task_that_cannot_be_made_is_refused_as_by_asyncio(loop):
             loop.create_task(*arguments, **keywords)
     task = loop.create_task(coro=coroutine)
     assert run(loop, task) is None
-
-
-def test_descriptor_that_is_ready_when_it_is_registered_is_told_of_in_the_next_turn(loop):
-    """However short the turns are: programs connect one pipe, then close another, and rely on the order."""
-
-    def tick():
-        turns.append(None)
-        if not told:
-            loop.call_soon(tick)
-
-    turns, told = [], []
-    near, far = socket.socketpair()
-    far.send(b"x")
-    for _ in range(50):
-        del turns[:], told[:]
-        loop.call_soon(tick)
-        loop.call_soon(loop.add_reader, near, lambda: (loop.remove_reader(near), told.append(len(turns))))
-        turn_until(loop, lambda: told)
-        assert told == [2]
-    near.close()
-    far.close()
