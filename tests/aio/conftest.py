@@ -7,7 +7,9 @@ import asyncio
 import pytest
 
 import asynctcp.aio
+from helpers import descriptors
 from loops import LOOPS, Connection, turn, turn_until
+from secured import WORLDS, World
 
 
 @pytest.fixture(params=LOOPS)
@@ -53,3 +55,20 @@ def connect(loop):
     yield connect
     for connection in made:
         connection.close()
+
+
+@pytest.fixture(params=WORLDS)
+def world(request):
+    """A way to do TLS on a loop."""
+    world = World(request.param)
+    before = descriptors()
+    yield world
+    if not world.loop.is_closed():
+        turn_until(world.loop, lambda: descriptors() == before)
+        world.loop.close()
+
+
+@pytest.fixture(params=["client", "server"])
+def side(request):
+    """Keywords of `Link.open`: which end is ours."""
+    return {"server_side": request.param == "server"}
