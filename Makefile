@@ -205,7 +205,7 @@ lint-io: ## checks that the I/O side knows no Python
 	tools/check_io_side.sh
 
 .PHONY: lint-layers
-lint-layers: $(MADE) ## checks that src/ has layers without circles of imports, and no file or function that is too long
+lint-layers: $(MADE) ## checks that there is no circle of imports, src/ has layers, and nothing in it is too long
 	"$(PY)" tools/check_layers.py
 
 .PHONY: lint-errors

@@ -1,16 +1,21 @@
 #!/usr/bin/env python3
-"""Check the shape of src/: layers, no circle of imports, and no file or function that is too long.
+"""Check the shape of the code: layers of src/, no circle of imports, no file or function that is too long.
 
-An import is a path to another file's items, by a `use` or in the code; the tests in a file do not count, nor
-does a parent's `mod x;`. Ends with 1, and says what is wrong, if something is that is not in KNOWN.
+An import of Rust is a path to another file's items, by a `use` or in the code; the tests in a file do not
+count, nor does a parent's `mod x;`. One of Python counts wherever it stands, if only for types. Ends with 1,
+and says what is wrong, if something is that is not in KNOWN.
 """
 
+import ast
 import fnmatch
 import re
 import sys
 from pathlib import Path
 
-SRC = Path(__file__).resolve().parents[1] / "src"
+ROOT = Path(__file__).resolve().parents[1]
+SRC, PACKAGE = ROOT / "src", ROOT / "python" / "asynctcp"
+#: The compiled module, whose stub names the types of all others.
+NATIVE = ("asynctcp", "_core")
 #: From the top, as in ARCHITECTURE.md: a file imports from its own layer and from those below it.
 LAYERS = [
     ("lib.rs", "event_loop.rs", "socket.rs"),
@@ -106,8 +111,34 @@ def layer_of(file):
     return next((number for number, names in enumerate(LAYERS) if file.parts[1] in names), -1)
 
 
+def python_imports_of(code, modules):
+    """The modules of the package that a file of it names."""
+    named = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            named |= {tuple(alias.name.split(".")) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            source = tuple(node.module.split("."))
+            whole = {(*source, alias.name) for alias in node.names}
+            named |= {each if each in modules else source for each in whole - {NATIVE}}
+    return named & modules.keys()
+
+
+def circles_of_python():
+    """As `all_that_is_wrong`."""
+    files = {}
+    for file in sorted(PACKAGE.rglob("*.py")):
+        names = file.relative_to(PACKAGE.parent).with_suffix("").parts
+        files[names[:-1] if names[-1] == "__init__" else names] = file
+    imports = {module: python_imports_of(file.read_text(), files) for module, file in files.items()}
+    for module, file in files.items():
+        if circle := shortest_circle(module, imports):
+            yield f"{file.relative_to(ROOT)} is on a circle", " -> ".join(map(".".join, circle))
+
+
 def all_that_is_wrong():
     """Pairs of what is wrong where, and the details."""
+    yield from circles_of_python()
     files, code = {}, {}
     for file in sorted(SRC.rglob("*.rs")):
         names = file.relative_to(SRC).with_suffix("").parts

@@ -7,8 +7,8 @@ from typing import Any, Literal, NoReturn, Self, final
 
 from asynctcp import _core
 from asynctcp._handlers import logger
+from asynctcp._plain_types import FilePath, Pem
 from asynctcp.conditions import TlsConfigError
-from asynctcp.typing import FilePath, Pem
 
 _VERSIONS = ("1.2", "1.3")
 _INSECURE = "insecure-none"

@@ -49,7 +49,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from asynctcp._core import Socket, TcpServer
-    from asynctcp.typing import Address
+    from asynctcp._plain_types import Address
 
 __all__ = [
     "DnsError",

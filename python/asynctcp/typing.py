@@ -14,6 +14,7 @@ import socket
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict
 
+from asynctcp import _plain_types
 from asynctcp._core import Poller, ProxyHeader, Socket
 from asynctcp._stream import AsyncIOStream
 
@@ -96,11 +97,11 @@ SocketOptions: TypeAlias = Sequence[tuple[int, int, int | bytes]]
 #: A time in seconds; None stands for none.
 Seconds: TypeAlias = float | None
 #: As ``getsockname()`` gives it, host and port, for IPv6 also flow label and scope.
-Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
+Address: TypeAlias = _plain_types.Address
 #: A path, as ``open`` takes it.
-FilePath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+FilePath: TypeAlias = _plain_types.FilePath
 #: Certificates, keys or revocation lists (RFC 7468).
-Pem: TypeAlias = str | bytes
+Pem: TypeAlias = _plain_types.Pem
 #: A Unix socket's name, which is a path, or ``"\0name"`` in Linux's abstract namespace.
 PipePath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
