@@ -328,7 +328,7 @@ def test_bad_max_bytes_is_refused(loop):
 
 
 @pytest.mark.parametrize(
-    "name", ["connect_cb", "close_cb", "allow_half_open", "stream", "dont_drain_read_buffer"]
+    "name", ["read_cb", "connect_cb", "close_cb", "allow_half_open", "stream", "dont_drain_read_buffer"]
 )
 def test_option_that_a_stream_sets_itself_is_refused_at_the_call(loop, name):
     for begin in (

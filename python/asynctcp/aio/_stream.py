@@ -215,6 +215,7 @@ def _settle(waiter: asyncio.Future[None] | None) -> None:
 
 #: What a stream says itself of its socket.
 _OWN = {
+    "read_cb",
     "event_cb",
     "connect_cb",
     "write_cb",
