@@ -1,4 +1,11 @@
-//! The native half of `asynctcp.EventLoop`; its stages are in `stages.rs`.
+//! The native half of `asynctcp.EventLoop`.
+//!
+//! | file of `event_loop/` | what it is |
+//! |---|---|
+//! | `object.rs`, `running.rs`, `outcome.rs` | the object; what runs it between begin and end; what came of several steps that are all done |
+//! | `stages.rs`, `block.rs`, `closing.rs` | begin, turns and end; its `with` block; what the end closes |
+//! | `open_loops.rs`, `at_exit.rs` | the loops of this process; those that are open when it exits |
+//! | `notifier.rs`, `signals.rs`, `wakeup.rs` | notifiers; signal handlers; the wake-up descriptor |
 
 pub(crate) mod at_exit;
 pub(crate) mod block;

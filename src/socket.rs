@@ -2,8 +2,19 @@
 //!
 //! Used with the interpreter's lock held, from any thread. What it holds of Python lives there and in the loop's
 //! table, never on the I/O side: the [`Link`](crate::io::conn::link::Link) is all that the two share.
+//!
+//! | file of `socket/` | what it is |
+//! |---|---|
+//! | `object.rs`, `state.rs`, `phase.rs` | the object; what its lock guards; from unconnected to closed |
+//! | `lifecycle.rs`, `ending.rs`, `reason.rs` | how it is made and ends; its end as it is told; why it ended |
+//! | `write.rs`, `directions.rs`, `held.rs` | what is written; stopped and going on; what waits until the app reads again |
+//! | `options.rs`, `tcp_option.rs`, `names.rs` | options, and those of TCP; names of the two ends |
+//! | `streams.rs`, `stream_refs.rs`, `reservation.rs`, `max_line.rs` | its streams, and what they refer to, reserve and take for a line |
+//! | `tls.rs`, `upgrade.rs` | what is said of its session; one that is to come |
+//! | `detach.rs` | gives the connection away |
 
 pub(crate) mod detach;
+pub(crate) mod directions;
 pub(crate) mod ending;
 pub(crate) mod held;
 pub(crate) mod lifecycle;
@@ -292,15 +303,7 @@ impl Socket {
     #[pyo3(signature = (*, read=false, write=false))]
     pub fn disable(slf: &Bound<'_, Self>, read: bool, write: bool) -> PyResult<()> {
         Self::check_open(slf)?;
-        let socket = slf.get();
-        if read {
-            socket.state.lock().reading = false;
-            socket.link.set_reading(&socket.event_loop.hub, false);
-        }
-        if write {
-            socket.link.set_writing(&socket.event_loop.hub, false);
-        }
-        socket.event_loop.nudge();
+        directions::stop(slf.get(), read, write);
         Ok(())
     }
 
@@ -309,25 +312,7 @@ impl Socket {
     #[pyo3(signature = (*, read=false, write=false))]
     pub fn enable(slf: &Bound<'_, Self>, read: bool, write: bool) -> PyResult<()> {
         Self::check_open(slf)?;
-        let socket = slf.get();
-        if read {
-            let resume = {
-                let mut state = socket.state.lock();
-                !std::mem::replace(&mut state.reading, true) && !state.undelivered.is_empty()
-            };
-            socket.link.set_reading(&socket.event_loop.hub, true);
-            if resume {
-                let resumed = slf.clone().into_any().unbind();
-                socket
-                    .event_loop
-                    .post(|posts| posts.resumed.push_back(resumed));
-            }
-        }
-        if write {
-            socket.link.set_writing(&socket.event_loop.hub, true);
-            socket.event_loop.mark_dirty(&socket.link);
-        }
-        socket.event_loop.nudge();
+        directions::go_on(slf, read, write);
         Ok(())
     }
 

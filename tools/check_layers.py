@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Check the shape of the code: layers of src/, no circle of imports, no file or function that is too long.
+"""Check the shape of the code: layers, no circle of imports, lengths of files and functions, maps of folders.
 
 An import of Rust is a path to another file's items, by a `use` or in the code; the tests in a file do not
 count, nor does a parent's `mod x;`. One of Python counts wherever it stands, if only for types. Ends with 1,
@@ -136,9 +136,22 @@ def circles_of_python():
             yield f"{file.relative_to(ROOT)} is on a circle", " -> ".join(map(".".join, circle))
 
 
+def unmapped():
+    """Files without a row in the map of their folder, which is its mod.rs or the file of its name."""
+    folders = {file.parent for file in SRC.rglob("*.rs") if file.name != "tests.rs"} - {SRC}
+    for folder in sorted(folders):
+        maps = [each for each in (folder / "mod.rs", folder.with_suffix(".rs")) if each.exists()]
+        rows = re.findall(r"`(\w+\.rs|\w+/)`", maps[0].read_text())
+        for file in sorted(folder.iterdir()):
+            name = f"{file.name}/" if file.is_dir() else file.name
+            if file not in maps and name not in rows and (file.suffix or file in folders):
+                yield f"{file.relative_to(ROOT)} is not in the map", str(maps[0].relative_to(ROOT))
+
+
 def all_that_is_wrong():
     """Pairs of what is wrong where, and the details."""
     yield from circles_of_python()
+    yield from unmapped()
     files, code = {}, {}
     for file in sorted(SRC.rglob("*.rs")):
         names = file.relative_to(SRC).with_suffix("").parts

@@ -14,7 +14,7 @@
 //! | `unsent.rs` | transports with something to send |
 //! | `transport/`, `stream/`, `datagram/` | connections; as asyncio's streams; datagrams |
 //! | `tls/` | TLS over connections |
-//! | `watched.rs`, `transports.rs` | what transports of either kind have in common; those as a turn has them |
+//! | `watched.rs`, `fatal.rs`, `transports.rs` | what transports of either kind have in common; what ends one; those as a turn has them |
 //! | `context.rs` | the context that their protocols run in |
 //! | `clock.rs` | the loop's clock, which a program may replace |
 //! | `guest.rs` | the loop of callbacks that lives in an asyncio loop |
@@ -27,6 +27,7 @@ pub(crate) mod context;
 pub(crate) mod data;
 pub(crate) mod datagram;
 pub(crate) mod descriptors;
+pub(crate) mod fatal;
 pub(crate) mod futures;
 pub(crate) mod gil;
 pub(crate) mod guest;

@@ -3,8 +3,10 @@
 
 use crate::aio::object::NativeLoop;
 use crate::aio::socket_number::SocketNumber;
+use crate::boundary::call::Method;
 use crate::io::failure::Failure;
 use crate::io::sys::platform::epoll::Interest;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 use std::io;
@@ -115,6 +117,16 @@ pub(crate) trait Watched {
             pick(parties).as_ref().map(|object| object.clone_ref(py))
         });
         object.map(|object| object.into_bound(py))
+    }
+
+    /// The protocol is told that the connection is lost.
+    fn tell_lost(&self, py: Python<'_>, error: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+        let Some(protocol) = self.protocol(py) else {
+            return Ok(());
+        };
+        protocol
+            .method(intern!(py, "connection_lost"), (error,))
+            .map(drop)
     }
 
     /// The selector says that it is ready. Whether it did not wait in the queue already.

@@ -6,6 +6,7 @@
 //! | `poll.rs` | its first part: what came is taken |
 //! | `delivery.rs` | what it tells Python, in which order |
 //! | `dispatch.rs`, `sink.rs`, `app_error.rs` | from an event to a callback; what consumes it; what that raises |
+//! | `secure.rs` | what is told of TLS |
 //! | `watching.rs` | callbacks of pollers and idlers |
 //! | `tell.rs`, `undelivered.rs` | conditions for an `event_cb`; what waits until the app reads again |
 //! | `flusher.rs` | when it sends what callbacks wrote |

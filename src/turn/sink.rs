@@ -1,4 +1,7 @@
 //! What consumes the events of a key.
+//!
+//! Bytes, ends of streams and room to write are a socket's (`Dispatcher::socket`) and are dropped for any other. A sink that
+//! takes bytes has to say `Memory::delivered` of them, or its connection stands still at the read limit.
 
 use crate::objects::lookup::Lookup;
 use crate::objects::poller::Poller;

@@ -69,13 +69,7 @@ pub(crate) fn lose(
     slf: &Bound<'_, DatagramTransport>,
     error: Option<Bound<'_, PyAny>>,
 ) -> PyResult<()> {
-    let (py, me) = (slf.py(), slf.get());
-    let told = match me.protocol(py) {
-        Some(protocol) => protocol
-            .method(intern!(py, "connection_lost"), (error,))
-            .map(drop),
-        None => Ok(()),
-    };
+    let told = slf.get().tell_lost(slf.py(), error);
     let released = release(slf);
     told.and(released)
 }

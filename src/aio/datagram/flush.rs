@@ -1,8 +1,9 @@
 //! Sending what waits.
 
-use crate::aio::datagram::errors::{fatal, tell_error};
+use crate::aio::datagram::errors::tell_error;
 use crate::aio::datagram::object::{Datagram, DatagramTransport, Flow, To};
 use crate::aio::datagram::rules::size_of;
+use crate::aio::fatal::fatal;
 use crate::aio::watched::Watched;
 use crate::boundary::call::Method;
 use crate::io::failure::Failure;

@@ -2,9 +2,10 @@
 
 use crate::aio::context::run_in;
 use crate::aio::datagram::address::sender;
-use crate::aio::datagram::errors::{fatal, tell_error};
+use crate::aio::datagram::errors::tell_error;
 use crate::aio::datagram::object::DatagramTransport;
 use crate::aio::datagram::writable::on_writable;
+use crate::aio::fatal::fatal;
 use crate::aio::state::MOST_RECEIVED;
 use crate::aio::watched::Watched;
 use crate::boundary::call::Method;

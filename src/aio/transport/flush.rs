@@ -1,6 +1,6 @@
 //! Sending what waits.
 
-use crate::aio::transport::fatal::fatal;
+use crate::aio::fatal::fatal;
 use crate::aio::transport::object::{Flow, StreamTransport};
 use crate::aio::transport::outgoing::Sent;
 use crate::aio::watched::Watched;

@@ -13,7 +13,7 @@
 //! | `extra.rs` | what it knows of its two ends |
 //! | `outgoing.rs` | bytes that wait to be sent |
 //! | `flush.rs`, `write.rs`, `writable.rs` | sending what waits; what is written; when the kernel takes more |
-//! | `end.rs`, `fatal.rs` | how it ends |
+//! | `end.rs` | how it ends |
 //! | `debug.rs` | what asyncio's debug mode logs |
 //! | `read.rs` | receiving: what the turn does with a connection that is ready |
 
@@ -21,7 +21,6 @@ pub(crate) mod asyncio_streams;
 pub(crate) mod debug;
 pub(crate) mod end;
 pub(crate) mod extra;
-pub(crate) mod fatal;
 pub(crate) mod flush;
 pub(crate) mod limits;
 pub(crate) mod methods;

@@ -2,13 +2,13 @@
 
 use crate::aio::context::run_in;
 use crate::aio::data::Room;
+use crate::aio::fatal::fatal;
 use crate::aio::state::{MOST_RECEIVED, State};
 use crate::aio::tls::incoming as tls;
 use crate::aio::tls::object::TlsTransport;
 use crate::aio::tls::outcome::Stopped;
 use crate::aio::transport::debug;
 use crate::aio::transport::end;
-use crate::aio::transport::fatal::fatal;
 use crate::aio::transport::object::{Flow, Receiver, StreamTransport};
 use crate::aio::transport::receiver::deliver;
 use crate::aio::transport::writable::on_writable;

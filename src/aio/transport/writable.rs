@@ -1,10 +1,10 @@
 //! What is done when the kernel takes more.
 
+use crate::aio::fatal::fatal;
 use crate::aio::futures::settle;
 use crate::aio::tls::object::TlsTransport;
 use crate::aio::tls::outgoing as tls;
 use crate::aio::transport::end;
-use crate::aio::transport::fatal::fatal;
 use crate::aio::transport::flush::{flush, resume_protocol, shut_down};
 use crate::aio::transport::object::{Receiver, StreamTransport};
 use crate::aio::transport::outgoing::Sent;
