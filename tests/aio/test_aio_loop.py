@@ -478,3 +478,22 @@ def test_task_that_cannot_be_made_is_refused_as_by_asyncio(loop):
             loop.create_task(*arguments, **keywords)
     task = loop.create_task(coro=coroutine)
     assert run(loop, task) is None
+
+
+def test_loop_in_the_place_of_asyncio_s_name_is_made_and_connects(monkeypatch):
+    """As a class of the program's own in that place, by which libraries then make their loops."""
+
+    async def main():
+        server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+        async with server:
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            got = await reader.read()
+            writer.close()
+        return got
+
+    monkeypatch.setattr(asyncio, "SelectorEventLoop", asynctcp.aio.Loop)
+    loop = asyncio.SelectorEventLoop()
+    try:
+        assert run(loop, main()) == b""
+    finally:
+        loop.close()

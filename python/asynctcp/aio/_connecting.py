@@ -11,6 +11,10 @@ from asynctcp.aio import _tls
 #: Seconds; RFC 8305, section 5.
 HAPPY_EYEBALLS_DELAY = 0.25
 
+#: asyncio's own loop, kept under a name of ours: a program may put ``aio.Loop`` in the place of asyncio's
+#: name, and a loop that looked its base up there at each call would find itself.
+OWN_LOOP = asyncio.SelectorEventLoop
+
 
 class _Failed:
     """Stands in a socket's place: the attempt has met what is no ``OSError``, so the others are given up."""
@@ -39,7 +43,7 @@ class Connecting:
         )
         if literal is None:
             kwargs.setdefault("happy_eyeballs_delay", HAPPY_EYEBALLS_DELAY)
-        made: tuple[Any, Any] = await asyncio.SelectorEventLoop.create_connection(
+        made: tuple[Any, Any] = await OWN_LOOP.create_connection(
             self, protocol_factory, host, port, **_tls.client_options(kwargs)
         )
         return made
@@ -48,7 +52,7 @@ class Connecting:
         self: Any, protocol_factory: Any, path: Any = None, **kwargs: Any
     ) -> tuple[Any, Any]:
         """Connect, as ``asyncio.AbstractEventLoop.create_unix_connection``."""
-        made: tuple[Any, Any] = await asyncio.SelectorEventLoop.create_unix_connection(
+        made: tuple[Any, Any] = await OWN_LOOP.create_unix_connection(
             self, protocol_factory, path, **_tls.client_options(kwargs)
         )
         return made
@@ -57,7 +61,7 @@ class Connecting:
         self: Any, protocol_factory: Any, sock: Any, **kwargs: Any
     ) -> tuple[Any, Any]:
         """Take a connection over, as ``asyncio.AbstractEventLoop.connect_accepted_socket``."""
-        made: tuple[Any, Any] = await asyncio.SelectorEventLoop.connect_accepted_socket(
+        made: tuple[Any, Any] = await OWN_LOOP.connect_accepted_socket(
             self, protocol_factory, sock, **_tls.server_options(kwargs)
         )
         return made

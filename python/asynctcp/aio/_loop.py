@@ -20,7 +20,7 @@ from asynctcp._loop import EventLoop
 from asynctcp._tls import TlsConfig
 from asynctcp.aio import _datagram, _handles, _tls, _transport
 from asynctcp.aio._accepting import Accepting
-from asynctcp.aio._connecting import Connecting
+from asynctcp.aio._connecting import OWN_LOOP, Connecting
 from asynctcp.aio._lent import Lent
 from asynctcp.aio._options import LoopOptions
 from asynctcp.aio._server import Server
@@ -43,7 +43,7 @@ class _NoSelector:
         """Do nothing."""
 
 
-class Loop(_core.NativeLoop, Accepting, Connecting, asyncio.SelectorEventLoop):  # type: ignore[misc]
+class Loop(_core.NativeLoop, Accepting, Connecting, OWN_LOOP):  # type: ignore[misc]
     """An asyncio event loop; ``new_event_loop`` makes one.
 
     Every method of asyncio's Unix loop works as documented there, with its debug mode.
@@ -65,7 +65,7 @@ class Loop(_core.NativeLoop, Accepting, Connecting, asyncio.SelectorEventLoop): 
         self._callbacks: EventLoop | None = None
         self._options = options
         self._lingering: set[Any] = set()
-        asyncio.SelectorEventLoop.__init__(self, _NoSelector())  # type: ignore[arg-type]
+        OWN_LOOP.__init__(self, _NoSelector())  # type: ignore[arg-type]
 
     @property
     def tcp(self) -> EventLoop:
@@ -95,13 +95,13 @@ class Loop(_core.NativeLoop, Accepting, Connecting, asyncio.SelectorEventLoop): 
         if self._has_callbacks():
             self.tcp._enter()
         try:
-            asyncio.SelectorEventLoop.run_forever(self)
+            OWN_LOOP.run_forever(self)
         finally:
             if self._callbacks is not None and not self.is_running():
                 self._callbacks._leave()
 
     def _check_running(self) -> None:
-        asyncio.SelectorEventLoop._check_running(self)  # type: ignore[attr-defined]
+        OWN_LOOP._check_running(self)  # type: ignore[attr-defined]
         if self._is_inside_callbacks():
             raise RuntimeError("Cannot run the event loop while another loop is running")
 
@@ -112,7 +112,7 @@ class Loop(_core.NativeLoop, Accepting, Connecting, asyncio.SelectorEventLoop): 
         if not self.is_running():
             for connection in list(self._lingering):
                 connection.close()
-        asyncio.SelectorEventLoop.close(self)
+        OWN_LOOP.close(self)
         self._let_go()
 
     def _has_callbacks(self) -> bool:
@@ -165,7 +165,7 @@ class Loop(_core.NativeLoop, Accepting, Connecting, asyncio.SelectorEventLoop): 
         if type(sock) is not socket.socket:
             # Its own recv() and send() are to be called.
             more: dict[str, Any] = {} if context is None else {"context": context}
-            made: Any = asyncio.SelectorEventLoop._make_socket_transport(  # type: ignore[attr-defined]
+            made: Any = OWN_LOOP._make_socket_transport(  # type: ignore[attr-defined]
                 self, sock, protocol, waiter, extra=extra, server=server, **more
             )
             return made
@@ -191,7 +191,7 @@ class Loop(_core.NativeLoop, Accepting, Connecting, asyncio.SelectorEventLoop): 
         extra: dict[str, Any] | None = None,
     ) -> Any:
         if type(sock) is not socket.socket or sock.family not in _datagram.FAMILIES:
-            made: Any = asyncio.SelectorEventLoop._make_datagram_transport(  # type: ignore[attr-defined]
+            made: Any = OWN_LOOP._make_datagram_transport(  # type: ignore[attr-defined]
                 self, sock, protocol, address, waiter, extra
             )
             return made
@@ -254,7 +254,7 @@ class Loop(_core.NativeLoop, Accepting, Connecting, asyncio.SelectorEventLoop): 
         transport = self._transport_of(fd)
         if transport is not None and not transport.is_closing():
             raise RuntimeError(f"File descriptor {fd!r} is used by transport {transport!r}")
-        asyncio.SelectorEventLoop._ensure_fd_no_transport(self, fd)  # type: ignore[attr-defined]
+        OWN_LOOP._ensure_fd_no_transport(self, fd)  # type: ignore[attr-defined]
 
     async def start_tls(
         self,
@@ -268,7 +268,7 @@ class Loop(_core.NativeLoop, Accepting, Connecting, asyncio.SelectorEventLoop): 
     ) -> Any:
         """Upgrade a connection, as ``asyncio.AbstractEventLoop.start_tls``; also by a ``TlsConfig``."""
         if not _tls.is_native(transport, sslcontext):
-            upgrade = asyncio.SelectorEventLoop.start_tls(
+            upgrade = OWN_LOOP.start_tls(
                 self,
                 transport,
                 protocol,
@@ -292,7 +292,7 @@ class Loop(_core.NativeLoop, Accepting, Connecting, asyncio.SelectorEventLoop): 
         self, protocol_factory: Any, *args: Any, start_serving: bool = True, **kwargs: Any
     ) -> Server:
         """Listen, as ``asyncio.AbstractEventLoop.create_server``."""
-        made = asyncio.SelectorEventLoop.create_server(
+        made = OWN_LOOP.create_server(
             self, protocol_factory, *args, start_serving=False, **_tls.server_options(kwargs)
         )
         return await self._start_server(await made, start_serving=start_serving)
@@ -301,7 +301,7 @@ class Loop(_core.NativeLoop, Accepting, Connecting, asyncio.SelectorEventLoop): 
         self, protocol_factory: Any, *args: Any, start_serving: bool = True, **kwargs: Any
     ) -> Server:
         """Listen, as ``asyncio.AbstractEventLoop.create_unix_server``."""
-        made = asyncio.SelectorEventLoop.create_unix_server(
+        made = OWN_LOOP.create_unix_server(
             self, protocol_factory, *args, start_serving=False, **_tls.server_options(kwargs)
         )
         return await self._start_server(await made, start_serving=start_serving)
@@ -317,7 +317,7 @@ class Loop(_core.NativeLoop, Accepting, Connecting, asyncio.SelectorEventLoop): 
     async def _make_subprocess_transport(self, *args: Any, **kwargs: Any) -> Any:
         # The child may have got a connection: what was written to that goes before what the child says.
         self._send_written()
-        make: Any = asyncio.SelectorEventLoop._make_subprocess_transport  # type: ignore[attr-defined]
+        make: Any = OWN_LOOP._make_subprocess_transport  # type: ignore[attr-defined]
         return await make(self, *args, **kwargs)
 
     async def _sendfile_native(self, transp: Any, file: Any, offset: int, count: int | None) -> int:
