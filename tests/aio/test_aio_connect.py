@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import socket
 
 import pytest
@@ -99,3 +101,22 @@ def test_cancelled_attempt_leaves_no_socket(loop, connecting, monkeypatch, delay
     run(loop, cancel_it())
     turn_until(loop, lambda: not asyncio.all_tasks(loop))
     assert [sock.fileno() for sock in socks] == [-1]
+
+
+def test_exception_of_a_refused_connection_is_in_no_cycle(loop, closed_address):
+    async def main():
+        with contextlib.suppress(ConnectionRefusedError):
+            await loop.create_connection(Recorder, *closed_address)
+
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        run(loop, main())
+        gc.collect()
+        left = [item for item in gc.garbage if isinstance(item, OSError)]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert left == []

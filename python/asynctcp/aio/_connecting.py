@@ -76,6 +76,9 @@ class Connecting:
             raise
         except BaseException as exc:  # noqa: BLE001 - raised below
             return _Failed(exc)
+        finally:
+            # They have the list of what was raised, whose tracebacks have this frame.
+            del args, kwargs
 
     def _create_connection_transport(self, sock: Any, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
         if isinstance(sock, _Failed):
