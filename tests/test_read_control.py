@@ -401,6 +401,26 @@ def test_writes_kept_while_disabled_are_sent_in_order_after_enabling(peers, log)
     assert (receive_all(log.raw), log.told) == (b"123", ["write"])
 
 
+def test_flush_that_was_not_told_when_writing_was_disabled_is_told_after_enabling(peers, log):
+    """Both are flushed in one turn, and told one after the other in the next."""
+
+    def use(ours, _raw):
+        linked.append(ours)
+        if len(linked) == 2:
+            first, second = linked
+            first.write(b"1", write_cb=lambda _: second.disable(write=True))
+            second.write(b"2", write_cb=told)
+            after_quiet(lambda: (log.told.append("enabled"), second.enable(write=True)))
+
+    def told(second):
+        log.write(second)
+        after_quiet(lambda: [ours.close() for ours in linked])
+
+    linked = []
+    run(lambda: [peers.link(use) for _ in range(2)])
+    assert log.told == ["enabled", "write"]
+
+
 def test_write_does_not_enable_writing(peers, log):
     def use(ours, _raw):
         ours.disable(write=True)

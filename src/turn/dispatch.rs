@@ -239,8 +239,8 @@ impl Dispatcher<'_> {
             return Ok(());
         };
         let socket = &socket;
-        if !socket.get().link.is_flushed() {
-            // More was written since; the flush of that will be told.
+        if !socket.get().link.may_tell_flushed() {
+            // More was written since, or writing is disabled: a later flush will be told.
             return Ok(());
         }
         let Some(callback) = own(socket, |callbacks| &callbacks.write) else {

@@ -404,9 +404,9 @@ impl Link {
         self.sender.is_sending()
     }
 
-    /// Whether all that was written is with the kernel, now.
-    pub fn is_flushed(&self) -> bool {
-        self.sender.is_flushed()
+    /// Whether all that was written is with the kernel, now, and the app may be told.
+    pub fn may_tell_flushed(&self) -> bool {
+        self.sender.may_tell_flushed()
     }
 
     /// Bytes received so far.

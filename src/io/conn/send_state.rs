@@ -75,6 +75,8 @@ pub(crate) struct State<S> {
     pub(crate) off: bool,
     /// Something was written since the last complete flush, if only `b""`.
     pub(crate) owed: bool,
+    /// A complete flush was not told, as writing is off.
+    pub(crate) untold: bool,
     /// Sending is over: it failed, or the task ended, or the app dropped what waits.
     pub(crate) dead: bool,
     /// It is on the list of those to flush.
@@ -114,6 +116,7 @@ impl<S> State<S> {
             done: 0,
             off: false,
             owed: false,
+            untold: false,
             dead: false,
             listed: false,
         }

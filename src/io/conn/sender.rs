@@ -230,7 +230,12 @@ impl<S> Sender<S> {
 
     /// The app disabled writing, or enabled it again. The caller flushes afterwards.
     pub fn set_off(&self, off: bool) {
-        self.with(|state| state.off = off);
+        self.with(|state| {
+            state.off = off;
+            if !off {
+                state.owed |= std::mem::take(&mut state.untold);
+            }
+        });
     }
 
     /// The app is done with it. `force`: what waits is dropped, before a flush that comes ahead of the task could send it.
@@ -290,6 +295,16 @@ impl<S> Sender<S> {
     /// Whether all that was written is with the kernel, now.
     pub fn is_flushed(&self) -> bool {
         self.with(|state| state.size() == 0 && !state.owed)
+    }
+
+    /// Whether all that was written is with the kernel and may be told. While writing is off it is told of the flush that
+    /// follows once it is on again.
+    pub fn may_tell_flushed(&self) -> bool {
+        self.with(|state| {
+            let flushed = state.size() == 0 && !state.owed;
+            state.untold |= flushed && state.off;
+            flushed && !state.off
+        })
     }
 
     /// Whether sending is over.
