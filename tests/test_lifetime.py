@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import socket
 import subprocess
 import sys
 import threading
@@ -324,6 +325,33 @@ def test_object_of_an_ended_loop_holds_no_descriptor(keep, peers):
         delay(exit_event_loop, 0.03)
 
     run(start)
+    wait_until(lambda: len(descriptors()) <= before, 2.0)
+    assert kept
+
+
+def test_loop_that_ends_before_it_told_of_a_connection_closes_it():
+    """The I/O side accepts while a callback keeps Python, if that is not for long: in one try of several."""
+    kept = []
+    before, _ = counted()
+
+    def start():
+        kept.append(tcp_server(LOOPBACK, 0, None, ignore))
+        attempt()
+
+    def attempt():
+        unmet = len(descriptors())
+        raw = socket.create_connection(kept[0].address)
+        kept.append(raw)
+        try:
+            wait_until(lambda: len(descriptors()) >= unmet + 2, 0.2)
+        except AssertionError:
+            raw.close()
+            delay(attempt)
+        else:
+            exit_event_loop()
+
+    run(start)
+    kept.pop().close()
     wait_until(lambda: len(descriptors()) <= before, 2.0)
     assert kept
 

@@ -59,7 +59,10 @@ impl Running {
             std::mem::forget((pump, self.foreign.take(), self.state.clone()));
             return;
         }
-        py.detach(|| pump.stop());
+        py.detach(|| {
+            pump.stop();
+            self.state.hub.inbox.forget_untold();
+        });
         self.state.buffers.close(self.state.hub.inbox.rooms.close());
     }
 }

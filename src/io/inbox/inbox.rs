@@ -4,7 +4,7 @@ use crate::io::conn::link::Link;
 use crate::io::conn::loan::{Returns, Room, Rooms};
 use crate::io::event::Event;
 use crate::io::inbox::memory::{Limits, Memory};
-use crate::io::inbox::queue::Queue;
+use crate::io::inbox::queue::{Batch, Queue};
 use crate::io::runtime::commands::Commands;
 use std::sync::Arc;
 
@@ -68,9 +68,31 @@ impl Inbox {
         }
     }
 
+    /// Drops what the pump was not told of, when it takes nothing any more: a connection among it holds its descriptor, and
+    /// the runtime's.
+    pub fn forget_untold(&self) {
+        let mut untold = Batch::default();
+        self.queue.swap(&mut untold);
+        drop(untold);
+    }
+
     /// The loop has ended.
     pub(crate) fn clear(&self) {
         self.queue.forget_sleeper();
         self.memory.forget();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_told_is_forgotten() {
+        let inbox = Inbox::new(Limits { read: 1, memory: 1 }, Arc::default());
+        inbox.push_urgent(Event::Nudge);
+        inbox.push(Event::Signal);
+        inbox.forget_untold();
+        assert_eq!(inbox.queue.sizes(), (0, 0));
     }
 }
