@@ -145,6 +145,19 @@ while not connected: loop.pump(5)
     assert (status, output, error.count("sockets open at exit: <")) == (0, "closed", 1)
 
 
+def test_exit_closes_quietly_a_loop_that_was_pumped_in_a_thread_that_has_ended():
+    code = """
+loop = EventLoop()
+def pump():
+    loop.call_soon_threadsafe(add_event_loop_exit_callback, lambda: print('closed'))
+    loop.pump()
+thread = threading.Thread(target=pump)
+thread.start()
+thread.join()
+"""
+    assert python(code) == (0, "closed", "")
+
+
 def test_everything_of_the_parents_loop_is_an_error_in_a_forked_child():
     code = """
 def start():

@@ -19,7 +19,8 @@ pub fn _close_at_exit(py: Python<'_>) -> PyResult<()> {
     let deadline = Instant::now() + PATIENCE;
     let mut outcome = Outcome::default();
     let mut asked = Vec::new();
-    for one in &open_loops::all(py) {
+    let open = open_loops::all(py);
+    for one in &open {
         outcome.note(py, closing::warn_at_exit(one));
         let state = &one.get().state;
         if state.is_own_thread() {
@@ -27,14 +28,19 @@ pub fn _close_at_exit(py: Python<'_>) -> PyResult<()> {
         } else if !one.get().is_hosted() {
             // One that is would stop its host's run, which is an error there.
             state.exit();
-            asked.push(state.clone());
+            asked.push(one);
         }
     }
+    let states: Vec<_> = asked.iter().map(|one| one.get().state.clone()).collect();
     py.detach(|| {
-        while Instant::now() < deadline && !asked.iter().all(|state| state.is_closed()) {
+        while Instant::now() < deadline && !states.iter().all(|state| state.is_closed()) {
             std::thread::sleep(LOOK);
         }
     });
+    // The thread that pumped it may have ended. In a turn it is not ended here.
+    for one in asked.into_iter().filter(|one| one.get().is_driven()) {
+        outcome.note(py, closing::end(one));
+    }
     outcome.result()
 }
 
