@@ -95,7 +95,7 @@ test: test-rust test-loom test-python ## runs all tests: Rust, loom models, Pyth
 .PHONY: test-rust
 test-rust: $(MADE) ## runs the Rust tests
 	@$(CARGO_ENV); set -x; \
-	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --all-features && cargo test --doc; else timeout 1200 cargo test --all-features; fi
+	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --all-features; else timeout 1200 cargo test --all-features; fi
 
 # A crate of its own, which takes the shipped source files with loom's types under them.
 .PHONY: test-loom
