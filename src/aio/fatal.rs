@@ -13,6 +13,13 @@ pub(crate) fn fatal(transport: &Bound<'_, PyAny>, error: PyErr, message: &str) -
     if error.is_instance_of::<PySystemExit>(py) || error.is_instance_of::<PyKeyboardInterrupt>(py) {
         return Err(error);
     }
+    end_by(transport, error, message)
+}
+
+/// Any of them ends it.
+#[cold]
+pub(crate) fn end_by(transport: &Bound<'_, PyAny>, error: PyErr, message: &str) -> PyResult<()> {
+    let py = transport.py();
     transport
         .method(
             intern!(py, "_fatal_error"),

@@ -1,10 +1,11 @@
 //! What is done in which state: asyncio's `sslproto`, step by step.
 
+use crate::aio::fatal::end_by;
 use crate::aio::tls::object::{Phase, TlsTransport, Told};
 use crate::aio::tls::outcome::{End, Filled, Read};
 use crate::aio::tls::outgoing::{process, seal, send_rest};
 use crate::aio::tls::told::{
-    BROKEN, call_eof_received, cancel, control_reading, fatal, or_fatal, wake_waiter,
+    BROKEN, call_eof_received, cancel, control_reading, or_fatal, wake_waiter,
 };
 use crate::aio::transport::object::Receiver;
 use crate::aio::transport::receiver;
@@ -263,7 +264,7 @@ fn finish(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
     }
     let has_ended = me.flow.with(py, |flow| flow.has_ended);
     if has_ended && let Some(error) = me.session.truncated(py) {
-        return fatal(slf, error, BROKEN);
+        return end_by(slf, error, BROKEN);
     }
     me.set_phase(py, Phase::Shutdown);
     shut_down(slf)
@@ -293,7 +294,7 @@ fn shut_down(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
         }
         Err(error) if error.is_instance_of::<PyOSError>(py) => {
             stop_shutdown_timer(slf)?;
-            fatal(slf, error, "Fatal error on transport")
+            end_by(slf, error, "Fatal error on transport")
         }
         Err(error) => Err(error),
     }

@@ -1,8 +1,8 @@
 //! What protocol, waiter and exception handler are told.
 
+use crate::aio::fatal::end_by;
 use crate::aio::tls::object::{TlsTransport, Told};
 use crate::boundary::call::Method;
-use crate::boundary::exception;
 use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PySystemExit};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -10,21 +10,10 @@ use pyo3::prelude::*;
 /// asyncio's words.
 pub(crate) const BROKEN: &str = "Fatal error on SSL protocol";
 
-/// The connection ends by `error`.
-#[cold]
-pub(crate) fn fatal(slf: &Bound<'_, TlsTransport>, error: PyErr, message: &str) -> PyResult<()> {
-    let py = slf.py();
-    slf.method(
-        intern!(py, "_fatal_error"),
-        (exception::value(py, &error), message),
-    )
-    .map(drop)
-}
-
 /// Any `Exception` ends the connection; others go on, as they do in asyncio.
 pub(crate) fn or_fatal(slf: &Bound<'_, TlsTransport>, result: PyResult<()>) -> PyResult<()> {
     match result {
-        Err(error) if error.is_instance_of::<PyException>(slf.py()) => fatal(slf, error, BROKEN),
+        Err(error) if error.is_instance_of::<PyException>(slf.py()) => end_by(slf, error, BROKEN),
         result => result,
     }
 }
@@ -82,7 +71,7 @@ pub(crate) fn call_eof_received(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
         {
             Err(error)
         }
-        Err(error) => fatal(slf, error, "Error calling eof_received()"),
+        Err(error) => end_by(slf, error, "Error calling eof_received()"),
     }
 }
 

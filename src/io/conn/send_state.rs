@@ -128,6 +128,11 @@ impl<S> State<S> {
         self.staged.len() + self.in_flight + secured
     }
 
+    /// Whether all that was written is with the kernel.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.size() == 0 && !self.owed
+    }
+
     /// How many of the app's bytes the kernel took.
     pub(crate) fn count(&self) -> u64 {
         let sealed = self.secured.as_ref().map_or(0, |secured| secured.plain);

@@ -294,14 +294,14 @@ impl<S> Sender<S> {
 
     /// Whether all that was written is with the kernel, now.
     pub fn is_flushed(&self) -> bool {
-        self.with(|state| state.size() == 0 && !state.owed)
+        self.with(|state| state.is_flushed())
     }
 
     /// Whether all that was written is with the kernel and may be told. While writing is off it is told of the flush that
     /// follows once it is on again.
     pub fn may_tell_flushed(&self) -> bool {
         self.with(|state| {
-            let flushed = state.size() == 0 && !state.owed;
+            let flushed = state.is_flushed();
             state.untold |= flushed && state.off;
             flushed && !state.off
         })
