@@ -21,7 +21,8 @@ const KEY: Key = Key {
 const BATCH: u64 = 100;
 
 fn push_bytes(queue: &Queue<Event>, bytes: &[u8]) {
-    queue.push_bytes(bytes, |place| Event::Data(KEY, place));
+    let pushed = queue.push_bytes(bytes, |place| Event::Data(KEY, place));
+    pushed.expect("there is memory");
 }
 
 /// `count` pushes in batches; the time includes the swaps and recycling, a hundredth of each push.

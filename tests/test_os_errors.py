@@ -236,3 +236,89 @@ def start():
 asynctcp.start_event_loop(start)
 """
     assert child(code) == ["MemoryError 0", "MemoryError 0", "5"]
+
+
+# A child that keeps all that it receives until the system gives it no more memory; then it drops it, and serves on.
+HOARD = """
+import socket
+SIZE = {size}
+kept = []
+def flood(port):
+    if os.fork():
+        used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + (64 << 20), resource.getrlimit(resource.RLIMIT_AS)[1]))
+        return
+    try:
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            while True:
+                client.sendall(bytes(SIZE))
+    except OSError:
+        os._exit(0)
+"""
+
+HOARD_CALLBACKS = """
+def told(condition):
+    if not isinstance(condition, asynctcp.TcpEof):
+        kept.clear()
+        print(type(condition).__name__, condition.errcode)
+        asynctcp.tcp_connect("127.0.0.1", server.port, answered, None, data=b"hello")
+def answered(ours, data):
+    print(data.decode())
+    asynctcp.exit_event_loop()
+def read(ours, data):
+    if data == b"hello":
+        ours.write(data)
+    kept.append(data)
+def start():
+    global server
+    server = asynctcp.tcp_server("127.0.0.1", 0, read, told)
+    flood(server.port)
+asynctcp.EventLoop({options}).run(start)
+"""
+
+HOARD_ASYNCIO = """
+import asyncio, asynctcp.aio
+class Keeper(asyncio.Protocol):
+    def connection_made(self, transport):
+        self.transport = transport
+    def data_received(self, data):
+        if data == b"hello":
+            self.transport.write(data)
+        kept.append(data)
+    def connection_lost(self, error):
+        if error is not None:
+            kept.clear()
+            print(type(error).__name__)
+            lost.set()
+async def main():
+    global lost
+    lost = asyncio.Event()
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: print(context["message"]))
+    server = await asyncio.get_running_loop().create_server(Keeper, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    flood(port)
+    await lost.wait()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"hello")
+    print((await reader.readexactly(5)).decode())
+    writer.close()
+asynctcp.aio.run(main())
+"""
+
+# Small messages are copied, large ones are received where they stay.
+hoarded = pytest.mark.parametrize("size", [1000, 300_000], ids=["small", "large"])
+
+
+@pytest.mark.slow
+@hoarded
+@pytest.mark.parametrize("options", ["", "io_threads=2"])
+def test_received_bytes_that_there_is_no_memory_for_end_their_connection_alone(size, options):
+    lines = child(HOARD.format(size=size) + HOARD_CALLBACKS.format(options=options))
+    assert lines == [f"TcpError {errno.ENOMEM}", "hello"]
+
+
+@pytest.mark.slow
+@hoarded
+def test_received_bytes_that_there_is_no_memory_for_are_a_fatal_error_of_their_transport_alone(size):
+    lines = child(HOARD.format(size=size) + HOARD_ASYNCIO)
+    assert lines == ["Fatal read error on socket transport", "MemoryError", "hello"]

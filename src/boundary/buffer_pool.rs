@@ -116,12 +116,14 @@ impl BufferPool {
         }
     }
 
-    /// Lends room for the next large messages, once there were some.
-    pub fn furnish(&self, py: Python<'_>, rooms: &Rooms) -> PyResult<()> {
+    /// Lends room for the next large messages, once there were some. Without memory for it they are copied.
+    pub fn furnish(&self, py: Python<'_>, rooms: &Rooms) {
         for _ in 0..rooms.missing(ROOMS) {
-            rooms.add([self.room(py)?]);
+            let Ok(room) = self.room(py) else {
+                break;
+            };
+            rooms.add([room]);
         }
-        Ok(())
     }
 
     fn room(&self, py: Python<'_>) -> PyResult<Room> {

@@ -1,5 +1,6 @@
 //! The events that a turn has still to dispatch, where a callback of that turn can find them.
 
+use crate::boundary::unfilled;
 use crate::io::event::Event;
 use crate::io::inbox::arena::{Arena, Place};
 use crate::io::inbox::queue::{Batch, Queue};
@@ -63,11 +64,11 @@ impl InHand {
         Some(event)
     }
 
-    /// The bytes at `place`, for Python. Those before it are done with.
-    pub fn bytes<'py>(&self, py: Python<'py>, place: Place) -> Bound<'py, PyBytes> {
+    /// The bytes at `place`, for Python, which may have no memory for them. Those before it are done with.
+    pub fn bytes<'py>(&self, py: Python<'py>, place: Place) -> PyResult<Bound<'py, PyBytes>> {
         let bytes = &mut self.batch.borrow_mut().bytes;
         bytes.give_back_before(place);
-        PyBytes::new(py, bytes.get(place))
+        unfilled::copy(py, bytes.get(place))
     }
 
     /// Has callbacks of `dispatch` find it.

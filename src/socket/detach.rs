@@ -1,6 +1,7 @@
 //! `socket.detach()`: the connection is given away, with what was received and not delivered.
 
 use crate::boundary::condition;
+use crate::boundary::unfilled;
 use crate::io::conn::link::Link;
 use crate::io::conn::loan::Owner;
 use crate::io::event::Event;
@@ -167,7 +168,7 @@ fn unread<'py>(
             }
         }
     }
-    Ok(PyBytes::new(py, &unread))
+    unfilled::copy(py, &unread)
 }
 
 /// No Python here: the queue is locked.

@@ -200,7 +200,7 @@ fn handle(
     hand: &InHand,
 ) -> PyResult<()> {
     match event {
-        Event::Data(key, place) => dispatcher.data(py, key, hand.bytes(py, place)),
+        Event::Data(key, place) => dispatcher.data(py, key, place.len(), hand.bytes(py, place)),
         Event::Filled { key, owner, count } => dispatcher.filled(py, key, owner, count as usize),
         Event::Flushed(key) => dispatcher.flushed(py, key),
         Event::Accepted { listener, link } => dispatcher.accepted(py, &listener, link),

@@ -12,6 +12,7 @@ use crate::io::keys::Key;
 use crate::io::setup::connect::Host;
 use crate::io::setup::getaddrinfo::Found;
 use crate::io::setup::listener::Listener;
+use crate::io::sys::platform::c;
 use crate::objects::lookup;
 use crate::objects::lookup::Lookup;
 use crate::objects::server::TcpServer;
@@ -29,6 +30,7 @@ use crate::turn::sink::Sink;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use std::io;
 use std::sync::Arc;
 
 impl Dispatcher<'_> {
@@ -124,23 +126,37 @@ impl Dispatcher<'_> {
 
     /// Bytes came in.
     #[inline(always)]
-    pub fn data<'py>(&self, py: Python<'py>, key: Key, data: Bound<'py, PyBytes>) -> PyResult<()> {
-        self.event_loop
-            .hub
-            .inbox
-            .memory
-            .taken(data.as_bytes().len());
+    pub fn data<'py>(
+        &self,
+        py: Python<'py>,
+        key: Key,
+        count: usize,
+        data: PyResult<Bound<'py, PyBytes>>,
+    ) -> PyResult<()> {
+        self.event_loop.hub.inbox.memory.taken(count);
         let Some(socket) = self.socket(py, key) else {
             return Ok(());
         };
-        self.arrived(&socket, data)
+        match data {
+            Ok(data) => self.arrived(&socket, data),
+            Err(_) => self.no_memory(py, key),
+        }
+    }
+
+    /// What came for `key` is lost, and no gap in a stream goes unseen.
+    #[cold]
+    fn no_memory(&self, py: Python<'_>, key: Key) -> PyResult<()> {
+        let error = io::Error::from_raw_os_error(c::ENOMEM);
+        self.failed(py, key, Box::new(Failure::Os(error)))
     }
 
     /// Bytes came in, into a room of ours.
     pub fn filled(&self, py: Python<'_>, key: Key, owner: Owner, count: usize) -> PyResult<()> {
         self.event_loop.hub.inbox.memory.taken(count);
-        let Some(data) = self.event_loop.buffers.received(py, owner, count)? else {
-            return Ok(());
+        let data = match self.event_loop.buffers.received(py, owner, count) {
+            Ok(Some(data)) => data,
+            Ok(None) => return Ok(()),
+            Err(_) => return self.no_memory(py, key),
         };
         match self.socket(py, key) {
             Some(socket) => self.arrived(&socket, data),

@@ -125,9 +125,8 @@ impl Pump {
 
     fn dispatch(&mut self, py: Python<'_>, event_loop: &LoopState, catch: &Catch) -> PyResult<()> {
         event_loop.buffers.let_go();
-        event_loop
-            .buffers
-            .furnish(py, &event_loop.hub.inbox.rooms)?;
+        let rooms = &event_loop.hub.inbox.rooms;
+        event_loop.buffers.furnish(py, rooms);
         let timers_until = self.intake.timers_until(event_loop, self.hand.len());
         self.flusher.begin(self.hand.len());
         let dispatcher = Dispatcher { event_loop, catch };

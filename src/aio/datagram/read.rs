@@ -9,6 +9,7 @@ use crate::aio::fatal::fatal;
 use crate::aio::state::MOST_RECEIVED;
 use crate::aio::watched::Watched;
 use crate::boundary::call::Method;
+use crate::boundary::unfilled;
 use crate::io::failure::Failure;
 use crate::io::sys::platform::datagrams;
 use pyo3::intern;
@@ -100,12 +101,13 @@ fn receive<'py>(slf: &Bound<'py, DatagramTransport>) -> Result<(Received<'py>, b
     let mut buffer = state.take_buffer(py);
     let mut raw = Vec::new();
     let received = datagrams::receive(socket, &mut buffer, size, |bytes, from| {
-        raw.push((PyBytes::new(py, bytes), from));
+        raw.push((unfilled::copy(py, bytes), from));
     });
     state.put_buffer(py, buffer);
     match received {
         Ok(count) => {
-            let with_sender = |(bytes, from)| Ok((bytes, sender(me, py, &from)?));
+            let with_sender =
+                |(bytes, from): (PyResult<_>, _)| Ok((bytes?, sender(me, py, &from)?));
             let all = raw.into_iter().map(with_sender).collect::<PyResult<_>>();
             let is_all = count < MOST_RECEIVED / size;
             Ok((all.map_err(Stopped::Raised)?, is_all))

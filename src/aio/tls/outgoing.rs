@@ -7,9 +7,9 @@ use crate::aio::tls::told::{control_writing, or_fatal};
 use crate::aio::transport::flush;
 use crate::aio::transport::object::StreamTransport;
 use crate::boundary::call::Method;
+use crate::boundary::unfilled;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// So many plain bytes are sealed before what they came to is sent: more would leave the processor's cache.
@@ -180,7 +180,7 @@ fn send_sealed(slf: &Bound<'_, TlsTransport>, below: &Bound<'_, PyAny>) -> PyRes
         Err(_) => {
             let object = match &sealed {
                 Sealed::Object(object) => object.clone(),
-                Sealed::Bytes(bytes) => PyBytes::new(py, bytes),
+                Sealed::Bytes(bytes) => unfilled::copy(py, bytes)?,
             };
             below.method(intern!(py, "write"), (object,))?;
         }

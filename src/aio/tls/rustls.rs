@@ -14,7 +14,6 @@ use crate::io::tls::failure::TlsFailure;
 use crate::io::tls::info::Info;
 use crate::io::tls::session::Session;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
 use rustls::AlertDescription;
 use std::os::fd::BorrowedFd;
 
@@ -220,8 +219,16 @@ impl Rustls {
             Ok(()) => ended.then_some(End::Closed),
             Err(failure) => Some(End::Failed(error(py, &failure))),
         };
-        let data = (!plain.is_empty()).then(|| PyBytes::new(py, &plain));
-        Read { data, end }
+        if plain.is_empty() {
+            return Read { data: None, end };
+        }
+        match unfilled::copy(py, &plain) {
+            Ok(data) => Read {
+                data: Some(data),
+                end,
+            },
+            Err(error) => Read::failed(error),
+        }
     }
 
     pub(crate) fn read_into(

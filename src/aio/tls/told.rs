@@ -1,9 +1,9 @@
 //! What protocol, waiter and exception handler are told.
 
-use crate::aio::fatal::end_by;
+use crate::aio::fatal::{end_by, fatal};
 use crate::aio::tls::object::{TlsTransport, Told};
 use crate::boundary::call::Method;
-use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PySystemExit};
+use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
 
@@ -65,13 +65,7 @@ pub(crate) fn call_eof_received(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
     match keeps {
         Ok(true) => slf.method(intern!(py, "_warn_of_half_open"), ()).map(drop),
         Ok(false) => Ok(()),
-        Err(error)
-            if error.is_instance_of::<PyKeyboardInterrupt>(py)
-                || error.is_instance_of::<PySystemExit>(py) =>
-        {
-            Err(error)
-        }
-        Err(error) => end_by(slf, error, "Error calling eof_received()"),
+        Err(error) => fatal(slf, error, "Error calling eof_received()"),
     }
 }
 

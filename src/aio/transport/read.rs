@@ -27,6 +27,9 @@ use std::os::fd::BorrowedFd;
 /// So many bytes at once are much.
 const MUCH: usize = 32 * 1024;
 
+/// asyncio's words.
+const READING_FAILED: &str = "Fatal read error on socket transport";
+
 /// [`on_ready`] in the transport's context.
 pub(crate) fn in_context(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     match slf.get().context(slf.py()) {
@@ -90,7 +93,7 @@ fn receive_records(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
             or_fatal(slf, done, message).map(drop)
         }
         Err(Stopped::Failed(failure)) => failed(slf, failure),
-        Err(Stopped::Raised(error)) => Err(error),
+        Err(Stopped::Raised(error)) => fatal(slf, error, READING_FAILED),
     }
 }
 
@@ -108,7 +111,7 @@ fn receive(slf: &Bound<'_, StreamTransport>, receiver: Receiver) -> PyResult<()>
     let data = match received {
         Ok(data) => data,
         Err(Stopped::Failed(failure)) => return failed(slf, failure),
-        Err(Stopped::Raised(error)) => return Err(error),
+        Err(Stopped::Raised(error)) => return fatal(slf, error, READING_FAILED),
     };
     let count = data.as_bytes().len();
     if count == 0 {
@@ -131,9 +134,11 @@ fn receive_and_copy<'py>(
 ) -> Result<Bound<'py, PyBytes>, Stopped> {
     let mut buffer = state.take_buffer(py);
     let received = transfer::receive(socket, &mut buffer);
-    let data = received.map(|count| PyBytes::new(py, &buffer[..count]));
+    let data = received
+        .map_err(Stopped::from)
+        .and_then(|count| Ok(unfilled::copy(py, &buffer[..count])?));
     state.put_buffer(py, buffer);
-    data.map_err(|error| Stopped::Failed(Failure::Os(error)))
+    data
 }
 
 /// What is large is not copied: that took a third of the time.
@@ -156,7 +161,7 @@ fn failed(slf: &Bound<'_, StreamTransport>, failure: Failure) -> PyResult<()> {
     match failure {
         // There was nothing: the selector will say when there is.
         Failure::Os(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
-        failure => fatal(slf, failure.into(), "Fatal read error on socket transport"),
+        failure => fatal(slf, failure.into(), READING_FAILED),
     }
 }
 

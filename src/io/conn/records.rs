@@ -30,7 +30,7 @@ impl Connection {
         fresh: bool,
     ) -> io::Result<bool> {
         if fresh {
-            self.tell_some(tls, &tls.take_kept(), most);
+            self.tell_some(tls, &tls.take_kept(), most)?;
             return Ok(self.fresh || !tls.has_ended());
         }
         let held = tls.held();
@@ -58,15 +58,16 @@ impl Connection {
     }
 
     /// Tells at most `most` bytes; the session keeps the rest.
-    fn tell_some(&mut self, tls: &Tls, plain: &[u8], most: usize) {
+    fn tell_some(&mut self, tls: &Tls, plain: &[u8], most: usize) -> io::Result<()> {
         let (now, later) = plain.split_at(plain.len().min(most));
         if !now.is_empty() {
-            self.tell_data(now);
+            self.tell_data(now)?;
         }
         if !later.is_empty() {
             tls.keep(later.to_vec());
             self.fresh = true;
         }
+        Ok(())
     }
 
     /// Tells what the records hold: at most `most` bytes, as the end of a record may bring more than was received. False:
@@ -91,12 +92,13 @@ impl Connection {
                 plain.extend_from_slice(bytes);
             }
         });
+        let mut told = Ok(());
         match room {
             Some(room) if in_room >= LARGE => self.tell_filled(room, in_room),
             Some(room) => {
                 if in_room > 0 {
                     // SAFETY: `put` has written as many.
-                    self.tell_data(unsafe { room.filled(in_room) });
+                    told = self.tell_data(unsafe { room.filled(in_room) });
                 }
                 self.hub.inbox.rooms.put(room);
             }
@@ -104,13 +106,14 @@ impl Connection {
         }
         // What came before an error goes before it.
         let most = if opened.is_ok() { most } else { usize::MAX };
-        self.tell_some(tls, &plain, most);
+        let told = told.and_then(|()| self.tell_some(tls, &plain, most));
         PLAIN.set(plain);
         // An alert about what is wrong is an answer, too.
         if opened.as_ref().map_or(true, |opened| opened.answers) {
             self.link.sender.answer();
             self.link.send(By::Other, transmit);
         }
+        told?;
         match opened {
             Ok(opened) => Ok(self.fresh || !opened.ended),
             Err(failure) => Err(io::Error::other(failure)),

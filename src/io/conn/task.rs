@@ -241,7 +241,7 @@ impl Connection {
                 result = stream.receive_unasked(buffer);
             }
             if let Ok(Some(got @ 1..)) = result {
-                self.tell_data(&buffer[..got]);
+                self.tell_data(&buffer[..got])?;
             }
             result.map(|got| got != Some(0))
         })
@@ -259,17 +259,18 @@ impl Connection {
             Ok(Some(got)) if got >= LARGE => self.tell_filled(room, got),
             Ok(Some(got @ 1..)) => {
                 // SAFETY: the system call has just written as many.
-                self.tell_data(unsafe { room.filled(got) });
+                let told = self.tell_data(unsafe { room.filled(got) });
                 self.hub.inbox.rooms.put(room);
+                told?;
             }
             _ => self.hub.inbox.rooms.put(room),
         }
         result.map(|got| got != Some(0))
     }
 
-    pub(super) fn tell_data(&mut self, bytes: &[u8]) {
+    pub(super) fn tell_data(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.received(bytes.len());
-        self.hub.inbox.push_data(&self.link, bytes);
+        self.hub.inbox.push_data(&self.link, bytes)
     }
 
     pub(super) fn tell_filled(&mut self, room: Room, count: usize) {

@@ -4,6 +4,7 @@
 //! own: an allocator with an arena for each thread keeps what the helper's filled, while the pump's fills another.
 
 use memmap2::{MmapMut, MmapOptions};
+use std::collections::TryReserveError;
 
 /// Size of the arena's chunks in bytes. One block that grows would hold twice what it needs, and be copied each time.
 const CHUNK: usize = 256 * 1024;
@@ -22,15 +23,21 @@ pub enum Chunk {
 }
 
 impl Chunk {
-    /// One that can hold what is wanted.
-    pub fn new(wanted: Wanted) -> Self {
+    /// One that can hold what is wanted, unless there is no memory for it.
+    pub fn new(wanted: Wanted) -> Result<Self, TryReserveError> {
         let size = CHUNK.max(wanted.len);
         // All its pages at once: one fault each would cost more than the copying.
         let mapped = || MmapOptions::new().len(size).populate().map_anon().ok();
         match wanted.mapped.then(mapped).flatten() {
-            Some(memory) => Self::Mapped(memory, 0),
-            None => Self::Heap(Vec::with_capacity(size)),
+            Some(memory) => Ok(Self::Mapped(memory, 0)),
+            None => Self::of_heap(size).or_else(|_| Self::of_heap(wanted.len)),
         }
+    }
+
+    fn of_heap(size: usize) -> Result<Self, TryReserveError> {
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(size)?;
+        Ok(Self::Heap(bytes))
     }
 
     #[cfg(test)]
@@ -201,7 +208,7 @@ mod tests {
 
     fn push(arena: &mut Arena, bytes: &[u8]) -> Place {
         while let Some(wanted) = arena.wanted(bytes.len()) {
-            arena.add(Chunk::new(wanted));
+            arena.add(Chunk::new(wanted).unwrap());
         }
         arena.push(bytes)
     }

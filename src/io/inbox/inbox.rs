@@ -6,6 +6,8 @@ use crate::io::event::Event;
 use crate::io::inbox::memory::{Limits, Memory};
 use crate::io::inbox::queue::{Batch, Queue};
 use crate::io::runtime::commands::Commands;
+use crate::io::sys::platform::c;
+use std::io;
 use std::sync::Arc;
 
 /// One for each loop.
@@ -40,12 +42,17 @@ impl Inbox {
         self.queue.push_urgent(event);
     }
 
-    /// Tells the pump what `link` received.
-    pub(crate) fn push_data(&self, link: &Link, bytes: &[u8]) {
+    /// Tells the pump what `link` received. ENOMEM where there is no memory for it, which ends the connection.
+    pub(crate) fn push_data(&self, link: &Link, bytes: &[u8]) -> io::Result<()> {
         let key = link.key;
         self.memory.received(link, bytes.len());
-        self.queue
+        let pushed = self
+            .queue
             .push_bytes(bytes, |place| Event::Data(key, place));
+        pushed.map_err(|_| {
+            self.memory.taken(bytes.len());
+            io::Error::from_raw_os_error(c::ENOMEM)
+        })
     }
 
     /// Tells the pump that `link` received `count` bytes into `room`.

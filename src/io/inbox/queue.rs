@@ -10,6 +10,7 @@
 
 use crate::io::inbox::arena::{Arena, Chunk, Place};
 use crate::io::sync::{AtomicBool, Mutex, Ordering};
+use std::collections::TryReserveError;
 use std::task::{Context, Poll, Waker};
 
 /// What was queued since the last swap.
@@ -97,13 +98,18 @@ impl<E> Queue<E> {
         });
     }
 
-    /// Copies `bytes` into the arena and queues the event that `event` makes of their place.
-    pub fn push_bytes(&self, bytes: &[u8], event: impl FnOnce(Place) -> E) {
+    /// Copies `bytes` into the arena and queues the event that `event` makes of their place, unless there is no memory for
+    /// them.
+    pub fn push_bytes(
+        &self,
+        bytes: &[u8],
+        event: impl FnOnce(Place) -> E,
+    ) -> Result<(), TryReserveError> {
         let mut inner = self.inner.lock();
         while let Some(wanted) = inner.batch.bytes.wanted(bytes.len()) {
             // Memory is made without the lock, which is held across no system call; others may push meanwhile.
             drop(inner);
-            let chunk = Chunk::new(wanted);
+            let chunk = Chunk::new(wanted)?;
             inner = self.inner.lock();
             inner.batch.bytes.add(chunk);
         }
@@ -114,6 +120,7 @@ impl<E> Queue<E> {
         if let Some(sleeper) = sleeper {
             sleeper.wake();
         }
+        Ok(())
     }
 
     /// Whom to wake after the lock was released.

@@ -105,11 +105,12 @@ impl Arrival {
             listener,
             link: link.clone(),
         });
+        let mut told = Ok(());
         if !learned.bytes.is_empty() {
             link.count_received(learned.bytes.len());
-            hub.inbox.push_data(&link, &learned.bytes);
+            told = hub.inbox.push_data(&link, &learned.bytes);
         }
-        match learned.error {
+        match told.err().or(learned.error) {
             Some(error) => {
                 hub.inbox.push(Event::failed(link.key, error.into()));
                 drop(task);

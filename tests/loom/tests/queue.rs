@@ -56,7 +56,11 @@ fn bytes_and_their_event_are_in_one_batch() {
         let queue = Arc::new(Queue::<(u8, Place)>::default());
         for byte in [1, 2] {
             let queue = queue.clone();
-            thread::spawn(move || queue.push_bytes(&[byte; 2], |place| (byte, place)));
+            thread::spawn(move || {
+                queue
+                    .push_bytes(&[byte; 2], |place| (byte, place))
+                    .unwrap()
+            });
         }
         let mut events = 0;
         while events < 2 {
