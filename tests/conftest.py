@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import signal
+import socket
 import sys
 import threading
 from pathlib import Path
@@ -79,6 +81,27 @@ def loop():
     loop = asynctcp.EventLoop()
     yield loop
     loop.exit()
+
+
+@pytest.fixture
+def pair():
+    """Two ends of a connection that is none of the library's."""
+    ends = socket.socketpair()
+    for end in ends:
+        end.setblocking(False)
+    yield ends
+    for end in ends:
+        end.close()
+
+
+@pytest.fixture
+def pipe():
+    """Two ends of a pipe, which the test may close."""
+    ends = os.pipe()
+    yield ends
+    for end in ends:
+        with contextlib.suppress(OSError):
+            os.close(end)
 
 
 @pytest.fixture

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 
+import pytest
+
 import asynctcp.aio
 from certificates import authority
-from helpers import LOOPBACK, reset
+from helpers import LOOPBACK, descriptors, reset
 from loops import Recorder, turn_until
 
 
@@ -35,6 +38,16 @@ class World:
 
 WORLDS = ["asyncio-context", "asynctcp-context", "asynctcp-config"]
 OURS = WORLDS[1:]
+
+
+def worlds(name):
+    """One of them for a fixture, with as many descriptors at the end as at the beginning."""
+    world = World(name)
+    before = descriptors()
+    yield world
+    if not world.loop.is_closed():
+        turn_until(world.loop, lambda: descriptors() == before)
+        world.loop.close()
 
 
 async def until(condition):
@@ -191,3 +204,25 @@ class Link:
         if self.attempt.done() and not self.attempt.cancelled() and self.attempt.exception() is None:
             self.attempt.result()[0].abort()
         self.peer.close()
+
+
+async def echo(reader, writer):
+    """Serve a connection of asyncio's streams."""
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
+
+
+async def serving(config, handler=echo, **options):
+    """A server of asyncio's streams, and its address."""
+    server = await asyncio.start_server(handler, LOOPBACK, 0, ssl=config, **options)
+    return server, server.sockets[0].getsockname()
+
+
+async def refused(address, config, **options):
+    """Why a client does not get through."""
+    with pytest.raises(OSError) as caught:  # noqa: PT011 - the tests say what it is
+        await asyncio.open_connection(*address, ssl=config, **options)
+    return caught.value

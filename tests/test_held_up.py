@@ -1,12 +1,10 @@
-"""What goes on while Python, or the whole process, is held up: sending, ending, clocks, accepting."""
+"""What goes on while Python, or the whole process, is held up: sending, ending, clocks."""
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import signal
-import socket
 import subprocess
 import sys
 import termios
@@ -17,11 +15,11 @@ import pytest
 
 import asynctcp
 from asynctcp import exit_event_loop, tcp_server
+from held_up import LOOPS, holds_until, time_to_see_that
 from helpers import (
     DEADLINE,
     LOOPBACK,
     MUCH,
-    Serving,
     data_segments_sent,
     fail,
     ignore,
@@ -29,24 +27,16 @@ from helpers import (
     reset,
     run,
     wait_until,
-    when,
 )
 
 #: More than one of the library's own grace times, and far less than `DEADLINE`.
 HELD_UP = 0.3
-
-LOOPS = [0, 1]
 
 
 @pytest.fixture(params=LOOPS)
 def loop(request):
     """A loop that its own thread drives, and one whose I/O has a thread of its own."""
     return asynctcp.EventLoop(io_threads=request.param)
-
-
-def holds_until(condition):
-    """Keep the loop's thread in this callback until ``condition()`` holds, which must not take long."""
-    wait_until(condition, DEADLINE)
 
 
 # --- what was written ---------------------------------------------------------------------------------------
@@ -456,112 +446,6 @@ def test_sockets_that_became_readable_together_are_delivered_in_that_order(io_th
     assert told == [[0, 1, 2, 3, 4]] * 3
 
 
-# --- accepting ----------------------------------------------------------------------------------------------
-
-
-def test_connections_are_left_to_other_processes_while_python_is_held_up(spawn):
-    """The listening socket is shared, as by workers; the other worker is a thread that accepts."""
-    served, clients, accepted = [], [], []
-    with socket.create_server((LOOPBACK, 0), backlog=64) as shared:
-        shared.settimeout(DEADLINE)
-
-        def other_worker():
-            clients.extend(socket.create_connection(shared.getsockname(), DEADLINE) for _ in range(20))
-            accepted.extend(shared.accept()[0] for _ in range(20))
-
-        def compute():
-            wait_until(time_to_see_that(0.05))
-            worker = spawn(other_worker)
-            holds_until(lambda: not worker.is_alive())
-            clients.append(socket.create_connection(shared.getsockname(), DEADLINE))
-
-        def start():
-            tcp_server(
-                None,
-                0,
-                ignore,
-                fd=shared.fileno(),
-                connect_cb=lambda ours: (served.append(ours), exit_event_loop()),
-            )
-            asynctcp.delay(compute, 0.01)
-
-        run(start)
-    for raw in clients + accepted:
-        raw.close()
-    assert len(accepted) == 20
-    assert len(served) == 1
-
-
-def time_to_see_that(seconds):
-    """A condition that holds ``seconds`` from now."""
-    until = time.monotonic() + seconds
-    return lambda: time.monotonic() > until
-
-
-@pytest.mark.parametrize("io_threads", LOOPS)
-def test_accepting_goes_on_when_python_is_back(io_threads, peers, spawn, log):
-    def start():
-        serving = Serving(log)
-
-        def compute():
-            wait_until(time_to_see_that(0.05))
-            spawn(lambda: peers.connect(serving.server).sendall(b"x"))
-            wait_until(time_to_see_that(0.05))
-
-        asynctcp.delay(compute, 0.01)
-
-    loop = asynctcp.EventLoop(io_threads=io_threads)
-
-    def watched():
-        start()
-        when(lambda: log.told, exit_event_loop)
-
-    run(watched, loop=loop)
-    assert log.told[0] == "connect"
-
-
-def test_accepting_goes_on_in_a_pumped_loop_that_was_late(peers):
-    served = []
-    loop = asynctcp.EventLoop()
-    made = []
-    loop.call_soon_threadsafe(lambda: made.append(tcp_server(LOOPBACK, 0, ignore, connect_cb=served.append)))
-    try:
-        wait_until(lambda: (loop.pump(0), made)[1])
-        peers.connect(made[0])
-        wait_until(time_to_see_that(0.05))
-        peers.connect(made[0])
-        peers.connect(made[0])
-        wait_until(lambda: (loop.pump(0.05), len(served) == 3)[1])
-    finally:
-        loop.exit()
-
-
-def test_accepting_goes_on_beside_connections_that_never_leave_python_idle(peers, spawn):
-    """Each callback is longer than accepting may wait for Python, and there is always a next one."""
-    stop, served = threading.Event(), []
-
-    def flood(raw):
-        with contextlib.suppress(OSError):
-            while not stop.is_set():
-                raw.sendall(bytes(1000))
-
-    def read(_ours, _data):
-        wait_until(time_to_see_that(0.01))
-
-    def start():
-        server = tcp_server(LOOPBACK, 0, read, ignore, connect_cb=served.append)
-        for _ in range(8):
-            spawn(flood, peers.connect(server))
-        when(lambda: len(served) == 8, lambda: asynctcp.delay(lambda: peers.connect(server), 0.2))
-        when(lambda: len(served) == 9, end)
-
-    def end():
-        stop.set()
-        exit_event_loop()
-
-    run(start)
-
-
 # --- what is known of a connection --------------------------------------------------------------------------
 
 
@@ -582,24 +466,3 @@ def test_descriptor_of_a_socket_that_was_reset_is_there_until_python_was_told(pe
 
     run(lambda: peers.link(use, fail, event))
     assert told == [(True, True, False), asynctcp.TcpReset]
-
-
-@pytest.mark.parametrize("adopted", [False, True])
-def test_peername_of_a_connection_that_was_reset_before_the_accept_is_known(adopted):
-    """As a load balancer's health check, to a server that listens on any address."""
-    seen = []
-    with socket.create_server(("0.0.0.0", 0)) as listening:
-        fd = listening.fileno() if adopted else None
-
-        def start():
-            server = tcp_server(None, 0, ignore, ignore, fd=fd, connect_cb=welcome)
-            with socket.create_connection((LOOPBACK, server.address[1]), DEADLINE) as raw:
-                seen.append((raw.getsockname(), raw.getpeername()))
-                reset(raw)
-
-        def welcome(ours):
-            seen.append((ours.peername, ours.sockname))
-            exit_event_loop()
-
-        run(start)
-    assert seen[0] == seen[1]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 
 import asynctcp.aio
-from helpers import descriptors
+from datagrams import endpoints
+from helpers import DEADLINE, LOOPBACK
 from loops import LOOPS, Connection, turn, turn_until
-from secured import WORLDS, World
+from secured import WORLDS, worlds
 
 
 @pytest.fixture(params=LOOPS)
@@ -60,15 +62,31 @@ def connect(loop):
 @pytest.fixture(params=WORLDS)
 def world(request):
     """A way to do TLS on a loop."""
-    world = World(request.param)
-    before = descriptors()
-    yield world
-    if not world.loop.is_closed():
-        turn_until(world.loop, lambda: descriptors() == before)
-        world.loop.close()
+    yield from worlds(request.param)
 
 
 @pytest.fixture(params=["client", "server"])
 def side(request):
     """Keywords of `Link.open`: which end is ours."""
     return {"server_side": request.param == "server"}
+
+
+@pytest.fixture
+def endpoint(loop):
+    """Make endpoints for datagrams of that loop, which are closed at the end."""
+    yield from endpoints(loop)
+
+
+@pytest.fixture
+def own_endpoint(ours):
+    """The same of our loop alone."""
+    yield from endpoints(ours)
+
+
+@pytest.fixture
+def peer():
+    """A plain socket for datagrams."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as raw:
+        raw.bind((LOOPBACK, 0))
+        raw.settimeout(DEADLINE)
+        yield raw
