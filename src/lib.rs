@@ -15,6 +15,7 @@ mod shared;
 mod socket;
 mod turn;
 
+use boundary::args::keywords::suggesting;
 use pyo3::prelude::*;
 
 /// The native module. Public for `benches/dispatch.rs`, which puts it into an interpreter of its own.
@@ -27,7 +28,7 @@ pub fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     #[cfg(target_os = "linux")]
     aio::install::install(module)?;
     macro_rules! functions {
-        ($($path:path),* $(,)?) => { $(module.add_function(pyo3::wrap_pyfunction!($path, module)?)?;)* };
+        ($($path:path),* $(,)?) => { $(module.add_function(suggesting!($path, module)?)?;)* };
     }
     functions![
         functions::adopt::adopt_tcp_socket,

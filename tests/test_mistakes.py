@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import pickle
 import socket
 import ssl
 from concurrent.futures import ThreadPoolExecutor
@@ -55,6 +56,18 @@ OUTSIDE = [
         "make a new one",
     ),
     ("makes_a_config", asynctcp.TlsConfig, "TlsConfig.client(...) or TlsConfig.server(...)"),
+    (
+        "makes_a_config_of_files",
+        lambda: asynctcp.TlsConfig("cert.pem", "key.pem"),
+        "TlsConfig.server(cert_file=..., key_file=...)",
+    ),
+    (
+        "makes_a_config_by_keywords",
+        lambda: asynctcp.TlsConfig(ca_file="ca.pem"),
+        "TlsConfig.client(ca_file=...)",
+    ),
+    ("misspells_a_keyword_of_a_timer", lambda: asynctcp.delay(ignore, tme=1), "Did you mean 'time'?"),
+    ("guesses_a_keyword_of_a_timer", lambda: asynctcp.delay(ignore, seconds=1), "Did you mean 'time'?"),
     ("names_a_file_that_is_not_there", lambda: asynctcp.TlsConfig.server("no.pem", "no.key"), "'no.pem'"),
     ("makes_a_socket", asynctcp.Socket, "asynctcp.Socket"),
     ("forgets_the_parentheses", lambda: asynctcp.with_delay(ignore), "@with_delay(seconds)"),
@@ -69,6 +82,26 @@ INSIDE = [
         lambda: asynctcp.tcp_server((LOOPBACK, 0), 0, ignore),
         "the port being an argument of its own",
     ),
+    (
+        "gives_the_port_with_the_host",
+        lambda: asynctcp.tcp_server("127.0.0.1:7000", 7000, ignore),
+        "bind_address must be a host alone, the port being an argument of its own, not '127.0.0.1:7000'",
+    ),
+    (
+        "gives_the_port_with_a_name",
+        lambda: asynctcp.tcp_connect("localhost:7000", 7000, ignore),
+        "host must be a host alone, the port being an argument of its own, not 'localhost:7000'",
+    ),
+    (
+        "gives_the_port_with_an_ipv6_address",
+        lambda: asynctcp.tcp_connect("[::1]:7000", 7000, ignore),
+        "host must be a host alone, the port being an argument of its own, not '[::1]:7000'",
+    ),
+    (
+        "puts_an_ipv6_address_in_brackets",
+        lambda: asynctcp.tcp_connect("[::1]", 7000, ignore),
+        "host must be an IPv6 address without brackets, not '[::1]'",
+    ),
     ("gives_no_callback", serve(), "'read_cb'"),
     ("gives_the_port_as_text", lambda: asynctcp.tcp_server(LOOPBACK, "80", ignore), "port must be an int"),
     ("gives_the_port_as_float", lambda: asynctcp.tcp_server(LOOPBACK, 80.0, ignore), "port must be an int"),
@@ -82,8 +115,43 @@ INSIDE = [
     ("gives_a_coroutine_function", serve(coroutine), "use asynctcp.aio"),
     ("gives_a_coroutine_function_for_events", connect(ignore, coroutine), "use asynctcp.aio"),
     ("gives_what_a_callback_returned", connect(ignore, "done"), "event_cb must be callable or None"),
-    ("misspells_a_keyword", serve(ignore, readtimeout=5), "'readtimeout'"),
-    ("guesses_a_keyword", connect(ignore, timeout=5), "'timeout'"),
+    (
+        "misspells_a_keyword",
+        serve(ignore, readtimeout=5),
+        "tcp_server() got an unexpected keyword argument 'readtimeout'. Did you mean 'read_timeout'?",
+    ),
+    (
+        "guesses_a_keyword",
+        connect(ignore, timeout=5),
+        "'timeout'. Did you mean 'read_timeout' or 'write_timeout'?",
+    ),
+    (
+        "guesses_a_keyword_of_a_server",
+        serve(ignore, timeout=5),
+        "Did you mean 'read_timeout' or 'write_timeout'?",
+    ),
+    (
+        "gives_a_timeout_for_connecting",
+        connect(ignore, connect_timeout=5),
+        "Did you mean 'read_timeout' (it bounds connecting, too)?",
+    ),
+    ("gives_ssl_to_a_server", serve(ignore, ssl=True), "'ssl'. Did you mean 'tls' (a TlsConfig)?"),
+    ("gives_ssl_to_a_connection", connect(ignore, ssl=True), "'ssl'. Did you mean 'tls' (a TlsConfig)?"),
+    (
+        "gives_the_name_that_a_server_must_have",
+        connect(ignore, server_hostname="localhost"),
+        "Did you mean 'tls' (TlsConfig.client(server_name=...))?",
+    ),
+    (
+        "gives_hostname",
+        lambda: asynctcp.tcp_connect(hostname=LOOPBACK, port=1, read_cb=ignore),
+        "Did you mean 'host'?",
+    ),
+    (
+        "gives_host_to_a_server",
+        lambda: asynctcp.tcp_server(host=LOOPBACK, port=0, read_cb=ignore),
+        "Did you mean 'bind_address'?",
+    ),
     ("gives_a_timeout_as_text", connect(ignore, read_timeout="5"), "number of seconds or None"),
     ("gives_a_number_as_data", connect(ignore, data=5), "bytes-like or str"),
     ("writes_none", lambda: connect(ignore)().write(None), "bytes-like or str"),
@@ -128,6 +196,49 @@ def test_message_says_what_to_do_instead(mistake, cure):
 )
 def test_message_in_a_loop_says_what_to_do_instead(mistake, cure):
     assert cure in said(lambda: in_loop(mistake))
+
+
+@pytest.mark.parametrize("keyword", ["colour", "x"])
+def test_keyword_like_no_other_is_named_alone(keyword):
+    message = said(serve(ignore, **{keyword: 1}))
+    assert message == f"TypeError: tcp_server() got an unexpected keyword argument '{keyword}'"
+
+
+@pytest.mark.parametrize(
+    ("function", "elsewhere", "here"),
+    [
+        (asynctcp.tcp_server, "certfile", "'tls' (TlsConfig.server(cert_file=..., key_file=...))"),
+        (asynctcp.tcp_server, "sock", "'fd'"),
+        (asynctcp.tcp_server, "client_connected_cb", "'connect_cb'"),
+        (asynctcp.tcp_server, "callback", "'read_cb'"),
+        (asynctcp.tcp_server, "limit", "'max_line'"),
+        (asynctcp.tcp_connect, "local_addr", "'local_address'"),
+        (asynctcp.tcp_connect, "bind_address", "'host'"),
+        (asynctcp.interval, "func", "'callback'"),
+    ],
+)
+def test_keyword_of_another_library_is_translated(function, elsewhere, here):
+    assert said(lambda: function(**{elsewhere: None})).endswith(f"'{elsewhere}'. Did you mean {here}?")
+
+
+def test_keyword_that_was_meant_is_told_at_a_call_that_runs_often():
+    # The interpreter calls a function that is called often at one place in another way.
+    for _ in range(100):
+        assert "Did you mean 'port'?" in said(lambda: asynctcp.reverse_dns_lookup(LOOPBACK, ignore, prt=1))
+
+
+def test_function_that_tells_keywords_is_the_modules_own():
+    assert pickle.loads(pickle.dumps(asynctcp.tcp_server)) is asynctcp.tcp_server
+    assert repr(asynctcp.tcp_server) == "<built-in function tcp_server>"
+
+
+def test_error_of_a_keywords_value_is_not_taken_for_one_of_its_name():
+    class Number:
+        def __index__(self):
+            raise TypeError("tcp_server() got something else")
+
+    error = said(lambda: in_loop(lambda: asynctcp.tcp_server(LOOPBACK, 0, ignore, max_connections=Number())))
+    assert error.startswith("TypeError: max_connections must be")
 
 
 def test_port_in_use_is_named():

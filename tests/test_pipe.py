@@ -245,6 +245,7 @@ def test_other_kind_of_file_is_in_use(path):
     with pytest.raises(TcpServerBindError) as raised:
         in_loop(lambda: pipe_server(path, None))
     assert raised.value.errno == errno.EADDRINUSE
+    assert "a file that is no socket is there, and is not removed" in str(raised.value)
     assert Path(path).read_text() == "data"
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, NoReturn, Self, final
+from typing import Any, Literal, Never, NoReturn, Self, final
 
 from asynctcp import _core
 from asynctcp._handlers import logger
@@ -26,8 +26,12 @@ class TlsConfig:
 
     _context: _core._TlsContext
 
-    def __init__(self) -> None:
-        raise TypeError("a TlsConfig is made by TlsConfig.client(...) or TlsConfig.server(...)")
+    # ``Never``: to a type checker it takes nothing.
+    def __init__(self, *_given: Never, **_named: Never) -> None:
+        raise TypeError(
+            "a TlsConfig is made by TlsConfig.client(...) or TlsConfig.server(...): "
+            "TlsConfig.client(ca_file=...), TlsConfig.server(cert_file=..., key_file=...)"
+        )
 
     @classmethod
     def _of(cls, context: _core._TlsContext) -> Self:

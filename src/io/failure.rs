@@ -21,7 +21,7 @@ pub enum Failure {
     Lookup(LookupFailure),
     /// No address of a host could be connected to.
     Connect(Box<ConnectFailure>),
-    /// A descriptor from outside that cannot be used: an errno, and what it is.
+    /// A descriptor from outside, or a file in the way, that cannot be used: an errno, and what it is.
     Unfit(i32, String),
     /// A server has refused a connection for its PROXY header.
     Proxy(Fault),

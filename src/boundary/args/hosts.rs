@@ -43,6 +43,9 @@ pub fn host(name: &str, value: &Bound<'_, PyAny>) -> PyResult<HostArg> {
     if text.chars().any(|c| c.is_whitespace() || c == '\0') {
         return Err(wrong_value(name, "a host without whitespace or NUL", value));
     }
+    if let Some(wanted) = wanted_in_place_of(&text) {
+        return Err(wrong_value(name, wanted, value));
+    }
     // What is ASCII is left as it is; a literal in other digits is one only then.
     let ascii = match literal(&text) {
         None if !text.is_ascii() => {
@@ -67,6 +70,22 @@ pub fn host(name: &str, value: &Bound<'_, PyAny>) -> PyResult<HostArg> {
         ));
     }
     Ok(HostArg::Name(ascii))
+}
+
+/// What a host with more than a host in it should have been: as URLs and command lines write it. A literal has more than one
+/// colon, or none.
+fn wanted_in_place_of(text: &str) -> Option<&'static str> {
+    let alone = "a host alone, the port being an argument of its own";
+    match text.strip_prefix('[').map(|rest| rest.split_once(']')) {
+        Some(Some((_, ""))) => Some("an IPv6 address without brackets"),
+        Some(Some(_)) => Some(alone),
+        _ => {
+            let (_, port) = text.split_once(':')?;
+            port.bytes()
+                .all(|digit| digit.is_ascii_digit())
+                .then_some(alone)
+        }
+    }
 }
 
 /// Where a server listens; None: any address.

@@ -6,11 +6,13 @@
 //! | `paths.rs` | names of Unix sockets |
 //! | `hosts.rs`, `options.rs`, `data.rs` | hosts and addresses, socket options, what is to be sent |
 //! | `proxy.rs` | the PROXY protocol |
+//! | `keywords.rs` | keywords that there are not: which may have been meant |
 //! | `refusal.rs` | how it refuses: every message names the argument and its value |
 
 pub(crate) mod callbacks;
 pub(crate) mod data;
 pub(crate) mod hosts;
+pub(crate) mod keywords;
 pub(crate) mod numbers;
 pub(crate) mod options;
 pub(crate) mod paths;

@@ -2,6 +2,7 @@
 
 use crate::io::conn::stream::Stream;
 use crate::io::conn::wire::Wire;
+use crate::io::failure::Failure;
 use crate::io::setup::dial::Connected;
 use crate::io::setup::listener::Options;
 use crate::io::setup::options::SocketOptions;
@@ -33,7 +34,7 @@ pub fn bind(
     address: &Address,
     file: FileOptions,
     options: &Options,
-) -> io::Result<(Socket, Option<SocketFile>)> {
+) -> Result<(Socket, Option<SocketFile>), Failure> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     options.socket_options.set(&socket)?;
     let name = name_of(address)?;
@@ -53,7 +54,8 @@ pub fn bind(
     let made = SocketFile::at(&place);
     let served = platform::set_file_mode(path, file.mode).and_then(|()| listen(&socket, options));
     // What is dropped removes the file.
-    served.map(|()| match made {
+    served?;
+    Ok(match made {
         Some(made) if !file.unlink => {
             made.leave();
             (socket, None)
@@ -67,22 +69,24 @@ fn listen(socket: &Socket, options: &Options) -> io::Result<()> {
 }
 
 /// Removes what a server that is no more has left. In use is what somebody answers at, and what is no socket.
-fn make_way(path: &Path, name: &SockAddr) -> io::Result<()> {
-    let in_use = || io::Error::from_raw_os_error(c::EADDRINUSE);
+fn make_way(path: &Path, name: &SockAddr) -> Result<(), Failure> {
     let stale = match platform::socket_file_at(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-        Ok(None) => return Err(in_use()),
+        Err(error) => return Err(error.into()),
+        Ok(None) => {
+            let what = "a file that is no socket is there, and is not removed".to_owned();
+            return Err(Failure::Unfit(c::EADDRINUSE, what));
+        }
         Ok(Some(file)) => file,
     };
     let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     probe.set_nonblocking(true)?;
     match probe.connect(name) {
-        Err(error) if error.raw_os_error() == Some(c::ECONNREFUSED) => remove(path, stale),
+        Err(error) if error.raw_os_error() == Some(c::ECONNREFUSED) => Ok(remove(path, stale)?),
         // It has gone meanwhile.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         // Somebody who is too busy, or of another kind, is somebody.
-        _ => Err(in_use()),
+        _ => Err(io::Error::from_raw_os_error(c::EADDRINUSE).into()),
     }
 }
 
