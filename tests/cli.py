@@ -8,8 +8,9 @@ import re
 import subprocess
 import sys
 
-from idle import untraced, wait_until_idle
-from peers import DEADLINE
+from idle import wait_until_idle
+from peers import DEADLINE, Program
+from tracing import traced as tracing
 
 COMMAND = [sys.executable, "-m", "asynctcp"]
 #: Makes standard input the controlling terminal, and runs its arguments. (A ``preexec_fn`` would do
@@ -19,6 +20,11 @@ import fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execv(sys.argv[1], sys.argv[1:])
 """
+
+
+def program(*arguments, cwd=None):
+    """A command as a `Program`, which coverage looks at."""
+    return Program(*COMMAND, *arguments, cwd=cwd, env=tracing())
 
 
 class Commands:
@@ -41,7 +47,7 @@ class Commands:
 
         Returns the `subprocess.Popen`, whose pipes are not buffered.
         """
-        environment = dict(os.environ) if traced else untraced()
+        environment = tracing() if traced else dict(os.environ)
         # Its own flushing is what is tested.
         environment.pop("PYTHONUNBUFFERED", None)
         command = subprocess.Popen(

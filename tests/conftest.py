@@ -15,6 +15,7 @@ import pytest
 from hypothesis import settings
 
 import asynctcp
+import tracing  # noqa: F401 (children are not looked at unless they ask for it)
 from cli import Commands, Terminal
 from helpers import DEADLINE, Log, descriptors, wait_until
 from wires import WIRES
@@ -37,6 +38,11 @@ def pytest_generate_tests(metafunc):
         if metafunc.definition.get_closest_marker("can_reset"):
             wires = [wire for wire in wires if wire != "unix"]
         metafunc.parametrize("peers", wires, indirect=True)
+
+
+def pytest_collection_modifyitems(items):
+    """What is marked so is run last."""
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
 
 
 @pytest.fixture

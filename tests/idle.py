@@ -1,23 +1,9 @@
-"""When a child process may be interrupted.
-
-Coverage's tracer calls two functions of its own around a lock, in Python, at each call of what it looks at.
-Where a signal's exception comes out inside of them, it keeps the lock for ever, and the child hangs. So what
-is idle is interrupted, and what is busy runs without coverage.
-"""
+"""When a child process that coverage looks at may be interrupted: when it is idle (`tracing.py`)."""
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
-
-#: What has coverage look at child processes.
-COVERAGE = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
-
-
-def untraced():
-    """The environment of a child that coverage does not look at."""
-    return {name: value for name, value in os.environ.items() if name not in COVERAGE}
 
 
 def wait_until_idle(pid, timeout=20.0):

@@ -56,21 +56,39 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def black_hole(tmp_path_factory):
-    """``black_hole(code)``: the lines that it prints there, as what was told and after how many seconds."""
-    etc = tmp_path_factory.mktemp("etc")
+class Child:
+    """A program there, which has begun."""
 
-    def python(code, timeout=50):
+    def __init__(self, code, etc):
         command = ["unshare", "-n", "-m", "--", "bash", "-c", NETWORK, "bash", etc, sys.executable]
-        done = subprocess.run(
-            [*command, HEAD + code], capture_output=True, text=True, timeout=timeout, check=False
-        )
-        assert (done.returncode, done.stderr) == (0, "")
-        lines = [line.rsplit(" ", 1) for line in done.stdout.splitlines()]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        self._process = subprocess.Popen([*command, HEAD + code], text=True, **pipes)
+
+    def lines(self):
+        """The lines that it prints, as what was told and after how many seconds."""
+        printed, error = self._process.communicate(timeout=50)
+        assert (self._process.returncode, error) == (0, "")
+        lines = [line.rsplit(" ", 1) for line in printed.splitlines()]
         return [(what, float(seconds)) for what, seconds in lines]
 
-    return python
+    def close(self):
+        """End it, whatever it does."""
+        self._process.kill()
+        self._process.communicate()
+
+
+@pytest.fixture
+def black_hole(tmp_path):
+    """``black_hole(code)``: the lines that it prints there."""
+    children = []
+
+    def lines(code):
+        children.append(Child(code, tmp_path))
+        return children[-1].lines()
+
+    yield lines
+    for child in children:
+        child.close()
 
 
 @pytest.mark.slow
@@ -132,10 +150,8 @@ start_event_loop(lambda: tcp_connect('nobody-answers.example', 80, None, told, w
     assert (what, 0.25 <= seconds < 5) == ("TcpTimeout 110", True)
 
 
-@pytest.fixture(scope="module")
-def after_30_seconds(black_hole):
-    """Everything that ends by itself after so long, at the same time."""
-    code = """
+#: Everything that ends by itself after 30 seconds, at the same time.
+AFTER_30_SECONDS = """
 listener = socket.create_server(('127.0.0.1', 0))
 def connected(s):
     s.write(bytes(8 << 20))
@@ -152,10 +168,29 @@ start_event_loop(lookup)
 closing.join()
 listener.close()
 """
-    return sorted(black_hole(code))
+
+
+@pytest.fixture(scope="session")
+def thirty_seconds(tmp_path_factory):
+    """The child that waits so long."""
+    child = Child(AFTER_30_SECONDS, tmp_path_factory.mktemp("etc"))
+    yield child
+    child.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _wait_has_begun(thirty_seconds):
+    """With the first test of this file; the two that are about it are the last of all."""
+
+
+@pytest.fixture(scope="session")
+def after_30_seconds(thirty_seconds):
+    """What it tells."""
+    return sorted(thirty_seconds.lines())
 
 
 @pytest.mark.slow
+@pytest.mark.last
 def test_lookup_without_an_answer_ends_after_30_seconds_with_eai_again(after_30_seconds):
     *lookups, _ = after_30_seconds
     assert [what for what, _ in lookups] == ["DnsError -3"] * 2
@@ -163,6 +198,7 @@ def test_lookup_without_an_answer_ends_after_30_seconds_with_eai_again(after_30_
 
 
 @pytest.mark.slow
+@pytest.mark.last
 def test_closing_socket_is_given_up_after_30_seconds_without_progress(after_30_seconds):
     what, seconds = after_30_seconds[-1]
     assert (what, 29 <= seconds < 40) == ("closed", True)

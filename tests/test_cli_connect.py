@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import cli
 from asynctcp._cli import connect as command_module
 from asynctcp._cli.connect import read_some, with_crlf, write_all
 from asynctcp._cli.main import main
@@ -29,6 +30,7 @@ from peers import (
     redis,
     reserved_port,
 )
+from tracing import traced
 
 
 @pytest.fixture
@@ -101,9 +103,8 @@ def test_no_input_ends_our_half_at_once(connect):
 
 
 def test_closed_input_and_output_are_no_input_and_no_output(peers):
-    shell = subprocess.Popen(
-        ["sh", "-c", 'exec "$@" <&- >&-', "sh", *COMMAND, "connect", *map(str, peers.address)]
-    )
+    command = ["sh", "-c", 'exec "$@" <&- >&-', "sh", *COMMAND, "connect", *map(str, peers.address)]
+    shell = subprocess.Popen(command, env=traced())
     with shell:
         raw = peers.accept()
         assert raw.recv(1) == b""
@@ -317,7 +318,7 @@ def test_reader_that_has_had_enough_ends_it_without_a_traceback(connect):
 
 
 def test_ctrl_c_ends_it_and_the_connection_with_status_130_and_no_traceback(peers):
-    with Program(*COMMAND, "connect", *peers.address) as command:
+    with cli.program("connect", *peers.address) as command:
         raw = peers.accept()
         assert raw.recv(1) == b""
         assert command.interrupt() == 130

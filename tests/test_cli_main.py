@@ -10,6 +10,7 @@ from asynctcp._cli import main as command_line
 from asynctcp._cli.main import COMMANDS, main, parse, program_name
 from cli import COMMAND, finish
 from peers import DEADLINE
+from tracing import traced
 
 NAMES = [module.__name__.rpartition(".")[2] for module in COMMANDS]
 
@@ -113,5 +114,5 @@ def test_reader_that_has_gone_is_no_traceback_and_status_1(arguments, commands):
 
 def test_output_that_is_closed_is_no_traceback():
     command = ["sh", "-c", 'exec "$@" doctor >&-', "sh", *COMMAND]
-    done = subprocess.run(command, stderr=subprocess.PIPE, timeout=DEADLINE, check=False)
+    done = subprocess.run(command, stderr=subprocess.PIPE, timeout=DEADLINE, check=False, env=traced())
     assert (done.returncode in (0, 1), done.stderr) == (True, b"")

@@ -6,9 +6,9 @@ import socket
 
 import pytest
 
+import cli
 from asynctcp._cli.main import main
-from cli import COMMAND
-from peers import DEADLINE, LOOPBACK, Program, receive
+from peers import DEADLINE, LOOPBACK, receive
 
 LINE = b"PROXY TCP4 192.0.2.1 198.51.100.2 51234 443\r\n"
 ANY = f"{LOOPBACK}:0"
@@ -19,14 +19,14 @@ def connect(address):
 
 
 def echo(*options):
-    program = Program(*COMMAND, "echo", "--port", "0", *options)
+    program = cli.program("echo", "--port", "0", *options)
     found = program.wait_for(r"echoing on (\S+):(\d+);")
     return program, (found[1], int(found[2]))
 
 
 def proxy(peers, *options):
     target = "{}:{}".format(*peers.address)
-    program = Program(*COMMAND, "proxy", ANY, target, *options)
+    program = cli.program("proxy", ANY, target, *options)
     found = program.wait_for(r"listening on (\S+):(\d+) for")
     return program, (found[1], int(found[2]))
 

@@ -9,17 +9,16 @@ import subprocess
 
 import pytest
 
+import cli
 from asynctcp._cli.live import Live
 from asynctcp._cli.main import main
 from asynctcp._cli.proxy import Proxy
 from asynctcp._cli.values import Address
-from cli import COMMAND
 from helpers import Oops, reset
 from peers import (
     DEADLINE,
     LOOPBACK,
     MIB,
-    Program,
     fill,
     find,
     hash_of,
@@ -45,7 +44,7 @@ class Route:
     def __init__(self, peers, *options):
         self.peers = peers
         target = "{}:{}".format(*peers.address)
-        self.proxy = Program(*COMMAND, "proxy", ANY, target, *options)
+        self.proxy = cli.program("proxy", ANY, target, *options)
         found = self.proxy.wait_for(r"listening on (\S+):(\d+) for (\S+)")
         assert found[3] == target
         self.address = found[1], int(found[2])
@@ -138,7 +137,7 @@ def test_direction_that_is_silent_after_the_end_of_the_other_is_given_up(route):
 
 
 def test_target_that_cannot_be_reached_closes_the_client(peers):
-    with Program(*COMMAND, "proxy", ANY, f"{LOOPBACK}:{peers.free_port()}", "--every", 0.05) as proxy:
+    with cli.program("proxy", ANY, f"{LOOPBACK}:{peers.free_port()}", "--every", 0.05) as proxy:
         found = proxy.wait_for(r"listening on (\S+):(\d+)")
         with socket.create_connection((found[1], int(found[2])), DEADLINE) as client:
             client.sendall(b"hello")
@@ -148,7 +147,7 @@ def test_target_that_cannot_be_reached_closes_the_client(peers):
 
 def test_target_that_does_not_answer_is_given_up(peers):
     host, port = peers.black_hole()
-    with Program(*COMMAND, "proxy", ANY, f"{host}:{port}", "--timeout", 0.1) as proxy:
+    with cli.program("proxy", ANY, f"{host}:{port}", "--timeout", 0.1) as proxy:
         found = proxy.wait_for(r"listening on (\S+):(\d+)")
         with socket.create_connection((found[1], int(found[2])), DEADLINE) as client:
             assert client.recv(1) == b""
@@ -247,7 +246,7 @@ def test_wrong_argument_is_status_2(arguments, capsys):
 @needs("curl", "nginx")
 def test_curl_gets_a_file_of_nginx_through_it(tmp_path):
     digest = make_file(tmp_path / "file", 4 * MIB)
-    with nginx(tmp_path) as target, Program(*COMMAND, "proxy", ANY, "{}:{}".format(*target)) as proxy:
+    with nginx(tmp_path) as target, cli.program("proxy", ANY, "{}:{}".format(*target)) as proxy:
         found = proxy.wait_for(r"listening on (\S+):(\d+)")
         assert hash_of(f"http://{found[1]}:{found[2]}/file") == digest
         assert proxy.interrupt() == 130

@@ -9,11 +9,12 @@ import subprocess
 
 import pytest
 
+import cli
 from asynctcp import TlsError, TlsInfo
 from asynctcp._cli.main import main
 from asynctcp._cli.tls_words import describe, explain
 from certificates import authority
-from cli import COMMAND, finish
+from cli import finish
 from peers import (
     DEADLINE,
     LOOPBACK,
@@ -48,7 +49,7 @@ def serve(folder):
     started = []
 
     def serve(command, *arguments):
-        program = Program(*COMMAND, command, *arguments, cwd=folder)
+        program = cli.program(command, *arguments, cwd=folder)
         started.append(program)
         found = program.wait_for(r"(?:echoing|listening) on (\S+):(\d+)")
         return program, (found[1], int(found[2]))
@@ -186,8 +187,8 @@ def test_connect_sends_much_and_gets_all(echo, connect):
     ids=repr,
 )
 def test_echo_says_what_to_type(folder, options, hint):
-    command = [*COMMAND, "echo", "--port", "0", "--tls", "--cert", "server.pem", *options]
-    with Program(*command, cwd=folder) as program:
+    command = ["echo", "--port", "0", "--tls", "--cert", "server.pem", *options]
+    with cli.program(*command, cwd=folder) as program:
         program.wait_for("echoing on")
         assert f"try it: python -m asynctcp {hint}" in program.output
         assert program.interrupt() == 0
@@ -195,7 +196,7 @@ def test_echo_says_what_to_type(folder, options, hint):
 
 def test_echo_does_not_name_a_ca_that_is_not_there(folder):
     (folder / "ca.pem").unlink()
-    with Program(*COMMAND, "echo", "--port", "0", "--tls", "--cert", "server.pem", cwd=folder) as program:
+    with cli.program("echo", "--port", "0", "--tls", "--cert", "server.pem", cwd=folder) as program:
         assert program.wait_for("try it: .* connect --tls 127.0.0.1 ")
         assert program.interrupt() == 0
 

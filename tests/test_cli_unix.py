@@ -9,9 +9,10 @@ import subprocess
 
 import pytest
 
+import cli
 from asynctcp._cli.main import main
-from cli import COMMAND, finish
-from peers import DEADLINE, LOOPBACK, MIB, Program, find, needs, receive, receive_all
+from cli import finish
+from peers import DEADLINE, LOOPBACK, MIB, find, needs, receive, receive_all
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def serve():
     started = []
 
     def serve(command, *arguments):
-        started.append(Program(*COMMAND, command, *arguments))
+        started.append(cli.program(command, *arguments))
         started[-1].wait_for(r"(?:echoing|listening) on ")
         return started[-1]
 

@@ -8,14 +8,15 @@ import sys
 import pytest
 
 import asynctcp
+import cli
 from asynctcp.__main__ import main
-from peers import LOOPBACK, MIB, Program, exchange, fill, receive
+from peers import LOOPBACK, MIB, exchange, fill, receive
 
 
 @pytest.fixture
 def echo():
     """Give a running echo server and its address."""
-    with Program(sys.executable, "-m", "asynctcp", "echo", "--port", "0") as program:
+    with cli.program("echo", "--port", "0") as program:
         found = program.wait_for(r"echoing on (\S+):(\d+);")
         yield program, (found[1], int(found[2]))
 

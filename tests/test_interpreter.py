@@ -5,8 +5,6 @@ import sys
 
 import pytest
 
-from idle import untraced
-
 SUB_INTERPRETER = """
 try: import _interpreters as interpreters
 except ImportError: import _xxsubinterpreters as interpreters
@@ -40,7 +38,7 @@ ready.wait(5)
 def python(code):
     """Run it where coverage does not look: its tracer cannot be imported in a second interpreter."""
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=untraced())
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     return done.returncode, done.stdout.split("\n"), done.stderr
 
 

@@ -16,7 +16,6 @@ import pytest
 import asynctcp
 from asynctcp import EventLoop, TcpServerBindError, tcp_connect, tcp_server
 from helpers import LOOPBACK, in_loop, run
-from idle import untraced
 
 
 @contextmanager
@@ -172,8 +171,7 @@ def child(code, *, user=False):
     if user:
         limit += "os.setresuid(65533, 65533, 65533)\nresource.setrlimit(resource.RLIMIT_NPROC, (0, 0))\n"
     command = [sys.executable, "-c", "import asynctcp\n" + limit + code]
-    # Coverage could not write what it saw: nobody may not.
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=untraced())
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()
 
@@ -238,7 +236,7 @@ asynctcp.start_event_loop(start)
     assert child(code) == ["MemoryError 0", "MemoryError 0", "5"]
 
 
-# A child that keeps all that it receives until the system gives it no more memory; then it drops it, and serves on.
+# A child that keeps all that it receives until there is no more memory; then it drops it, and goes on.
 HOARD = """
 import socket
 SIZE = {size}

@@ -14,6 +14,7 @@ import pytest
 
 import asynctcp
 import surface
+from tracing import traced
 
 #: As docs/contract.md spells them; ``*`` begins the keyword-only ones.
 SIGNATURES = {
@@ -250,9 +251,8 @@ def test_clasync_names_are_not_in_the_packages_dir():
 
 def test_asyncio_face_is_imported_when_it_is_asked_for():
     code = "import sys, asynctcp; assert 'asyncio' not in sys.modules; print(asynctcp.aio.run)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, check=True, text=True, timeout=60
-    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, check=True, text=True, timeout=60, env=traced())
     assert "function run" in done.stdout
 
 

@@ -18,7 +18,6 @@ import pytest
 
 import turns
 from helpers import DEADLINE, LOOPBACK, receive_exactly
-from idle import untraced
 from peers import needs
 
 #: How often the loop's thread makes each call in a turn. The helper's alarm (`timerfd_settime`) is set and
@@ -75,7 +74,7 @@ class Traced:
     def __init__(self, folder, kind, rounds=ROUNDS):
         self.log = folder / "calls"
         command = ["strace", "-f", "-qq", "-o", self.log, sys.executable, turns.__file__, kind, str(rounds)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, env=untraced())
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
 
     def __enter__(self):
         return self

@@ -7,8 +7,6 @@ import sys
 
 import pytest
 
-from idle import untraced
-
 #: How many processes. Before CPython 3.14 a thread is ended in whatever call of Python it makes: where native
 #: code made it, that ended one process in three by SIGABRT.
 TRIES = 8
@@ -137,7 +135,6 @@ def test_process_ends_while_a_daemon_thread_is_in_the_loop(start):
             capture_output=True,
             text=True,
             timeout=20,
-            env=untraced(),
             check=False,
         )
         assert (done.returncode, done.stderr) == (0, "")

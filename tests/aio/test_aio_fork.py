@@ -11,7 +11,6 @@ import sys
 import pytest
 
 from helpers import DEADLINE
-from idle import untraced
 from loops import FACTORIES, LOOPS
 
 
@@ -23,7 +22,6 @@ def printed(program):
         text=True,
         timeout=DEADLINE,
         check=False,
-        env=untraced(),
     )
     return done.stdout
 

@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 
 from helpers import wait_until
-from idle import untraced
 from loops import FACTORIES
 from peers import DEADLINE, LOOPBACK, Program, reserved_port
 
@@ -94,7 +93,7 @@ class Children:
         words = [factory if word == "LOOP" else word for word in command]
         if words[0].endswith(".py"):
             words[:1] = [APPS / words[0], factory]
-        self._started.append(Program(sys.executable, "-u", *words, cwd=APPS, env=untraced()))
+        self._started.append(Program(sys.executable, "-u", *words, cwd=APPS))
         return self._started[-1]
 
     def close(self):
