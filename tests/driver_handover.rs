@@ -193,6 +193,7 @@ fn another_threads_event_ends_a_drive_that_waits_for_ever() {
     let mut pump = Pump::new();
     let hub = pump.hub.clone();
     let nudge = thread::spawn(move || {
+        // So that the drive waits already; were it not so, the event would only be found sooner.
         thread::sleep(Duration::from_millis(20));
         hub.inbox.push_urgent(asynctcp::io::event::Event::Nudge);
     });

@@ -84,6 +84,11 @@ def wait_until(condition, timeout=DEADLINE):
         time.sleep(0.001)
 
 
+def wait_until_queued(count):
+    """Wait, in a callback, until the I/O side has queued so many events for the callbacks that follow."""
+    wait_until(lambda: asynctcp.stats()["queued_events"] >= count)
+
+
 def is_within(seconds, measure, tries=5):
     """Whether ``measure()`` gives less than so many seconds: load holds up one of the tries, but not all."""
     return any(measure() < seconds for _ in range(tries))

@@ -25,6 +25,7 @@ from helpers import (
     reset,
     run,
     wait_until,
+    wait_until_queued,
     when,
 )
 
@@ -249,11 +250,13 @@ def test_close_after_the_data_went_out_but_before_connect_cb_loses_nothing(io_th
 
     def connect_and_close():
         ours = tcp_connect(*peers.address, fail, fail, connect_cb=fail, data=b"data")
-        time.sleep(0.05)
+        raws.append(peers.accept())
+        assert raws[0].recv(4, socket.MSG_PEEK) == b"data"
         ours.close()
 
+    raws = []
     run(lambda: delay(connect_and_close, 0.01), loop=asynctcp.EventLoop(io_threads=io_threads))
-    assert receive_all(peers.accept()) == b"data"
+    assert receive_all(raws[0]) == b"data"
 
 
 @pytest.mark.tcp_only
@@ -436,21 +439,18 @@ def test_force_with_much_waiting_does_not_keep_the_loop(peers):
 @pytest.mark.parametrize("force", [False, True])
 def test_no_callback_runs_after_close_though_events_are_queued(force, peers):
     def use(ours, raw):
+        # The helper thread queues what came, what has left and the end, while this callback runs.
         raw.sendall(b"data")
-        raw.close()
         ours.write(b"x", write_cb=fail)
-        wait_until_loop_saw(ours)
+        wait_until(lambda: ours.bytes_read and not ours.write_buffer_size)
+        assert raw.recv(1) == b"x"
+        queued = asynctcp.stats()["queued_events"]
+        raw.close()
+        wait_until_queued(queued + 1)
         ours.close(force=force)
         after_quiet(ignore)
 
     run(lambda: peers.link(use, fail, fail))
-
-
-def wait_until_loop_saw(ours):
-    """Let the helper thread queue what came, while this callback still runs."""
-    deadline = time.monotonic() + 0.1
-    while ours.bytes_read == 0 and time.monotonic() < deadline:
-        time.sleep(0.001)
 
 
 def test_close_by_another_sockets_callback_voids_queued_events(peers, log):
@@ -466,7 +466,7 @@ def test_close_by_another_sockets_callback_voids_queued_events(peers, log):
         if len(ours) == 2:
             for one in ours:
                 one.data.sendall(b"x")
-            time.sleep(0.03)  # both are queued in one batch by now
+            wait_until(lambda: all(one.bytes_read for one in ours))  # both are queued in one batch
             after_quiet(lambda: [one.close() for one in ours if not one.closed])
 
     run(lambda: [peers.link(use, read, fail) for _ in range(2)])

@@ -117,7 +117,7 @@ def test_slow_callback_in_an_asyncio_loop_in_debug_mode_is_logged(caplog):
 def test_slow_callback_is_logged_once_and_the_next_one_anew(caplog):
     def first():
         hold_until(lambda: len(held_too_long(caplog)) == 1)
-        time.sleep(0.25)
+        time.sleep(0.25)  # the point: it goes on for as long as would be told of again
         assert len(held_too_long(caplog)) == 1
         asynctcp.delay(second)
 

@@ -15,6 +15,7 @@ import asynctcp
 from asynctcp import EventLoop, EventLoopError, tcp_server
 from foreign import drain, echo_server, is_readable, pump_until, setup
 from helpers import DEADLINE, LOOPBACK, Oops, fail, ignore, oops, wait_until
+from idle import wait_until_main_sleeps
 
 # --- exceptions ---------------------------------------------------------------------------------------------
 
@@ -133,7 +134,13 @@ def test_ctrl_c_ends_a_waiting_pump(spawn):
         loop.pump(DEADLINE)
 
     waits = []
-    spawn(lambda: (wait_until(lambda: waits), time.sleep(0.05), signal.pthread_kill(main, signal.SIGINT)))
+
+    def interrupt():
+        wait_until(lambda: waits)
+        wait_until_main_sleeps()
+        signal.pthread_kill(main, signal.SIGINT)
+
+    spawn(interrupt)
     with pytest.raises(KeyboardInterrupt):
         pump()
 
@@ -251,13 +258,13 @@ def test_signal_handler_runs_in_a_pumped_loop(loop):
 
 @pytest.fixture
 def signal_later(spawn):
-    """``signal_later(handler)`` runs it in this thread, in a signal's handler, a little later."""
+    """``signal_later(handler)`` runs it in this thread, in a signal's handler, once it waits."""
     before = signal.getsignal(signal.SIGUSR1)
     main = threading.main_thread().ident
 
     def later(handler):
         signal.signal(signal.SIGUSR1, lambda *_: handler())
-        spawn(lambda: (time.sleep(0.02), signal.pthread_kill(main, signal.SIGUSR1)))
+        spawn(lambda: (wait_until_main_sleeps(), signal.pthread_kill(main, signal.SIGUSR1)))
 
     yield later
     signal.signal(signal.SIGUSR1, before)

@@ -358,7 +358,7 @@ def test_timer_that_was_due_in_a_stall_runs_after_connections_for_which_acceptin
             for _ in range(2):
                 time.sleep(0.05)  # the point: accepting pauses
                 peers.connect(server).sendall(b"in time")
-            time.sleep(0.2)
+            time.sleep(0.2)  # the point: the timer is due
 
         asynctcp.delay(compute)
 

@@ -9,7 +9,7 @@ import pytest
 
 import asynctcp
 from asynctcp import EventLoop, delay, exit_event_loop, tcp_connect, tcp_server
-from helpers import LOOPBACK, SOON, after_quiet, ignore, reset, run, when
+from helpers import LOOPBACK, QUIET, SOON, after_quiet, ignore, reset, run, wait_until, when
 
 WIRES = ("tcp", "tls", "unix")
 
@@ -36,11 +36,12 @@ def test_read_cb_gets_at_most_the_read_limit_at_a_time(limit, peers, spawn, log)
 def test_no_more_than_the_read_limit_is_received_while_python_is_busy(peers, spawn, log):
     def use(ours, raw):
         spawn(send_all, raw, bytes(4 << 20))
-        time.sleep(0.1)
+        wait_until(lambda: ours.bytes_read == 20_000)
+        time.sleep(QUIET)  # the point: Python is busy, and there is more to receive
         log.received = ours.bytes_read
 
     run(lambda: peers.link(use, log.read, log.event), loop=EventLoop(read_limit=20_000))
-    assert log.received <= 20_000
+    assert log.received == 20_000
     assert len(log.joined()) == 4 << 20
 
 
@@ -90,7 +91,7 @@ def test_all_sockets_together_hold_no_more_than_the_memory_limit_while_python_is
         spawn(send_all, raw, bytes(1 << 20))
         sockets.append(ours)
         if len(sockets) == 10:
-            time.sleep(0.1)
+            time.sleep(0.1)  # the point: Python is busy, and there is more to receive
             log.received = sum(one.bytes_read for one in sockets) - delivered
 
     def read(_ours, data):
@@ -109,7 +110,7 @@ def test_socket_whose_reading_is_disabled_does_not_count_against_the_others(peer
     def hoard(ours, raw):
         raw.setblocking(False)
         raw.send(bytes(100_000))
-        time.sleep(0.05)
+        wait_until(lambda: ours.bytes_read == 16_384)
         ours.disable(read=True)
         delay(
             lambda: peers.link(lambda _ours, other: spawn(send_all, other, bytes(500_000)), log.read, end),
@@ -130,7 +131,7 @@ def test_closed_socket_gives_its_share_of_the_memory_limit_back(peers, spawn, lo
     def hoard(ours, raw):
         raw.setblocking(False)
         raw.send(bytes(100_000))
-        time.sleep(0.05)
+        wait_until(lambda: ours.bytes_read == 16_384)
         ours.close(force=True)
         peers.link(lambda _ours, other: spawn(send_all, other, bytes(500_000)), log.read, log.event)
 

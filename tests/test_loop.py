@@ -25,6 +25,7 @@ from helpers import (
     wait_until,
     when,
 )
+from idle import wait_until_main_sleeps
 
 # --- start and end ------------------------------------------------------------------------------------------
 
@@ -231,7 +232,7 @@ def test_block_takes_the_keywords_of_start():
 def test_interrupt_of_an_idle_loop_comes_within_100_ms(spawn):
     def interrupt():
         wait_until(lambda: sent)
-        time.sleep(0.05)  # the loop is idle by now; were it not, the test would only be easier
+        wait_until_main_sleeps()
         sent.append(time.monotonic())
         os.kill(os.getpid(), signal.SIGINT)
 

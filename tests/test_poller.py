@@ -229,7 +229,7 @@ def test_descriptor_that_became_ready_while_python_was_held_up_has_not_timed_out
     def start():
         poll(ours, lambda it, word: (told.append(word), it.free()), timeout=0.05, event_cb=told.append)
         theirs.send(b"x")
-        time.sleep(0.1)
+        time.sleep(0.1)  # the point: the timeout passes
 
     run(start)
     assert told == ["readable"]

@@ -105,7 +105,7 @@ def test_exit_lets_the_loop_of_a_daemon_thread_close_and_run_its_exit_callbacks(
     code = DAEMON.replace("{more}", ", add_event_loop_exit_callback(farewell)")
     farewell = """
 def farewell():
-    time.sleep(.1)
+    time.sleep(.1)  # longer than the exit takes where it does not wait for this
     os.write(1, b"closed")
 """
     assert python(farewell + code) == (0, "closed", "")

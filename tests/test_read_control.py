@@ -20,6 +20,7 @@ from helpers import (
     reset,
     run,
     wait_until,
+    wait_until_queued,
     when,
 )
 
@@ -30,6 +31,13 @@ WIRES = ("tcp", "tls", "unix")
 def settled(raw, action):
     """Call ``action()`` when the loop's side has all that ``raw`` sent and has had the time to see it."""
     when(lambda: all_acknowledged(raw), lambda: after_quiet(action))
+
+
+def send_one_by_one(ours, raw, count):
+    """Send that many pieces while Python is busy, each when the helper thread has received the one before."""
+    for number in range(count):
+        raw.sendall(b"%d" % number)
+        wait_until(lambda number=number: ours.bytes_read > number)
 
 
 # --- reading ------------------------------------------------------------------------------------------------
@@ -84,10 +92,8 @@ def test_disable_in_a_read_cb_holds_what_was_queued_already(peers, log):
             ours.disable(read=True)
             after_quiet(lambda: (log.told.append("enable"), ours.enable(read=True)))
 
-    def use(_ours, raw):
-        for number in range(5):
-            raw.sendall(b"%d" % number)
-            time.sleep(0.01)  # Python is busy: the helper thread reads these one by one
+    def use(ours, raw):
+        send_one_by_one(ours, raw, 5)
         raw.close()
 
     run(lambda: peers.link(use, read, log.event))
@@ -118,10 +124,8 @@ def test_disable_and_enable_in_one_callback_keep_the_order(peers, log):
             ours.disable(read=True)
             ours.enable(read=True)
 
-    def use(_ours, raw):
-        for number in range(5):
-            raw.sendall(b"%d" % number)
-            time.sleep(0.005)
+    def use(ours, raw):
+        send_one_by_one(ours, raw, 5)
         raw.close()
 
     run(lambda: peers.link(use, read, log.event))
@@ -130,10 +134,8 @@ def test_disable_and_enable_in_one_callback_keep_the_order(peers, log):
 
 def test_disable_during_the_delivery_of_held_data_stops_it(peers, log):
     def use(ours, raw):
+        send_one_by_one(ours, raw, 4)
         ours.disable(read=True)
-        for number in range(4):
-            raw.sendall(b"%d" % number)
-            time.sleep(0.005)
         raw.close()
         after_quiet(lambda: ours.enable(read=True))
 
@@ -146,7 +148,7 @@ def test_disable_during_the_delivery_of_held_data_stops_it(peers, log):
     run(lambda: peers.link(use, read, log.event))
     assert log.told[-1] == "TcpEof"
     assert log.joined() == b"0123"
-    assert all(entry == "disabled" for entry in log.told[1:-1:2])
+    assert log.told[1:-1:2] == ["disabled"] * 4
 
 
 def test_end_of_stream_waits_while_reading_is_disabled(peers, log):
@@ -160,13 +162,13 @@ def test_end_of_stream_waits_while_reading_is_disabled(peers, log):
 
 
 def test_end_of_stream_queued_before_disabling_waits(peers, log):
-    def use(ours, raw):
+    def compute(ours, raw):
         raw.close()
-        time.sleep(0.03)  # the end is queued by now
+        wait_until_queued(1)
         ours.disable(read=True)
         after_quiet(lambda: (log.told.append("enable"), ours.enable(read=True)))
 
-    run(lambda: peers.link(use, fail, log.event))
+    run(lambda: peers.link(lambda ours, raw: delay(lambda: compute(ours, raw)), fail, log.event))
     assert log.told == ["enable", "TcpEof"]
 
 
@@ -235,7 +237,7 @@ def test_reset_behind_data_held_by_python_waits(peers, log):
 
     def use(ours, raw):
         raw.sendall(b"data")
-        time.sleep(0.03)  # the helper thread has received it by now
+        wait_until(lambda: ours.bytes_read)  # by the helper thread
         ours.disable(read=True)
         after_quiet(lambda: reset(raw))
         after_quiet(lambda: (log.told.append("enable"), ours.enable(read=True)), 0.15)
@@ -258,7 +260,7 @@ def test_write_that_meets_a_reset_tells_it_though_data_waits(peers, log):
 def test_write_that_meets_a_reset_tells_it_though_python_holds_data(peers, log):
     def use(ours, raw):
         raw.sendall(b"never read")
-        time.sleep(0.03)
+        wait_until(lambda: ours.bytes_read)
         ours.disable(read=True)
         after_quiet(lambda: (reset(raw), after_quiet(lambda: ours.closed or ours.write(b"x"))))
 
@@ -269,7 +271,7 @@ def test_write_that_meets_a_reset_tells_it_though_python_holds_data(peers, log):
 def test_write_that_finds_a_reset_first_tells_it_though_python_holds_data(peers, log):
     def use(ours, raw):
         raw.sendall(b"never read")
-        time.sleep(0.03)
+        wait_until(lambda: ours.bytes_read)
         ours.disable(read=True)
         after_quiet(lambda: (reset(raw), ours.write(b"x")))
 
@@ -359,7 +361,7 @@ def test_enabling_what_is_enabled_changes_nothing(peers, log):
 def test_socket_closed_while_data_is_held_tells_nothing(peers):
     def use(ours, raw):
         raw.sendall(b"x")
-        time.sleep(0.03)
+        wait_until(lambda: ours.bytes_read)
         ours.disable(read=True)
         after_quiet(lambda: (ours.enable(read=True), ours.close(), after_quiet(ignore)))
 

@@ -22,6 +22,7 @@ from helpers import (
     ignore,
     in_loop,
     run,
+    wait_until,
     when,
 )
 
@@ -184,13 +185,18 @@ def test_accepted_connections_whose_event_is_queued_at_close_live_on(peers, log)
         raw = peers.connect(serving.server)
         raw.sendall(b"x")
         raw.shutdown(socket.SHUT_WR)
-        time.sleep(0.05)
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: serving.server.connections, 0.1)
         accepted.append(serving.server.connections)
         serving.server.close()
 
     accepted = []
-    run(start)
-    assert log.told == (["connect", b"x", "TcpEof"] if accepted == [1] else [])
+    # Accepting pauses soon while Python is held up: on a busy machine perhaps too soon, but not each time.
+    while accepted[-1:] != [1]:
+        assert len(accepted) < 5
+        log.told.clear()
+        run(start)
+    assert log.told == ["connect", b"x", "TcpEof"]
 
 
 @pytest.mark.parametrize("close", [asynctcp.close_tcp_server, asynctcp.TcpServer.close])

@@ -155,7 +155,7 @@ def calls_of_an_idle_one(folder):
     with Traced(folder, "idle") as traced:
         with traced.connect() as raw:
             for message in (b"begin", b"end"):
-                time.sleep(0.3)
+                time.sleep(0.3)  # the point: the connection is idle
                 raw.sendall(message)
                 receive_exactly(raw, len(message))
         [calls] = traced.parts()

@@ -11,7 +11,7 @@ import pytest
 
 import asynctcp
 from asynctcp import delay, interval, tcp_connect
-from helpers import LOOPBACK, MUCH, SOON, after_quiet, fail, ignore, receive_all, run, when
+from helpers import LOOPBACK, MUCH, SOON, after_quiet, fail, ignore, receive_all, run, wait_until_queued, when
 
 WIRES = ("tcp", "tls", "unix")
 
@@ -96,36 +96,40 @@ def test_read_timeout_stands_still_while_reading_is_disabled_and_starts_afresh(p
 def test_timeout_that_is_queued_when_reading_is_disabled_does_not_fire(peers):
     """Python is busy when the timeout comes; the callback that was running disables reading."""
 
-    def use(ours, _raw):
-        time.sleep(3 * SHORT)
+    def compute(ours):
+        wait_until_queued(1)
         ours.disable(read=True)
         after_quiet(ours.close)
 
-    run(lambda: peers.link(use, fail, fail, read_timeout=SHORT))
+    # The time begins when the connect_cb has returned.
+    run(lambda: peers.link(lambda ours, _raw: delay(lambda: compute(ours)), fail, fail, read_timeout=SHORT))
 
 
 def test_timeout_that_is_queued_when_it_is_cleared_does_not_fire(peers):
-    def use(ours, _raw):
-        time.sleep(3 * SHORT)
+    def compute(ours):
+        wait_until_queued(1)
         ours.set_timeouts(None, None)
         after_quiet(ours.close)
 
-    run(lambda: peers.link(use, fail, fail, read_timeout=SHORT))
+    run(lambda: peers.link(lambda ours, _raw: delay(lambda: compute(ours)), fail, fail, read_timeout=SHORT))
 
 
 @pytest.mark.tcp_only
 def test_read_timeout_does_not_fire_while_python_is_slow_to_take_what_came(peers, log):
     """With the reading limit reached asynctcp does not read, so the timeout stands still."""
 
-    def use(_ours, raw):
+    def compute(raw):
         raw.setblocking(False)
         try:
             while True:
                 raw.send(bytes(1 << 20))
         except BlockingIOError:
             pass
-        time.sleep(4 * SHORT)
+        time.sleep(4 * SHORT)  # the point: Python takes nothing for longer than the timeout
         raw.close()
+
+    def use(_ours, raw):
+        delay(lambda: compute(raw))
 
     run(lambda: peers.link(use, log.read, log.event, read_timeout=2 * SHORT))
     assert log.told[-1] != "TcpTimeout"

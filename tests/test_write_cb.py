@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 import asynctcp
@@ -17,6 +15,7 @@ from helpers import (
     receive_all,
     receive_exactly,
     run,
+    wait_until,
 )
 
 #: What each test runs over, unless it is about TCP itself.
@@ -187,14 +186,14 @@ def test_write_cb_of_a_write_made_in_a_read_cb_waits_for_its_own_flush(peers, lo
 
     def use(ours, raw):
         ours.write(bytes(MUCH), write_cb=ignore)
-        delay(lambda: block(raw), 0.01)
+        delay(lambda: block(ours, raw), 0.01)
 
-    def block(raw):
+    def block(ours, raw):
         # Python is away while the peer sends first and then takes all: the helper thread queues both.
         raw.sendall(b"x")
-        time.sleep(0.03)
+        wait_until(lambda: ours.bytes_read)
         receive_exactly(raw, MUCH)
-        time.sleep(0.03)
+        wait_until(lambda: ours.write_buffer_size == 0)
 
     run(lambda: peers.link(use, read))
     assert log.told == [0]

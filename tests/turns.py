@@ -116,7 +116,7 @@ def post(rounds):
     def post_all():
         for _ in range(rounds.left + 1):
             loop.call_soon_threadsafe(rounds.go_on)
-            time.sleep(0.001)
+            time.sleep(0.001)  # the loop waits again
 
     asynctcp.delay(threading.Thread(target=post_all, daemon=True).start)
 

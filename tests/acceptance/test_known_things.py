@@ -70,7 +70,7 @@ def test_os_socket_is_there_until_the_reset_was_told(peers):
     def connect(ours):
         raw = peers.accept(ours)
         reset(raw)
-        time.sleep(0.05)
+        time.sleep(0.05)  # the reset is received and not told; were it not, the test would only be easier
         seen.append((ours.closed, ours.c is not None, ours.fileno() >= 0))
 
     run(lambda: tcp_connect(*peers.address, None, ignore, connect_cb=connect))

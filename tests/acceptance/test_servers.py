@@ -142,7 +142,7 @@ def test_server_whose_python_is_busy_leaves_connections_to_others(io_threads, sp
     def connect():
         for _ in range(20):
             raws.append(socket.create_connection(listener.getsockname(), DEADLINE))
-            time.sleep(0.01)
+            time.sleep(0.01)  # they come one after another
 
     def start():
         server = tcp_server(None, 0, None, ignore, connect_cb=own.append, fd=listener.fileno())
@@ -150,7 +150,7 @@ def test_server_whose_python_is_busy_leaves_connections_to_others(io_threads, sp
         def busy():
             spawn(connect)
             spawn(other)
-            time.sleep(1.0)
+            time.sleep(1.0)  # the point: Python is busy while they come
             delay(end, 0.2)
 
         def end():
@@ -180,7 +180,7 @@ def test_accepting_goes_on_when_python_is_back(peers):
         def busy():
             for _ in range(10):
                 peers.connect(server)
-            time.sleep(0.2)
+            time.sleep(0.2)  # the point: Python is busy for longer than accepting goes on without it
             for _ in range(10):
                 peers.connect(server)
             when(lambda: len(seen) == 20, end)

@@ -64,6 +64,11 @@ def pair_of_clients(peers, server):
     return peers.connect(server), peers.connect(server)
 
 
+def received(sockets):
+    """How many bytes the helper thread has received while Python is held up."""
+    return sum(one.bytes_read for one in sockets)
+
+
 def busy_beside(peers, arrivals, act, *, size=1, io_threads=0):
     """Return the seconds that a peer waits where its socket acts and the next in the batch computes."""
     begun, sockets = [], []
@@ -85,9 +90,9 @@ def busy_beside(peers, arrivals, act, *, size=1, io_threads=0):
         def send():
             # While Python is held up here, both come into one batch.
             first.sendall(b"act")
-            time.sleep(0.05)
+            wait_until(lambda: received(sockets) == len(b"act"))
             second.sendall(b"compute")
-            time.sleep(0.05)
+            wait_until(lambda: received(sockets) == len(b"actcompute"))
 
         when(lambda: len(sockets) == 2, send)
 
@@ -184,7 +189,7 @@ def test_reply_is_sent_within_6_ms_in_the_median(peers, spawn):
             second.sendall(b"compute")
             first.recv(1)
             late.append(time.monotonic() - asked[-1])
-            time.sleep(0.04)
+            time.sleep(0.04)  # until the other callback is over
         first.close()
 
     def start():
@@ -259,7 +264,7 @@ def test_data_that_came_in_time_is_no_timeout_with_any_number_of_threads(io_thre
 def test_connection_that_is_there_goes_before_the_timeout_of_the_attempt(peers, log):
     def start():
         ours = tcp_connect(*peers.address, None, log.event, connect_cb=log.connect, read_timeout=0.1)
-        time.sleep(0.3)
+        time.sleep(0.3)  # the point: the attempt's time passes
         delay(lambda: ours.closed or ours.close(), 0.05)
 
     run(start)
@@ -282,7 +287,7 @@ def test_what_came_before_a_timer_was_due_is_delivered_before_it(peers, log):
 def test_timer_that_was_due_first_runs_before_data_that_came_later(peers, log, spawn):
     def use(ours, raw):
         def send():
-            time.sleep(0.2)
+            time.sleep(0.2)  # the point: the timer is due before that
             raw.sendall(b"x")
 
         def hold():
@@ -330,7 +335,7 @@ def test_read_timeout_of_a_socket_without_connect_cb_starts_when_python_was_told
             LOOPBACK, 0, log.read, lambda c: (log.event(c), server.close()), read_timeout=0.15
         )
         raw = peers.connect(server)
-        time.sleep(0.3)
+        time.sleep(0.3)  # the point: Python is told after the timeout has passed
         began.append(time.monotonic())
         delay(lambda: raw.sendall(b"x"), 0.05)
 
@@ -368,7 +373,7 @@ asynctcp.start_event_loop(start)
             assert child.stdout.readline() == "connected\n"
             os.kill(child.pid, signal.SIGSTOP)
             raw.sendall(b"x")
-            time.sleep(0.6)
+            time.sleep(0.6)  # the point: the timeout passes in the meantime
             os.kill(child.pid, signal.SIGCONT)
             assert child.stdout.readline() == "data\n"
         assert child.wait(DEADLINE) == 0

@@ -308,7 +308,9 @@ def test_server_waits_closed_until_its_last_connection_has_ended(loop):
             await until(lambda: protocols)
             server.close()
             waiting = loop.create_task(server.wait_closed())
-            await asyncio.sleep(0.01)
+            # What the connection serves meanwhile comes in a later turn.
+            peer.send(b"x")
+            await until(lambda: protocols[0].data)
             assert not waiting.done()
             peer.close()
             await waiting
@@ -334,11 +336,12 @@ def test_server_waits_for_a_stream_whose_writer_is_kept(loop):
     async def main():
         accepted = loop.create_future()
         server = await asyncio.start_server(lambda *pair: accepted.set_result(pair), LOOPBACK, 0)
-        with peer_of(server):
-            _, writer = await accepted
+        with peer_of(server) as peer:
+            reader, writer = await accepted
             server.close()
             waiting = loop.create_task(server.wait_closed())
-            await asyncio.sleep(0.01)
+            peer.send(b"x")
+            assert await reader.readexactly(1) == b"x"
             assert not waiting.done()
             writer.close()
             await waiting

@@ -183,6 +183,7 @@ def test_a_failure_of_sending_meanwhile_is_told_when_the_step_has_returned(ours,
     def write_and_wait():
         reset(sock)
         transport.write(b"hello")
+        # Nothing tells that the thread that sends has tried; if it has not, the test is only easier.
         time.sleep(0.05)
         told.extend(protocol.told)
 
