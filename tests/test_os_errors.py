@@ -15,6 +15,7 @@ import pytest
 
 import asynctcp
 from asynctcp import EventLoop, TcpServerBindError, tcp_connect, tcp_server
+from certificates import Authority
 from helpers import LOOPBACK, in_loop, run
 
 
@@ -320,3 +321,121 @@ def test_received_bytes_that_there_is_no_memory_for_end_their_connection_alone(s
 def test_received_bytes_that_there_is_no_memory_for_are_a_fatal_error_of_their_transport_alone(size):
     lines = child(HOARD.format(size=size) + HOARD_ASYNCIO)
     assert lines == ["Fatal read error on socket transport", "MemoryError", "hello"]
+
+
+@pytest.fixture(scope="module")
+def authority():
+    return Authority()
+
+
+# A child that may take so many bytes more than it has.
+LIMIT = """
+import asyncio, socket
+import asynctcp.aio
+def limit(more):
+    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + more, resource.getrlimit(resource.RLIMIT_AS)[1]))
+def write_all(write, data):
+    limit(32 << 20)
+    try:
+        while True:
+            write(data)
+    except MemoryError:
+        resource.setrlimit(resource.RLIMIT_AS, (resource.getrlimit(resource.RLIMIT_AS)[1],) * 2)
+        print("MemoryError")
+"""
+
+# Small data is copied, large data is noted.
+written = pytest.mark.parametrize("size", [1000, 100_000], ids=["small", "large"])
+
+
+@pytest.mark.slow
+@written
+def test_writes_until_there_is_no_memory_for_them_are_a_memory_error_of_a_transport(size):
+    code = f"""
+async def main():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_connection(asyncio.Protocol, *server.getsockname())
+        write_all(transport.write, bytes({size}))
+        transport.abort()
+        await asyncio.sleep(0)
+asynctcp.aio.run(main())
+print("goes on")
+"""
+    assert child(LIMIT + code) == ["MemoryError", "goes on"]
+
+
+@pytest.mark.slow
+def test_datagrams_until_there_is_no_memory_for_them_are_a_memory_error():
+    """They wait for the peer: a full Unix socket, so that none is lost."""
+    code = """
+async def main():
+    one, other = (socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(2))
+    other.bind("")
+    one.setblocking(False)
+    one.connect(other.getsockname())
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, sock=one)
+    write_all(transport.sendto, bytes(20_000))
+    transport.abort()
+    await asyncio.sleep(0)
+    other.close()
+asynctcp.aio.run(main())
+print("goes on")
+"""
+    assert child(LIMIT + code) == ["MemoryError", "goes on"]
+
+
+OVER_TLS = """
+class Deaf(asyncio.Protocol):
+    def connection_made(self, transport):
+        transport.pause_reading()
+class Writer(asyncio.Protocol):
+    def connection_lost(self, error):
+        print(type(error).__name__)
+        lost.set()
+async def connected():
+    global lost
+    lost = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda loop, context: print(context["message"]))
+    config = asynctcp.TlsConfig.server(cert_data={usual!r})
+    server = await loop.create_server(Deaf, "127.0.0.1", 0, ssl=config)
+    client = asynctcp.TlsConfig.client(ca_data={pem!r})
+    transport, _ = await loop.create_connection(Writer, *server.sockets[0].getsockname(), ssl=client)
+    return transport
+"""
+
+
+@pytest.mark.slow
+@written
+def test_writes_until_there_is_no_memory_for_them_are_a_memory_error_over_tls(size, authority):
+    code = f"""
+async def main():
+    transport = await connected()
+    write_all(transport.write, bytes({size}))
+    transport.abort()
+    await lost.wait()
+asynctcp.aio.run(main())
+print("goes on")
+"""
+    over_tls = OVER_TLS.format(usual=authority.usual, pem=authority.pem)
+    assert child(LIMIT + over_tls + code) == ["MemoryError", "NoneType", "goes on"]
+
+
+@pytest.mark.slow
+def test_close_that_there_is_no_memory_to_seal_what_waits_for_ends_the_connection(authority):
+    code = """
+async def main():
+    transport = await connected()
+    transport.write(bytes(64 << 20))
+    limit(32 << 20)
+    transport.close()
+    await lost.wait()
+asynctcp.aio.run(main())
+print("goes on")
+"""
+    over_tls = OVER_TLS.format(usual=authority.usual, pem=authority.pem)
+    told = ["Fatal error on SSL protocol", "MemoryError", "goes on"]
+    assert child(LIMIT + over_tls + code) == told

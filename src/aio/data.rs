@@ -1,6 +1,7 @@
 //! What a program gives to be sent, and to receive into.
 
 use crate::boundary::call::call;
+use crate::boundary::memory;
 use pyo3::exceptions::{PyBufferError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -28,10 +29,13 @@ pub(crate) fn bytes_of<'py>(
 /// The bytes of each item, of which there may be none; nothing of a list with a bad one is to be sent. As where asyncio joins them, what
 /// has a buffer has bytes.
 pub(crate) fn lines_of<'py>(lines: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyBytes>>> {
-    let lines = lines.try_iter()?.enumerate();
-    lines
-        .map(|(number, line)| line_of(number, &line?))
-        .collect()
+    let mut all = Vec::new();
+    for (number, line) in lines.try_iter()?.enumerate() {
+        let line = line_of(number, &line?)?;
+        all.try_reserve(1).map_err(memory::none)?;
+        all.push(line);
+    }
+    Ok(all)
 }
 
 fn line_of<'py>(number: usize, line: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {

@@ -5,7 +5,7 @@
 //! | `args/`, `coroutine.rs` | checks at the call; coroutines where callbacks are wanted |
 //! | `condition.rs`, `os_error.rs` | from a failure to a condition class, or an `OSError` |
 //! | `address.rs`, `proxy.rs`, `callback.rs` | addresses and PROXY headers as Python has them; the kinds of callbacks |
-//! | `buffer_pool.rs`, `unfilled.rs` | objects whose memory the I/O side uses; a `bytes` object to receive into |
+//! | `buffer_pool.rs`, `unfilled.rs`, `memory.rs` | objects whose memory the I/O side uses; a `bytes` object to receive into; MemoryError |
 //! | `call.rs`, `exception.rs`, `interpreter.rs`, `fork.rs` | calls of Python that may never return; what they raise; who may import; forked children |
 //! | `tls_context.rs` | what a `TlsConfig` stands for |
 //! | `injection.rs` | faults for Python's tests |
@@ -22,6 +22,7 @@ pub(crate) mod fork;
 #[cfg(feature = "fault-injection")]
 pub(crate) mod injection;
 pub(crate) mod interpreter;
+pub(crate) mod memory;
 pub(crate) mod os_error;
 pub(crate) mod proxy;
 pub(crate) mod tls_context;

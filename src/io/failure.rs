@@ -6,6 +6,12 @@ use crate::io::sys::platform::c;
 use crate::io::tls::failure::TlsFailure;
 use std::io;
 
+/// There is no memory for what a peer or the app sends, which ends its connection.
+#[cold]
+pub fn no_memory() -> io::Error {
+    io::Error::from_raw_os_error(c::ENOMEM)
+}
+
 /// Why a connection, an attempt or an accept failed.
 #[derive(Debug)]
 pub enum Failure {

@@ -7,6 +7,7 @@ use crate::aio::datagram::object::{Datagram, DatagramTransport, To};
 use crate::aio::datagram::rules::{rules, size_of};
 use crate::aio::transport::write::{WARN_FROM, warn};
 use crate::aio::watched::Watched;
+use crate::boundary::memory;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use std::sync::atomic::Ordering::Relaxed;
@@ -53,10 +54,13 @@ pub(crate) fn send(
         to,
     };
     let size = size_of(py, &datagram);
-    me.flow.with(py, |flow| {
+    let kept = me.flow.with(py, |flow| {
+        flow.outgoing.try_reserve(1)?;
         flow.size += size;
         flow.outgoing.push_back(datagram);
+        Ok(())
     });
+    kept.map_err(memory::none)?;
     send_soon(slf, size)
 }
 

@@ -1,7 +1,6 @@
 //! Bytes that were received and not read yet.
 
-use crate::boundary::unfilled;
-use pyo3::exceptions::PyMemoryError;
+use crate::boundary::{memory, unfilled};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -88,10 +87,6 @@ impl Buffer {
     }
 
     fn extend(&mut self, bytes: &[u8]) -> PyResult<()> {
-        self.own
-            .try_reserve(bytes.len())
-            .map_err(|_| PyMemoryError::new_err(()))?;
-        self.own.extend_from_slice(bytes);
-        Ok(())
+        memory::extend(&mut self.own, bytes)
     }
 }

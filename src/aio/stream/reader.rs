@@ -4,6 +4,7 @@ use crate::aio::futures;
 use crate::aio::gil::Gil;
 use crate::aio::stream::buffer::Buffer;
 use crate::boundary::call::Method;
+use crate::boundary::memory;
 use pyo3::exceptions::{PyNotImplementedError, PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -120,10 +121,11 @@ impl StreamReader {
     /// Takes all that nobody has read.
     pub(crate) fn take_unread(&self, py: Python<'_>) -> PyResult<Vec<u8>> {
         let unread = self.with_buffer(py, |buffer| {
-            let unread = buffer.bytes(py).to_vec();
+            let mut unread = Vec::new();
+            memory::extend(&mut unread, buffer.bytes(py))?;
             buffer.clear();
-            unread
-        });
+            Ok::<_, PyErr>(unread)
+        })?;
         self.maybe_resume(py)?;
         Ok(unread)
     }

@@ -187,11 +187,7 @@ fn all<'py>(
     so_far: &mut Vec<u8>,
 ) -> PyResult<Option<Bound<'py, PyBytes>>> {
     let rest = reader.with_buffer(py, |buffer| buffer.take(py, buffer.bytes(py).len()))?;
-    let rest = rest.as_bytes();
-    if so_far.try_reserve(rest.len()).is_err() {
-        return Err(pyo3::exceptions::PyMemoryError::new_err(()));
-    }
-    so_far.extend_from_slice(rest);
+    crate::boundary::memory::extend(so_far, rest.as_bytes())?;
     reader.maybe_resume(py)?;
     if !reader.has_eof(py) {
         return Ok(None);

@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use std::collections::VecDeque;
+use std::collections::{TryReserveError, VecDeque};
 use std::ops::Range;
 
 /// Smaller pieces are joined, so that they share a record and a call: no more than a record holds (RFC 8446, 5.1).
@@ -44,25 +44,34 @@ impl Backlog {
         self.len
     }
 
-    /// Keeps the object; a small one that follows a small one is copied.
-    pub(crate) fn push(&mut self, py: Python<'_>, object: &Bound<'_, PyBytes>) {
+    /// Keeps the object; a small one that follows a small one is copied. An error: there is no memory, and nothing has
+    /// changed.
+    pub(crate) fn push(
+        &mut self,
+        py: Python<'_>,
+        object: &Bound<'_, PyBytes>,
+    ) -> Result<(), TryReserveError> {
         let bytes = object.as_bytes();
-        self.len += bytes.len();
         if let Some(last) = self.pieces.back_mut()
             && last.len() + bytes.len() <= JOINED
         {
             if let Piece::Joined(joined) = last {
+                joined.try_reserve(bytes.len())?;
                 joined.extend_from_slice(bytes);
-                return;
+            } else {
+                let mut joined = Vec::new();
+                joined.try_reserve_exact(JOINED.min(4 * (last.len() + bytes.len())))?;
+                joined.extend_from_slice(last.bytes(py));
+                joined.extend_from_slice(bytes);
+                *last = Piece::Joined(joined);
             }
-            let mut joined = Vec::with_capacity(JOINED.min(4 * (last.len() + bytes.len())));
-            joined.extend_from_slice(last.bytes(py));
-            joined.extend_from_slice(bytes);
-            *last = Piece::Joined(joined);
-            return;
+        } else {
+            self.pieces.try_reserve(1)?;
+            let whole = Piece::Lent(object.clone().unbind(), 0..bytes.len());
+            self.pieces.push_back(whole);
         }
-        let whole = Piece::Lent(object.clone().unbind(), 0..bytes.len());
-        self.pieces.push_back(whole);
+        self.len += bytes.len();
+        Ok(())
     }
 
     /// Takes at most `most` bytes off the front.

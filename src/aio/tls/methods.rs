@@ -15,6 +15,7 @@ use crate::aio::tls::told::control_writing;
 use crate::aio::transport::limits;
 use crate::aio::transport::receiver::receiver_of;
 use crate::boundary::call::Method;
+use crate::boundary::memory;
 use crate::boundary::tls_context::{TlsContext, name_of};
 use crate::io::tls::session;
 use crate::socket::tls;
@@ -302,9 +303,10 @@ impl TlsTransport {
 
     /// It waits to be sealed, and nothing has it sealed: tests of asyncio's fill the backlog so.
     #[pyo3(name = "_test__append_write_backlog")]
-    fn append_to_backlog(&self, data: &Bound<'_, PyBytes>) {
+    fn append_to_backlog(&self, data: &Bound<'_, PyBytes>) -> PyResult<()> {
         let py = data.py();
-        self.flow.with(py, |flow| flow.backlog.push(py, data));
+        let pushed = self.flow.with(py, |flow| flow.backlog.push(py, data));
+        pushed.map_err(memory::none)
     }
 
     /// asyncio's name of the state.

@@ -7,7 +7,8 @@ use crate::aio::tls::told::{control_writing, or_fatal};
 use crate::aio::transport::flush;
 use crate::aio::transport::object::StreamTransport;
 use crate::boundary::call::Method;
-use crate::boundary::unfilled;
+use crate::boundary::{memory, unfilled};
+use crate::io::failure::no_memory;
 use pyo3::intern;
 use pyo3::prelude::*;
 use std::sync::atomic::Ordering::Relaxed;
@@ -28,13 +29,12 @@ pub(crate) fn write(slf: &Bound<'_, TlsTransport>, data: &Bound<'_, PyAny>) -> P
     }
     let drops = me.flow.with(py, |flow| {
         if !flow.drops_writes() {
-            flow.backlog.push(py, data);
-            return None;
+            return flow.backlog.push(py, data).map(|()| None);
         }
         flow.lost += 1;
-        Some(flow.lost)
+        Ok(Some(flow.lost))
     });
-    match drops {
+    match drops.map_err(memory::none)? {
         None => send_soon(slf, data.as_bytes().len()),
         // asyncio warns from the sixth on.
         Some(6..) => slf.method(intern!(py, "_warn_of_writes"), ()).map(drop),
@@ -104,10 +104,11 @@ pub(crate) fn send_late(slf: &Bound<'_, TlsTransport>) {
         && seal_alone(slf, ROUND).is_ok()
         && let Ok(Some(sealed)) = me.session.take_sealed(py)
     {
-        native
-            .get()
-            .flow
-            .with(py, |flow| flow.outgoing.push(sealed.bytes()));
+        native.get().flow.with(py, |flow| {
+            if flow.outgoing.push(sealed.bytes()).is_err() {
+                flow.failure = Some(no_memory());
+            }
+        });
         me.session.give_back(py, sealed);
         flush::send_late(native);
     }

@@ -6,15 +6,16 @@ use crate::aio::gil::Gil;
 use crate::aio::state::{MOST_RECEIVED, State};
 use crate::aio::tls::backlog::Piece;
 use crate::aio::tls::outcome::{End, Filled, Read, Received, Sealed, Stopped, Written};
-use crate::boundary::unfilled;
+use crate::boundary::{memory, unfilled};
 use crate::io::conn::handshake::check;
 use crate::io::sys::transfer;
 use crate::io::tls::alert;
 use crate::io::tls::failure::TlsFailure;
 use crate::io::tls::info::Info;
-use crate::io::tls::session::Session;
+use crate::io::tls::session::{Session, sealed_size};
 use pyo3::prelude::*;
 use rustls::AlertDescription;
+use std::collections::TryReserveError;
 use std::os::fd::BorrowedFd;
 
 /// Bytes of a client's hello up to its version, with the record's head.
@@ -24,6 +25,33 @@ const KEPT: usize = 512 * 1024;
 
 /// What all sessions seal into, one at a time: it is sent before the next one does.
 static SEALING: Gil<Vec<u8>> = Gil::new(Vec::new());
+
+/// Why a session cannot go on.
+enum Broken {
+    Tls(TlsFailure),
+    NoMemory(TryReserveError),
+}
+
+impl From<TlsFailure> for Broken {
+    fn from(failure: TlsFailure) -> Self {
+        Self::Tls(failure)
+    }
+}
+
+impl From<TryReserveError> for Broken {
+    fn from(error: TryReserveError) -> Self {
+        Self::NoMemory(error)
+    }
+}
+
+impl Broken {
+    fn raised(self, py: Python<'_>) -> PyErr {
+        match self {
+            Self::Tls(failure) => error(py, &failure),
+            Self::NoMemory(error) => memory::none(error),
+        }
+    }
+}
 
 /// See the module's page.
 pub(crate) struct Rustls {
@@ -63,16 +91,20 @@ impl Records {
     }
 
     /// Opens what has come, and keeps what it holds.
-    fn open_and_keep(&mut self) -> Result<(), TlsFailure> {
+    fn open_and_keep(&mut self) -> Result<(), Broken> {
+        // Records hold less than they take.
+        self.plain.try_reserve(self.incoming.len())?;
         let mut records = std::mem::take(&mut self.incoming);
         self.seen = 0;
         let mut plain = std::mem::take(&mut self.plain);
         let opened = self.open(&mut records, |bytes| plain.extend_from_slice(bytes));
-        self.plain = plain;
-        opened
+        if !plain.is_empty() {
+            self.plain = plain;
+        }
+        Ok(opened?)
     }
 
-    fn handshake(&mut self) -> Result<bool, TlsFailure> {
+    fn handshake(&mut self) -> Result<bool, Broken> {
         if !self.checked && !self.incoming.is_empty() {
             self.checked = self.incoming.len() >= HELLO;
             if let Err(failure) = check(&self.incoming) {
@@ -80,18 +112,18 @@ impl Records {
                     let told = alert::record(AlertDescription::ProtocolVersion);
                     self.sealed.extend_from_slice(&told);
                 }
-                return Err(failure);
+                return Err(failure.into());
             }
         }
         self.open_and_keep()?;
         let is_open = self.session.is_open();
         if self.ended && !is_open {
-            return Err(TlsFailure::cut_short());
+            return Err(TlsFailure::cut_short().into());
         }
         Ok(is_open)
     }
 
-    fn shut_down(&mut self) -> Result<bool, TlsFailure> {
+    fn shut_down(&mut self) -> Result<bool, Broken> {
         if !std::mem::replace(&mut self.finished, true) {
             let seen = &mut self.incoming[..self.seen];
             self.session.finish(seen, &mut self.sealed);
@@ -136,6 +168,7 @@ impl Rustls {
         let at = if opens { held } else { 0 };
         let mut buffer = state.take_buffer(py);
         let received = transfer::receive(socket, &mut buffer[at..]);
+        let mut kept = Ok(());
         let read = match received {
             Ok(count @ 1..) if opens => {
                 let records = &mut buffer[..held + count];
@@ -144,29 +177,25 @@ impl Rustls {
                 Some(self.open(py, records))
             }
             Ok(count) => {
-                self.keep(py, &buffer[..count]);
+                kept = self.feed(py, &buffer[..count]);
                 None
             }
             Err(_) => None,
         };
         state.put_buffer(py, buffer);
         let count = received?;
+        kept?;
         Ok(Received { count, read })
     }
 
-    fn keep(&self, py: Python<'_>, bytes: &[u8]) {
-        self.state
-            .with(py, |me| me.incoming.extend_from_slice(bytes));
-    }
-
     pub(crate) fn feed(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<()> {
-        self.keep(py, bytes);
-        Ok(())
+        self.state
+            .with(py, |me| memory::extend(&mut me.incoming, bytes))
     }
 
     pub(crate) fn handshake(&self, py: Python<'_>) -> PyResult<bool> {
         let done = self.state.with(py, Records::handshake);
-        done.map_err(|failure| error(py, &failure))
+        done.map_err(|broken| broken.raised(py))
     }
 
     /// Opens `records`, which are all that have come.
@@ -217,7 +246,7 @@ impl Rustls {
             .with(py, |me| (std::mem::take(&mut me.plain), me.ended));
         let end = match opened {
             Ok(()) => ended.then_some(End::Closed),
-            Err(failure) => Some(End::Failed(error(py, &failure))),
+            Err(broken) => Some(End::Failed(broken.raised(py))),
         };
         if plain.is_empty() {
             return Read { data: None, end };
@@ -250,7 +279,7 @@ impl Rustls {
         let end = match opened {
             _ if more => None,
             Ok(()) => ended.then_some(End::Closed),
-            Err(failure) => Some(End::Failed(error(py, &failure))),
+            Err(broken) => Some(End::Failed(broken.raised(py))),
         };
         Ok(Filled { count, more, end })
     }
@@ -265,13 +294,12 @@ impl Rustls {
             if me.sealed.capacity() == 0 {
                 me.sealed = SEALING.with(py, std::mem::take);
             }
+            me.sealed.try_reserve(sealed_size(bytes.len()))?;
             let seen = &mut me.incoming[..me.seen];
-            me.session.seal(bytes, seen, &mut me.sealed)
+            me.session.seal(bytes, seen, &mut me.sealed)?;
+            Ok(Written::All)
         });
-        match sealed {
-            Ok(()) => Ok(Written::All),
-            Err(failure) => Err(error(py, &failure)),
-        }
+        sealed.map_err(|broken: Broken| broken.raised(py))
     }
 
     pub(crate) fn unsent(&self, py: Python<'_>) -> PyResult<usize> {
@@ -292,7 +320,7 @@ impl Rustls {
 
     pub(crate) fn shut_down(&self, py: Python<'_>) -> PyResult<bool> {
         let done = self.state.with(py, Records::shut_down);
-        done.map_err(|failure| error(py, &failure))
+        done.map_err(|broken| broken.raised(py))
     }
 
     pub(crate) fn truncated(&self, py: Python<'_>) -> Option<PyErr> {

@@ -5,6 +5,7 @@ use crate::aio::transport::object::{Flow, StreamTransport};
 use crate::aio::transport::outgoing::Sent;
 use crate::aio::watched::Watched;
 use crate::boundary::call::Method;
+use crate::boundary::memory;
 use crate::io::failure::Failure;
 use crate::io::sys::transfer;
 use pyo3::intern;
@@ -97,7 +98,7 @@ fn block(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     Ok(())
 }
 
-/// Sends `bytes` behind what waits; what the kernel does not take of them is kept.
+/// Sends `bytes` behind what waits; what the kernel does not take of them is kept. MemoryError: they are lost.
 pub(crate) fn send(slf: &Bound<'_, StreamTransport>, bytes: &[u8]) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
     let (ended, waits) = me.flow.with(py, |flow| {
@@ -116,7 +117,8 @@ pub(crate) fn send(slf: &Bound<'_, StreamTransport>, bytes: &[u8]) -> PyResult<(
     if sent == bytes.len() {
         return Ok(());
     }
-    me.flow.with(py, |flow| flow.outgoing.push(&bytes[sent..]));
+    let kept = me.flow.with(py, |flow| flow.outgoing.push(&bytes[sent..]));
+    kept.map_err(memory::none)?;
     flush(slf)?;
     pause_protocol(slf)
 }

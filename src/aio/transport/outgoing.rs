@@ -5,7 +5,7 @@ use crate::io::sys::platform;
 use crate::io::sys::transfer;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use std::collections::VecDeque;
+use std::collections::{TryReserveError, VecDeque};
 use std::io::{self, ErrorKind, IoSlice};
 use std::os::fd::BorrowedFd;
 
@@ -57,26 +57,37 @@ impl Outgoing {
         self.len == 0
     }
 
-    /// Copies them.
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
-        self.add(bytes.len());
+    /// Copies them. An error: there is no memory for them, and nothing has changed.
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<(), TryReserveError> {
         if let Some(Piece::Own(last)) = self.pieces.back_mut()
             && last.len() + bytes.len() <= JOINED
         {
+            last.try_reserve(bytes.len())?;
             last.extend_from_slice(bytes);
-            return;
+        } else {
+            let mut own = Vec::new();
+            own.try_reserve_exact(bytes.len())?;
+            own.extend_from_slice(bytes);
+            self.pieces.try_reserve(1)?;
+            self.pieces.push_back(Piece::Own(own));
         }
-        self.pieces.push_back(Piece::Own(bytes.to_vec()));
+        self.add(bytes.len());
+        Ok(())
     }
 
-    /// Copies a small object's bytes, and keeps a large one.
-    pub(crate) fn push_object(&mut self, object: &Bound<'_, PyBytes>) {
+    /// The same; a large object is kept instead of copied.
+    pub(crate) fn push_object(
+        &mut self,
+        object: &Bound<'_, PyBytes>,
+    ) -> Result<(), TryReserveError> {
         let bytes = object.as_bytes();
         if bytes.len() < JOINED {
             return self.push(bytes);
         }
-        self.add(bytes.len());
+        self.pieces.try_reserve(1)?;
         self.pieces.push_back(Piece::Lent(object.clone().unbind()));
+        self.add(bytes.len());
+        Ok(())
     }
 
     /// Drops all of them.

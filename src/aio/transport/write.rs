@@ -5,6 +5,7 @@ use crate::aio::transport::flush::{flush_at_once, pause_protocol};
 use crate::aio::transport::object::StreamTransport;
 use crate::aio::watched::Watched;
 use crate::boundary::call::Method;
+use crate::boundary::memory;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -23,12 +24,12 @@ pub(crate) fn write(slf: &Bound<'_, StreamTransport>, data: &Bound<'_, PyAny>) -
     }
     let lost = me.flow.with(py, |flow| {
         if flow.lost == 0 {
-            flow.outgoing.push_object(&bytes);
-            return 0;
+            return flow.outgoing.push_object(&bytes).map(|()| 0);
         }
         flow.lost += 1;
-        flow.lost
+        Ok(flow.lost)
     });
+    let lost = lost.map_err(memory::none)?;
     if lost > 0 {
         return if lost > WARN_FROM { warn(py) } else { Ok(()) };
     }

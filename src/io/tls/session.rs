@@ -23,6 +23,12 @@ const OVERHEAD: usize = 64;
 /// An alert.
 const ALERT: usize = 64;
 
+/// So many bytes come of as many plain ones, at most.
+pub(crate) fn sealed_size(plain: usize) -> usize {
+    // Beside the last record, which may be empty: updates of keys, one that the peer has asked for and one that is due.
+    plain + (plain / RECORD + 2) * OVERHEAD
+}
+
 /// What processing came to.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Progress {
@@ -328,9 +334,9 @@ fn seal<R: Records + ?Sized>(
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
     write(session, held, out, |traffic, out| {
-        // Beside the last record, which may be empty: updates of keys, one that the peer has asked for and one that is due.
-        let size = plain.len() + (plain.len() / RECORD + 2) * OVERHEAD;
-        append(out, size, |room| traffic.encrypt(plain, room))
+        append(out, sealed_size(plain.len()), |room| {
+            traffic.encrypt(plain, room)
+        })
     })
 }
 
