@@ -397,6 +397,7 @@ impl Socket {
     /// Raises `BlockingIOError` if the kernel does not take all that was written (then nothing has happened: try again in a
     /// `write_cb`), `TcpError` (`ENOTCONN`) before the connection is established or once it is broken, `SocketClosed`,
     /// `OSError` where there is no descriptor for it, and `EventLoopError` anywhere but in a callback of the loop.
+    /// `MemoryError` if there is none for the bytes, which are lost: the connection is closed then.
     fn detach<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyBytes>)> {
         detach::detach(slf)
     }

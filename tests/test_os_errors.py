@@ -351,6 +351,20 @@ written = pytest.mark.parametrize("size", [1000, 100_000], ids=["small", "large"
 
 @pytest.mark.slow
 @written
+def test_writes_until_there_is_no_memory_for_them_are_a_memory_error(size):
+    code = f"""
+def start():
+    ours = asynctcp.init_tcp_socket(None)
+    write_all(ours.write, bytes({size}))
+    ours.close()
+asynctcp.start_event_loop(start)
+asynctcp.start_event_loop(lambda: print("goes on"))
+"""
+    assert child(LIMIT + code) == ["MemoryError", "goes on"]
+
+
+@pytest.mark.slow
+@written
 def test_writes_until_there_is_no_memory_for_them_are_a_memory_error_of_a_transport(size):
     code = f"""
 async def main():
@@ -439,3 +453,45 @@ print("goes on")
     over_tls = OVER_TLS.format(usual=authority.usual, pem=authority.pem)
     told = ["Fatal error on SSL protocol", "MemoryError", "goes on"]
     assert child(LIMIT + over_tls + code) == told
+
+
+# Much was received when the first of it is read.
+FLOODED = """
+size = 48 << 20
+def told(condition):
+    if not isinstance(condition, asynctcp.TcpEof):
+        print(type(condition).__name__, condition.errcode)
+        asynctcp.exit_event_loop()
+def read(ours, data):
+    os.waitpid(pid, 0)
+    limit(16 << 20)
+    {then}
+def start():
+    global pid
+    server = asynctcp.tcp_server("127.0.0.1", 0, read, told)
+    pid = os.fork()
+    if pid == 0:
+        with socket.create_connection(("127.0.0.1", server.port)) as client:
+            client.sendall(bytes(size))
+        os._exit(0)
+asynctcp.EventLoop(read_limit=size, memory_limit=size).run(start)
+print("goes on")
+"""
+
+
+@pytest.mark.slow
+def test_detach_that_there_is_no_memory_for_what_came_for_is_a_memory_error():
+    then = """
+    try:
+        ours.detach()
+    except MemoryError:
+        print("MemoryError", ours.closed)
+    asynctcp.exit_event_loop()
+"""
+    assert child(LIMIT + FLOODED.format(then=then)) == ["MemoryError True", "goes on"]
+
+
+@pytest.mark.slow
+def test_starttls_that_there_is_no_memory_for_what_came_for_ends_the_connection(authority):
+    then = f"ours.start_tls(asynctcp.TlsConfig.server(cert_data={authority.usual!r}))"
+    assert child(LIMIT + FLOODED.format(then=then)) == [f"TcpError {errno.ENOMEM}", "goes on"]

@@ -1,12 +1,14 @@
 //! Python objects whose memory the I/O side uses: it has the address, the object stays here.
 
 use crate::boundary::fork::forks;
+use crate::boundary::memory;
 use crate::boundary::unfilled;
 use crate::io::conn::loan::{Loan, Owner, Returns, Room, Rooms};
 use crate::io::sync::Mutex;
 use crate::io::sys::platform;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use std::collections::TryReserveError;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -38,8 +40,18 @@ struct Objects {
 }
 
 impl Objects {
+    /// Room for one more, also for when it is removed.
+    fn reserve(&mut self) -> Result<(), TryReserveError> {
+        if self.free.is_empty() {
+            self.slots.try_reserve(1)?;
+            self.free.try_reserve(self.slots.len() + 1)?;
+        }
+        Ok(())
+    }
+
     fn insert(&mut self, object: Object) -> Owner {
         if let Some(owner) = self.free.pop() {
+            // What is free was a slot before.
             self.slots[owner as usize] = Some(object);
             return owner;
         }
@@ -80,12 +92,23 @@ impl BufferPool {
         }
     }
 
-    /// Lends `part` of `object`, to be sent.
-    pub fn lend(&self, object: &Bound<'_, PyBytes>, part: &[u8]) -> Loan {
+    /// Lends `part` of `object`, to be sent. MemoryError where there is none to note that.
+    pub fn lend(&self, object: &Bound<'_, PyBytes>, part: &[u8]) -> PyResult<Loan> {
         let kept = Object::Sent(object.clone().unbind());
-        let owner = self.objects.lock().insert(kept);
+        let owner = self.insert(kept)?;
         // SAFETY: `part` is of `object`, whose bytes never change or move, and which is kept until the owner is returned.
-        unsafe { Loan::new(part, owner, self.returns.clone()) }
+        Ok(unsafe { Loan::new(part, owner, self.returns.clone()) })
+    }
+
+    fn insert(&self, object: Object) -> PyResult<Owner> {
+        let mut objects = self.objects.lock();
+        match objects.reserve() {
+            Ok(()) => Ok(objects.insert(object)),
+            Err(error) => {
+                drop(objects);
+                Err(memory::none(error))
+            }
+        }
     }
 
     /// Whether [`BufferPool::let_go`] has something to do.
@@ -129,7 +152,7 @@ impl BufferPool {
     fn room(&self, py: Python<'_>) -> PyResult<Room> {
         let object = unfilled::make(py, ROOM)?;
         let start = NonNull::new(unfilled::start(&object)).ok_or_else(|| PyErr::fetch(py))?;
-        let owner = self.objects.lock().insert(Object::Room(object.unbind()));
+        let owner = self.insert(Object::Room(object.unbind()))?;
         // SAFETY: the object is as long and is kept, unseen by anybody, until the room comes back in an event.
         Ok(unsafe { Room::new(start, ROOM, owner) })
     }

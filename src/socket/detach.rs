@@ -1,7 +1,7 @@
 //! `socket.detach()`: the connection is given away, with what was received and not delivered.
 
 use crate::boundary::condition;
-use crate::boundary::unfilled;
+use crate::boundary::{memory, unfilled};
 use crate::io::conn::link::Link;
 use crate::io::conn::loan::Owner;
 use crate::io::event::Event;
@@ -14,12 +14,13 @@ use crate::shared::loop_state::LoopState;
 use crate::socket::held::Undelivered;
 use crate::socket::object::Socket;
 use crate::socket::phase::Phase;
-use pyo3::exceptions::{PyBlockingIOError, PyValueError};
+use pyo3::exceptions::{PyBlockingIOError, PyMemoryError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{IntoPyDict, PyBytes};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::collections::TryReserveError;
 use std::time::{Duration, Instant};
 
 /// How long another thread may need for what it does with the connection at the moment.
@@ -59,7 +60,8 @@ pub fn detach<'py>(slf: &Bound<'py, Socket>) -> PyResult<(Bound<'py, PyAny>, Bou
     Socket::end_given_away(slf);
     let (link, hub) = (&socket.link, &socket.event_loop.hub);
     py.detach(|| wait(|| hub.reactor.has_let_go(link)));
-    let unread = unread(py, &socket.event_loop, link.key, undelivered)?;
+    let unread = unread(py, &socket.event_loop, link.key, undelivered);
+    let unread = unread.inspect_err(|_| drop(theirs.call_method0(intern!(py, "close"))))?;
     // Only now: the mode is one for both descriptors.
     let timeout = theirs.call_method0(intern!(py, "gettimeout"))?;
     theirs.call_method1(intern!(py, "settimeout"), (timeout,))?;
@@ -136,7 +138,7 @@ fn wait(done: impl Fn() -> bool) {
     }
 }
 
-/// What was held back, then what this turn has still to dispatch, then what is queued.
+/// What was held back, then what this turn has still to dispatch, then what is queued. MemoryError: it is lost.
 fn unread<'py>(
     py: Python<'py>,
     event_loop: &LoopState,
@@ -149,35 +151,49 @@ fn unread<'py>(
             pieces.push(Piece::Object(data));
         }
     }
-    InHand::look(|events, bytes| take_out(events, bytes, key, &mut pieces));
-    event_loop
-        .hub
-        .inbox
-        .queue
-        .look(|events, bytes| take_out(events, bytes, key, &mut pieces));
-    let mut unread = Vec::new();
+    let mut taken = Ok(());
+    InHand::look(|events, bytes| taken = take_out(events, bytes, key, &mut pieces));
+    let queue = &event_loop.hub.inbox.queue;
+    let taken =
+        taken.and_then(|()| queue.look(|events, bytes| take_out(events, bytes, key, &mut pieces)));
+    let (mut unread, mut lacks) = (Vec::new(), taken.is_err());
     for piece in pieces {
+        let mut add = |bytes: &[u8]| lacks |= memory::extend(&mut unread, bytes).is_err();
         match piece {
-            Piece::Copied(bytes) => unread.extend_from_slice(&bytes),
-            Piece::Object(data) => unread.extend_from_slice(data.as_bytes(py)),
+            Piece::Copied(bytes) => add(&bytes),
+            Piece::Object(data) => add(data.as_bytes(py)),
             Piece::Room(owner, count) => {
                 event_loop.hub.inbox.memory.taken(count);
-                if let Some(data) = event_loop.buffers.received(py, owner, count)? {
-                    unread.extend_from_slice(data.as_bytes());
+                match event_loop.buffers.received(py, owner, count) {
+                    Ok(Some(data)) => add(data.as_bytes()),
+                    Ok(None) => {}
+                    Err(_) => lacks = true,
                 }
             }
         }
+    }
+    if lacks {
+        return Err(PyMemoryError::new_err("no memory for what was received"));
     }
     unfilled::copy(py, &unread)
 }
 
 /// No Python here: the queue is locked.
-fn take_out(events: &mut [Event], bytes: &Arena, key: Key, pieces: &mut Vec<Piece>) {
+fn take_out(
+    events: &mut [Event],
+    bytes: &Arena,
+    key: Key,
+    pieces: &mut Vec<Piece>,
+) -> Result<(), TryReserveError> {
     for event in events {
+        pieces.try_reserve(1)?;
         match *event {
             // It stays, to be counted as taken when its turn comes: its socket is gone by then.
             Event::Data(of, place) if of == key => {
-                pieces.push(Piece::Copied(bytes.get(place).to_vec()));
+                let (bytes, mut copy) = (bytes.get(place), Vec::new());
+                copy.try_reserve_exact(bytes.len())?;
+                copy.extend_from_slice(bytes);
+                pieces.push(Piece::Copied(copy));
             }
             Event::Filled {
                 key: of,
@@ -190,4 +206,5 @@ fn take_out(events: &mut [Event], bytes: &Arena, key: Key, pieces: &mut Vec<Piec
             _ => {}
         }
     }
+    Ok(())
 }

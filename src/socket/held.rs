@@ -29,6 +29,15 @@ impl Held {
         self.0.as_ref().is_none_or(|held| held.is_empty())
     }
 
+    /// Bytes of data.
+    pub(crate) fn size(&self, py: Python<'_>) -> usize {
+        let data = |one: &Undelivered| match one {
+            Undelivered::Data(data) => data.as_bytes(py).len(),
+            Undelivered::Eof | Undelivered::Failed(_) => 0,
+        };
+        self.0.iter().flat_map(|held| held.iter()).map(data).sum()
+    }
+
     pub(crate) fn push_back(&mut self, one: Undelivered) {
         self.0.get_or_insert_default().push_back(one);
     }

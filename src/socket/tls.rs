@@ -3,6 +3,7 @@
 use crate::boundary::args::refusal::wrong_type;
 use crate::boundary::call::call;
 use crate::boundary::condition;
+use crate::boundary::memory;
 use crate::boundary::tls_context::{client_of, name_of, server_of};
 use crate::io::conn::control::Session;
 use crate::io::setup::connect::Host;
@@ -19,6 +20,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
+use std::collections::TryReserveError;
+use std::sync::atomic::Ordering;
 
 /// A `TlsInfo`.
 pub(crate) fn info<'py>(py: Python<'py>, info: &Info) -> PyResult<Bound<'py, PyAny>> {
@@ -93,6 +96,10 @@ pub(crate) fn start(
         received: Vec::new(),
         connect_cb,
     });
+    // First, so that nothing is lost where there is no memory for it.
+    let held = socket.state.lock().undelivered.size(slf.py());
+    let wanted = held + socket.link.in_streams.load(Ordering::Relaxed);
+    upgrade.received.try_reserve(wanted).map_err(memory::none)?;
     take_from_streams(slf, &mut upgrade.received)?;
     let held = std::mem::take(&mut socket.state.lock().undelivered);
     let mut later = Held::default();
@@ -100,9 +107,9 @@ pub(crate) fn start(
         match one {
             Undelivered::Data(data) => {
                 let bytes = data.as_bytes(slf.py());
-                upgrade.received.extend_from_slice(bytes);
-                let memory = &socket.event_loop.hub.inbox.memory;
-                memory.delivered(&socket.link, bytes.len());
+                memory::extend(&mut upgrade.received, bytes)?;
+                let unread = &socket.event_loop.hub.inbox.memory;
+                unread.delivered(&socket.link, bytes.len());
             }
             other => later.push_back(other),
         }
@@ -140,7 +147,7 @@ fn take_from_streams(slf: &Bound<'_, Socket>, received: &mut Vec<u8>) -> PyResul
         }
     }
     if let Some((_, bytes)) = unread {
-        received.extend_from_slice(bytes.as_bytes());
+        memory::extend(received, bytes.as_bytes())?;
     }
     Ok(())
 }
@@ -177,16 +184,14 @@ fn check(slf: &Bound<'_, Socket>) -> PyResult<()> {
 }
 
 impl Socket {
-    /// Keeps what came for a session that is to come; None: it is not that one's.
-    pub(crate) fn keep_for_upgrade(&self, bytes: &[u8]) -> bool {
+    /// Keeps what came for a session that is to come. An error: there is no memory for it.
+    pub(crate) fn keep_for_upgrade(&self, bytes: &[u8]) -> Result<(), TryReserveError> {
         let mut state = self.state.lock();
-        if !state.upgrading {
-            return false;
-        }
         if let Some(upgrade) = state.upgrade_mut() {
+            upgrade.received.try_reserve(bytes.len())?;
             upgrade.received.extend_from_slice(bytes);
         }
-        true
+        Ok(())
     }
 
     /// Whether a handshake is to come that has not begun.

@@ -20,7 +20,7 @@ impl Socket {
         let socket = slf.get();
         let staged = match owner {
             Some(owner) if bytes.len() >= LARGE => {
-                let loan = socket.event_loop.buffers.lend(owner, bytes);
+                let loan = socket.event_loop.buffers.lend(owner, bytes)?;
                 socket.link.stage_loan(loan)
             }
             _ => socket.link.stage(bytes),

@@ -7,12 +7,11 @@ use crate::io::conn::link::Link;
 use crate::io::conn::loan::Owner;
 use crate::io::counter::add;
 use crate::io::event::{Refused, Timeout};
-use crate::io::failure::Failure;
+use crate::io::failure::{Failure, no_memory};
 use crate::io::keys::Key;
 use crate::io::setup::connect::Host;
 use crate::io::setup::getaddrinfo::Found;
 use crate::io::setup::listener::Listener;
-use crate::io::sys::platform::c;
 use crate::objects::lookup;
 use crate::objects::lookup::Lookup;
 use crate::objects::server::TcpServer;
@@ -30,7 +29,6 @@ use crate::turn::sink::Sink;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use std::io;
 use std::sync::Arc;
 
 impl Dispatcher<'_> {
@@ -146,8 +144,7 @@ impl Dispatcher<'_> {
     /// What came for `key` is lost, and no gap in a stream goes unseen.
     #[cold]
     fn no_memory(&self, py: Python<'_>, key: Key) -> PyResult<()> {
-        let error = io::Error::from_raw_os_error(c::ENOMEM);
-        self.failed(py, key, Box::new(Failure::Os(error)))
+        self.failed(py, key, Box::new(Failure::Os(no_memory())))
     }
 
     /// Bytes came in, into a room of ours.
@@ -190,10 +187,13 @@ impl Dispatcher<'_> {
         data: &Bound<'_, PyBytes>,
     ) -> PyResult<()> {
         let (me, bytes) = (socket.get(), data.as_bytes());
-        me.keep_for_upgrade(bytes);
+        let kept = me.keep_for_upgrade(bytes);
         let memory = &self.event_loop.hub.inbox.memory;
         memory.delivered(&me.link, bytes.len());
-        Ok(())
+        match kept {
+            Ok(()) => Ok(()),
+            Err(_) => self.no_memory(socket.py(), me.link.key),
+        }
     }
 
     /// `read_cb(socket, data)`.

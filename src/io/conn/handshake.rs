@@ -139,7 +139,7 @@ impl Handshake {
                     if !tried {
                         // Tokio has not looked yet: a Unix socket is connected at once, and a hello may come with a PROXY
                         // header, which was read unasked.
-                        tls.put_back(&records);
+                        tls.put_back(&records)?;
                     }
                     if wire.poll_write_ready(context).is_pending() {
                         return Ok(Poll::Pending);
@@ -179,7 +179,7 @@ impl Handshake {
             if ended && !tls.is_open() {
                 return Err(cut_short());
             }
-            tls.keep(early);
+            tls.keep(&early)?;
             Ok(true)
         })
     }

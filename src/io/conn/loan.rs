@@ -70,6 +70,10 @@ pub struct Returns {
 impl Returns {
     fn put(&self, owner: Owner) {
         let mut owners = self.owners.lock();
+        if owners.try_reserve(1).is_err() {
+            // There is no memory to say so: the object is kept as long as its pool.
+            return;
+        }
         owners.push(owner);
         self.any.store(true, Ordering::Release);
     }

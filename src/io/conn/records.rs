@@ -6,6 +6,7 @@ use crate::io::conn::outcome::By;
 use crate::io::conn::task::Connection;
 use crate::io::conn::transmit::transmit;
 use crate::io::conn::wire::Wire;
+use crate::io::failure::no_memory;
 use crate::io::tls::failure::TlsFailure;
 use crate::io::tls::shared::Tls;
 use std::cell::RefCell;
@@ -64,7 +65,7 @@ impl Connection {
             self.tell_data(now)?;
         }
         if !later.is_empty() {
-            tls.keep(later.to_vec());
+            tls.keep(later)?;
             self.fresh = true;
         }
         Ok(())
@@ -79,7 +80,7 @@ impl Connection {
         } else {
             None
         };
-        let mut in_room = 0;
+        let (mut in_room, mut lost) = (0, false);
         let mut plain = PLAIN.take();
         plain.clear();
         let opened = tls.open(records, |bytes| {
@@ -88,15 +89,17 @@ impl Connection {
                 && put(room, in_room, bytes)
             {
                 in_room += bytes.len();
-            } else {
+            } else if plain.try_reserve(bytes.len()).is_ok() {
                 plain.extend_from_slice(bytes);
+            } else {
+                lost = true;
             }
         });
-        let mut told = Ok(());
+        let mut told = if lost { Err(no_memory()) } else { Ok(()) };
         match room {
             Some(room) if in_room >= LARGE => self.tell_filled(room, in_room),
             Some(room) => {
-                if in_room > 0 {
+                if in_room > 0 && !lost {
                     // SAFETY: `put` has written as many.
                     told = self.tell_data(unsafe { room.filled(in_room) });
                 }

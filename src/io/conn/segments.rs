@@ -75,6 +75,7 @@ impl Segments {
         if !self.tail.is_empty() && self.tail.len() + bytes.len() > SEGMENT {
             let mut tail = Vec::new();
             tail.try_reserve_exact(bytes.len())?;
+            self.reserve()?;
             self.end_tail();
             self.tail = tail;
         } else {
@@ -95,10 +96,24 @@ impl Segments {
         }
     }
 
-    /// Puts lent bytes behind the others.
-    pub fn push_loan(&mut self, loan: Loan) {
-        self.end_tail();
-        self.push_whole(Segment::Lent(loan));
+    /// Puts lent bytes behind the others. An error: there is no memory for that; the loan stays where it is, and nothing has
+    /// changed.
+    pub fn push_loan(&mut self, loan: &mut Option<Loan>) -> Result<(), TryReserveError> {
+        self.reserve()?;
+        if let Some(loan) = loan.take() {
+            self.end_tail();
+            self.push_whole(Segment::Lent(loan));
+        }
+        Ok(())
+    }
+
+    /// There is room for the tail and one more ahead of the tail to come.
+    fn reserve(&mut self) -> Result<(), TryReserveError> {
+        match &mut self.whole {
+            Some(whole) => whole.segments.try_reserve(2),
+            // The first few are small.
+            None => Ok(()),
+        }
     }
 
     fn end_tail(&mut self) {
@@ -144,6 +159,7 @@ impl Segments {
             if used == VECTORS || segment.is_empty() {
                 break;
             }
+            // Of the first, which is longer: `advance` forgets those that are gone.
             let rest = &segment[skip..];
             skip = 0;
             slices[used] = IoSlice::new(rest);

@@ -53,12 +53,7 @@ impl<S> Sender<S> {
     pub fn stage_loan(&self, loan: Loan) -> Staged {
         // Dropped only after the lock, if it is not taken.
         let mut loan = Some(loan);
-        self.stage_by(|staged| {
-            if let Some(loan) = loan.take() {
-                staged.push_loan(loan);
-            }
-            Ok(())
-        })
+        self.stage_by(|staged| staged.push_loan(&mut loan))
     }
 
     fn stage_by(&self, push: impl FnOnce(&mut Segments) -> Result<(), TryReserveError>) -> Staged {

@@ -86,7 +86,7 @@ fn seal(tls: &Tls, segments: &mut Segments, last: bool, records: &mut Vec<u8>) -
     });
     // What is last is so if nothing is left of it.
     let last = last && offered == segments.len() && offered <= SEALED;
-    tls.seal(pieces, last, records).map_err(io::Error::other)?;
+    tls.seal(pieces, last, records)?;
     segments.advance(offered.min(SEALED));
     Ok(())
 }
@@ -99,7 +99,7 @@ pub(crate) fn send_records(wire: &Wire, tls: &Tls, records: &[u8]) -> io::Result
         tls.count(count);
         room = count == records.len();
         if !room {
-            sealed = tls.put_back(&records[count..]);
+            sealed = tls.put_back(&records[count..])?;
         }
     }
     Ok(Offer { room, sealed })

@@ -3,10 +3,10 @@
 use crate::io::conn::link::Link;
 use crate::io::conn::loan::{Returns, Room, Rooms};
 use crate::io::event::Event;
+use crate::io::failure::no_memory;
 use crate::io::inbox::memory::{Limits, Memory};
 use crate::io::inbox::queue::{Batch, Queue};
 use crate::io::runtime::commands::Commands;
-use crate::io::sys::platform::c;
 use std::io;
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ impl Inbox {
             .push_bytes(bytes, |place| Event::Data(key, place));
         pushed.map_err(|_| {
             self.memory.taken(bytes.len());
-            io::Error::from_raw_os_error(c::ENOMEM)
+            no_memory()
         })
     }
 

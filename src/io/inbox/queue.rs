@@ -113,6 +113,7 @@ impl<E> Queue<E> {
             inner = self.inner.lock();
             inner.batch.bytes.add(chunk);
         }
+        inner.batch.events.try_reserve(1)?;
         let place = inner.batch.bytes.push(bytes);
         inner.batch.events.push(event(place));
         let sleeper = self.sleeper(&inner);

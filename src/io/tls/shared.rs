@@ -3,14 +3,16 @@
 //! What opening has to say (a ticket, an answer to a key update, an alert) is put among the sealed bytes under the lock
 //! under which whoever sends takes them, so records leave in the order in which they were sealed.
 
+use crate::io::failure::no_memory;
 use crate::io::sync::Mutex;
 use crate::io::tls::alert;
 use crate::io::tls::config::{Client, Server};
 use crate::io::tls::failure::TlsFailure;
 use crate::io::tls::info::Info;
-use crate::io::tls::session::{Session, Terms};
+use crate::io::tls::session::{Session, Terms, sealed_size};
 use rustls::AlertDescription;
 use rustls::pki_types::ServerName;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -123,10 +125,15 @@ impl Tls {
     }
 
     /// Plain bytes that nobody can have yet: they came with the end of the handshake, or are more than may be told.
-    pub(crate) fn keep(&self, plain: Vec<u8>) {
+    pub(crate) fn keep(&self, plain: &[u8]) -> io::Result<()> {
         if !plain.is_empty() {
-            self.state.lock().kept = plain;
+            let mut kept = Vec::new();
+            kept.try_reserve_exact(plain.len())
+                .map_err(|_| no_memory())?;
+            kept.extend_from_slice(plain);
+            self.state.lock().kept = kept;
         }
+        Ok(())
     }
 
     /// What [`Tls::keep`] was given.
@@ -174,7 +181,7 @@ impl Tls {
         plain: impl IntoIterator<Item = &'a [u8]>,
         last: bool,
         out: &mut Vec<u8>,
-    ) -> Result<(), TlsFailure> {
+    ) -> io::Result<()> {
         let mut state = self.state.lock();
         let State {
             session,
@@ -185,7 +192,11 @@ impl Tls {
         } = &mut *state;
         take(sealed, out);
         for piece in plain {
-            session.seal(piece, incoming, out)?;
+            out.try_reserve(sealed_size(piece.len()))
+                .map_err(|_| no_memory())?;
+            session
+                .seal(piece, incoming, out)
+                .map_err(io::Error::other)?;
         }
         if last && !std::mem::replace(finished, true) {
             session.finish(incoming, out);
@@ -194,14 +205,16 @@ impl Tls {
     }
 
     /// The kernel did not take these, which were taken out: they go first. How many wait now.
-    pub(crate) fn put_back(&self, rest: &[u8]) -> usize {
+    pub(crate) fn put_back(&self, rest: &[u8]) -> io::Result<usize> {
         let mut state = self.state.lock();
+        let room = state.sealed.try_reserve(rest.len());
+        room.map_err(|_| no_memory())?;
         if state.sealed.is_empty() {
             state.sealed.extend_from_slice(rest);
         } else {
             state.sealed.splice(..0, rest.iter().copied());
         }
-        state.sealed.len()
+        Ok(state.sealed.len())
     }
 
     /// The kernel took so many sealed bytes.
