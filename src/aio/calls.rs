@@ -209,6 +209,9 @@ impl Arguments {
 
 macro_rules! methods {
     ($($name:ident |$event_loop:ident, $given:ident| $body:expr;)*) => { $(
+        /// # Safety
+        ///
+        /// The interpreter calls it, as a method of the class.
         unsafe extern "C" fn $name(
             slf: Object,
             arguments: *const Object,
@@ -327,6 +330,9 @@ unsafe fn delegate<'py>(
     unsafe { vectorcall_on(&method, given.arguments, given.count, given.names) }
 }
 
+/// # Safety
+///
+/// The interpreter calls it, as a method of the class.
 unsafe extern "C" fn time(_: Object, _: Object) -> Object {
     // SAFETY: the interpreter calls it with its lock held.
     unsafe { ffi::PyFloat_FromDouble(State::time()) }

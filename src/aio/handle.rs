@@ -364,6 +364,10 @@ pub(crate) fn answer(result: PyResult<Py<PyAny>>) -> Object {
 }
 
 /// `tp_traverse`.
+///
+/// # Safety
+///
+/// The collector calls it, on a handle.
 pub(super) unsafe extern "C" fn traverse(
     object: Object,
     visit: ffi::visitproc,
@@ -395,6 +399,10 @@ pub(super) unsafe extern "C" fn traverse(
 }
 
 /// `tp_clear`: it is part of a cycle that nobody can reach.
+///
+/// # Safety
+///
+/// The collector calls it, on a handle.
 pub(super) unsafe extern "C" fn clear_cycle(object: Object) -> std::ffi::c_int {
     // SAFETY: the collector gives a handle that nobody reaches, so it is not running.
     unsafe {
@@ -415,6 +423,10 @@ thread_local! {
 }
 
 /// `tp_dealloc`. A handle may be the argument of another, and so on: those within many others wait, for each takes stack.
+///
+/// # Safety
+///
+/// The interpreter calls it, on a handle that nobody refers to any more.
 pub(super) unsafe extern "C" fn deallocate(object: Object) {
     // SAFETY: nobody has a reference any more, so the collector and this list are all that know it.
     unsafe {

@@ -132,6 +132,10 @@ fn members() -> [ffi::PyMemberDef; 2] {
 type Unused = *mut c_void;
 
 /// A new reference to it, or None.
+///
+/// # Safety
+///
+/// It is alive, or null.
 unsafe fn or_none(object: Object) -> Object {
     // SAFETY: the interpreter's lock is held, and the caller's object alive if it is one.
     unsafe {
@@ -146,6 +150,9 @@ unsafe fn or_none(object: Object) -> Object {
 
 macro_rules! entries {
     ($($name:ident($other:ty) |$py:ident, $object:ident, $me:ident| $body:expr;)*) => { $(
+        /// # Safety
+        ///
+        /// The interpreter calls it, on a handle.
         unsafe extern "C" fn $name(object: Object, _: $other) -> Object {
             // SAFETY: the interpreter calls it with its lock held, and a handle that is alive.
             #[allow(unused_variables)]
@@ -206,6 +213,9 @@ fn is_timer(object: &Bound<'_, PyAny>) -> bool {
     object.get_type().as_type_ptr() == TIMER_HANDLE.load(Relaxed)
 }
 
+/// # Safety
+///
+/// The interpreter calls it, on a handle.
 unsafe extern "C" fn repr(object: Object) -> Object {
     // SAFETY: the interpreter calls it with its lock held, and a handle that is alive.
     let object = unsafe { Bound::from_borrowed_ptr(Python::assume_attached(), object) };
@@ -217,6 +227,10 @@ unsafe extern "C" fn repr(object: Object) -> Object {
 }
 
 /// As asyncio's: timers are in order by when they are due, and equal where also what they call is.
+///
+/// # Safety
+///
+/// The interpreter calls it, on a timer and any other object.
 unsafe extern "C" fn compare(object: Object, other: Object, operation: c_int) -> Object {
     // SAFETY: the interpreter calls it with its lock held, and two objects that are alive, the first of them a timer.
     unsafe {
@@ -278,6 +292,9 @@ fn or_not_implemented() -> Object {
     unsafe { ffi::Py_NewRef(ffi::Py_NotImplemented()) }
 }
 
+/// # Safety
+///
+/// The interpreter calls it, on a timer.
 unsafe extern "C" fn hash(object: Object) -> ffi::Py_hash_t {
     // SAFETY: the interpreter calls it with its lock held, and a handle that is alive.
     unsafe {

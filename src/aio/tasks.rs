@@ -15,6 +15,10 @@ use std::slice;
 const MOST: usize = 4;
 
 /// `create_task(coro, *, name=None, context=None)`.
+///
+/// # Safety
+///
+/// The interpreter calls it, as a method of the class.
 pub(super) unsafe extern "C" fn create_task(
     slf: Object,
     arguments: *const Object,
@@ -40,15 +44,23 @@ pub(super) unsafe extern "C" fn create_task(
 }
 
 /// `create_future()`.
+///
+/// # Safety
+///
+/// The interpreter calls it, as a method of the class.
 pub(super) unsafe extern "C" fn create_future(slf: Object, _: Object) -> Object {
-    // SAFETY: as above.
+    // SAFETY: the interpreter calls it with its lock held, on an object that is alive.
     let event_loop = unsafe { Bound::from_borrowed_ptr(Python::assume_attached(), slf) };
     answer(futures::make(&event_loop).map(Bound::unbind))
 }
 
 /// `get_debug()`, which each task and future asks for.
+///
+/// # Safety
+///
+/// The interpreter calls it, as a method of the class.
 pub(super) unsafe extern "C" fn get_debug(slf: Object, _: Object) -> Object {
-    // SAFETY: as above.
+    // SAFETY: the same; it is an object of the class.
     unsafe {
         let event_loop = Bound::from_borrowed_ptr(Python::assume_attached(), slf)
             .cast_into_unchecked::<NativeLoop>();
@@ -77,6 +89,7 @@ fn task<'py>(
     let tasks = TASKS.get_or_try_init(py, || py.import("asyncio.tasks").map(Bound::unbind))?;
     // Asked for each time: programs' tests put another in its place.
     let class = tasks.bind(py).getattr(intern!(py, "Task"))?;
+    // There is room for one more: it is plain.
     let mut all = [std::ptr::null_mut(); MOST];
     all[..values.len()].copy_from_slice(values);
     all[values.len()] = event_loop.as_ptr();

@@ -28,7 +28,7 @@ pub(crate) fn checked(
     Ok((whole(&low), whole(&high)))
 }
 
-/// More than any connection holds is as good as the most.
+/// More than any connection holds is as good as the most; the cast of a float stops there.
 fn whole(number: &Bound<'_, PyAny>) -> usize {
     let exact = number.extract::<usize>();
     exact.unwrap_or_else(|_| {

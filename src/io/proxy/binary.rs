@@ -57,6 +57,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Parsed {
     }
 }
 
+/// It has [`FIXED`] bytes at least.
 fn whole(header: &[u8]) -> Result<Header, Fault> {
     let local = header[VERSION] == LOCAL;
     let (family, protocol) = (header[VERSION + 1] >> 4, header[VERSION + 1] & 0xf);
@@ -105,6 +106,7 @@ fn size_of(family: u8) -> Option<usize> {
     }
 }
 
+/// They are as many bytes as [`size_of`] the family says.
 fn addresses_of(family: u8, bytes: &[u8]) -> Ends {
     if family == UNIX {
         let (source, destination) = bytes.split_at_checked(NAME)?;
@@ -175,6 +177,7 @@ fn check(header: &[u8], at: usize, value: &[u8]) -> Result<(), Fault> {
     }
 }
 
+/// As many bytes as the sum has are at `at`.
 fn sum_of(header: &[u8], at: usize) -> u32 {
     crc32c(&[&header[..at], &[0; CHECKSUM], &header[at + CHECKSUM..]])
 }

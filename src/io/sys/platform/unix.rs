@@ -33,7 +33,8 @@ pub(crate) fn set_option(
     name: i32,
     value: &[u8],
 ) -> io::Result<()> {
-    // SAFETY: the descriptor is open as long as `socket` is borrowed, and the kernel reads as many bytes as the value has.
+    let size = libc::socklen_t::try_from(value.len()).unwrap_or(libc::socklen_t::MAX);
+    // SAFETY: the descriptor is open as long as `socket` is borrowed, and the kernel reads no more bytes than the value has.
     // No crate sets options that it does not know.
     let result = unsafe {
         libc::setsockopt(
@@ -41,7 +42,7 @@ pub(crate) fn set_option(
             level,
             name,
             value.as_ptr().cast(),
-            value.len() as libc::socklen_t,
+            size,
         )
     };
     if result < 0 {

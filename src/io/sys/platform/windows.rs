@@ -75,11 +75,13 @@ pub(crate) const SEND_FLAGS: i32 = 0;
 /// MSG_PEEK of winsock2.h.
 pub(crate) const PEEK_FLAGS: i32 = 2;
 
+// SAFETY: as the system's headers declare it.
 #[link(name = "kernel32")]
 unsafe extern "system" {
     safe fn GetCurrentThreadId() -> u32;
 }
 
+// SAFETY: as the system's headers declare it.
 #[link(name = "ws2_32")]
 unsafe extern "system" {
     fn setsockopt(socket: RawFd, level: i32, name: i32, value: *const u8, size: i32) -> i32;
