@@ -201,10 +201,10 @@ impl<'py> Turn<'_, 'py> {
         }
         // A clock of the program's may make or cancel timers.
         let now = clock::now(self.event_loop)?;
-        let rest = next().map_or(0.0, |next| (next - now).min(LONGEST_WAIT));
-        // Not a number: due.
+        let rest = next().map_or(0.0, |next| next - now);
+        // Also not where it is not a number: that is due.
         Ok(if rest > 0.0 {
-            Wait::For(Duration::from_secs_f64(rest))
+            Wait::For(Duration::from_secs_f64(rest.min(LONGEST_WAIT)))
         } else {
             Wait::Not
         })

@@ -31,6 +31,13 @@ def test_timer_is_not_early(loop):
     assert got[0] >= due - 1e-6
 
 
+def test_timer_at_what_is_no_number_is_due(loop):
+    loop.call_at(float("nan"), loop.stop)
+    begun = time.monotonic()
+    loop.run_forever()
+    assert time.monotonic() - begun < DEADLINE
+
+
 def test_timers_that_are_due_at_the_same_time_keep_their_order():
     loop = asynctcp.aio.new_event_loop()
     got, due = [], loop.time() + 0.01

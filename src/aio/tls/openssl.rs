@@ -232,7 +232,8 @@ impl OpenSsl {
             let part = whole.get_item(PySlice::new(py, count as isize, size as isize, 1))?;
             match native.method(intern!(py, "read"), (size - count, part)) {
                 Ok(got) => {
-                    let got: usize = got.extract()?;
+                    // A class of the program's may have said more.
+                    let got = got.extract::<usize>()?.min(size - count);
                     if got == 0 {
                         break Some(End::Closed);
                     }

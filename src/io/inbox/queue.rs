@@ -13,6 +13,9 @@ use crate::io::sync::{AtomicBool, Mutex, Ordering};
 use std::collections::TryReserveError;
 use std::task::{Context, Poll, Waker};
 
+/// Room for so many events is kept for the next batch; the rest of a burst's is given back.
+const KEPT_EVENTS: usize = 32 * 1024;
+
 /// What was queued since the last swap.
 #[derive(Debug)]
 pub struct Batch<E> {
@@ -47,6 +50,7 @@ impl<E> Batch<E> {
     pub fn recycle(&mut self) {
         self.urgent.clear();
         self.events.clear();
+        self.events.shrink_to(KEPT_EVENTS);
         self.bytes.clear();
         self.elsewhere = 0;
     }
@@ -202,5 +206,18 @@ impl<E> Queue<E> {
             inner.batch.events.len() + inner.batch.urgent.len(),
             inner.batch.bytes.len() + inner.batch.elsewhere,
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Batch, KEPT_EVENTS};
+
+    #[test]
+    fn room_for_a_bursts_events_is_given_back() {
+        let mut batch = Batch::default();
+        batch.events.extend(0..10 * KEPT_EVENTS);
+        batch.recycle();
+        assert!((1..=KEPT_EVENTS).contains(&batch.events.capacity()));
     }
 }
