@@ -45,6 +45,12 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.get_closest_marker("last") is not None)
 
 
+def pytest_collection_finish():
+    """What was collected stays: each of the many looks for cycles would go through all of it."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 def peers(request):
     """Raw sockets for the other end, over the wire that the test is about."""
