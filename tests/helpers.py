@@ -243,9 +243,10 @@ def data_segments_sent(descriptor):
 def descriptors():
     """The open descriptors of this process, by number, with what they are."""
     found = {}
-    for entry in Path("/proc/self/fd").iterdir():
+    # Twice for each of thousands of tests: paths as objects took a tenth of their time.
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
         try:
-            found[int(entry.name)] = str(entry.readlink())
+            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")  # noqa: PTH115
         except FileNotFoundError:  # the one that lists them
             continue
     return found
