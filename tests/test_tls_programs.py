@@ -141,6 +141,7 @@ def test_old_versions_are_refused(against, start, ca, version):
     def talk(server):
         client = start(*s_client(server, f"-{version}", "-cipher", "DEFAULT@SECLEVEL=0"))
         told.append(client.communicate(timeout=DEADLINE)[0].decode())
+        wait_until(lambda: conditions)
 
     told, conditions = [], []
     against(ca.server(), talk, told=conditions.append)
