@@ -374,7 +374,7 @@ impl Socket {
     ///     connect_cb: `connect_cb(socket)` after the handshake, in the loop's thread.
     ///
     /// Raises `TcpError` if it is not connected or speaks TLS already, `SocketClosed`, `EventLoopError`, `TypeError`,
-    /// `ValueError`.
+    /// `ValueError`, and `MemoryError` if there is none to keep what has come.
     #[pyo3(signature = (config, *, server_side=None, server_name=None, connect_cb=None))]
     fn start_tls(
         slf: &Bound<'_, Self>,

@@ -53,6 +53,7 @@ BAD_HOSTS = [
     ("127.0.0.1:80", ValueError),
     ("localhost:80", ValueError),
     ("[::1]", ValueError),
+    ("[::1", ValueError),
     ("[::1]:80", ValueError),
     (b"127.0.0.1", TypeError),
     (42, TypeError),

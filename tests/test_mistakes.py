@@ -133,7 +133,7 @@ INSIDE = [
     (
         "gives_a_timeout_for_connecting",
         connect(ignore, connect_timeout=5),
-        "Did you mean 'read_timeout' (it bounds connecting, too)?",
+        "Did you mean 'read_timeout' (of a client it bounds connecting, too)?",
     ),
     ("gives_ssl_to_a_server", serve(ignore, ssl=True), "'ssl'. Did you mean 'tls' (a TlsConfig)?"),
     ("gives_ssl_to_a_connection", connect(ignore, ssl=True), "'ssl'. Did you mean 'tls' (a TlsConfig)?"),
@@ -207,7 +207,7 @@ def test_keyword_like_no_other_is_named_alone(keyword):
 @pytest.mark.parametrize(
     ("function", "elsewhere", "here"),
     [
-        (asynctcp.tcp_server, "certfile", "'tls' (TlsConfig.server(cert_file=..., key_file=...))"),
+        (asynctcp.tcp_server, "certfile", "'tls' (a TlsConfig with cert_file=... and key_file=...)"),
         (asynctcp.tcp_server, "sock", "'fd'"),
         (asynctcp.tcp_server, "client_connected_cb", "'connect_cb'"),
         (asynctcp.tcp_server, "callback", "'read_cb'"),

@@ -7,7 +7,7 @@ use std::collections::TryReserveError;
 /// As it is raised.
 #[cold]
 pub fn none(_: TryReserveError) -> PyErr {
-    PyMemoryError::new_err(())
+    PyMemoryError::new_err("no memory for the data")
 }
 
 /// Puts `bytes` behind `kept`.

@@ -91,29 +91,18 @@ pub(crate) fn start(
     connect_cb: Option<Py<PyAny>>,
 ) -> PyResult<()> {
     let socket = slf.get();
-    let mut upgrade = Box::new(Upgrade {
-        session: Some(session),
-        received: Vec::new(),
-        connect_cb,
-    });
+    let mut received = Vec::new();
     // First, so that nothing is lost where there is no memory for it.
     let held = socket.state.lock().undelivered.size(slf.py());
     let wanted = held + socket.link.in_streams.load(Ordering::Relaxed);
-    upgrade.received.try_reserve(wanted).map_err(memory::none)?;
-    take_from_streams(slf, &mut upgrade.received)?;
-    let held = std::mem::take(&mut socket.state.lock().undelivered);
-    let mut later = Held::default();
-    for one in held {
-        match one {
-            Undelivered::Data(data) => {
-                let bytes = data.as_bytes(slf.py());
-                memory::extend(&mut upgrade.received, bytes)?;
-                let unread = &socket.event_loop.hub.inbox.memory;
-                unread.delivered(&socket.link, bytes.len());
-            }
-            other => later.push_back(other),
-        }
-    }
+    received.try_reserve(wanted).map_err(memory::none)?;
+    // A stream makes objects of what it has: what is missing then is not to be overlooked.
+    let later = take_received(slf, &mut received).inspect_err(|_| Socket::end(slf, true))?;
+    let upgrade = Box::new(Upgrade {
+        session: Some(session),
+        received,
+        connect_cb,
+    });
     {
         let mut state = socket.state.lock();
         state.undelivered = later;
@@ -124,6 +113,26 @@ pub(crate) fn start(
     socket.event_loop.mark_dirty(&socket.link);
     socket.event_loop.nudge();
     Ok(())
+}
+
+/// What the app does not know of is the session's. What else is to be told later.
+fn take_received(slf: &Bound<'_, Socket>, received: &mut Vec<u8>) -> PyResult<Held> {
+    let socket = slf.get();
+    take_from_streams(slf, received)?;
+    let held = std::mem::take(&mut socket.state.lock().undelivered);
+    let mut later = Held::default();
+    for one in held {
+        match one {
+            Undelivered::Data(data) => {
+                let bytes = data.as_bytes(slf.py());
+                memory::extend(received, bytes)?;
+                let limits = &socket.event_loop.hub.inbox.memory;
+                limits.delivered(&socket.link, bytes.len());
+            }
+            other => later.push_back(other),
+        }
+    }
+    Ok(later)
 }
 
 /// What the app has not read from its streams came after what it knows, so it is the session's.

@@ -54,10 +54,12 @@ pub(crate) fn send(
         to,
     };
     let size = size_of(py, &datagram);
+    // What is not kept is dropped here, and not where no code of Python's may run.
+    let mut datagram = Some(datagram);
     let kept = me.flow.with(py, |flow| {
         flow.outgoing.try_reserve(1)?;
         flow.size += size;
-        flow.outgoing.push_back(datagram);
+        flow.outgoing.extend(datagram.take());
         Ok(())
     });
     kept.map_err(memory::none)?;

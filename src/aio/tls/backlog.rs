@@ -93,6 +93,7 @@ impl Backlog {
     /// What was taken was not sealed, but for its first `count` bytes.
     pub(crate) fn put_back(&mut self, piece: Piece, count: usize) {
         let rest = match piece {
+            whole if count == 0 => whole,
             Piece::Joined(mut bytes) => Piece::Joined(bytes.split_off(count)),
             Piece::Lent(object, part) => Piece::Lent(object, part.start + count..part.end),
         };

@@ -104,13 +104,15 @@ pub(crate) fn send_late(slf: &Bound<'_, TlsTransport>) {
         && seal_alone(slf, ROUND).is_ok()
         && let Ok(Some(sealed)) = me.session.take_sealed(py)
     {
-        native.get().flow.with(py, |flow| {
-            if flow.outgoing.push(sealed.bytes()).is_err() {
-                flow.failure = Some(no_memory());
-            }
-        });
+        let kept = native
+            .get()
+            .flow
+            .with(py, |flow| flow.outgoing.push(sealed.bytes()));
         me.session.give_back(py, sealed);
-        flush::send_late(native);
+        match kept {
+            Ok(()) => flush::send_late(native),
+            Err(_) => flush::fail_late(native, no_memory()),
+        }
     }
 }
 
@@ -156,11 +158,18 @@ fn seal_alone(slf: &Bound<'_, TlsTransport>, most: usize) -> PyResult<bool> {
             return Ok(false);
         };
         left = left.saturating_sub(piece.bytes(py).len());
-        if let Written::Some(count) = me.session.write(py, &piece)? {
-            me.flow.with(py, |flow| flow.backlog.put_back(piece, count));
-            if count == 0 {
-                return Ok(false);
+        let count = match me.session.write(py, &piece) {
+            Ok(Written::All) => continue,
+            Ok(Written::Some(count)) => count,
+            Err(error) => {
+                // It may be for want of memory, and all go well with the next: nothing is to be missing before that.
+                me.flow.with(py, |flow| flow.backlog.put_back(piece, 0));
+                return Err(error);
             }
+        };
+        me.flow.with(py, |flow| flow.backlog.put_back(piece, count));
+        if count == 0 {
+            return Ok(false);
         }
     }
     Ok(true)

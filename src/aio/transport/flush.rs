@@ -91,6 +91,15 @@ pub(crate) fn send_late(slf: &Bound<'_, StreamTransport>) {
     }
 }
 
+/// The connection fails by `error` where that may be told: nothing is sent before that.
+pub(crate) fn fail_late(slf: &Bound<'_, StreamTransport>, error: io::Error) {
+    slf.get()
+        .flow
+        .with(slf.py(), |flow| flow.failure = Some(error));
+    // Where the selector cannot be told, the next flush tells it.
+    drop(block(slf));
+}
+
 /// The kernel takes no more: the selector tells when it does.
 fn block(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
     slf.get().register(slf, |wanted| wanted.writable = true)?;

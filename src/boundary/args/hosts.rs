@@ -76,16 +76,15 @@ pub fn host(name: &str, value: &Bound<'_, PyAny>) -> PyResult<HostArg> {
 /// colon, or none.
 fn wanted_in_place_of(text: &str) -> Option<&'static str> {
     let alone = "a host alone, the port being an argument of its own";
-    match text.strip_prefix('[').map(|rest| rest.split_once(']')) {
-        Some(Some((_, ""))) => Some("an IPv6 address without brackets"),
-        Some(Some(_)) => Some(alone),
-        _ => {
-            let (_, port) = text.split_once(':')?;
-            port.bytes()
-                .all(|digit| digit.is_ascii_digit())
-                .then_some(alone)
-        }
+    if text.contains("]:") {
+        return Some(alone);
     }
+    if text.contains(['[', ']']) {
+        return Some("an IPv6 address without brackets");
+    }
+    let (_, port) = text.split_once(':')?;
+    let is_port = port.bytes().all(|digit| digit.is_ascii_digit());
+    is_port.then_some(alone)
 }
 
 /// Where a server listens; None: any address.

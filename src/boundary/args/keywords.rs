@@ -6,8 +6,9 @@
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyCFunction;
+use pyo3::types::{PyCFunction, PyString};
 use std::ffi::CStr;
 use std::sync::OnceLock;
 
@@ -17,12 +18,16 @@ const ELSEWHERE: &[(&[&str], &str, &str)] = &[
     (
         FILES,
         "tls",
-        " (TlsConfig.server(cert_file=..., key_file=...))",
+        " (a TlsConfig with cert_file=... and key_file=...)",
     ),
     (NAME, "tls", " (TlsConfig.client(server_name=...))"),
     (TIMEOUT, "read_timeout", ""),
     (TIMEOUT, "write_timeout", ""),
-    (CONNECTING, "read_timeout", " (it bounds connecting, too)"),
+    (
+        CONNECTING,
+        "read_timeout",
+        " (of a client it bounds connecting, too)",
+    ),
     (SECONDS, "time", ""),
     (HOST, "host", ""),
     (HOST, "bind_address", ""),
@@ -31,6 +36,7 @@ const ELSEWHERE: &[(&[&str], &str, &str)] = &[
     (&["limit"], "max_line", ""),
     (CALLBACK, "callback", ""),
     (CALLBACK, "read_cb", ""),
+    (CALLBACK, "write_cb", ""),
     (&["on_connect", "client_connected_cb"], "connect_cb", ""),
 ];
 const SSL: &[&str] = &["ssl", "ssl_context", "sslcontext", "context"];
@@ -134,7 +140,7 @@ impl Original {
             unsafe {
                 // Asked first, for taking a panic's exception would go on with the panic, and nothing may unwind out of here.
                 if ffi::PyErr_ExceptionMatches(ffi::PyExc_TypeError) != 0 {
-                    method.explain(Python::assume_attached());
+                    Python::attach(|py| method.explain(py));
                 }
             }
         }
@@ -153,7 +159,12 @@ impl Method {
             // One of the app's own, from a call of an argument's method.
             return error.restore(py);
         }
-        let text = error.value(py).to_string();
+        // Plain text, as the interpreter's own are: asked for its `str`, an argument of the app's might run code of the app's.
+        let arguments = error.value(py).getattr(intern!(py, "args"));
+        let first = arguments.and_then(|arguments| arguments.get_item(0)).ok();
+        let first = first.and_then(|first| first.cast_into_exact::<PyString>().ok());
+        let text = first.as_ref().and_then(|text| text.to_str().ok());
+        let text = text.unwrap_or_default();
         let name = self.name.to_string_lossy();
         let refusal = format!("{name}() got an unexpected keyword argument '");
         let meant = text

@@ -71,7 +71,7 @@ impl Returns {
     fn put(&self, owner: Owner) {
         let mut owners = self.owners.lock();
         if owners.try_reserve(1).is_err() {
-            // There is no memory to say so: the object is kept as long as its pool.
+            // There is no memory to say so: the object is kept for ever.
             return;
         }
         owners.push(owner);

@@ -84,6 +84,10 @@ impl Connection {
         let mut plain = PLAIN.take();
         plain.clear();
         let opened = tls.open(records, |bytes| {
+            // Nothing is told from behind a gap.
+            if lost {
+                return;
+            }
             if let Some(room) = &mut room
                 && plain.is_empty()
                 && put(room, in_room, bytes)

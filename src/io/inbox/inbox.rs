@@ -50,6 +50,7 @@ impl Inbox {
             .queue
             .push_bytes(bytes, |place| Event::Data(key, place));
         pushed.map_err(|_| {
+            // Its own counters go with the link.
             self.memory.taken(bytes.len());
             no_memory()
         })

@@ -96,7 +96,7 @@ impl Memory {
         self.unread.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// The pump took `bytes` out of its batch: they no longer count against other connections.
+    /// The pump took `bytes` out of its batch, or they did not come to be in one: they no longer count against other connections.
     pub fn taken(&self, bytes: usize) {
         self.unread.fetch_sub(bytes, Ordering::SeqCst);
         if self.anyone_starved.load(Ordering::SeqCst) && !self.is_full() {

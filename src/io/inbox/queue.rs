@@ -1,8 +1,8 @@
 //! The event queue: the one place where the I/O side and the pump meet.
 //!
 //! Producers are Tokio tasks on whichever thread drives, and other threads that nudge the pump; the one consumer is
-//! the pump, which takes everything at once by swapping in an empty [`Batch`]. Both allocations of a batch are kept,
-//! so a small message costs no allocation. FIFO as a whole, hence for each socket; urgent events have a lane of
+//! the pump, which takes everything at once by swapping in an empty [`Batch`]. The allocations of a batch are kept, but for what a
+//! burst took beyond the usual, so a small message costs no allocation. FIFO as a whole, hence for each socket; urgent events have a lane of
 //! their own ahead of the rest. The queue itself has no bound: [`crate::io::inbox::flow_control`] bounds what each connection may
 //! have in it.
 //!
@@ -49,6 +49,7 @@ impl<E> Batch<E> {
     /// Empties it for the next swap and keeps its allocations, unless they grew large in a burst.
     pub fn recycle(&mut self) {
         self.urgent.clear();
+        self.urgent.shrink_to(KEPT_EVENTS);
         self.events.clear();
         self.events.shrink_to(KEPT_EVENTS);
         self.bytes.clear();
