@@ -9,6 +9,7 @@ pub(crate) use crate::io::sys::platform::portable::{
 use crate::io::sys::platform::unix::address;
 use socket2::Socket;
 use std::io;
+use std::os::fd::AsFd;
 
 pub(crate) fn accept(listening: &Socket) -> io::Result<(Socket, Address)> {
     let (accepted, peer) = accept_one(listening)?;
