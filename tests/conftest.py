@@ -16,6 +16,7 @@ from hypothesis import settings
 
 import asynctcp
 import tracing  # noqa: F401 (children are not looked at unless they ask for it)
+from certificates import authority
 from cli import Commands, Terminal
 from helpers import DEADLINE, Log, descriptors, wait_until
 from wires import WIRES
@@ -79,6 +80,12 @@ def terminal(commands):
     yield terminal
     for each in opened:
         each.close()
+
+
+@pytest.fixture
+def ca():
+    """The authority of the tests' certificates."""
+    return authority()
 
 
 @pytest.fixture

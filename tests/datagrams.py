@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 
 from helpers import LOOPBACK
@@ -10,6 +11,15 @@ from loops import run, turn
 
 #: CPython 3.13 sends empty datagrams, and counts 8 bytes for each that waits.
 NEW = sys.version_info >= (3, 13)
+
+
+def waiting(peer):
+    """What waits at a socket that does not block, in order."""
+    got = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            got.append(peer.recv(9999))
+    return got
 
 
 class Recorder(asyncio.DatagramProtocol):

@@ -15,7 +15,6 @@ import pytest
 
 import asynctcp
 from asynctcp import EventLoop, TcpServerBindError, tcp_connect, tcp_server
-from certificates import Authority
 from helpers import LOOPBACK, in_loop, run
 
 
@@ -166,12 +165,22 @@ def test_descriptor_that_is_closed_is_told_so():
 # --- threads and memory -------------------------------------------------------------------------------------
 
 
+# What each child has; ``limit(more)``: it may take so many bytes more than it has.
+HEAD = """
+import os, resource
+import asynctcp
+def limit(more):
+    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + more, resource.getrlimit(resource.RLIMIT_AS)[1]))
+"""
+
+
 def child(code, *, user=False):
     """What a child prints; ``user``: as nobody, who may have no process and no thread more."""
-    limit = "import os, resource\n"
+    head = HEAD
     if user:
-        limit += "os.setresuid(65533, 65533, 65533)\nresource.setrlimit(resource.RLIMIT_NPROC, (0, 0))\n"
-    command = [sys.executable, "-c", "import asynctcp\n" + limit + code]
+        head += "os.setresuid(65533, 65533, 65533)\nresource.setrlimit(resource.RLIMIT_NPROC, (0, 0))\n"
+    command = [sys.executable, "-c", head + code]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()
@@ -223,8 +232,7 @@ size = 256 << 20
 def start():
     ours = asynctcp.init_tcp_socket(None)
     data = {kind}
-    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + (32 << 20), resource.getrlimit(resource.RLIMIT_AS)[1]))
+    limit(32 << 20)
     for call in (lambda: ours.write(data), lambda: asynctcp.init_tcp_socket(None, data=data)):
         try:
             call()
@@ -244,8 +252,7 @@ SIZE = {size}
 kept = []
 def flood(port):
     if os.fork():
-        used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (used + (64 << 20), resource.getrlimit(resource.RLIMIT_AS)[1]))
+        limit(64 << 20)
         return
     try:
         with socket.create_connection(("127.0.0.1", port)) as client:
@@ -323,18 +330,10 @@ def test_received_bytes_that_there_is_no_memory_for_are_a_fatal_error_of_their_t
     assert lines == ["Fatal read error on socket transport", "MemoryError", "hello"]
 
 
-@pytest.fixture(scope="module")
-def authority():
-    return Authority()
-
-
-# A child that may take so many bytes more than it has.
-LIMIT = """
+# A child that writes until there is no more memory.
+WRITES = """
 import asyncio, socket
 import asynctcp.aio
-def limit(more):
-    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + more, resource.getrlimit(resource.RLIMIT_AS)[1]))
 def write_all(write, data):
     limit(32 << 20)
     try:
@@ -360,7 +359,7 @@ def start():
 asynctcp.start_event_loop(start)
 asynctcp.start_event_loop(lambda: print("goes on"))
 """
-    assert child(LIMIT + code) == ["MemoryError", "goes on"]
+    assert child(WRITES + code) == ["MemoryError", "goes on"]
 
 
 @pytest.mark.slow
@@ -377,7 +376,7 @@ async def main():
 asynctcp.aio.run(main())
 print("goes on")
 """
-    assert child(LIMIT + code) == ["MemoryError", "goes on"]
+    assert child(WRITES + code) == ["MemoryError", "goes on"]
 
 
 @pytest.mark.slow
@@ -398,7 +397,7 @@ async def main():
 asynctcp.aio.run(main())
 print("goes on")
 """
-    assert child(LIMIT + code) == ["MemoryError", "goes on"]
+    assert child(WRITES + code) == ["MemoryError", "goes on"]
 
 
 OVER_TLS = """
@@ -424,7 +423,7 @@ async def connected():
 
 @pytest.mark.slow
 @written
-def test_writes_until_there_is_no_memory_for_them_are_a_memory_error_over_tls(size, authority):
+def test_writes_until_there_is_no_memory_for_them_are_a_memory_error_over_tls(size, ca):
     code = f"""
 async def main():
     transport = await connected()
@@ -434,12 +433,12 @@ async def main():
 asynctcp.aio.run(main())
 print("goes on")
 """
-    over_tls = OVER_TLS.format(usual=authority.usual, pem=authority.pem)
-    assert child(LIMIT + over_tls + code) == ["MemoryError", "NoneType", "goes on"]
+    over_tls = OVER_TLS.format(usual=ca.usual, pem=ca.pem)
+    assert child(WRITES + over_tls + code) == ["MemoryError", "NoneType", "goes on"]
 
 
 @pytest.mark.slow
-def test_close_that_there_is_no_memory_to_seal_what_waits_for_ends_the_connection(authority):
+def test_close_that_there_is_no_memory_to_seal_what_waits_for_ends_the_connection(ca):
     code = """
 async def main():
     transport = await connected()
@@ -450,13 +449,14 @@ async def main():
 asynctcp.aio.run(main())
 print("goes on")
 """
-    over_tls = OVER_TLS.format(usual=authority.usual, pem=authority.pem)
+    over_tls = OVER_TLS.format(usual=ca.usual, pem=ca.pem)
     told = ["Fatal error on SSL protocol", "MemoryError", "goes on"]
-    assert child(LIMIT + over_tls + code) == told
+    assert child(WRITES + over_tls + code) == told
 
 
 # Much was received when the first of it is read.
 FLOODED = """
+import socket
 size = 48 << 20
 def told(condition):
     if not isinstance(condition, asynctcp.TcpEof):
@@ -488,10 +488,10 @@ def test_detach_that_there_is_no_memory_for_what_came_for_is_a_memory_error():
         print("MemoryError", ours.closed)
     asynctcp.exit_event_loop()
 """
-    assert child(LIMIT + FLOODED.format(then=then)) == ["MemoryError True", "goes on"]
+    assert child(FLOODED.format(then=then)) == ["MemoryError True", "goes on"]
 
 
 @pytest.mark.slow
-def test_starttls_that_there_is_no_memory_for_what_came_for_ends_the_connection(authority):
-    then = f"ours.start_tls(asynctcp.TlsConfig.server(cert_data={authority.usual!r}))"
-    assert child(LIMIT + FLOODED.format(then=then)) == [f"TcpError {errno.ENOMEM}", "goes on"]
+def test_starttls_that_there_is_no_memory_for_what_came_for_ends_the_connection(ca):
+    then = f"ours.start_tls(asynctcp.TlsConfig.server(cert_data={ca.usual!r}))"
+    assert child(FLOODED.format(then=then)) == [f"TcpError {errno.ENOMEM}", "goes on"]

@@ -8,7 +8,6 @@ import pytest
 
 import asynctcp
 from asynctcp import AsyncIOStream, EventLoop, exit_event_loop, tcp_connect, tcp_server
-from certificates import authority
 from helpers import LOOPBACK, MUCH, after_quiet, fail, ignore, receive_exactly, run, wait_until
 
 LOOPS = {"plain": {}, "threads": {"io_threads": 1}}
@@ -18,11 +17,6 @@ LOOPS = {"plain": {}, "threads": {"io_threads": 1}}
 def loop(request):
     """A loop that drives itself, or one with a thread for it."""
     return EventLoop(**LOOPS[request.param])
-
-
-@pytest.fixture
-def ca():
-    return authority()
 
 
 def starts_tls(config, then, told=None):

@@ -40,11 +40,6 @@ def loop(request):
     return EventLoop(**LOOPS[request.param])
 
 
-@pytest.fixture
-def ca():
-    return authority()
-
-
 # --- asyncio ------------------------------------------------------------------------------------------------
 
 

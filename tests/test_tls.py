@@ -38,11 +38,6 @@ def loop(request):
 
 
 @pytest.fixture
-def ca():
-    return authority()
-
-
-@pytest.fixture
 def wrap(peers, spawn):
     """Talk to a server of ours by Python's ``ssl``, in a thread; ``last``: then the loop ends."""
 

@@ -14,13 +14,7 @@ from cryptography.hazmat.primitives import serialization
 
 import asynctcp
 from asynctcp import TlsConfig, TlsConfigError, exit_event_loop, tcp_connect, tcp_server
-from certificates import authority
 from helpers import LOOPBACK, ignore, run
-
-
-@pytest.fixture
-def ca():
-    return authority()
 
 
 @pytest.fixture

@@ -5,13 +5,8 @@ from __future__ import annotations
 import pytest
 
 from asynctcp import exit_event_loop, tcp_connect, tcp_server
-from certificates import Authority, authority
+from certificates import Authority
 from helpers import ignore, run
-
-
-@pytest.fixture
-def ca():
-    return authority()
 
 
 def visits(first, second, client, *, reload=False):

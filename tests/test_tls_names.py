@@ -13,11 +13,6 @@ from certificates import authority
 from helpers import LOOPBACK, Log, fail, run, wait_until
 
 
-@pytest.fixture
-def ca():
-    return authority()
-
-
 def met(server, client, **keywords):
     """What the server's end says of the session that comes about."""
 

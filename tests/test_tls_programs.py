@@ -14,7 +14,6 @@ import pytest
 
 import asynctcp
 from asynctcp import TlsConfig, exit_event_loop, tcp_connect, tcp_server
-from certificates import authority
 from helpers import DEADLINE, LOOPBACK, MUCH, ignore, run, wait_until
 from peers import needs
 
@@ -31,11 +30,6 @@ http {{
     }}
 }}
 """
-
-
-@pytest.fixture
-def ca():
-    return authority()
 
 
 @pytest.fixture

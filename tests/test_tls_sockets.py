@@ -27,11 +27,6 @@ def loop(request):
 
 
 @pytest.fixture
-def ca():
-    return authority()
-
-
-@pytest.fixture
 def small_server(ca):
     """A server with small buffers that does ``welcome(socket)``."""
 

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 import asynctcp.aio
-from datagrams import NEW
+from datagrams import NEW, waiting
 from helpers import DEADLINE
 from loops import turn, turn_until
 
@@ -103,9 +103,7 @@ def test_it_is_sent_in_order_when_there_is_room(loop, full):
     peer.setblocking(False)
 
     def come():
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                got.append(peer.recv(99))
+        got.extend(waiting(peer))
         return len(got) == sent + 1
 
     turn_until(loop, come)
@@ -124,9 +122,7 @@ def test_protocol_is_paused_above_the_high_mark_and_resumed_below_the_low_one(lo
     peer.setblocking(False)
 
     def come():
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                peer.recv(9999)
+        waiting(peer)
         return "resume" in protocol.told
 
     turn_until(loop, come)
@@ -151,9 +147,7 @@ def test_close_waits_until_all_is_sent(loop, full):
     peer.setblocking(False)
 
     def come():
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                got.append(peer.recv(99))
+        got.extend(waiting(peer))
         return protocol.told[-1] == ("lost", None)
 
     turn_until(loop, come)

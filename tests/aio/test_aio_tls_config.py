@@ -34,11 +34,6 @@ def loop(world):
     return world.loop
 
 
-@pytest.fixture
-def ca():
-    return authority()
-
-
 # --- where it is taken --------------------------------------------------------------------------------------
 
 

@@ -26,11 +26,6 @@ def loop(world):
     return world.loop
 
 
-@pytest.fixture
-def ca():
-    return authority()
-
-
 @pytest.mark.parametrize(
     "kind", [_tls_errors.TlsSslError, _tls_errors.TlsSslCertificateError, _tls_errors.TlsReset]
 )
