@@ -1,5 +1,6 @@
 //! Memory that a program or a peer wants, where the system has none: MemoryError, and not the process's end.
 
+use crate::io::extend;
 use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 use std::collections::TryReserveError;
@@ -13,7 +14,5 @@ pub fn none(_: TryReserveError) -> PyErr {
 /// Puts `bytes` behind `kept`.
 #[inline]
 pub fn extend(kept: &mut Vec<u8>, bytes: &[u8]) -> PyResult<()> {
-    kept.try_reserve(bytes.len()).map_err(none)?;
-    kept.extend_from_slice(bytes);
-    Ok(())
+    extend::extend(kept, bytes).map_err(none)
 }

@@ -17,11 +17,12 @@
 //! | `tls/` | TLS over a connection's stream |
 //! | `hub.rs` | what all tasks of one loop share |
 //! | `keys.rs` | the names of what is open |
-//! | `sync.rs`, `counter.rs` | locks and atomics as loom replaces them; counters |
+//! | `sync.rs`, `counter.rs`, `extend.rs` | locks and atomics as loom replaces them; counters; bytes that there may be no memory for |
 
 pub mod conn;
 pub mod counter;
 pub mod event;
+pub mod extend;
 pub mod failure;
 pub mod hub;
 pub mod inbox;

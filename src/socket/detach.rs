@@ -5,6 +5,7 @@ use crate::boundary::{memory, unfilled};
 use crate::io::conn::link::Link;
 use crate::io::conn::loan::Owner;
 use crate::io::event::Event;
+use crate::io::extend::extend;
 use crate::io::failure::Failure;
 use crate::io::inbox::arena::Arena;
 use crate::io::keys::Key;
@@ -190,9 +191,8 @@ fn take_out(
         match *event {
             // It stays, to be counted as taken when its turn comes: its socket is gone by then.
             Event::Data(of, place) if of == key => {
-                let (bytes, mut copy) = (bytes.get(place), Vec::new());
-                copy.try_reserve_exact(bytes.len())?;
-                copy.extend_from_slice(bytes);
+                let mut copy = Vec::new();
+                extend(&mut copy, bytes.get(place))?;
                 pieces.push(Piece::Copied(copy));
             }
             Event::Filled {

@@ -6,6 +6,7 @@ use crate::boundary::condition;
 use crate::boundary::memory;
 use crate::boundary::tls_context::{client_of, name_of, server_of};
 use crate::io::conn::control::Session;
+use crate::io::extend::extend;
 use crate::io::setup::connect::Host;
 use crate::io::tls::certificate;
 use crate::io::tls::failure::TlsFailure;
@@ -197,8 +198,7 @@ impl Socket {
     pub(crate) fn keep_for_upgrade(&self, bytes: &[u8]) -> Result<(), TryReserveError> {
         let mut state = self.state.lock();
         if let Some(upgrade) = state.upgrade_mut() {
-            upgrade.received.try_reserve(bytes.len())?;
-            upgrade.received.extend_from_slice(bytes);
+            extend(&mut upgrade.received, bytes)?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Plain bytes that wait to be sealed, in order.
 
+use crate::io::extend::extend;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::collections::{TryReserveError, VecDeque};
@@ -56,8 +57,7 @@ impl Backlog {
             && last.len() + bytes.len() <= JOINED
         {
             if let Piece::Joined(joined) = last {
-                joined.try_reserve(bytes.len())?;
-                joined.extend_from_slice(bytes);
+                extend(joined, bytes)?;
             } else {
                 let mut joined = Vec::new();
                 joined.try_reserve_exact(JOINED.min(4 * (last.len() + bytes.len())))?;

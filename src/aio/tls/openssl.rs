@@ -213,10 +213,7 @@ impl OpenSsl {
                 Err(error) => break Some(End::Failed(error)),
             }
         };
-        match join(py, pieces) {
-            Ok(data) => Read { data, end },
-            Err(error) => Read::failed(error),
-        }
+        Read::of(join(py, pieces), end)
     }
 
     pub(crate) fn read_into(

@@ -11,7 +11,15 @@ pub(crate) struct Read<'py> {
     pub(crate) end: Option<End>,
 }
 
-impl Read<'_> {
+impl<'py> Read<'py> {
+    /// What was made of the bytes, if any have come; then `end`.
+    pub(crate) fn of(data: PyResult<Option<Bound<'py, PyBytes>>>, end: Option<End>) -> Self {
+        match data {
+            Ok(data) => Self { data, end },
+            Err(error) => Self::failed(error),
+        }
+    }
+
     pub(crate) fn failed(error: PyErr) -> Self {
         Self {
             data: None,

@@ -227,16 +227,8 @@ impl Rustls {
             Ok(()) => ended.then_some(End::Closed),
             Err(failure) => Some(End::Failed(error(py, &failure))),
         };
-        if count == 0 {
-            return Read { data: None, end };
-        }
-        match unfilled::filled(object, count) {
-            Ok(data) => Read {
-                data: Some(data),
-                end,
-            },
-            Err(error) => Read::failed(error),
-        }
+        let data = (count > 0).then(|| unfilled::filled(object, count));
+        Read::of(data.transpose(), end)
     }
 
     pub(crate) fn read<'py>(&self, py: Python<'py>) -> Read<'py> {
@@ -248,16 +240,8 @@ impl Rustls {
             Ok(()) => ended.then_some(End::Closed),
             Err(broken) => Some(End::Failed(broken.raised(py))),
         };
-        if plain.is_empty() {
-            return Read { data: None, end };
-        }
-        match unfilled::copy(py, &plain) {
-            Ok(data) => Read {
-                data: Some(data),
-                end,
-            },
-            Err(error) => Read::failed(error),
-        }
+        let data = (!plain.is_empty()).then(|| unfilled::copy(py, &plain));
+        Read::of(data.transpose(), end)
     }
 
     pub(crate) fn read_into(

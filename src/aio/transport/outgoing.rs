@@ -1,6 +1,7 @@
 //! Bytes that wait to be sent, in order.
 
 use crate::boundary::buffer_pool::KEPT_HEAP;
+use crate::io::extend::extend;
 use crate::io::sys::platform;
 use crate::io::sys::transfer;
 use pyo3::prelude::*;
@@ -62,12 +63,10 @@ impl Outgoing {
         if let Some(Piece::Own(last)) = self.pieces.back_mut()
             && last.len() + bytes.len() <= JOINED
         {
-            last.try_reserve(bytes.len())?;
-            last.extend_from_slice(bytes);
+            extend(last, bytes)?;
         } else {
             let mut own = Vec::new();
-            own.try_reserve_exact(bytes.len())?;
-            own.extend_from_slice(bytes);
+            extend(&mut own, bytes)?;
             self.pieces.try_reserve(1)?;
             self.pieces.push_back(Piece::Own(own));
         }

@@ -6,6 +6,7 @@ use crate::io::conn::outcome::By;
 use crate::io::conn::task::Connection;
 use crate::io::conn::transmit::transmit;
 use crate::io::conn::wire::Wire;
+use crate::io::extend::extend;
 use crate::io::failure::no_memory;
 use crate::io::tls::failure::TlsFailure;
 use crate::io::tls::shared::Tls;
@@ -93,10 +94,8 @@ impl Connection {
                 && put(room, in_room, bytes)
             {
                 in_room += bytes.len();
-            } else if plain.try_reserve(bytes.len()).is_ok() {
-                plain.extend_from_slice(bytes);
             } else {
-                lost = true;
+                lost = extend(&mut plain, bytes).is_err();
             }
         });
         let mut told = if lost { Err(no_memory()) } else { Ok(()) };

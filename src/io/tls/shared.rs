@@ -3,6 +3,7 @@
 //! What opening has to say (a ticket, an answer to a key update, an alert) is put among the sealed bytes under the lock
 //! under which whoever sends takes them, so records leave in the order in which they were sealed.
 
+use crate::io::extend::extend;
 use crate::io::failure::no_memory;
 use crate::io::sync::Mutex;
 use crate::io::tls::alert;
@@ -128,9 +129,7 @@ impl Tls {
     pub(crate) fn keep(&self, plain: &[u8]) -> io::Result<()> {
         if !plain.is_empty() {
             let mut kept = Vec::new();
-            kept.try_reserve_exact(plain.len())
-                .map_err(|_| no_memory())?;
-            kept.extend_from_slice(plain);
+            extend(&mut kept, plain).map_err(|_| no_memory())?;
             self.state.lock().kept = kept;
         }
         Ok(())
@@ -207,13 +206,9 @@ impl Tls {
     /// The kernel did not take these, which were taken out: they go first. How many wait now.
     pub(crate) fn put_back(&self, rest: &[u8]) -> io::Result<usize> {
         let mut state = self.state.lock();
-        let room = state.sealed.try_reserve(rest.len());
-        room.map_err(|_| no_memory())?;
-        if state.sealed.is_empty() {
-            state.sealed.extend_from_slice(rest);
-        } else {
-            state.sealed.splice(..0, rest.iter().copied());
-        }
+        let own = state.sealed.len();
+        extend(&mut state.sealed, rest).map_err(|_| no_memory())?;
+        state.sealed.rotate_left(own);
         Ok(state.sealed.len())
     }
 
