@@ -7,19 +7,15 @@ use crate::aio::state::{MOST_RECEIVED, State};
 use crate::aio::tls::backlog::Piece;
 use crate::aio::tls::outcome::{End, Filled, Read, Received, Sealed, Stopped, Written};
 use crate::boundary::{memory, unfilled};
-use crate::io::conn::handshake::check;
 use crate::io::sys::transfer;
-use crate::io::tls::alert;
 use crate::io::tls::failure::TlsFailure;
+use crate::io::tls::first_bytes::FirstBytes;
 use crate::io::tls::info::Info;
 use crate::io::tls::session::{Session, sealed_size};
 use pyo3::prelude::*;
-use rustls::AlertDescription;
 use std::collections::TryReserveError;
 use std::os::fd::BorrowedFd;
 
-/// Bytes of a client's hello up to its version, with the record's head.
-const HELLO: usize = 11;
 /// Memory to seal into is kept up to this size.
 const KEPT: usize = 512 * 1024;
 
@@ -72,8 +68,8 @@ struct Records {
     ended: bool,
     /// Our close_notify is sealed.
     finished: bool,
-    /// What the peer began with is good.
-    checked: bool,
+    /// What the peer began with.
+    first: FirstBytes,
 }
 
 impl Records {
@@ -105,16 +101,13 @@ impl Records {
     }
 
     fn handshake(&mut self) -> Result<bool, Broken> {
-        if !self.checked && !self.incoming.is_empty() {
-            self.checked = self.incoming.len() >= HELLO;
-            if let Err(failure) = check(&self.incoming) {
-                if failure.alert.is_some() {
-                    let told = alert::record(AlertDescription::ProtocolVersion);
-                    self.sealed.extend_from_slice(&told);
-                }
-                return Err(failure.into());
-            }
-        }
+        let Self {
+            first,
+            incoming,
+            sealed,
+            ..
+        } = self;
+        first.check(incoming, |alert| sealed.extend_from_slice(alert))?;
         self.open_and_keep()?;
         let is_open = self.session.is_open();
         if self.ended && !is_open {
@@ -146,7 +139,7 @@ impl Rustls {
                 sealed: Vec::new(),
                 ended: false,
                 finished: false,
-                checked: false,
+                first: FirstBytes::default(),
             }),
         }
     }

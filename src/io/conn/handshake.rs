@@ -7,6 +7,7 @@ use crate::io::conn::wire::Wire;
 use crate::io::failure::Failure;
 use crate::io::hub::Hub;
 use crate::io::tls::failure::TlsFailure;
+use crate::io::tls::first_bytes::FirstBytes;
 use crate::io::tls::shared::{Opened, Tls};
 use std::io;
 use std::pin::Pin;
@@ -16,8 +17,6 @@ use tokio::time::{Instant, Sleep, sleep};
 
 /// One system call receives this much at most.
 const FLIGHT: usize = 32 * 1024;
-/// Bytes of a client's hello up to its version, with the record's head.
-const HELLO: usize = 11;
 /// Reads that are dropped of a peer whose handshake failed, so that the close is none that destroys our alert.
 const DROPS: usize = 4;
 /// See the module's page.
@@ -32,8 +31,8 @@ pub(crate) struct Handshake {
     heard: bool,
     /// It took too long.
     late: bool,
-    /// What that begins with is good.
-    checked: bool,
+    /// What that begins with.
+    first: FirstBytes,
     /// Its turn in the lane has come, and the kernel had nothing then.
     entered: bool,
 }
@@ -49,7 +48,7 @@ impl Handshake {
             fresh: true,
             heard: tls.held() > 0,
             late: false,
-            checked: false,
+            first: FirstBytes::default(),
             entered: false,
         }
     }
@@ -165,13 +164,10 @@ impl Handshake {
             }
             let records = &mut buffer[..held + got];
             self.heard |= got > 0;
-            if !self.checked && !records.is_empty() {
+            if !self.first.are_checked() && !records.is_empty() {
                 tls.show_held(&mut records[..held]);
-                self.checked = records.len() >= HELLO;
-                check(records).map_err(|failure| {
-                    tls.refuse(&failure);
-                    io::Error::other(failure)
-                })?;
+                let checked = self.first.check(records, |alert| tls.say(alert));
+                checked.map_err(io::Error::other)?;
             }
             let mut early = Vec::new();
             let opened = tls.open(records, |plain| early.extend_from_slice(plain));
@@ -187,18 +183,6 @@ impl Handshake {
 
 fn cut_short() -> io::Error {
     io::Error::other(TlsFailure::cut_short())
-}
-
-/// Whether a session may begin with these bytes: a record of a handshake, or of the alert of a peer that wants none
-/// (RFC 8446, 5.1), of version 3.x. That of a client's hello is told apart here: those of long ago lack other things, too.
-pub(crate) fn check(first: &[u8]) -> Result<(), TlsFailure> {
-    match first {
-        [22, 3, _, _, _, 1, _, _, _, 3, 0..=2, ..] => Err(TlsFailure::too_old()),
-        [22 | 21] | [22 | 21, 3, ..] => Ok(()),
-        // A hello as SSL 2 had it: its length, then what it is.
-        [0x80..=0xff, _, 1, ..] => Err(TlsFailure::too_old()),
-        _ => Err(TlsFailure::not_tls()),
-    }
 }
 
 /// Sends the alert, as far as there is one and the kernel takes it, and then the end.

@@ -10,6 +10,7 @@
 //! | `verify.rs` | whether a peer's certificate is good, as rustls asks it |
 //! | `names.rs` | the name that a client asks for |
 //! | `tickets.rs` | resumption on the server's side |
+//! | `first_bytes.rs` | what a peer begins its handshake with |
 //! | `session.rs` | one session's records: what rustls makes of bytes |
 //! | `shared.rs` | a session as its connection's threads share it |
 //! | `failure.rs`, `alert.rs`, `words.rs` | why it failed, in words |
@@ -20,6 +21,7 @@ pub(crate) mod certificate;
 pub(crate) mod chain;
 pub mod config;
 pub mod failure;
+pub(crate) mod first_bytes;
 pub mod info;
 pub(crate) mod names;
 pub mod options;

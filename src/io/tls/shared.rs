@@ -6,12 +6,10 @@
 use crate::io::extend::extend;
 use crate::io::failure::no_memory;
 use crate::io::sync::Mutex;
-use crate::io::tls::alert;
 use crate::io::tls::config::{Client, Server};
 use crate::io::tls::failure::TlsFailure;
 use crate::io::tls::info::Info;
 use crate::io::tls::session::{Session, Terms, sealed_size};
-use rustls::AlertDescription;
 use rustls::pki_types::ServerName;
 use std::io;
 use std::sync::Arc;
@@ -145,12 +143,9 @@ impl Tls {
         !self.state.lock().kept.is_empty()
     }
 
-    /// What came is nothing to begin a session with: the peer is told where it would understand.
-    pub(crate) fn refuse(&self, failure: &TlsFailure) {
-        if failure.alert.is_some() {
-            let record = alert::record(AlertDescription::ProtocolVersion);
-            self.state.lock().sealed.extend_from_slice(&record);
-        }
+    /// Puts a record in the clear behind what waits to be sent.
+    pub(crate) fn say(&self, record: &[u8]) {
+        self.state.lock().sealed.extend_from_slice(record);
     }
 
     /// Whether the peer has said that it sends no more.
