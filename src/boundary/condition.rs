@@ -229,11 +229,11 @@ pub fn loop_ended(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 /// What a callback of the app's raised. `subject`: whose callback it was, if of one.
 pub fn app_error<'py>(
     callback: &str,
-    function: Option<&Bound<'py, PyAny>>,
+    function: &Bound<'py, PyAny>,
     error: &PyErr,
     subject: Option<&impl Subject<'py>>,
-    py: Python<'py>,
 ) -> PyResult<Bound<'py, PyAny>> {
+    let py = function.py();
     let object = subject.map(Subject::object);
     let condition = call(&class(py, "TcpAppError")?, (callback, function, object))?;
     condition.setattr("__cause__", exception::value(py, error))?;

@@ -6,7 +6,8 @@
 //! | `condition.rs`, `os_error.rs` | from a failure to a condition class, or an `OSError` |
 //! | `address.rs`, `proxy.rs`, `callback.rs` | addresses and PROXY headers as Python has them; the kinds of callbacks |
 //! | `buffer_pool.rs`, `unfilled.rs`, `memory.rs` | objects whose memory the I/O side uses; a `bytes` object to receive into; MemoryError |
-//! | `call.rs`, `exception.rs`, `interpreter.rs`, `fork.rs` | calls of Python that may never return; what they raise; who may import; forked children |
+//! | `call.rs`, `call_app.rs` | calls of Python that may never return; of the app's functions |
+//! | `exception.rs`, `interpreter.rs`, `fork.rs` | what they raise; who may import; forked children |
 //! | `tls_context.rs` | what a `TlsConfig` stands for |
 //! | `injection.rs` | faults for Python's tests |
 
@@ -14,6 +15,7 @@ pub(crate) mod address;
 pub(crate) mod args;
 pub(crate) mod buffer_pool;
 pub(crate) mod call;
+pub(crate) mod call_app;
 pub(crate) mod callback;
 pub(crate) mod condition;
 pub(crate) mod coroutine;

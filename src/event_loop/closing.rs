@@ -3,8 +3,8 @@
 //! Each step is done whatever the one before raised, and what was raised comes out when all is closed.
 
 use crate::boundary::call::call;
+use crate::boundary::call_app::call_app;
 use crate::boundary::callback::Which;
-use crate::boundary::coroutine;
 use crate::event_loop::object::EventLoop;
 use crate::event_loop::open_loops;
 use crate::event_loop::outcome::Outcome;
@@ -147,18 +147,15 @@ fn call_exit_callbacks(py: Python<'_>, state: &LoopState) -> PyResult<()> {
             break;
         }
         let callback = callback.bind(py);
-        outcome.note(
-            py,
-            match call(callback, ()) {
-                Ok(result) => {
-                    coroutine::look(&state.told_awaitables, Which::Exit, callback, &result)
-                }
-                Err(error) if error.is_instance_of::<PyException>(py) => {
-                    app_error::log_plain(py, error)
-                }
-                Err(error) => Err(error),
-            },
-        );
+        let told = &state.told_awaitables;
+        let called = call_app(told, Which::Exit, callback, (), |error| {
+            if error.is_instance_of::<PyException>(py) {
+                app_error::log_plain(py, error)
+            } else {
+                Err(error)
+            }
+        });
+        outcome.note(py, called);
     }
     outcome.result()
 }

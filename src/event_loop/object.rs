@@ -4,7 +4,7 @@ use crate::event_loop::running::Running;
 use crate::io::runtime::bell::Bell;
 use crate::io::sync::Mutex;
 use crate::shared::loop_state::LoopState;
-use crate::turn::app_error::{Catch, Dispatcher};
+use crate::turn::app_error::Catch;
 use crate::turn::policy::Policy;
 use pyo3::prelude::*;
 use std::sync::{Arc, OnceLock};
@@ -45,13 +45,5 @@ impl EventLoop {
     /// Whether that is an asyncio loop of ours, in whose thread alone it can be ended.
     pub fn is_hosted(&self) -> bool {
         self.is_driven() && self.policy.get().is_some_and(|policy| !policy.rings)
-    }
-
-    /// Calls its callbacks.
-    pub fn dispatcher(&self) -> Dispatcher<'_> {
-        Dispatcher {
-            event_loop: &self.state,
-            catch: &self.catch,
-        }
     }
 }

@@ -3,10 +3,9 @@
 //! A signal's handler runs between two instructions of Python code, and may raise there; so nothing of a begin or an end
 //! is Python code but what the app gave.
 
-use crate::boundary::call::call;
+use crate::boundary::call_app::call_app;
 use crate::boundary::callback::Which;
 use crate::boundary::condition;
-use crate::boundary::coroutine;
 use crate::event_loop::closing::{close_all, end, warn_of_open};
 use crate::event_loop::object::EventLoop;
 use crate::event_loop::open_loops;
@@ -135,20 +134,19 @@ pub fn finish(slf: &Bound<'_, EventLoop>, started: PyResult<()>) -> PyResult<()>
 
 /// Runs `start_fn()` as the loop's first callback.
 fn start(slf: &Bound<'_, EventLoop>, start_fn: &Bound<'_, PyAny>) -> PyResult<()> {
-    let (py, me) = (slf.py(), slf.get());
+    let me = slf.get();
     me.tick();
-    let called = call(start_fn, ());
-    me.tick();
-    match called {
-        Ok(result) => coroutine::look(&me.state.told_awaitables, Which::Start, start_fn, &result),
-        Err(error) if matches!(me.catch, Catch::With(_)) => {
+    let told = &me.state.told_awaitables;
+    let started = call_app(told, Which::Start, start_fn, (), |error| match me.catch {
+        Catch::With(_) => {
             let whose = Whose::Other(None);
-            me.dispatcher()
-                .app_error(error, Which::Start, Some(start_fn), whose, py)
+            me.catch.take(told, error, Which::Start, start_fn, whose)
         }
         // A program that could not start has not started.
-        Err(error) => Err(error),
-    }
+        Catch::Nothing | Catch::All { .. } => Err(error),
+    });
+    me.tick();
+    started
 }
 
 fn drain(slf: &Bound<'_, EventLoop>) -> PyResult<()> {

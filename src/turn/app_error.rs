@@ -1,13 +1,13 @@
-//! Calls a function of the app's, and what becomes of its exception.
+//! What becomes of an exception that a function of the app's raised.
 
-use crate::boundary::call::{Arguments, call};
+use crate::boundary::call::call;
+use crate::boundary::call_app::call_app;
 use crate::boundary::callback::Which;
 use crate::boundary::condition;
-use crate::boundary::coroutine;
+use crate::boundary::coroutine::Told;
 use crate::boundary::interpreter;
 use crate::objects::ends::Ends;
 use crate::shared::closings::Closing;
-use crate::shared::loop_state::LoopState;
 use crate::socket::ending;
 use crate::socket::object::Socket;
 use crate::socket::reason::Reason;
@@ -58,67 +58,38 @@ impl<'a, 'py> Whose<'a, 'py> {
     }
 }
 
-/// Calls callbacks of one loop.
-pub struct Dispatcher<'a> {
-    /// The loop.
-    pub event_loop: &'a LoopState,
-    /// What to do with exceptions.
-    pub catch: &'a Catch,
-}
-
-impl Dispatcher<'_> {
-    /// Calls `callback` with `arguments`; its exception goes where the app wants it.
-    pub fn call<'py>(
-        &self,
-        callback: &Bound<'py, PyAny>,
-        arguments: impl Arguments<'py>,
-        which: Which,
-        whose: Whose<'_, 'py>,
-    ) -> PyResult<()> {
-        match call(callback, arguments) {
-            Ok(result) => {
-                coroutine::look(&self.event_loop.told_awaitables, which, callback, &result)
-            }
-            Err(error) => self.app_error(error, which, Some(callback), whose, callback.py()),
-        }
-    }
-
+impl Catch {
     /// An exception that `function` raised. An error of this one ends the loop.
-    pub fn app_error<'py>(
+    pub fn take<'py>(
         &self,
+        told_awaitables: &Told,
         error: PyErr,
         which: Which,
-        function: Option<&Bound<'py, PyAny>>,
+        function: &Bound<'py, PyAny>,
         whose: Whose<'_, 'py>,
-        py: Python<'py>,
     ) -> PyResult<()> {
-        if ends_the_loop(py, &error) || matches!(self.catch, Catch::Nothing) {
+        let py = function.py();
+        if ends_the_loop(py, &error) || matches!(self, Self::Nothing) {
             return Err(error);
         }
         let socket = whose.socket();
-        let told = condition::app_error(which.name(), function, &error, socket, py)?;
+        let told = condition::app_error(which.name(), function, &error, socket)?;
         if let Some(socket) = socket {
             ending::begin(socket.get(), Reason::AppError(told.clone().unbind()));
         }
-        match self.catch {
-            Catch::With(function) => {
-                let function = function.bind(py);
-                let result = call(function, (error.into_value(py),))?;
-                coroutine::look(
-                    &self.event_loop.told_awaitables,
-                    Which::Catch,
-                    function,
-                    &result,
-                )?;
+        match self {
+            Self::With(function) => {
+                let (function, error) = (function.bind(py), error.into_value(py));
+                call_app(told_awaitables, Which::Catch, function, (error,), Err)?;
             }
-            Catch::All { to_event_cb } if *to_event_cb && which.may_go_to_event_cb() => {
+            Self::All { to_event_cb } if *to_event_cb && which.may_go_to_event_cb() => {
                 // Taken last: another thread may have closed the socket while the condition was made.
                 match whose.event_cb(py) {
-                    Some(event_cb) => self.hand_over(event_cb.bind(py), &told, socket)?,
+                    Some(event_cb) => hand_over(told_awaitables, event_cb.bind(py), &told, socket)?,
                     None => log(&told)?,
                 }
             }
-            Catch::All { .. } | Catch::Nothing => log(&told)?,
+            Self::All { .. } | Self::Nothing => log(&told)?,
         }
         match whose {
             Whose::Socket(socket) => Socket::end(socket, false),
@@ -127,34 +98,37 @@ impl Dispatcher<'_> {
         }
         Ok(())
     }
+}
 
-    fn hand_over<'py>(
-        &self,
-        event_cb: &Bound<'py, PyAny>,
-        told: &Bound<'py, PyAny>,
-        socket: Option<&Bound<'py, Socket>>,
-    ) -> PyResult<()> {
-        let py = event_cb.py();
-        match call(event_cb, (told,)) {
-            Ok(result) => coroutine::look(
-                &self.event_loop.told_awaitables,
-                Which::Event,
-                event_cb,
-                &result,
-            ),
-            Err(second) if ends_the_loop(py, &second) => Err(second),
-            Err(second) => {
-                let name = Which::Event.name();
-                log(&condition::app_error(
-                    name,
-                    Some(event_cb),
-                    &second,
-                    socket,
-                    py,
-                )?)
-            }
-        }
+/// `event_cb(told)`. What it raises is logged, or ends the loop.
+fn hand_over<'py>(
+    told_awaitables: &Told,
+    event_cb: &Bound<'py, PyAny>,
+    told: &Bound<'py, PyAny>,
+    socket: Option<&Bound<'py, Socket>>,
+) -> PyResult<()> {
+    call_app(told_awaitables, Which::Event, event_cb, (told,), |second| {
+        log_or_end(Which::Event, event_cb, second, socket)
+    })
+}
+
+/// Logs an exception that `function` raised, unless it ends the loop.
+fn log_or_end<'py>(
+    which: Which,
+    function: &Bound<'py, PyAny>,
+    error: PyErr,
+    socket: Option<&Bound<'py, Socket>>,
+) -> PyResult<()> {
+    let py = function.py();
+    if ends_the_loop(py, &error) {
+        return Err(error);
     }
+    log(&condition::app_error(
+        which.name(),
+        function,
+        &error,
+        socket,
+    )?)
 }
 
 /// Runs a `close_cb` where there is no loop any more. `Exception`s are logged, whatever the app said of them: what ended the
@@ -163,15 +137,10 @@ pub fn run_last(py: Python<'_>, closing: &Closing) -> PyResult<()> {
     let close_cb = closing.close_cb.bind(py);
     let socket = closing.socket.bind(py).cast::<Socket>()?;
     let told = &socket.get().event_loop.told_awaitables;
-    match call(close_cb, (socket, ending::reason_for(socket, closing)?)) {
-        Ok(result) => coroutine::look(told, Which::Close, close_cb, &result),
-        Err(error) if ends_the_loop(py, &error) => Err(error),
-        Err(error) => {
-            let name = Which::Close.name();
-            let told = condition::app_error(name, Some(close_cb), &error, Some(socket), py)?;
-            log(&told)
-        }
-    }
+    let arguments = (socket, ending::reason_for(socket, closing)?);
+    call_app(told, Which::Close, close_cb, arguments, |error| {
+        log_or_end(Which::Close, close_cb, error, Some(socket))
+    })
 }
 
 /// Whether `error` ends the loop, whatever the app said of exceptions. That of a cancelled future does not: a callback that looks

@@ -5,9 +5,10 @@
 //! | `pump.rs`, `policy.rs` | the turn as a whole; what differs between kinds of loops |
 //! | `poll.rs` | its first part: what came is taken |
 //! | `delivery.rs` | what it tells Python, in which order |
-//! | `dispatch.rs`, `sink.rs`, `app_error.rs` | from an event to a callback; what consumes it; what that raises |
-//! | `secure.rs` | what is told of TLS |
-//! | `watching.rs` | callbacks of pollers and idlers |
+//! | `dispatcher.rs`, `sink.rs`, `app_error.rs` | calls callbacks; what consumes an event; what becomes of an exception |
+//! | `socket_events.rs` | from an event of a socket, a server or a lookup to callbacks |
+//! | `tls_events.rs` | what is told of TLS |
+//! | `poller_events.rs` | callbacks of pollers and idlers |
 //! | `tell.rs`, `undelivered.rs` | conditions for an `event_cb`; what waits until the app reads again |
 //! | `flusher.rs` | when it sends what callbacks wrote |
 //! | `contention.rs` | whether another thread computes in Python |
@@ -17,15 +18,16 @@
 pub(crate) mod app_error;
 pub(crate) mod contention;
 pub(crate) mod delivery;
-pub(crate) mod dispatch;
+pub(crate) mod dispatcher;
 pub(crate) mod flusher;
 pub(crate) mod foreign;
 pub(crate) mod policy;
 pub(crate) mod poll;
+pub(crate) mod poller_events;
 pub(crate) mod pump;
-pub(crate) mod secure;
 pub(crate) mod share;
 pub(crate) mod sink;
+pub(crate) mod socket_events;
 pub(crate) mod tell;
+pub(crate) mod tls_events;
 pub(crate) mod undelivered;
-pub(crate) mod watching;

@@ -8,7 +8,8 @@ use crate::io::sys::interest::Interest;
 use crate::objects::ends::Ends;
 use crate::objects::idler::Idler;
 use crate::objects::poller::Poller;
-use crate::turn::app_error::{Dispatcher, Whose};
+use crate::turn::app_error::Whose;
+use crate::turn::dispatcher::Dispatcher;
 use crate::turn::sink::Sink;
 use pyo3::prelude::*;
 

@@ -1,4 +1,4 @@
-//! From a batch of events to callbacks, and what happens when a callback raises.
+//! Events of sockets, servers and lookups: what each means, and which callbacks it leads to.
 
 use crate::boundary::call::call;
 use crate::boundary::callback::Which;
@@ -24,7 +24,8 @@ use crate::socket::phase::Step;
 use crate::socket::reason::Reason;
 use crate::socket::state::{Callbacks, State};
 use crate::socket::streams;
-use crate::turn::app_error::{Dispatcher, Whose};
+use crate::turn::app_error::Whose;
+use crate::turn::dispatcher::Dispatcher;
 use crate::turn::sink::Sink;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -32,17 +33,6 @@ use pyo3::types::PyBytes;
 use std::sync::Arc;
 
 impl Dispatcher<'_> {
-    /// What consumes the events of `key`.
-    pub(crate) fn sink<'py>(&self, py: Python<'py>, key: Key) -> Option<Sink<'py>> {
-        Sink::of(self.event_loop.table.get(py, key)?)
-    }
-
-    /// The socket of `key`, for events that nothing else has.
-    #[inline(always)]
-    pub(crate) fn socket<'py>(&self, py: Python<'py>, key: Key) -> Option<Bound<'py, Socket>> {
-        self.event_loop.table.get(py, key)?.cast_into().ok()
-    }
-
     /// The socket's closing condition, then its end.
     fn end(
         &self,

@@ -3,7 +3,8 @@
 use crate::boundary::callback::Which;
 use crate::io::sync::Mutex;
 use crate::socket::object::Socket;
-use crate::turn::app_error::{Dispatcher, Whose};
+use crate::turn::app_error::Whose;
+use crate::turn::dispatcher::Dispatcher;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 

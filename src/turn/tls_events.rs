@@ -2,7 +2,8 @@
 
 use crate::boundary::callback::Which;
 use crate::io::keys::Key;
-use crate::turn::app_error::{Dispatcher, Whose};
+use crate::turn::app_error::Whose;
+use crate::turn::dispatcher::Dispatcher;
 use pyo3::prelude::*;
 
 impl Dispatcher<'_> {

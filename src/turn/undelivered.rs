@@ -3,8 +3,8 @@
 use crate::socket::held::{Held, Undelivered};
 use crate::socket::object::Socket;
 use crate::socket::phase::Phase;
-use crate::turn::app_error::Dispatcher;
-use crate::turn::dispatch::Way;
+use crate::turn::dispatcher::Dispatcher;
+use crate::turn::socket_events::Way;
 use pyo3::prelude::*;
 
 impl Dispatcher<'_> {
