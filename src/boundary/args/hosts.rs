@@ -2,8 +2,8 @@
 
 use crate::boundary::args::numbers::port;
 use crate::boundary::args::refusal::{wrong_type, wrong_value};
-use crate::io::sys::names::zone_index;
 use crate::io::sys::platform::c;
+use crate::io::sys::zone_index::zone_index;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyInt, PyString, PyTuple};
 use std::borrow::Cow;

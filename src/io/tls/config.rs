@@ -2,8 +2,8 @@
 
 use crate::io::tls::certificate::{self, Outline, Role};
 use crate::io::tls::chain::Chains;
-use crate::io::tls::names::{self, Only};
 use crate::io::tls::options::{ClientCerts, Common, ConfigError, Identity, Source};
+use crate::io::tls::sni::{self, Only};
 use crate::io::tls::tickets::{self, Demands};
 use crate::io::tls::trust::{self, Trust};
 use crate::io::tls::verify::{Anybody, Clients, Servers};
@@ -229,7 +229,7 @@ impl Server {
         let name = name.map(str::to_ascii_lowercase);
         let found = name.and_then(|name| {
             let exact = self.names.iter().find(|one| one.0 == name);
-            let found = exact.or_else(|| self.names.iter().find(|one| names::fits(&one.0, &name)));
+            let found = exact.or_else(|| self.names.iter().find(|one| sni::fits(&one.0, &name)));
             found.map(|found| found.1.clone())
         });
         found.unwrap_or_else(|| self.clone())

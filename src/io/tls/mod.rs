@@ -8,7 +8,7 @@
 //! | `trust.rs` | whom one trusts |
 //! | `chain.rs` | whether a certificate leads to one of them |
 //! | `verify.rs` | whether a peer's certificate is good, as rustls asks it |
-//! | `names.rs` | the name that a client asks for |
+//! | `sni.rs` | the name that a client asks for |
 //! | `tickets.rs` | resumption on the server's side |
 //! | `first_bytes.rs` | what a peer begins its handshake with |
 //! | `session.rs` | one session's records: what rustls makes of bytes |
@@ -23,11 +23,11 @@ pub mod config;
 pub mod failure;
 pub(crate) mod first_bytes;
 pub mod info;
-pub(crate) mod names;
 pub mod options;
 pub(crate) mod pem;
 pub(crate) mod session;
 pub(crate) mod shared;
+pub(crate) mod sni;
 pub(crate) mod tickets;
 pub(crate) mod trust;
 pub(crate) mod verify;

@@ -5,7 +5,7 @@
 use crate::io::tls::config::{Client, Server};
 use crate::io::tls::failure::TlsFailure;
 use crate::io::tls::info::Info;
-use crate::io::tls::names;
+use crate::io::tls::sni;
 use crate::io::tls::verify;
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::pki_types::ServerName;
@@ -140,7 +140,7 @@ impl Session {
         }
         let mut used = 0;
         let opened = each!(&mut self.role, one => open(&mut **one, incoming, &mut used, plain, out), Ok(false));
-        if let Some(asked) = names::asked_for() {
+        if let Some(asked) = sni::asked_for() {
             self.server_name = Some(asked);
         }
         match opened {
