@@ -7,34 +7,40 @@
 //! |---|---|
 //! | `object.rs`, `state.rs`, `phase.rs` | the object; what its lock guards; from unconnected to closed |
 //! | `lifecycle.rs`, `ending.rs`, `reason.rs` | how it is made and ends; its end as it is told; why it ended |
-//! | `write.rs`, `directions.rs`, `held.rs` | what is written; stopped and going on; what waits until the app reads again |
-//! | `options.rs`, `tcp_option.rs`, `names.rs` | options, and those of TCP; names of the two ends |
+//! | `write.rs`, `enable.rs`, `undelivered.rs` | what is written; stopped and going on; what waits until the app reads again |
+//! | `options.rs`, `tcp_option.rs`, `os_socket.rs` | options, each as it is set; the OS socket as Python has it |
+//! | `peername.rs` | the addresses of the two ends |
 //! | `streams.rs`, `stream_refs.rs`, `reservation.rs`, `max_line.rs` | its streams, and what they refer to, reserve and take for a line |
-//! | `tls.rs`, `upgrade.rs` | what is said of its session; one that is to come |
-//! | `detach.rs` | gives the connection away |
+//! | `start_tls.rs`, `upgrade.rs` | STARTTLS; what it holds of the session that is to come |
+//! | `detach.rs`, `plain.rs` | gives the connection away; whether a callback can have it |
+//! | `socket_or_stream.rs` | an argument that is either |
 
 pub(crate) mod detach;
-pub(crate) mod directions;
+pub(crate) mod enable;
 pub(crate) mod ending;
-pub(crate) mod held;
 pub(crate) mod lifecycle;
 pub(crate) mod max_line;
-pub(crate) mod names;
 pub(crate) mod object;
 pub(crate) mod options;
+pub(crate) mod os_socket;
+pub(crate) mod peername;
 pub(crate) mod phase;
+pub(crate) mod plain;
 pub(crate) mod reason;
 pub(crate) mod reservation;
+pub(crate) mod socket_or_stream;
+pub(crate) mod start_tls;
 pub(crate) mod state;
 pub(crate) mod stream_refs;
 pub(crate) mod streams;
 pub(crate) mod tcp_option;
-pub(crate) mod tls;
+pub(crate) mod undelivered;
 pub(crate) mod upgrade;
 pub(crate) mod write;
 
 use crate::boundary::args::{self, Change, Data};
 use crate::boundary::proxy;
+use crate::boundary::tls_info;
 use crate::io::conn::levels::Marks;
 use crate::io::conn::link::Timeouts;
 use crate::io::sys::platform;
@@ -192,20 +198,20 @@ impl Socket {
     /// whom the connection serves, see `transport_peername`.
     #[getter]
     fn peername<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        Ok(names::ends(py, self)?.map(|(peer, _)| peer))
+        Ok(peername::ends(py, self)?.map(|(peer, _)| peer))
     }
 
     /// The own address as `getsockname()` gives it, or None before the connection is established.
     #[getter]
     fn sockname<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        Ok(names::ends(py, self)?.map(|(_, own)| own))
+        Ok(peername::ends(py, self)?.map(|(_, own)| own))
     }
 
     /// The address of who has made the connection. It is that of the balancer, where a PROXY header tells of another
     /// `peername`, else the same.
     #[getter]
     fn transport_peername<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        names::transport_peer(py, self)
+        peername::transport_peer(py, self)
     }
 
     /// What the PROXY header has said that the connection began with, as a `ProxyInfo`, or None.
@@ -303,7 +309,7 @@ impl Socket {
     #[pyo3(signature = (*, read=false, write=false))]
     pub fn disable(slf: &Bound<'_, Self>, read: bool, write: bool) -> PyResult<()> {
         Self::check_open(slf)?;
-        directions::stop(slf.get(), read, write);
+        enable::disable(slf.get(), read, write);
         Ok(())
     }
 
@@ -312,7 +318,7 @@ impl Socket {
     #[pyo3(signature = (*, read=false, write=false))]
     pub fn enable(slf: &Bound<'_, Self>, read: bool, write: bool) -> PyResult<()> {
         Self::check_open(slf)?;
-        directions::go_on(slf, read, write);
+        enable::enable(slf, read, write);
         Ok(())
     }
 
@@ -359,7 +365,10 @@ impl Socket {
     /// What was agreed on by TLS, as a `TlsInfo`; None without TLS, and before its handshake is done.
     #[getter]
     fn tls<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.link.tls().map(|info| tls::info(py, info)).transpose()
+        self.link
+            .tls()
+            .map(|info| tls_info::info(py, info))
+            .transpose()
     }
 
     /// Speaks TLS from here on (STARTTLS; RFC 3207 and its kin). From the loop's thread only.
@@ -384,8 +393,8 @@ impl Socket {
         connect_cb: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let connect_cb = args::callback("connect_cb", connect_cb)?;
-        let session = tls::session(slf, config, server_side, server_name)?;
-        tls::start(slf, session, connect_cb)
+        let session = start_tls::session(slf, config, server_side, server_name)?;
+        start_tls::start(slf, session, connect_cb)
     }
 
     /// Gives the connection away, to a library that wants a `socket.socket`, another process, a thread that blocks.
@@ -419,7 +428,7 @@ impl Socket {
     #[getter]
     pub fn c(slf: &Bound<'_, Self>) -> PyResult<Option<Py<PyAny>>> {
         slf.get().event_loop.check_process(slf.py())?;
-        options::os_socket(slf)
+        os_socket::get(slf)
     }
 
     /// Whether small segments are sent at once: with `on` (TCP_NODELAY; the default) they are. Before the connection

@@ -8,7 +8,7 @@
 //! | `buffer_pool.rs`, `unfilled.rs`, `memory.rs` | objects whose memory the I/O side uses; a `bytes` object to receive into; MemoryError |
 //! | `call.rs`, `call_app.rs` | calls of Python that may never return; of the app's functions |
 //! | `exception.rs`, `interpreter.rs`, `fork.rs` | what they raise; who may import; forked children |
-//! | `tls_context.rs` | what a `TlsConfig` stands for |
+//! | `tls_context.rs`, `tls_info.rs` | what a `TlsConfig` stands for; what was agreed on |
 //! | `injection.rs` | faults for Python's tests |
 
 pub(crate) mod address;
@@ -28,4 +28,5 @@ pub(crate) mod memory;
 pub(crate) mod os_error;
 pub(crate) mod proxy;
 pub(crate) mod tls_context;
+pub(crate) mod tls_info;
 pub(crate) mod unfilled;

@@ -1,11 +1,11 @@
 //! The `ProxyHeader` that Python makes, for `send_proxy`.
 
-use crate::boundary::args::{self, refusal};
+use crate::boundary::args;
 use crate::boundary::condition;
 use crate::boundary::proxy::{ends, tlvs, version};
 use crate::io::proxy::header::{Header, Version};
 use crate::io::proxy::write;
-use crate::socket::object::Socket;
+use crate::socket::socket_or_stream;
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -113,16 +113,7 @@ impl ProxyHeader {
         version: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let version = version_of(version)?;
-        let wrong = || refusal::wrong_type("socket", "a Socket or an AsyncIOStream", socket);
-        let socket = match socket.cast::<Socket>() {
-            Ok(socket) => socket.clone(),
-            Err(_) => {
-                let below = socket
-                    .getattr("socket")
-                    .map_err(|error| refusal::hidden(socket.py(), error, wrong))?;
-                below.cast_into::<Socket>().map_err(|_| wrong())?
-            }
-        };
+        let socket = socket_or_stream::socket("socket", socket)?;
         let link = &socket.get().link;
         let Some(ends) = link.ends() else {
             return Err(condition::not_connected(&socket));

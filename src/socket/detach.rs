@@ -12,9 +12,10 @@ use crate::io::keys::Key;
 use crate::io::sys::platform;
 use crate::shared::in_hand::InHand;
 use crate::shared::loop_state::LoopState;
-use crate::socket::held::Undelivered;
 use crate::socket::object::Socket;
 use crate::socket::phase::Phase;
+use crate::socket::plain;
+use crate::socket::undelivered::Undelivered;
 use pyo3::exceptions::{PyBlockingIOError, PyMemoryError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -71,24 +72,10 @@ pub fn detach<'py>(slf: &Bound<'py, Socket>) -> PyResult<(Bound<'py, PyAny>, Bou
 
 /// Whether it can be detached here.
 fn check(slf: &Bound<'_, Socket>) -> PyResult<()> {
-    Socket::check_open(slf)?;
-    let socket = slf.get();
-    if !socket.event_loop.is_current() {
-        let message = "a socket is detached by a callback of its event loop";
-        return Err(condition::loop_error(slf.py(), message));
-    }
-    let (phase, upgrading) = {
-        let state = socket.state.lock();
-        (state.phase, state.upgrading)
-    };
-    if upgrading || socket.link.tls().is_some() {
-        let message = "a socket that speaks TLS cannot be detached: its session stays here";
-        return Err(PyValueError::new_err(message));
-    }
-    match phase {
-        Phase::Open | Phase::HalfOpen => Ok(()),
-        Phase::Idle | Phase::Connecting | Phase::Closed => Err(condition::not_connected(slf)),
-    }
+    let elsewhere = "a socket is detached by a callback of its event loop";
+    plain::check(slf, &[Phase::Open, Phase::HalfOpen], elsewhere, || {
+        PyValueError::new_err("a socket that speaks TLS cannot be detached: its session stays here")
+    })
 }
 
 /// Sends what was written. What the kernel does not take is a `BlockingIOError`.

@@ -1,10 +1,10 @@
-//! Reading and writing, as the app stops each of them and goes on.
+//! `disable` and `enable`: the app stops reading and writing, each by itself, and goes on.
 
 use crate::socket::object::Socket;
 use pyo3::prelude::*;
 
 /// Stops those that are given.
-pub(crate) fn stop(socket: &Socket, read: bool, write: bool) {
+pub(crate) fn disable(socket: &Socket, read: bool, write: bool) {
     let hub = &socket.event_loop.hub;
     if read {
         socket.state.lock().reading = false;
@@ -17,7 +17,7 @@ pub(crate) fn stop(socket: &Socket, read: bool, write: bool) {
 }
 
 /// Goes on with those that are given: what was held back is delivered, and what was written sent.
-pub(crate) fn go_on(slf: &Bound<'_, Socket>, read: bool, write: bool) {
+pub(crate) fn enable(slf: &Bound<'_, Socket>, read: bool, write: bool) {
     let socket = slf.get();
     if read {
         let resume = {

@@ -11,7 +11,7 @@ use crate::io::tls::config::Client;
 use crate::shared::loop_state::LoopState;
 use crate::socket::ending;
 use crate::socket::object::{Origin, Socket};
-use crate::socket::options;
+use crate::socket::os_socket;
 use crate::socket::phase::{Phase, Step};
 use crate::socket::reason::Reason;
 use crate::socket::state::{Callbacks, Settings, State};
@@ -120,7 +120,7 @@ impl Socket {
         }
         let phase = Self::let_go(slf);
         // Before the task closes its own: an abortive close takes the last descriptor.
-        options::close_os_socket(socket, slf.py());
+        os_socket::close(socket, slf.py());
         if phase != Phase::Idle {
             let pointless = phase == Phase::Connecting && socket.link.is_pointless();
             socket
@@ -144,7 +144,7 @@ impl Socket {
             return;
         }
         Self::let_go(slf);
-        options::close_os_socket(socket, slf.py());
+        os_socket::close(socket, slf.py());
         socket.link.give_away(&socket.event_loop.hub);
         drop(socket.event_loop.remove(socket.link.key));
     }
@@ -171,7 +171,7 @@ impl Socket {
             Self::let_go(slf);
         }
         socket.link.abandon();
-        options::close_os_socket(socket, slf.py());
+        os_socket::close(socket, slf.py());
     }
 }
 

@@ -1,4 +1,4 @@
-//! TLS of a `Socket`: what was agreed on, and STARTTLS.
+//! STARTTLS: a connection that is there begins to speak TLS. What it holds for that is in `upgrade.rs`.
 
 use crate::boundary::args::refusal::wrong_type;
 use crate::boundary::call::call;
@@ -8,44 +8,19 @@ use crate::boundary::tls_context::{client_of, name_of, server_of};
 use crate::io::conn::control::Session;
 use crate::io::extend::extend;
 use crate::io::setup::connect::Host;
-use crate::io::tls::certificate;
 use crate::io::tls::failure::TlsFailure;
-use crate::io::tls::info::Info;
-use crate::socket::held::{Held, Undelivered};
 use crate::socket::object::Socket;
 use crate::socket::phase::Phase;
+use crate::socket::plain;
 use crate::socket::streams;
+use crate::socket::undelivered::{Held, Undelivered};
 use crate::socket::upgrade::Upgrade;
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
 use std::collections::TryReserveError;
 use std::sync::atomic::Ordering;
-
-/// A `TlsInfo`.
-pub(crate) fn info<'py>(py: Python<'py>, info: &Info) -> PyResult<Bound<'py, PyAny>> {
-    static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let class = CLASS.import(py, "asynctcp._tls", "TlsInfo")?;
-    let chain = info.chain.iter().map(|der| PyBytes::new(py, der));
-    let chain: Vec<_> = chain.collect();
-    let alpn = info.alpn.as_deref().map(String::from_utf8_lossy);
-    class.call1((
-        info.version(),
-        info.cipher(),
-        info.group(),
-        alpn,
-        info.server_name.as_deref(),
-        chain.first(),
-        &chain,
-        info.resumed,
-        info.chain
-            .first()
-            .map(|own| certificate::names(own))
-            .unwrap_or_default(),
-    ))
-}
 
 /// The session that STARTTLS is to begin, as `server` or as what the socket was made.
 pub(crate) fn session(
@@ -54,7 +29,9 @@ pub(crate) fn session(
     server_side: Option<bool>,
     server_name: Option<&str>,
 ) -> PyResult<Session> {
-    check(slf)?;
+    let elsewhere = "TLS is started by a callback of the socket's event loop";
+    let secured = || condition::secured_twice(slf);
+    plain::check(slf, &[Phase::Open], elsewhere, secured)?;
     let socket = slf.get();
     let refused = |failure: TlsFailure| condition::tls_refused(slf, &failure);
     if server_side.unwrap_or(socket.is_accepted()) {
@@ -170,26 +147,6 @@ fn is_better(one: (bool, &Bound<'_, PyBytes>), other: &(bool, Bound<'_, PyBytes>
         (true, true) => size < others,
         (false, false) => size > others,
         (known, _) => known,
-    }
-}
-
-fn check(slf: &Bound<'_, Socket>) -> PyResult<()> {
-    Socket::check_open(slf)?;
-    let socket = slf.get();
-    if !socket.event_loop.is_current() {
-        let message = "TLS is started by a callback of the socket's event loop";
-        return Err(condition::loop_error(slf.py(), message));
-    }
-    let (phase, upgrading) = {
-        let state = socket.state.lock();
-        (state.phase, state.upgrading)
-    };
-    if upgrading || socket.link.tls().is_some() {
-        return Err(condition::secured_twice(slf));
-    }
-    match phase {
-        Phase::Open => Ok(()),
-        _ => Err(condition::not_connected(slf)),
     }
 }
 

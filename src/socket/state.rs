@@ -3,12 +3,12 @@
 use crate::io::setup::connect::Host;
 use crate::io::setup::options::SocketOptions;
 use crate::io::tls::config::Client;
-use crate::socket::held::Held;
 use crate::socket::max_line::MaxLine;
 use crate::socket::phase::Phase;
 use crate::socket::reason::Ending;
 use crate::socket::stream_refs::Streams;
 use crate::socket::tcp_option::TcpOption;
+use crate::socket::undelivered::Held;
 use crate::socket::upgrade::Upgrade;
 use pyo3::prelude::*;
 use socket2::Socket as OwnedSocket;

@@ -1,8 +1,8 @@
 //! What came while the app did not read: kept, and delivered in order when it reads again.
 
-use crate::socket::held::{Held, Undelivered};
 use crate::socket::object::Socket;
 use crate::socket::phase::Phase;
+use crate::socket::undelivered::{Held, Undelivered};
 use crate::turn::dispatcher::Dispatcher;
 use crate::turn::socket_events::Way;
 use pyo3::prelude::*;

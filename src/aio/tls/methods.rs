@@ -17,8 +17,8 @@ use crate::aio::transport::receiver::receiver_of;
 use crate::boundary::call::Method;
 use crate::boundary::memory;
 use crate::boundary::tls_context::{TlsContext, name_of};
+use crate::boundary::tls_info;
 use crate::io::tls::session;
-use crate::socket::tls;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
@@ -292,7 +292,10 @@ impl TlsTransport {
     fn _info<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         match &self.session {
             Session::OpenSsl(_) => Ok(None),
-            Session::Rustls(one) => one.info(py).map(|info| tls::info(py, &info)).transpose(),
+            Session::Rustls(one) => one
+                .info(py)
+                .map(|info| tls_info::info(py, &info))
+                .transpose(),
         }
     }
 
