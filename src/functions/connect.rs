@@ -3,15 +3,14 @@
 use crate::boundary::args;
 use crate::boundary::args::HostArg;
 use crate::boundary::condition;
-use crate::boundary::tls_context::client_of;
-use crate::functions::app_socket::{ToConnect, family_of};
-use crate::functions::new_socket::{Given, callbacks, handle, make, preface, socket};
+use crate::functions::connect_arguments::ConnectArguments;
+use crate::functions::new_socket::Given;
 use crate::io::setup::connect::Host;
 use crate::shared::loop_state::LoopState;
 use crate::socket::max_line::MaxLine;
 use crate::socket::object::Socket;
-use crate::socket::state::{Callbacks, Settings};
-use crate::socket::streams;
+use crate::socket::socket_or_stream;
+use crate::socket::state::Callbacks;
 use pyo3::prelude::*;
 
 /// Opens a TCP connection.
@@ -80,8 +79,7 @@ pub fn tcp_connect(
     tls: Given<'_, '_>,
 ) -> PyResult<Py<PyAny>> {
     let target = target(host, port)?;
-    let made = init_tcp_socket(
-        host.py(),
+    let given = ConnectArguments {
         read_cb,
         event_cb,
         data,
@@ -100,8 +98,9 @@ pub fn tcp_connect(
         socket_options,
         send_proxy,
         tls,
-    )?;
-    Socket::connect(&socket("socket", made.bind(host.py()))?, target)?;
+    };
+    let (socket, made) = given.make(host.py())?;
+    Socket::connect(&socket, target)?;
     Ok(made)
 }
 
@@ -149,36 +148,27 @@ pub fn init_tcp_socket(
     send_proxy: Given<'_, '_>,
     tls: Given<'_, '_>,
 ) -> PyResult<Py<PyAny>> {
-    let callbacks = callbacks(read_cb, event_cb, connect_cb, write_cb, close_cb)?;
-    let timeouts = args::timeouts(
-        ("read_timeout", read_timeout),
-        ("write_timeout", write_timeout),
-    )?;
-    let family = args::family("family", family)?;
-    let options = args::socket_options("socket_options", socket_options)?;
-    let preface = preface("send_proxy", send_proxy)?;
-    let tls = client_of("tls", tls)?;
-    let given = ToConnect::from(sock)?;
-    let settings = Settings {
-        half_open: allow_half_open,
+    let given = ConnectArguments {
+        read_cb,
+        event_cb,
+        data,
         stream,
-        dont_drain: dont_drain_read_buffer,
-        local: args::local_address("local_address", local_address)?,
-        family: family_of(family, given.as_ref())?,
+        connect_cb,
+        write_cb,
+        read_timeout,
+        write_timeout,
+        dont_drain_read_buffer,
+        allow_half_open,
+        local_address,
+        family,
+        close_cb,
         max_line,
+        sock,
+        socket_options,
+        send_proxy,
+        tls,
     };
-    let socket = make(py, callbacks, timeouts, settings, data)?;
-    let made = handle(&socket, stream)?;
-    {
-        let taken = given.map(|given| given.take()).transpose()?;
-        let mut state = socket.get().state.lock();
-        state.set_up(options, taken, tls);
-        if preface.is_some() {
-            state.extras_mut().preface = preface;
-        }
-    }
-    streams::let_go(&socket);
-    Ok(made)
+    Ok(given.make(py)?.1)
 }
 
 /// Connects a socket of `init_tcp_socket`, in its loop's thread.
@@ -209,7 +199,7 @@ pub fn connect_to(
     event_cb: Given<'_, '_>,
 ) -> PyResult<Py<PyAny>> {
     let py = socket_or_stream.py();
-    let socket = socket("socket_or_stream", socket_or_stream)?;
+    let socket = socket_or_stream::socket("socket_or_stream", socket_or_stream)?;
     let target = target()?;
     let event = args::callback("event_cb", event_cb)?;
     let event_loop = LoopState::current(py)?;

@@ -1,8 +1,8 @@
-//! What the functional forms have in common: a socket from checked arguments, or of what the app gave.
+//! What the functional forms have in common: a socket from checked arguments.
 
 use crate::boundary::args;
 use crate::boundary::args::Data;
-use crate::boundary::args::refusal::{hidden, wrong_type};
+use crate::boundary::args::refusal::wrong_type;
 use crate::io::conn::link::{Link, Timeouts};
 use crate::objects::proxy_header::ProxyHeader;
 use crate::shared::loop_state::LoopState;
@@ -73,16 +73,4 @@ pub fn handle(socket: &Bound<'_, Socket>, stream: bool) -> PyResult<Py<PyAny>> {
     };
     let made = stream.unwrap_or_else(|| socket.clone().into_any());
     Ok(made.unbind())
-}
-
-/// A socket, or the socket of a stream.
-pub fn socket<'py>(name: &str, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Socket>> {
-    if let Ok(socket) = value.cast::<Socket>() {
-        return Ok(socket.clone());
-    }
-    let wrong = || wrong_type(name, "a Socket or an AsyncIOStream", value);
-    let below = value
-        .getattr("socket")
-        .map_err(|error| hidden(value.py(), error, wrong))?;
-    below.cast_into::<Socket>().map_err(|_| wrong())
 }

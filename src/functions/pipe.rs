@@ -1,12 +1,11 @@
 //! `pipe_connect` with its two halves, and `pipe_server`: the TCP functions over Unix sockets.
 
 use crate::boundary::args::{self, ProxyTimeout};
-use crate::boundary::tls_context::server_of;
-use crate::functions::connect::{connect_to, init_tcp_socket};
-use crate::functions::new_socket::{Given, callbacks, socket};
-use crate::functions::serve::handshakes;
+use crate::functions::connect::connect_to;
+use crate::functions::connect_arguments::ConnectArguments;
+use crate::functions::listen_arguments::ListenArguments;
+use crate::functions::new_socket::{Given, callbacks};
 use crate::io::setup::connect::Host;
-use crate::io::setup::listener::Options;
 use crate::io::setup::listening::{Listening, Place};
 use crate::io::setup::unix::FileOptions;
 use crate::objects::server::TcpServer;
@@ -61,8 +60,7 @@ pub fn pipe_connect(
     tls: Given<'_, '_>,
 ) -> PyResult<Py<PyAny>> {
     let target = Host::Unix(args::unix_path("path", path)?);
-    let made = init_pipe_socket(
-        path.py(),
+    let given = ConnectArguments {
         read_cb,
         event_cb,
         data,
@@ -78,8 +76,10 @@ pub fn pipe_connect(
         socket_options,
         send_proxy,
         tls,
-    )?;
-    Socket::connect(&socket("socket", made.bind(path.py()))?, target)?;
+        ..ConnectArguments::default()
+    };
+    let (socket, made) = given.make(path.py())?;
+    Socket::connect(&socket, target)?;
     Ok(made)
 }
 
@@ -118,8 +118,7 @@ pub fn init_pipe_socket(
     send_proxy: Given<'_, '_>,
     tls: Given<'_, '_>,
 ) -> PyResult<Py<PyAny>> {
-    init_tcp_socket(
-        py,
+    let given = ConnectArguments {
         read_cb,
         event_cb,
         data,
@@ -130,15 +129,14 @@ pub fn init_pipe_socket(
         write_timeout,
         dont_drain_read_buffer,
         allow_half_open,
-        None,
-        None,
         close_cb,
         max_line,
-        None,
         socket_options,
         send_proxy,
         tls,
-    )
+        ..ConnectArguments::default()
+    };
+    Ok(given.make(py)?.1)
 }
 
 /// Connects a socket of `init_pipe_socket`, in its loop's thread.
@@ -214,20 +212,19 @@ pub fn pipe_server(
 ) -> PyResult<Py<TcpServer>> {
     let callbacks = callbacks(read_cb, event_cb, connect_cb, None, close_cb)?;
     let address = args::unix_path("path", path)?;
-    let timeouts = args::timeouts(
-        ("read_timeout", read_timeout),
-        ("write_timeout", write_timeout),
-    )?;
-    let options = Options {
-        backlog: args::backlog("backlog", backlog)?,
-        max_connections: args::optional_whole("max_connections", max_connections, 1)?,
-        timeouts,
-        socket_options: args::socket_options("socket_options", socket_options)?,
-        proxy: args::proxy_policy(proxy_protocol, proxy_from, proxy_timeout, true)?,
-        tls: server_of("tls", tls)?,
-        max_handshakes: handshakes(max_handshakes)?,
-        ..Options::default()
+    let given = ListenArguments {
+        backlog,
+        max_connections,
+        read_timeout,
+        write_timeout,
+        socket_options,
+        proxy_protocol,
+        proxy_from,
+        proxy_timeout,
+        tls,
+        max_handshakes,
     };
+    let options = given.options(true)?;
     let listening = Listening {
         place: Place::Unix(address, file_options(mode, unlink)?),
         fd: args::optional_whole("fd", fd, 0)?,

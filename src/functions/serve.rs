@@ -2,7 +2,7 @@
 
 use crate::boundary::args::refusal::wrong_type;
 use crate::boundary::args::{self, HostArg, ProxyTimeout};
-use crate::boundary::tls_context::server_of;
+use crate::functions::listen_arguments::ListenArguments;
 use crate::functions::new_socket::callbacks;
 use crate::io::setup::listener::Options;
 use crate::io::setup::listening::{Listening, Place};
@@ -11,9 +11,6 @@ use crate::shared::loop_state::LoopState;
 use crate::socket::max_line::MaxLine;
 use crate::socket::state::Settings;
 use pyo3::prelude::*;
-
-/// Handshakes under way, unless the app says otherwise.
-const HANDSHAKES: usize = 1024;
 
 /// Listens for TCP connections.
 ///
@@ -92,19 +89,22 @@ pub fn tcp_server(
     let py = port.py();
     let callbacks = callbacks(read_cb, event_cb, connect_cb, None, close_cb)?;
     let number = args::port("port", port, 0)?;
+    let given = ListenArguments {
+        backlog,
+        max_connections,
+        read_timeout,
+        write_timeout,
+        socket_options,
+        proxy_protocol,
+        proxy_from,
+        proxy_timeout,
+        tls,
+        max_handshakes,
+    };
     let options = Options {
-        backlog: args::backlog("backlog", backlog)?,
         reuse_port,
         family: args::family("family", family)?,
-        max_connections: args::optional_whole("max_connections", max_connections, 1)?,
-        timeouts: args::timeouts(
-            ("read_timeout", read_timeout),
-            ("write_timeout", write_timeout),
-        )?,
-        socket_options: args::socket_options("socket_options", socket_options)?,
-        proxy: args::proxy_policy(proxy_protocol, proxy_from, proxy_timeout, false)?,
-        tls: server_of("tls", tls)?,
-        max_handshakes: handshakes(max_handshakes)?,
+        ..given.options(false)?
     };
     let listening = Listening {
         place: place(bind_address, number)?,
@@ -134,12 +134,4 @@ pub fn close_tcp_server(server: &Bound<'_, PyAny>) -> PyResult<()> {
     let wrong = |_| wrong_type("server", "a TcpServer", server);
     let server = server.cast::<TcpServer>().map_err(wrong)?;
     server.get().close(server.py())
-}
-
-/// `max_handshakes`.
-pub fn handshakes(most: Option<&Bound<'_, PyAny>>) -> PyResult<Option<usize>> {
-    Ok(Some(match most {
-        None => HANDSHAKES,
-        Some(most) => args::whole("max_handshakes", most, 1)?,
-    }))
 }

@@ -1,7 +1,7 @@
 //! What is done with a socket: its methods, as cl-async has them.
 
-use crate::functions::new_socket::socket as socket_of;
 use crate::socket::object::Socket;
+use crate::socket::socket_or_stream::socket as socket_of;
 use pyo3::prelude::*;
 
 /// `socket.write(data, …)`: buffers `data` and sends it at the latest when the current batch of callbacks ends.
