@@ -89,7 +89,7 @@ impl EventLoop {
         let (py, me) = (slf.py(), slf.get());
         me.state.check_process(py)?;
         if !me.is_driven() {
-            stages::begin(slf, Policy::GUEST)?;
+            stages::begin(slf, Policy::FOREIGN)?;
         }
         let bell = me.bell.get().map(|bell| bell.number());
         bell.ok_or_else(|| condition::loop_error(py, "no foreign loop drives this event loop"))

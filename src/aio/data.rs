@@ -32,7 +32,7 @@ pub(crate) fn lines_of<'py>(lines: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py
     let mut all = Vec::new();
     for (number, line) in lines.try_iter()?.enumerate() {
         let line = line_of(number, &line?)?;
-        all.try_reserve(1).map_err(memory::none)?;
+        all.try_reserve(1).map_err(memory::error)?;
         all.push(line);
     }
     Ok(all)

@@ -23,13 +23,15 @@ fn take_turn(guest: &Bound<'_, EventLoop>) -> PyResult<()> {
     if guest.get().bell.get().is_some() {
         stages::pump(guest, Some(Duration::ZERO)).map(drop)
     } else {
-        stages::serve_host(guest)
+        stages::serve_guest(guest)
     }
 }
 
 /// The one in whose runtime the loop waits.
 #[inline]
-pub(crate) fn host<'py>(event_loop: &Bound<'py, NativeLoop>) -> Option<Bound<'py, EventLoop>> {
+pub(crate) fn sharing_runtime<'py>(
+    event_loop: &Bound<'py, NativeLoop>,
+) -> Option<Bound<'py, EventLoop>> {
     let guest = get(event_loop)?;
     let waits = guest.get().bell.get().is_none() && !guest.get().state.is_forked();
     waits.then_some(guest)
@@ -37,7 +39,7 @@ pub(crate) fn host<'py>(event_loop: &Bound<'py, NativeLoop>) -> Option<Bound<'py
 
 /// Waits there, and has it take a turn. Whether something in the loop's selector has become ready.
 pub(crate) fn wait(guest: &Bound<'_, EventLoop>, wait: Wait) -> PyResult<bool> {
-    stages::turn_as_host(guest, wait)
+    stages::turn_while_host_waits(guest, wait)
 }
 
 /// Whether this thread is inside a loop of callbacks that runs by itself, so that no asyncio loop can.

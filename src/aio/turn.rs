@@ -127,7 +127,7 @@ impl<'py> Turn<'_, 'py> {
         let wait = if busy { Wait::Not } else { self.wait(py)? };
         // A clock of the program's has run since: it lets other threads run, whose calls wake only a loop that sleeps.
         let wait = if self.is_busy(py) { Wait::Not } else { wait };
-        match guest::host(self.event_loop) {
+        match guest::sharing_runtime(self.event_loop) {
             Some(guest) => self.look_with(&guest, wait)?,
             None => self.look_alone(py, wait).map_err(Failure::Os)?,
         }
@@ -220,7 +220,7 @@ impl<'py> Turn<'_, 'py> {
 
     fn ask(&mut self, py: Python<'py>, time: Option<Duration>) -> std::io::Result<()> {
         let (selector, events) = (&self.selector, &mut self.events);
-        self.share.let_go(py, || selector.wait(events, time))
+        self.share.without_gil(py, || selector.wait(events, time))
     }
 
     fn make_ready(&self, py: Python<'py>, readiness: Readiness) -> PyResult<()> {

@@ -106,18 +106,18 @@ impl BufferPool {
             Ok(()) => Ok(objects.insert(object)),
             Err(error) => {
                 drop(objects);
-                Err(memory::none(error))
+                Err(memory::error(error))
             }
         }
     }
 
-    /// Whether [`BufferPool::let_go`] has something to do.
+    /// Whether [`BufferPool::drop_returned`] has something to do.
     pub fn has_returns(&self) -> bool {
         !self.returns.is_empty()
     }
 
     /// Lets go of the objects that were sent.
-    pub fn let_go(&self) {
+    pub fn drop_returned(&self) {
         if !self.has_returns() {
             return;
         }
@@ -177,7 +177,7 @@ impl BufferPool {
 
     /// The loop has ended. `unused`: nobody can be filling a room any more.
     pub fn close(&self, unused: bool) {
-        self.let_go();
+        self.drop_returned();
         if !unused {
             return;
         }
@@ -199,7 +199,7 @@ impl Drop for BufferPool {
             std::mem::forget(std::mem::take(&mut self.objects));
             return;
         }
-        self.let_go();
+        self.drop_returned();
         // What is not back may still be used by a thread of the runtime that did not end in time: kept for ever.
         for object in self.objects.lock().slots.drain(..) {
             std::mem::forget(object);

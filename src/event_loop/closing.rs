@@ -116,7 +116,7 @@ pub fn close_all(py: Python<'_>, state: &LoopState) -> Vec<Py<PyAny>> {
     }
     for idler in state.idlers.take_all() {
         if let Ok(idler) = idler.bind(py).cast::<Idler>() {
-            idler.get().let_go();
+            idler.get().clear_callbacks();
         }
     }
     for timer in state.timers.take_all() {

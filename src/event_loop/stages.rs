@@ -164,7 +164,7 @@ fn drain(slf: &Bound<'_, EventLoop>) -> PyResult<()> {
 pub fn pump(slf: &Bound<'_, EventLoop>, patience: Option<Duration>) -> PyResult<usize> {
     let (py, me) = (slf.py(), slf.get());
     if !me.is_driven() {
-        begin(slf, Policy::GUEST)?;
+        begin(slf, Policy::FOREIGN)?;
     }
     if me.bell.get().is_none() {
         let message = "the asyncio loop in which this event loop lives turns it";
@@ -186,18 +186,18 @@ pub fn pump(slf: &Bound<'_, EventLoop>, patience: Option<Duration>) -> PyResult<
 }
 
 /// A turn in the place of the host's wait. Whether something in the host's selector has become ready.
-pub(crate) fn turn_as_host(slf: &Bound<'_, EventLoop>, wait: Wait) -> PyResult<bool> {
+pub(crate) fn turn_while_host_waits(slf: &Bound<'_, EventLoop>, wait: Wait) -> PyResult<bool> {
     let (py, me) = (slf.py(), slf.get());
     driven(slf, |turning| {
         let Some((pump, _)) = turning.parts() else {
             return Ok(true);
         };
-        pump.turn_as_host(py, &me.state, &me.catch, wait)
+        pump.turn_while_host_waits(py, &me.state, &me.catch, wait)
     })
 }
 
 /// A turn between two steps of the host's, without a look for the kernel's events.
-pub(crate) fn serve_host(slf: &Bound<'_, EventLoop>) -> PyResult<()> {
+pub(crate) fn serve_guest(slf: &Bound<'_, EventLoop>) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
     driven(slf, |turning| {
         let Some((pump, _)) = turning.parts() else {

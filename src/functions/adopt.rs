@@ -77,7 +77,7 @@ pub fn adopt_tcp_socket(
     };
     socket.get().state.lock().set_names(names);
     let made = handle(&socket, stream)?;
-    streams::let_go(&socket);
+    streams::release_own(&socket);
     Socket::take_over(&socket, taken)?;
     Ok(made)
 }

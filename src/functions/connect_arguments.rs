@@ -70,7 +70,7 @@ impl<'py> ConnectArguments<'_, 'py> {
                 state.extras_mut().preface = preface;
             }
         }
-        streams::let_go(&socket);
+        streams::release_own(&socket);
         Ok((socket, made))
     }
 }

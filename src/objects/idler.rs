@@ -57,7 +57,7 @@ impl Idler {
     }
 
     /// Lets go of its callbacks: the loop has.
-    pub fn let_go(&self) {
+    pub fn clear_callbacks(&self) {
         let state = std::mem::take(&mut *self.state.lock());
         drop(state);
     }
@@ -72,7 +72,7 @@ impl Idler {
             me.event_loop.nudge();
         }
         drop(removed);
-        me.let_go();
+        me.clear_callbacks();
     }
 }
 
@@ -156,6 +156,6 @@ impl Idler {
     }
 
     fn __clear__(&self) {
-        self.let_go();
+        self.clear_callbacks();
     }
 }

@@ -61,7 +61,7 @@ pub fn detach<'py>(slf: &Bound<'py, Socket>) -> PyResult<(Bound<'py, PyAny>, Bou
     let undelivered = std::mem::take(&mut socket.state.lock().undelivered);
     Socket::end_given_away(slf);
     let (link, hub) = (&socket.link, &socket.event_loop.hub);
-    py.detach(|| wait(|| hub.reactor.has_let_go(link)));
+    py.detach(|| wait(|| hub.reactor.task_is_done_with(link)));
     let unread = unread(py, &socket.event_loop, link.key, undelivered);
     let unread = unread.inspect_err(|_| drop(theirs.call_method0(intern!(py, "close"))))?;
     // Only now: the mode is one for both descriptors.

@@ -118,7 +118,7 @@ impl Socket {
         if !waits {
             drop(socket.end_upgrade());
         }
-        let phase = Self::let_go(slf);
+        let phase = Self::release_app(slf);
         // Before the task closes its own: an abortive close takes the last descriptor.
         os_socket::close(socket, slf.py());
         if phase != Phase::Idle {
@@ -143,18 +143,22 @@ impl Socket {
         if !socket.close_once() {
             return;
         }
-        Self::let_go(slf);
+        Self::release_app(slf);
         os_socket::close(socket, slf.py());
         socket.link.give_away(&socket.event_loop.hub);
         drop(socket.event_loop.remove(socket.link.key));
     }
 
     /// Its `close_cb` will run, if a connection was begun; all else that it calls and would tell is let go.
-    fn let_go(slf: &Bound<'_, Self>) -> Phase {
+    fn release_app(slf: &Bound<'_, Self>) -> Phase {
         let (phase, mut callbacks, others) = {
             let mut state = slf.get().state.lock();
             let phase = std::mem::replace(&mut state.phase, Phase::Closed);
-            (phase, std::mem::take(&mut state.callbacks), state.let_go())
+            (
+                phase,
+                std::mem::take(&mut state.callbacks),
+                state.take_for_drop(),
+            )
         };
         if let Some(close_cb) = callbacks.close.take_if(|_| phase != Phase::Idle) {
             ending::leave(slf, close_cb);
@@ -168,7 +172,7 @@ impl Socket {
         let socket = slf.get();
         ending::begin(socket, Reason::LoopEnd);
         if socket.close_once() {
-            Self::let_go(slf);
+            Self::release_app(slf);
         }
         socket.link.abandon();
         os_socket::close(socket, slf.py());

@@ -73,7 +73,7 @@ pub(crate) fn start(
     // First, so that nothing is lost where there is no memory for it.
     let held = socket.state.lock().undelivered.size(slf.py());
     let wanted = held + socket.link.in_streams.load(Ordering::Relaxed);
-    received.try_reserve(wanted).map_err(memory::none)?;
+    received.try_reserve(wanted).map_err(memory::error)?;
     // A stream makes objects of what it has: what is missing then is not to be overlooked.
     let later = take_received(slf, &mut received).inspect_err(|_| Socket::end(slf, true))?;
     let upgrade = Box::new(Upgrade {

@@ -136,13 +136,13 @@ impl State {
     }
 
     /// What a closed socket has no use for but its callbacks; to be dropped outside of the lock.
-    pub(crate) fn let_go(&mut self) -> impl Sized + use<> {
+    pub(crate) fn take_for_drop(&mut self) -> impl Sized + use<> {
         let extras = self.extras.as_mut();
         (
             std::mem::take(&mut self.undelivered),
             extras.and_then(|extras| {
                 let others = extras.tls.take();
-                (extras.given.take(), extras.streams.let_go(), others).into()
+                (extras.given.take(), extras.streams.release_own(), others).into()
             }),
         )
     }

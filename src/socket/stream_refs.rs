@@ -21,7 +21,7 @@ pub(crate) struct Own {
 
 impl Streams {
     /// The socket's own stream is the app's alone from now on. The result is to be dropped outside of the lock.
-    pub(crate) fn let_go(&mut self) -> Option<Py<PyAny>> {
+    pub(crate) fn release_own(&mut self) -> Option<Py<PyAny>> {
         self.own.as_mut()?.kept.take()
     }
 

@@ -48,11 +48,11 @@ pub(crate) fn keep_own(socket: &Bound<'_, Socket>) -> PyResult<()> {
 }
 
 /// Leaves the socket's own stream to the app.
-pub(crate) fn let_go(socket: &Bound<'_, Socket>) {
+pub(crate) fn release_own(socket: &Bound<'_, Socket>) {
     let kept = {
         let mut state = socket.get().state.lock();
         let has_any = state.extras().is_some();
-        has_any.then(|| state.extras_mut().streams.let_go())
+        has_any.then(|| state.extras_mut().streams.release_own())
     };
     drop(kept);
 }

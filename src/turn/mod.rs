@@ -3,7 +3,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `pump.rs`, `policy.rs` | the turn as a whole; what differs between kinds of loops |
-//! | `poll.rs` | its first part: what came is taken |
+//! | `intake.rs` | its first part: what came is taken |
 //! | `delivery.rs` | what it tells Python, in which order |
 //! | `dispatcher.rs`, `sink.rs`, `app_error.rs` | calls callbacks; what consumes an event; what becomes of an exception |
 //! | `socket_events.rs` | from an event of a socket, a server or a lookup to callbacks |
@@ -21,8 +21,8 @@ pub(crate) mod delivery;
 pub(crate) mod dispatcher;
 pub(crate) mod flusher;
 pub(crate) mod foreign;
+pub(crate) mod intake;
 pub(crate) mod policy;
-pub(crate) mod poll;
 pub(crate) mod poller_events;
 pub(crate) mod pump;
 pub(crate) mod share;

@@ -23,7 +23,7 @@ impl Policy {
         io_threads: 0,
     };
     /// A foreign loop drives it.
-    pub const GUEST: Self = Self {
+    pub const FOREIGN: Self = Self {
         owns_thread: false,
         waits: false,
         rings: true,

@@ -10,8 +10,8 @@ use crate::turn::app_error::Catch;
 use crate::turn::delivery::Delivery;
 use crate::turn::dispatcher::Dispatcher;
 use crate::turn::flusher::Flusher;
+use crate::turn::intake::Intake;
 use crate::turn::policy::Policy;
-use crate::turn::poll::Intake;
 use pyo3::prelude::*;
 use std::sync::Arc;
 
@@ -74,7 +74,7 @@ impl Pump {
             event_loop.hub.reactor.kick_helper();
         } else {
             self.intake
-                .take(py, event_loop, &mut self.flusher, &mut self.hand);
+                .take_without_wait(py, event_loop, &mut self.flusher, &mut self.hand);
             self.dispatch_and_flush(py, event_loop, catch)?;
         }
         Ok(true)
@@ -82,7 +82,7 @@ impl Pump {
 
     /// Waits in the place of a host, and takes a turn if there is something to do. Whether something in the host's selector has
     /// become ready.
-    pub(crate) fn turn_as_host(
+    pub(crate) fn turn_while_host_waits(
         &mut self,
         py: Python<'_>,
         event_loop: &LoopState,
@@ -93,7 +93,7 @@ impl Pump {
         let (flusher, hand) = (&mut self.flusher, &mut self.hand);
         let ready = self
             .intake
-            .wait_as_host(py, event_loop, wait, flusher, hand)?;
+            .wait_with_host(py, event_loop, wait, flusher, hand)?;
         self.dispatch_and_flush(py, event_loop, catch)?;
         Ok(ready)
     }
@@ -109,7 +109,7 @@ impl Pump {
             if event_loop.hub.reactor.is_dirty() {
                 py.detach(|| self.flusher.flush(event_loop));
             }
-            event_loop.hub.reactor.python_is_back();
+            event_loop.hub.reactor.wake_accept_loops();
         }
         dispatched
     }
@@ -125,7 +125,7 @@ impl Pump {
     }
 
     fn dispatch(&mut self, py: Python<'_>, event_loop: &LoopState, catch: &Catch) -> PyResult<()> {
-        event_loop.buffers.let_go();
+        event_loop.buffers.drop_returned();
         let rooms = &event_loop.hub.inbox.rooms;
         event_loop.buffers.furnish(py, rooms);
         let timers_until = self.intake.timers_until(event_loop, self.hand.len());

@@ -34,7 +34,11 @@ impl Share {
 
     /// Runs `look` without the interpreter's lock. Who waits for that in vain gets it before the loop has it again.
     #[inline(always)]
-    pub(crate) fn let_go<T: Send>(&mut self, py: Python<'_>, look: impl FnOnce() -> T + Send) -> T {
+    pub(crate) fn without_gil<T: Send>(
+        &mut self,
+        py: Python<'_>,
+        look: impl FnOnce() -> T + Send,
+    ) -> T {
         let from = nanoseconds();
         let (result, gave_way) = py.detach(|| {
             let gone = nanoseconds();

@@ -400,7 +400,7 @@ impl Dispatcher<'_> {
         }
         if !timeout.holds(link) {
             // It came while Python was held up; it is delivered next.
-            link.retime(&self.event_loop.hub);
+            link.restart_timeouts(&self.event_loop.hub);
             return Ok(());
         }
         let failure = timeout.failure();

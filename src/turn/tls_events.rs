@@ -30,7 +30,7 @@ impl Dispatcher<'_> {
             let whose = Whose::Socket(&socket);
             self.call(callback.bind(py), (&socket,), Which::Connect, whose)
         });
-        socket.get().link.retime(&self.event_loop.hub);
+        socket.get().link.restart_timeouts(&self.event_loop.hub);
         called
     }
 }

@@ -173,7 +173,7 @@ impl Pump {
                     return;
                 }
                 if !timeout.holds(&link) {
-                    link.retime(&self.hub);
+                    link.restart_timeouts(&self.hub);
                     return;
                 }
                 let failure = timeout.failure();

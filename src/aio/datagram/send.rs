@@ -62,7 +62,7 @@ pub(crate) fn send(
         flow.outgoing.extend(datagram.take());
         Ok(())
     });
-    kept.map_err(memory::none)?;
+    kept.map_err(memory::error)?;
     send_soon(slf, size)
 }
 

@@ -309,7 +309,7 @@ impl TlsTransport {
     fn append_to_backlog(&self, data: &Bound<'_, PyBytes>) -> PyResult<()> {
         let py = data.py();
         let pushed = self.flow.with(py, |flow| flow.backlog.push(py, data));
-        pushed.map_err(memory::none)
+        pushed.map_err(memory::error)
     }
 
     /// asyncio's name of the state.

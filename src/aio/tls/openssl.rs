@@ -172,7 +172,7 @@ impl OpenSsl {
     }
 
     /// Nothing more comes out: at most the beginning of a record is in the session.
-    fn is_empty_now(&self) {
+    fn note_empty(&self) {
         let inside = self.inside.load(Relaxed);
         self.inside.store(inside.min(RECORD), Relaxed);
     }
@@ -207,7 +207,7 @@ impl OpenSsl {
                     }
                 }
                 Err(error) if is_again(py, &error) => {
-                    self.is_empty_now();
+                    self.note_empty();
                     break None;
                 }
                 Err(error) => break Some(End::Failed(error)),
@@ -247,7 +247,7 @@ impl OpenSsl {
                     }
                 }
                 Err(error) if is_again(py, &error) => {
-                    self.is_empty_now();
+                    self.note_empty();
                     break None;
                 }
                 Err(error) => break Some(End::Failed(error)),

@@ -34,7 +34,7 @@ pub(crate) fn write(slf: &Bound<'_, TlsTransport>, data: &Bound<'_, PyAny>) -> P
         flow.lost += 1;
         Ok(Some(flow.lost))
     });
-    match drops.map_err(memory::none)? {
+    match drops.map_err(memory::error)? {
         None => send_soon(slf, data.as_bytes().len()),
         // asyncio warns from the sixth on.
         Some(6..) => slf.method(intern!(py, "_warn_of_writes"), ()).map(drop),

@@ -44,7 +44,7 @@ impl Broken {
     fn raised(self, py: Python<'_>) -> PyErr {
         match self {
             Self::Tls(failure) => error(py, &failure),
-            Self::NoMemory(error) => memory::none(error),
+            Self::NoMemory(error) => memory::error(error),
         }
     }
 }

@@ -66,7 +66,7 @@ fn lose_soon(slf: &Bound<'_, StreamTransport>, error: Option<Bound<'_, PyAny>>) 
     };
     let callback = slf.getattr(intern!(py, "_call_connection_lost"))?;
     let context = me.context(py);
-    let context = context.filter(|_| me.objects.with(py, |objects| objects.is_lost_in_context));
+    let context = context.filter(|_| me.objects.with(py, |objects| objects.context_was_given));
     let options = context.map(|context| [("context", context)].into_py_dict(py));
     event_loop
         .call_method(
@@ -101,7 +101,7 @@ fn close_socket<'py>(
     let closed = closed.map(drop);
     slf.get()
         .objects
-        .with(py, |objects| objects.closed = Some(socket.unbind()));
+        .with(py, |objects| objects.closed_socket = Some(socket.unbind()));
     closed
 }
 

@@ -127,7 +127,7 @@ pub(crate) fn send(slf: &Bound<'_, StreamTransport>, bytes: &[u8]) -> PyResult<(
         return Ok(());
     }
     let kept = me.flow.with(py, |flow| flow.outgoing.push(&bytes[sent..]));
-    kept.map_err(memory::none)?;
+    kept.map_err(memory::error)?;
     flush(slf)?;
     pause_protocol(slf)
 }

@@ -35,7 +35,7 @@ impl StreamTransport {
         context: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let py = event_loop.py();
-        let is_lost_in_context = context.is_some();
+        let context_was_given = context.is_some();
         let context = match context {
             Some(context) => context.unbind(),
             None => context::copy(py)?,
@@ -50,9 +50,9 @@ impl StreamTransport {
             objects: Gil::new(Objects {
                 parties: Parties::new(event_loop, socket, protocol, context),
                 server,
-                closed: None,
+                closed_socket: None,
                 extra: Extra::of(socket, descriptor, extra)?,
-                is_lost_in_context,
+                context_was_given,
                 empty_waiter: None,
             }),
             flow: Gil::new(Flow::new(receiver_of(protocol)?)),
@@ -198,7 +198,11 @@ impl StreamTransport {
         let (py, me) = (slf.py(), slf.get());
         flush(slf)?;
         let (ends, socket) = me.objects.with(py, |objects| {
-            let socket = objects.parties.socket.as_ref().or(objects.closed.as_ref());
+            let socket = objects
+                .parties
+                .socket
+                .as_ref()
+                .or(objects.closed_socket.as_ref());
             let socket = socket.map(|socket| socket.clone_ref(py));
             match &objects.extra {
                 Extra::Made(made) => (Err(made.clone_ref(py)), None),
@@ -332,7 +336,7 @@ impl StreamTransport {
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         let visited = self.objects.try_with(|objects| {
             objects.parties.traverse(&visit)?;
-            visit.call(&objects.closed)?;
+            visit.call(&objects.closed_socket)?;
             visit.call(&objects.server)?;
             if let Extra::Made(extra) = &objects.extra {
                 visit.call(extra)?;

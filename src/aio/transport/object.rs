@@ -24,11 +24,12 @@ pub struct StreamTransport {
 pub(crate) struct Objects {
     pub(crate) parties: Parties,
     pub(crate) server: Option<Py<PyAny>>,
-    /// The same, once it is closed: programs go on to ask for it.
-    pub(crate) closed: Option<Py<PyAny>>,
+    /// The socket object after it was closed; programs still ask for it through `get_extra_info`.
+    pub(crate) closed_socket: Option<Py<PyAny>>,
     pub(crate) extra: Extra,
-    /// Also `connection_lost` is called in the connection's context; else in that of whoever ends it.
-    pub(crate) is_lost_in_context: bool,
+    /// The program gave the context (CPython 3.15): all protocol calls use it. Otherwise reads use that of whoever resumed
+    /// reading, and `connection_lost` that of whoever ended it.
+    pub(crate) context_was_given: bool,
     /// Somebody waits until all is sent, to send from a file.
     pub(crate) empty_waiter: Option<Py<PyAny>>,
 }
@@ -101,7 +102,7 @@ impl StreamTransport {
 
     /// What comes from now on is the protocol's in the context of who resumes reading, as asyncio has it, unless one was given.
     pub(crate) fn go_on_in_callers_context(&self, py: Python<'_>) -> PyResult<()> {
-        if self.objects.with(py, |objects| objects.is_lost_in_context) {
+        if self.objects.with(py, |objects| objects.context_was_given) {
             return Ok(());
         }
         let new = context::copy(py)?;

@@ -29,7 +29,7 @@ pub(crate) fn write(slf: &Bound<'_, StreamTransport>, data: &Bound<'_, PyAny>) -
         flow.lost += 1;
         Ok(flow.lost)
     });
-    let lost = lost.map_err(memory::none)?;
+    let lost = lost.map_err(memory::error)?;
     if lost > 0 {
         return if lost > WARN_FROM { warn(py) } else { Ok(()) };
     }

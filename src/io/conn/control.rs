@@ -45,7 +45,7 @@ impl Link {
     }
 
     /// A timeout that was told, and since when `progress` was made or is to be had, was none: both start afresh.
-    pub fn retime(self: &Arc<Self>, hub: &Hub) {
+    pub fn restart_timeouts(self: &Arc<Self>, hub: &Hub) {
         self.new_epoch();
         self.set(hub, READ_AFRESH | WRITE_AFRESH, 0);
     }
@@ -84,7 +84,7 @@ impl Link {
         self.set(hub, if force { FORCE } else { CLOSING }, NOT_READING);
     }
 
-    /// Leaves the connection to somebody else who has a duplicate of its descriptor; see `Reactor::has_let_go`.
+    /// Leaves the connection to somebody else who has a duplicate of its descriptor; see `Reactor::task_is_done_with`.
     pub fn give_away(self: &Arc<Self>, hub: &Hub) {
         self.sender.close(false);
         self.set(hub, GIVEN_AWAY, NOT_READING);

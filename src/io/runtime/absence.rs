@@ -45,7 +45,7 @@ impl Absence {
 
     /// Python is back, or has come back in between.
     #[inline]
-    pub fn is_over(&self) {
+    pub fn end(&self) {
         if self.anyone_waits.load(Ordering::SeqCst) {
             self.wake_waiting();
         }

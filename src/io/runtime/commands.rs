@@ -45,7 +45,7 @@ impl Commands {
         if self.mailbox.is_closed() {
             return;
         }
-        if let Some(runtime) = self.threads.runtime() {
+        if let Some(runtime) = self.threads.runtime_if_threaded() {
             let _entered = runtime.enter();
             return command.run();
         }

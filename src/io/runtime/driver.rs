@@ -79,7 +79,7 @@ impl Driver {
             builder.worker_threads(io_threads),
             io_threads,
         )?);
-        hub.reactor.is_driven_by(runtime.handle().clone());
+        hub.reactor.set_threaded_runtime(runtime.handle().clone());
         drop(runtime.spawn(keep_flushing(hub.clone())));
         Ok(Self {
             hub,
@@ -101,7 +101,7 @@ impl Driver {
         let runtime = Arc::new(builder.event_interval(TASKS_A_TURN).build()?);
         let host = host.map(|host| host.begin(&runtime)).transpose()?;
         let helper = Helper::start(&hub, &runtime)?;
-        hub.reactor.drives(runtime.handle().clone());
+        hub.reactor.set_runtime(runtime.handle().clone());
         Ok(Self {
             hub,
             runtime,
@@ -230,7 +230,7 @@ impl PumpWatch {
 /// The pump's root future: drives until something is queued.
 fn poll_drive(hub: &Hub, context: &mut Context<'_>) -> Poll<()> {
     hub.inbox.queue.rouse();
-    hub.reactor.python_is_back();
+    hub.reactor.wake_accept_loops();
     let enough = || hub.inbox.memory.unread() >= BATCH_BYTES;
     hub.reactor.poll_tasks(context, enough);
     hub.inbox.queue.poll_ready(context)

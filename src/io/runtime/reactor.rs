@@ -56,18 +56,18 @@ impl Reactor {
     }
 
     /// From now on the threads of `runtime` drive.
-    pub(crate) fn is_driven_by(&self, runtime: Handle) {
-        self.commands.threads.are_of(runtime);
+    pub(crate) fn set_threaded_runtime(&self, runtime: Handle) {
+        self.commands.threads.set_threaded_runtime(runtime);
     }
 
     /// The pump and its helper drive `runtime`.
-    pub(crate) fn drives(&self, runtime: Handle) {
-        self.commands.threads.set_home(runtime);
+    pub(crate) fn set_runtime(&self, runtime: Handle) {
+        self.commands.threads.set_runtime(runtime);
     }
 
     /// Does what wants the runtime's context. None: the loop has ended.
     pub(crate) fn in_context<R>(&self, act: impl FnOnce() -> R) -> Option<R> {
-        let runtime = self.commands.threads.home()?;
+        let runtime = self.commands.threads.runtime()?;
         let _entered = runtime.enter();
         Some(act())
     }
@@ -98,7 +98,7 @@ impl Reactor {
     }
 
     /// After [`Link::give_away`]: whether its task receives nothing more.
-    pub fn has_let_go(&self, link: &Link) -> bool {
+    pub fn task_is_done_with(&self, link: &Link) -> bool {
         link.has_ended() || (!self.has_threads() && self.scheduler.is_idle())
     }
 
@@ -145,8 +145,8 @@ impl Reactor {
 
     /// Python has come back from callbacks: accept loops that waited for that look again.
     #[inline]
-    pub fn python_is_back(&self) {
-        self.absence.is_over();
+    pub fn wake_accept_loops(&self) {
+        self.absence.end();
     }
 
     /// From now on each turn takes its time.

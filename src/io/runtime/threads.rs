@@ -20,14 +20,14 @@ pub(crate) struct Threads {
 
 impl Threads {
     /// `runtime` has some.
-    pub(crate) fn are_of(&self, runtime: Handle) {
+    pub(crate) fn set_threaded_runtime(&self, runtime: Handle) {
         self.order.start(&runtime);
-        self.set_home(runtime);
+        self.set_runtime(runtime);
         self.any.store(true, Ordering::Relaxed);
     }
 
     /// `runtime` is the loop's, be it with threads of its own or without.
-    pub(crate) fn set_home(&self, runtime: Handle) {
+    pub(crate) fn set_runtime(&self, runtime: Handle) {
         *self.runtime.lock() = Some(runtime);
     }
 
@@ -37,12 +37,12 @@ impl Threads {
     }
 
     /// Their runtime, until the loop has ended.
-    pub(crate) fn runtime(&self) -> Option<Handle> {
-        if self.any() { self.home() } else { None }
+    pub(crate) fn runtime_if_threaded(&self) -> Option<Handle> {
+        if self.any() { self.runtime() } else { None }
     }
 
     /// The runtime, until the loop has ended.
-    pub(crate) fn home(&self) -> Option<Handle> {
+    pub(crate) fn runtime(&self) -> Option<Handle> {
         self.runtime.lock().clone()
     }
 

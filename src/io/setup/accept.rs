@@ -77,9 +77,8 @@ impl Listener {
         self.served_at(|| hub.reactor.time());
     }
 
-    /// Whether connections would only wait here, where another process may have time for them: Python is held up, or has not
-    /// served what was accepted before.
-    fn is_idle_to_accept(&self, hub: &Hub) -> bool {
+    /// Python is too far behind: connections are left in the backlog, where another process may take them.
+    fn should_defer_accept(&self, hub: &Hub) -> bool {
         if hub.reactor.python_time() > PATIENCE {
             return true;
         }
@@ -187,12 +186,12 @@ impl Accepting {
 
     /// Whether to wait until Python is back.
     fn waits_for_python(&self, context: &Context<'_>) -> bool {
-        if !self.listener.is_idle_to_accept(&self.hub) {
+        if !self.listener.should_defer_accept(&self.hub) {
             return false;
         }
         self.hub.reactor.wait_for_python(context.waker());
         // It may have come back just before, and then nobody would wake us.
-        self.listener.is_idle_to_accept(&self.hub)
+        self.listener.should_defer_accept(&self.hub)
     }
 
     /// Whether to wait for descriptors. A connection that ended frees one, and its wake-up ends the pause.

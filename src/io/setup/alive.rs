@@ -13,7 +13,7 @@ pub(crate) struct Alive {
 
 impl Drop for Alive {
     fn drop(&mut self) {
-        self.listener.let_go();
+        self.listener.release_sockets();
         self.hub.keys.went();
         self.hub.inbox.push(Event::Gone(self.listener.key));
     }

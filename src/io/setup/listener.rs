@@ -121,7 +121,7 @@ impl Listener {
     }
 
     /// The accept loops have ended: what is left of them here would keep the runtime's descriptors open.
-    pub(crate) fn let_go(&self) {
+    pub(crate) fn release_sockets(&self) {
         self.closed.store(true, Ordering::SeqCst);
         self.drop_file();
         let sockets = std::mem::take(&mut *self.sockets.lock());

@@ -33,7 +33,7 @@ impl Loop {
 
     fn come_back(&self) {
         self.handover.enter();
-        self.absence.is_over();
+        self.absence.end();
     }
 }
 

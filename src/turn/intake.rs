@@ -92,10 +92,10 @@ impl Intake {
         flusher: &mut Flusher,
         hand: &mut InHand,
     ) -> PyResult<()> {
-        let wait = self.wait_of(event_loop);
+        let wait = self.next_wait(event_loop);
         if matches!(wait, Wait::No)
             && event_loop.idlers.count() == 0
-            && self.may_leave_out(event_loop, flusher)
+            && self.may_skip_drive(event_loop, flusher)
         {
             hand.refill(&event_loop.hub.inbox.queue);
             return Ok(());
@@ -105,7 +105,7 @@ impl Intake {
 
     /// In the place of a host's wait, which is `until` then (None: for ever), unless it has something to do itself: waits for the
     /// events of both. Whether something in its selector has become ready.
-    pub fn wait_as_host(
+    pub fn wait_with_host(
         &mut self,
         py: Python<'_>,
         event_loop: &LoopState,
@@ -113,7 +113,7 @@ impl Intake {
         flusher: &mut Flusher,
         hand: &mut InHand,
     ) -> PyResult<bool> {
-        let wait = match (self.wait_of(event_loop), wait) {
+        let wait = match (self.next_wait(event_loop), wait) {
             _ if !hand.is_done() => Wait::No,
             (Wait::No, _) | (_, Wait::No) => Wait::No,
             (Wait::Until(own), Wait::Until(theirs)) => Wait::Until(own.min(theirs)),
@@ -133,7 +133,7 @@ impl Intake {
         hand: &mut InHand,
     ) -> PyResult<()> {
         self.unpolled = 0;
-        if self.contention.keeps() && self.wait_kept(event_loop, wait, flusher, hand) {
+        if self.contention.keeps() && self.wait_with_gil(event_loop, wait, flusher, hand) {
             return contention::give_way(py);
         }
         let measured = self.contention.releases();
@@ -141,11 +141,11 @@ impl Intake {
         let mut share = self.share;
         let look = || {
             flusher.flush(event_loop);
-            self.drive(event_loop, wait, flusher, hand);
+            self.drive_and_take(event_loop, wait, flusher, hand);
             measured.then(Instant::now)
         };
         let since = if is_busy {
-            share.let_go(py, look)
+            share.without_gil(py, look)
         } else {
             py.detach(look)
         };
@@ -157,7 +157,7 @@ impl Intake {
     }
 
     /// Takes what is there, where the runtime is driven elsewhere.
-    pub fn take(
+    pub fn take_without_wait(
         &mut self,
         py: Python<'_>,
         event_loop: &LoopState,
@@ -169,7 +169,7 @@ impl Intake {
             flusher.flush(event_loop);
             self.now = Instant::now();
             if !self.driver.has_threads() && self.is_late(event_loop, LATE) {
-                return self.drive(event_loop, Wait::No, flusher, hand);
+                return self.drive_and_take(event_loop, Wait::No, flusher, hand);
             }
             if self.is_late(event_loop, STANDSTILL) {
                 self.driver.settle();
@@ -186,7 +186,7 @@ impl Intake {
     }
 
     /// Whether this turn, which has calls that are ready, may do without driving the runtime: that costs system calls.
-    fn may_leave_out(&mut self, event_loop: &LoopState, flusher: &Flusher) -> bool {
+    fn may_skip_drive(&mut self, event_loop: &LoopState, flusher: &Flusher) -> bool {
         self.unpolled += 1;
         self.unpolled <= UNPOLLED_TURNS
             && self.put_off == 0
@@ -196,7 +196,7 @@ impl Intake {
     }
 
     /// Flushes and takes what comes without releasing the interpreter; false: there is nothing to do.
-    fn wait_kept(
+    fn wait_with_gil(
         &mut self,
         event_loop: &LoopState,
         wait: Wait,
@@ -210,12 +210,18 @@ impl Intake {
         } else {
             Wait::Spin(Instant::now() + contention::SPIN)
         };
-        self.drive(event_loop, wait, flusher, hand);
+        self.drive_and_take(event_loop, wait, flusher, hand);
         due || !hand.is_empty() || self.driver.is_host_ready()
     }
 
     /// Drives the runtime and takes what is queued.
-    fn drive(&mut self, event_loop: &LoopState, wait: Wait, flusher: &Flusher, hand: &mut InHand) {
+    fn drive_and_take(
+        &mut self,
+        event_loop: &LoopState,
+        wait: Wait,
+        flusher: &Flusher,
+        hand: &mut InHand,
+    ) {
         // What was sent by reference is let go before a wait.
         let idle = flusher.untold() == 0 && !event_loop.buffers.has_returns();
         let wait = if idle { wait } else { Wait::No };
@@ -241,7 +247,7 @@ impl Intake {
         next.is_some_and(|due| due + by <= self.now)
     }
 
-    fn wait_of(&mut self, event_loop: &LoopState) -> Wait {
+    fn next_wait(&mut self, event_loop: &LoopState) -> Wait {
         if event_loop.has_posts() || event_loop.idlers.count() > 0 {
             return Wait::No;
         }
