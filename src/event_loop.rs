@@ -208,7 +208,7 @@ impl EventLoop {
     /// Figures of this loop; see `asynctcp.stats`.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         self.state.check_process(py)?;
-        let counts = closing::census(py, &self.state);
+        let counts = closing::count_open(py, &self.state);
         let (queued_events, queued_bytes) = match self.state.life() {
             // What came since nobody takes any more.
             Life::Ended => (0, 0),

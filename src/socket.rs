@@ -359,7 +359,7 @@ impl Socket {
     /// (SO_PEERCRED); None of a TCP socket, and once closed.
     #[getter]
     fn peercred(&self) -> Option<(i32, u32, u32)> {
-        self.link.stream()?.credentials()
+        self.link.wire()?.credentials()
     }
 
     /// What was agreed on by TLS, as a `TlsInfo`; None without TLS, and before its handshake is done.
@@ -417,8 +417,8 @@ impl Socket {
         Ok(slf
             .get()
             .link
-            .stream()
-            .map_or(-1, |stream| platform::number(stream.socket()) as i64))
+            .wire()
+            .map_or(-1, |wire| platform::number(wire.socket()) as i64))
     }
 
     /// The OS socket, as a `socket.socket` over the same connection: options, addresses and the rest of its calls.

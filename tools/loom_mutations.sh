@@ -67,7 +67,7 @@ mutate conn/send_state.rs "two send at once" 's/self\.who != free \|\| !self\.ta
 mutate conn/send_state.rs "it stays on the list" 's/self\.listed = false;//' sender
 mutate conn/send_state.rs "the sender does not look again" 's/if !self\.staged\.is_empty\(\) \|\| [^{]*\{\s*return self\.go_on[^}]*\}//' sender
 mutate conn/send_state.rs "the sender stays the sender" \
-    's/self\.who = Who::Nobody;\s*(if self\.is_shaking\(\) && self\.size\(\) > 0)/$1/' sender
+    's/self\.who = Who::Nobody;\s*(if self\.is_handshaking\(\) && self\.size\(\) > 0)/$1/' sender
 mutate conn/send_state.rs "what is in flight stays so" 's/self\.in_flight = 0;\s*(if let \(Some\(secured\), Ok\(offer\)\))/$1/' sender
 mutate conn/send_state.rs "what comes back goes behind" \
     's/let newer = .*?append\(newer\);/let rest = std::mem::take(rest);\n self.staged.append(rest);/s' sender

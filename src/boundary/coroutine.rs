@@ -13,7 +13,7 @@ static LIBRARY: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
 /// `CO_COROUTINE` and `CO_ASYNC_GENERATOR` of CPython's code objects.
 const ASYNC: u32 = 0x80 | 0x200;
 /// Functions of one loop that are remembered as told of.
-const TOLD: usize = 1000;
+const MOST_WARNED: usize = 1000;
 
 fn library(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
     let load = || {
@@ -49,15 +49,15 @@ pub fn refuse(name: &str, function: &Bound<'_, PyAny>) -> PyResult<()> {
 
 /// The functions that returned an awaitable.
 #[derive(Default)]
-pub struct Told(Mutex<Vec<Py<PyAny>>>);
+pub struct WarnedFunctions(Mutex<Vec<Py<PyAny>>>);
 
-impl Told {
+impl WarnedFunctions {
     /// Whether `code` is a new one.
     fn add(&self, code: &Bound<'_, PyAny>) -> bool {
-        let mut told = self.0.lock();
-        let new = told.len() < TOLD && !told.iter().any(|one| one.is(code));
+        let mut warned = self.0.lock();
+        let new = warned.len() < MOST_WARNED && !warned.iter().any(|one| one.is(code));
         if new {
-            told.push(code.clone().unbind());
+            warned.push(code.clone().unbind());
         }
         new
     }
@@ -65,8 +65,8 @@ impl Told {
 
 /// Looks at what `function` returned: an awaitable is told of in the log, once for each function.
 #[inline]
-pub fn look(
-    told: &Told,
+pub fn warn_if_awaitable(
+    warned: &WarnedFunctions,
     which: Which,
     function: &Bound<'_, PyAny>,
     result: &Bound<'_, PyAny>,
@@ -74,12 +74,12 @@ pub fn look(
     if result.is_none() {
         return Ok(());
     }
-    look_closely(told, which, function, result)
+    warn_of_awaitable(warned, which, function, result)
 }
 
 #[cold]
-fn look_closely(
-    told: &Told,
+fn warn_of_awaitable(
+    warned: &WarnedFunctions,
     which: Which,
     function: &Bound<'_, PyAny>,
     result: &Bound<'_, PyAny>,
@@ -92,7 +92,7 @@ fn look_closely(
     let library = library(py)?;
     library.call_method1(intern!(py, "drop"), (result,))?;
     let code = library.call_method1(intern!(py, "code_of"), (function,))?;
-    if told.add(&code) {
+    if warned.add(&code) {
         library.call_method1(intern!(py, "tell"), (which.name(), function, result))?;
     }
     Ok(())

@@ -84,7 +84,7 @@ fn warn_of(slf: &Bound<'_, EventLoop>, message: &str) -> PyResult<()> {
 
 /// At the interpreter's exit: warns of open sockets.
 pub fn warn_at_exit(slf: &Bound<'_, EventLoop>) -> PyResult<()> {
-    let counts = census(slf.py(), &slf.get().state);
+    let counts = count_open(slf.py(), &slf.get().state);
     match counts.incoming + counts.outgoing {
         0 => Ok(()),
         sockets => warn_of(
@@ -147,8 +147,8 @@ fn call_exit_callbacks(py: Python<'_>, state: &LoopState) -> PyResult<()> {
             break;
         }
         let callback = callback.bind(py);
-        let told = &state.told_awaitables;
-        let called = call_app(told, Which::Exit, callback, (), |error| {
+        let warned = &state.warned_functions;
+        let called = call_app(warned, Which::Exit, callback, (), |error| {
             if error.is_instance_of::<PyException>(py) {
                 app_error::log_plain(py, error)
             } else {
@@ -174,7 +174,7 @@ pub struct Census {
 }
 
 /// What is open.
-pub fn census(py: Python<'_>, state: &LoopState) -> Census {
+pub fn count_open(py: Python<'_>, state: &LoopState) -> Census {
     let mut counts = Census::default();
     state.table.each(py, |object| {
         if let Ok(socket) = object.cast::<Socket>() {

@@ -23,9 +23,15 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    fn hold(&self, on: bool) {
-        if self.held.swap(on, Ordering::SeqCst) != on {
-            self.event_loop.hold(on);
+    fn hold(&self) {
+        if !self.held.swap(true, Ordering::SeqCst) {
+            self.event_loop.add_hold();
+        }
+    }
+
+    fn unhold(&self) {
+        if self.held.swap(false, Ordering::SeqCst) {
+            self.event_loop.drop_hold();
         }
     }
 }
@@ -51,7 +57,7 @@ impl Notifier {
             event_cb: args::callback("event_cb", event_cb)?,
         };
         event_loop.check_process(callback.py())?;
-        event_loop.hold(true);
+        event_loop.add_hold();
         Ok(Self {
             event_loop,
             held: AtomicBool::new(true),
@@ -86,7 +92,7 @@ impl Notifier {
     fn free(&self, py: Python<'_>) -> PyResult<()> {
         self.event_loop.check_process(py)?;
         drop(self.trigger.free());
-        self.hold(false);
+        self.unhold();
         Ok(())
     }
 
@@ -99,14 +105,14 @@ impl Notifier {
     /// Keeps the loop alive again (the default). Raises `EventLoopError` in a forked child.
     fn r#ref(&self, py: Python<'_>) -> PyResult<()> {
         self.event_loop.check_process(py)?;
-        self.hold(true);
+        self.hold();
         Ok(())
     }
 
     /// Lets the loop end although the notifier is not freed. Raises `EventLoopError` in a forked child.
     fn unref(&self, py: Python<'_>) -> PyResult<()> {
         self.event_loop.check_process(py)?;
-        self.hold(false);
+        self.unhold();
         Ok(())
     }
 

@@ -71,7 +71,7 @@ pub fn _handle_signal(
     let number = signum.extract::<i32>()?;
     let replaced = state.replaced.keep_signal(number, before.unbind());
     if replaced.is_none() {
-        state.hold(true);
+        state.add_hold();
     }
     Ok(())
 }
@@ -121,7 +121,7 @@ fn put_back(py: Python<'_>, state: &LoopState, number: i32) -> PyResult<()> {
     };
     set(py, PyInt::new(py, number).as_any(), &before)?;
     drop(state.replaced.drop_signal(number));
-    state.hold(false);
+    state.drop_hold();
     Ok(())
 }
 

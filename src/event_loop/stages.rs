@@ -136,11 +136,11 @@ pub fn finish(slf: &Bound<'_, EventLoop>, started: PyResult<()>) -> PyResult<()>
 fn start(slf: &Bound<'_, EventLoop>, start_fn: &Bound<'_, PyAny>) -> PyResult<()> {
     let me = slf.get();
     me.tick();
-    let told = &me.state.told_awaitables;
-    let started = call_app(told, Which::Start, start_fn, (), |error| match me.catch {
+    let warned = &me.state.warned_functions;
+    let started = call_app(warned, Which::Start, start_fn, (), |error| match me.catch {
         Catch::With(_) => {
             let whose = Whose::Other(None);
-            me.catch.take(told, error, Which::Start, start_fn, whose)
+            me.catch.take(warned, error, Which::Start, start_fn, whose)
         }
         // A program that could not start has not started.
         Catch::Nothing | Catch::All { .. } => Err(error),

@@ -2,8 +2,8 @@
 
 use crate::io::failure::Failure;
 use crate::io::keys::Key;
-use crate::io::poll::silence::Silence;
-use crate::io::poll::telling;
+use crate::io::poll::idle_timeout::IdleTimeout;
+use crate::io::poll::watcher;
 use crate::io::sync::Mutex;
 use crate::io::sys::interest::Interest;
 use crate::io::sys::platform::RawFd;
@@ -26,7 +26,7 @@ struct State {
     event_cb: Option<Py<PyAny>>,
     /// The object whose descriptor it is: that would be closed with its last reference.
     file: Option<Py<PyAny>>,
-    silence: Option<Silence>,
+    idle_timeout: Option<IdleTimeout>,
 }
 
 /// A descriptor that is watched; made by `poll`.
@@ -68,7 +68,7 @@ impl Poller {
             callback: Some(callback),
             event_cb,
             file: watched.file,
-            silence: None,
+            idle_timeout: None,
         };
         let poller = Self {
             event_loop,
@@ -87,12 +87,14 @@ impl Poller {
 
     fn watch(&self) -> PyResult<()> {
         let hub = &self.event_loop.hub;
-        if let Err(failure) = telling::watch(hub, self.key, self.number, self.what) {
+        if let Err(failure) = watcher::watch(hub, self.key, self.number, self.what) {
             self.end();
             return Err(failure.into());
         }
-        let silence = self.timeout.map(|time| Silence::watch(hub, self.key, time));
-        self.state.lock().silence = silence;
+        let idle_timeout = self
+            .timeout
+            .map(|time| IdleTimeout::watch(hub, self.key, time));
+        self.state.lock().idle_timeout = idle_timeout;
         self.event_loop.nudge();
         Ok(())
     }
@@ -113,15 +115,15 @@ impl Poller {
         if self.is_freed() {
             return Ok(());
         }
-        self.hear();
+        self.restart_timeout();
         let descriptors = &self.event_loop.hub.descriptors;
         descriptors.again(self.key, self.number, self.what)
     }
 
     /// A timeout begins anew.
-    pub fn hear(&self) {
-        if let Some(silence) = &self.state.lock().silence {
-            silence.begin_anew();
+    pub fn restart_timeout(&self) {
+        if let Some(timeout) = &self.state.lock().idle_timeout {
+            timeout.begin_anew();
         }
     }
 
@@ -129,7 +131,7 @@ impl Poller {
     pub fn is_silent(&self) -> Result<bool, Failure> {
         let lasts = {
             let state = self.state.lock();
-            state.silence.as_ref().is_some_and(Silence::lasts)
+            state.idle_timeout.as_ref().is_some_and(IdleTimeout::lasts)
         };
         let descriptors = &self.event_loop.hub.descriptors;
         Ok(lasts && !descriptors.is_ready(self.key, self.number, self.what)?)
@@ -170,7 +172,7 @@ impl Drop for Poller {
     fn drop(&mut self) {
         if self.event_loop.is_forked() {
             // It would wake a task of the parent's runtime, under locks that a thread of the parent's may have held.
-            std::mem::forget(self.state.lock().silence.take());
+            std::mem::forget(self.state.lock().idle_timeout.take());
         }
     }
 }

@@ -63,7 +63,7 @@ impl Timer {
             },
         )?;
         timer.get().arm(timer.clone_ref(py), when);
-        event_loop.timers.count(true, true, true);
+        event_loop.timers.added();
         event_loop.nudge();
         Ok(timer)
     }
@@ -118,7 +118,7 @@ impl Timer {
 
     fn uncount(&self) {
         let alive = self.state.lock().keeps_alive;
-        self.event_loop.timers.count(true, alive, false);
+        self.event_loop.timers.removed(alive);
     }
 
     fn set_keeps_alive(&self, keeps_alive: bool) {
@@ -129,7 +129,7 @@ impl Timer {
             changed
         };
         if changed {
-            self.event_loop.timers.count(false, true, keeps_alive);
+            self.event_loop.timers.set_alive(keeps_alive);
             self.event_loop.nudge();
         }
     }
@@ -174,7 +174,7 @@ impl Timer {
         };
         drop(dropped);
         if was_armed {
-            timer.event_loop.timers.count(true, alive, false);
+            timer.event_loop.timers.removed(alive);
             timer.event_loop.timers.went_stale(|other, number| {
                 let other = other.bind(slf.py()).cast::<Self>();
                 other.is_ok_and(|other| other.get().waits_for(number))

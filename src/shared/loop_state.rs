@@ -66,7 +66,7 @@ pub struct LoopState {
     /// `close_cb`s that are to run.
     pub closings: Closings,
     /// Callbacks that were told of, as they returned an awaitable.
-    pub told_awaitables: coroutine::Told,
+    pub warned_functions: coroutine::WarnedFunctions,
     life: AtomicU8,
     /// Also its exit callbacks have run.
     closed: AtomicBool,
@@ -98,7 +98,7 @@ impl LoopState {
             timers: Timers::default(),
             idlers: Idlers::default(),
             closings: Closings::default(),
-            told_awaitables: coroutine::Told::default(),
+            warned_functions: coroutine::WarnedFunctions::default(),
             life: AtomicU8::new(Life::Fresh as u8),
             closed: AtomicBool::new(false),
             thread: AtomicUsize::new(0),
@@ -206,14 +206,15 @@ impl LoopState {
             || !self.hub.inbox.queue.is_empty()
     }
 
-    /// One more thing keeps the loop alive, or one less.
-    pub fn hold(&self, on: bool) {
-        if on {
-            self.holds.fetch_add(1, Ordering::SeqCst);
-        } else {
-            self.holds.fetch_sub(1, Ordering::SeqCst);
-            self.nudge();
-        }
+    /// One more thing keeps the loop alive.
+    pub fn add_hold(&self) {
+        self.holds.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// One of them does not any more.
+    pub fn drop_hold(&self) {
+        self.holds.fetch_sub(1, Ordering::SeqCst);
+        self.nudge();
     }
 
     /// Takes the object of `key` out of the table; the caller drops it.

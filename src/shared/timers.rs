@@ -194,20 +194,26 @@ impl Timers {
         heap.due.into_iter().map(|Reverse(due)| due.timer).collect()
     }
 
-    /// An armed timer more or less, one that keeps the loop alive more or less.
-    pub fn count(&self, armed: bool, alive: bool, up: bool) {
-        let step = |count: &AtomicUsize| {
-            if up {
-                count.fetch_add(1, Ordering::SeqCst)
-            } else {
-                count.fetch_sub(1, Ordering::SeqCst)
-            }
-        };
-        if armed {
-            step(&self.armed);
-        }
+    /// One was armed, which keeps the loop alive.
+    pub fn added(&self) {
+        self.armed.fetch_add(1, Ordering::SeqCst);
+        self.set_alive(true);
+    }
+
+    /// One that was armed is no more; `alive`: it kept the loop alive.
+    pub fn removed(&self, alive: bool) {
+        self.armed.fetch_sub(1, Ordering::SeqCst);
         if alive {
-            step(&self.alive);
+            self.set_alive(false);
+        }
+    }
+
+    /// One that is armed keeps the loop alive from now on, or does not any more.
+    pub fn set_alive(&self, on: bool) {
+        if on {
+            self.alive.fetch_add(1, Ordering::SeqCst);
+        } else {
+            self.alive.fetch_sub(1, Ordering::SeqCst);
         }
     }
 }

@@ -43,12 +43,12 @@ enum Piece {
 pub fn detach<'py>(slf: &Bound<'py, Socket>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyBytes>)> {
     let (py, socket) = (slf.py(), slf.get());
     check(slf)?;
-    let Some(stream) = socket.link.stream() else {
+    let Some(wire) = socket.link.wire() else {
         // Its failure is on the way to the event_cb.
         return Err(condition::not_connected(slf));
     };
-    let copy = platform::copy(stream.socket()).map_err(Failure::Os)?;
-    drop(stream);
+    let copy = platform::copy(wire.socket()).map_err(Failure::Os)?;
+    drop(wire);
     let theirs = SOCKET.import(py, "socket", "socket")?.call(
         (),
         Some(&[(intern!(py, "fileno"), platform::number(&copy))].into_py_dict(py)?),
@@ -108,10 +108,10 @@ fn hand_to_the_kernel(slf: &Bound<'_, Socket>) -> PyResult<()> {
 
 /// Whether the kernel takes more.
 fn has_room(link: &Link) -> bool {
-    let Some(stream) = link.stream() else {
+    let Some(wire) = link.wire() else {
         return false;
     };
-    let mut polled = [PollFd::new(stream.socket(), PollFlags::OUT)];
+    let mut polled = [PollFd::new(wire.socket(), PollFlags::OUT)];
     let now = Timespec {
         tv_sec: 0,
         tv_nsec: 0,

@@ -6,11 +6,11 @@ use crate::socket::tcp_option::TcpOption;
 
 /// Sets `option` now, or once connected.
 pub fn set(socket: &Socket, option: TcpOption) -> Result<(), Failure> {
-    match socket.link.stream() {
-        Some(stream) => {
+    match socket.link.wire() {
+        Some(wire) => {
             // Those of before come first, though the loop has not heard of the connection yet.
             apply_pending(socket)?;
-            option.apply(&stream)
+            option.apply(&wire)
         }
         None => {
             socket
@@ -33,8 +33,8 @@ pub fn apply_pending(socket: &Socket) -> Result<(), Failure> {
         }
         std::mem::take(&mut state.extras_mut().pending_options)
     };
-    match socket.link.stream() {
-        Some(stream) => pending.iter().try_for_each(|option| option.apply(&stream)),
+    match socket.link.wire() {
+        Some(wire) => pending.iter().try_for_each(|option| option.apply(&wire)),
         None => Ok(()),
     }
 }

@@ -16,10 +16,10 @@ pub fn get(slf: &Bound<'_, Socket>) -> PyResult<Option<Py<PyAny>>> {
     if let Some(made) = made(socket, py) {
         return Ok(Some(made));
     }
-    let Some(stream) = socket.link.stream().filter(|_| !socket.is_closed()) else {
+    let Some(wire) = socket.link.wire().filter(|_| !socket.is_closed()) else {
         return Ok(None);
     };
-    let duplicate = platform::copy(stream.socket()).map_err(Failure::Os)?;
+    let duplicate = platform::copy(wire.socket()).map_err(Failure::Os)?;
     let ours = OS_SOCKET
         .import(py, "asynctcp._os_socket", "OSSocket")?
         .call1((platform::number(&duplicate),))?;

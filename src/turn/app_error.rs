@@ -4,7 +4,7 @@ use crate::boundary::call::call;
 use crate::boundary::call_app::call_app;
 use crate::boundary::callback::Which;
 use crate::boundary::condition;
-use crate::boundary::coroutine::Told;
+use crate::boundary::coroutine::WarnedFunctions;
 use crate::boundary::interpreter;
 use crate::objects::ends::Ends;
 use crate::shared::closings::Closing;
@@ -62,7 +62,7 @@ impl Catch {
     /// An exception that `function` raised. An error of this one ends the loop.
     pub fn take<'py>(
         &self,
-        told_awaitables: &Told,
+        warned_functions: &WarnedFunctions,
         error: PyErr,
         which: Which,
         function: &Bound<'py, PyAny>,
@@ -80,12 +80,14 @@ impl Catch {
         match self {
             Self::With(function) => {
                 let (function, error) = (function.bind(py), error.into_value(py));
-                call_app(told_awaitables, Which::Catch, function, (error,), Err)?;
+                call_app(warned_functions, Which::Catch, function, (error,), Err)?;
             }
             Self::All { to_event_cb } if *to_event_cb && which.may_go_to_event_cb() => {
                 // Taken last: another thread may have closed the socket while the condition was made.
                 match whose.event_cb(py) {
-                    Some(event_cb) => hand_over(told_awaitables, event_cb.bind(py), &told, socket)?,
+                    Some(event_cb) => {
+                        hand_over(warned_functions, event_cb.bind(py), &told, socket)?
+                    }
                     None => log(&told)?,
                 }
             }
@@ -102,14 +104,18 @@ impl Catch {
 
 /// `event_cb(told)`. What it raises is logged, or ends the loop.
 fn hand_over<'py>(
-    told_awaitables: &Told,
+    warned_functions: &WarnedFunctions,
     event_cb: &Bound<'py, PyAny>,
     told: &Bound<'py, PyAny>,
     socket: Option<&Bound<'py, Socket>>,
 ) -> PyResult<()> {
-    call_app(told_awaitables, Which::Event, event_cb, (told,), |second| {
-        log_or_end(Which::Event, event_cb, second, socket)
-    })
+    call_app(
+        warned_functions,
+        Which::Event,
+        event_cb,
+        (told,),
+        |second| log_or_end(Which::Event, event_cb, second, socket),
+    )
 }
 
 /// Logs an exception that `function` raised, unless it ends the loop.
@@ -136,9 +142,9 @@ fn log_or_end<'py>(
 pub fn run_last(py: Python<'_>, closing: &Closing) -> PyResult<()> {
     let close_cb = closing.close_cb.bind(py);
     let socket = closing.socket.bind(py).cast::<Socket>()?;
-    let told = &socket.get().event_loop.told_awaitables;
+    let warned = &socket.get().event_loop.warned_functions;
     let arguments = (socket, ending::reason_for(socket, closing)?);
-    call_app(told, Which::Close, close_cb, arguments, |error| {
+    call_app(warned, Which::Close, close_cb, arguments, |error| {
         log_or_end(Which::Close, close_cb, error, Some(socket))
     })
 }

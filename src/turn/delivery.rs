@@ -81,7 +81,7 @@ impl<'a, 'py> Delivery<'a, 'py> {
     pub fn flushed(&mut self) -> PyResult<()> {
         // A flush in the middle of the batch adds to them: those are for the next turn.
         for _ in 0..self.flusher.untold() {
-            let Some(key) = self.flusher.next_told() else {
+            let Some(key) = self.flusher.pop_untold() else {
                 break;
             };
             self.step(|py, dispatcher| dispatcher.flushed(py, key))?;

@@ -27,9 +27,9 @@ impl Dispatcher<'_> {
         which: Which,
         whose: Whose<'_, 'py>,
     ) -> PyResult<()> {
-        let told = &self.event_loop.told_awaitables;
-        call_app(told, which, callback, arguments, |error| {
-            self.catch.take(told, error, which, callback, whose)
+        let warned = &self.event_loop.warned_functions;
+        call_app(warned, which, callback, arguments, |error| {
+            self.catch.take(warned, error, which, callback, whose)
         })
     }
 

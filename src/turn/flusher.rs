@@ -76,8 +76,8 @@ impl Flusher {
         self.flushed.len()
     }
 
-    /// The next one.
-    pub fn next_told(&mut self) -> Option<Key> {
+    /// Takes the next one.
+    pub fn pop_untold(&mut self) -> Option<Key> {
         self.flushed.pop_front()
     }
 }

@@ -53,7 +53,7 @@ impl Dispatcher<'_> {
         match poller.get().is_silent() {
             Ok(false) => Ok(()),
             Ok(true) => {
-                poller.get().hear();
+                poller.get().restart_timeout();
                 let failure = Failure::Timeout("poll timeout: the descriptor was not ready");
                 self.tell_poller(&poller, &failure)
             }

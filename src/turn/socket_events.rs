@@ -108,7 +108,7 @@ impl Dispatcher<'_> {
                 Whose::Socket(socket),
             )
         });
-        socket.get().link.hear(&self.event_loop.hub);
+        socket.get().link.note_delivered(&self.event_loop.hub);
         called
     }
 
@@ -201,7 +201,7 @@ impl Dispatcher<'_> {
             Way::Streams => self.feed(socket, &data),
             Way::Callback(callback) => self.read_cb(socket, callback, data.into_any()),
         };
-        me.link.hear(&self.event_loop.hub);
+        me.link.note_delivered(&self.event_loop.hub);
         called
     }
 

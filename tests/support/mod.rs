@@ -142,7 +142,7 @@ impl Pump {
             Event::Accepted { listener, link } => {
                 let key = link.key;
                 listener.served(&self.hub);
-                link.hear(&self.hub);
+                link.note_delivered(&self.hub);
                 self.links.insert(key, link);
                 Told::Accepted(key)
             }
@@ -152,7 +152,7 @@ impl Pump {
             }
             Event::Connected(key) => {
                 if let Some(link) = self.links.get(&key) {
-                    link.hear(&self.hub);
+                    link.note_delivered(&self.hub);
                 }
                 Told::Connected(key)
             }

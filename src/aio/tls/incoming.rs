@@ -19,7 +19,7 @@ pub(crate) fn receive(
         flow.phase == Phase::Wrapped && !flow.app_is_paused && flow.receiver != Receiver::Buffer
     });
     let received = {
-        let _alone = me.alone.enter(py);
+        let _locked = me.session_lock.enter(py);
         me.session.receive(py, socket, state, opens)
     };
     let Received { count, read } = received?;

@@ -72,7 +72,7 @@ pub(crate) fn step(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
 fn handshake(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
     let done = {
-        let _alone = me.alone.enter(py);
+        let _locked = me.session_lock.enter(py);
         me.session.handshake(py)
     };
     match done {
@@ -149,7 +149,7 @@ fn read(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
         return or_fatal(slf, done);
     }
     let read = {
-        let _alone = me.alone.enter(py);
+        let _locked = me.session_lock.enter(py);
         me.session.read(py)
     };
     deliver(slf, read)
@@ -203,7 +203,7 @@ fn read_buffered(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
         return Err(PyRuntimeError::new_err(message));
     }
     let filled = {
-        let _alone = me.alone.enter(py);
+        let _locked = me.session_lock.enter(py);
         me.session.read_into(py, &buffer, size)
     };
     let Filled { count, more, end } = filled?;
@@ -276,7 +276,7 @@ fn shut_down(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
     let done = if has_ended {
         Ok(true)
     } else {
-        let _alone = me.alone.enter(py);
+        let _locked = me.session_lock.enter(py);
         me.session.shut_down(py)
     };
     match done {

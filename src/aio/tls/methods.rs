@@ -4,13 +4,13 @@ use crate::aio::data::lines_of;
 use crate::aio::gil::Gil;
 use crate::aio::object::NativeLoop;
 use crate::aio::stream::reader::StreamReader;
-use crate::aio::tls::alone::Alone;
 use crate::aio::tls::machine;
 use crate::aio::tls::object::{Flow, HIGH_WATER_IN, HIGH_WATER_OUT, Objects, Phase, TlsTransport};
 use crate::aio::tls::openssl::OpenSsl;
 use crate::aio::tls::outgoing;
 use crate::aio::tls::rustls::{self, Rustls};
 use crate::aio::tls::session::Session;
+use crate::aio::tls::session_lock::SessionLock;
 use crate::aio::tls::told::control_writing;
 use crate::aio::transport::limits;
 use crate::aio::transport::receiver::receiver_of;
@@ -39,7 +39,7 @@ impl TlsTransport {
     ) -> PyResult<Self> {
         Ok(Self {
             session: session_of(engine)?,
-            alone: Alone::default(),
+            session_lock: SessionLock::default(),
             flow: Gil::new(Flow::new(receiver_of(protocol)?, is_made)),
             objects: Gil::new(Objects {
                 event_loop: Some(event_loop.clone().unbind()),

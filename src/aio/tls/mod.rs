@@ -9,14 +9,13 @@
 //! | `object.rs` | the class and what it holds |
 //! | `methods.rs` | what Python calls |
 //! | `session.rs` | either kind of session; `openssl.rs`, `rustls.rs`: each of them; `outcome.rs`: what they answer |
-//! | `alone.rs` | who uses a session |
+//! | `session_lock.rs` | who uses a session |
 //! | `backlog.rs` | plain bytes that wait to be sealed |
 //! | `incoming.rs` | receiving: what the turn does with a connection that is ready |
 //! | `outgoing.rs` | what was written is sealed and sent |
 //! | `machine.rs` | handshake, reading, end: what is done in which state |
 //! | `told.rs` | what protocol, waiter and exception handler are told |
 
-pub(crate) mod alone;
 pub(crate) mod backlog;
 pub(crate) mod incoming;
 pub(crate) mod machine;
@@ -27,4 +26,5 @@ pub(crate) mod outcome;
 pub(crate) mod outgoing;
 pub(crate) mod rustls;
 pub(crate) mod session;
+pub(crate) mod session_lock;
 pub(crate) mod told;

@@ -2,9 +2,9 @@
 
 use crate::aio::gil::Gil;
 use crate::aio::object::NativeLoop;
-use crate::aio::tls::alone::Alone;
 use crate::aio::tls::backlog::Backlog;
 use crate::aio::tls::session::Session;
+use crate::aio::tls::session_lock::SessionLock;
 use crate::aio::transport::object::Receiver;
 use crate::boundary::call::Method;
 use pyo3::intern;
@@ -20,7 +20,7 @@ pub(crate) const HIGH_WATER_IN: usize = 256 * 1024;
 pub struct TlsTransport {
     pub(crate) session: Session,
     /// Whoever has the session do something holds this, but for no call of the protocol's.
-    pub(crate) alone: Alone,
+    pub(crate) session_lock: SessionLock,
     pub(crate) objects: Gil<Objects>,
     pub(crate) flow: Gil<Flow>,
     /// Seconds; None: none.

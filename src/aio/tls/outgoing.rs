@@ -92,7 +92,7 @@ pub(crate) fn send_late(slf: &Bound<'_, TlsTransport>) {
     let takes = me.flow.with(py, |flow| {
         flow.phase == Phase::Wrapped && !flow.writing_is_paused
     });
-    let (Some(below), Some(_alone)) = (me.below(py), me.alone.try_enter(py)) else {
+    let (Some(below), Some(_locked)) = (me.below(py), me.session_lock.try_enter(py)) else {
         return;
     };
     let Ok(native) = below.cast::<StreamTransport>() else {
@@ -101,7 +101,7 @@ pub(crate) fn send_late(slf: &Bound<'_, TlsTransport>) {
     // What goes wrong does so once more at the turn's end, and is told then.
     if takes
         && !is_blocked(&below)
-        && seal_alone(slf, ROUND).is_ok()
+        && seal_locked(slf, ROUND).is_ok()
         && let Ok(Some(sealed)) = me.session.take_sealed(py)
     {
         let kept = native
@@ -143,11 +143,11 @@ pub(crate) fn process(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
 
 /// Seals what waits, at most `most` bytes of it. False: the session wants to receive first, or nothing is left.
 pub(crate) fn seal(slf: &Bound<'_, TlsTransport>, most: usize) -> PyResult<bool> {
-    let _alone = slf.get().alone.enter(slf.py());
-    seal_alone(slf, most)
+    let _locked = slf.get().session_lock.enter(slf.py());
+    seal_locked(slf, most)
 }
 
-fn seal_alone(slf: &Bound<'_, TlsTransport>, most: usize) -> PyResult<bool> {
+fn seal_locked(slf: &Bound<'_, TlsTransport>, most: usize) -> PyResult<bool> {
     let (py, me) = (slf.py(), slf.get());
     let mut left = most;
     while left > 0 {
@@ -179,7 +179,7 @@ fn seal_alone(slf: &Bound<'_, TlsTransport>, most: usize) -> PyResult<bool> {
 fn send_sealed(slf: &Bound<'_, TlsTransport>, below: &Bound<'_, PyAny>) -> PyResult<bool> {
     let (py, me) = (slf.py(), slf.get());
     let taken = {
-        let _alone = me.alone.enter(py);
+        let _locked = me.session_lock.enter(py);
         me.session.take_sealed(py)
     };
     let Some(sealed) = taken? else {

@@ -38,8 +38,8 @@ impl Link {
     }
 
     /// Python's callback has had what came: the peer's time to answer begins. The first time it is the connection itself.
-    pub fn hear(self: &Arc<Self>, hub: &Hub) {
-        if self.hear_at(|| hub.reactor.time()) {
+    pub fn note_delivered(self: &Arc<Self>, hub: &Hub) {
+        if self.note_delivered_at(|| hub.reactor.time()) {
             hub.reactor.post(Command::Wake(self.clone()));
         }
     }

@@ -31,11 +31,11 @@ pub(crate) struct Awaited {
 
 /// Boxed in the task of a connection that has a timeout.
 pub(crate) struct Deadlines {
-    received: Instant,
-    sent: Instant,
+    last_received: Instant,
+    last_sent: Instant,
     /// When bytes came in and went out since, as `Reactor::now` says it; 0: none did.
-    receipt: u64,
-    dispatch: u64,
+    received_tick: u64,
+    sent_tick: u64,
     /// Bytes that the peer had acknowledged at the last look, and when the next is due.
     acknowledged: u64,
     next_look: Instant,
@@ -51,10 +51,10 @@ impl Deadlines {
     pub(crate) fn new() -> Self {
         let now = Instant::now();
         Self {
-            received: now,
-            sent: now,
-            receipt: 0,
-            dispatch: 0,
+            last_received: now,
+            last_sent: now,
+            received_tick: 0,
+            sent_tick: 0,
             acknowledged: 0,
             next_look: now,
             awaited: None,
@@ -66,12 +66,12 @@ impl Deadlines {
 
     /// Bytes came in.
     pub(crate) fn received(&mut self, now: u64) {
-        self.receipt = now;
+        self.received_tick = now;
     }
 
     /// The kernel took bytes.
     pub(crate) fn sent(&mut self, now: u64) {
-        self.dispatch = now;
+        self.sent_tick = now;
     }
 
     /// Whether there is a write timeout, as far as the deadlines know in this epoch.
@@ -104,7 +104,7 @@ impl Deadlines {
         if self.told == Some(awaited.epoch) || self.is_quiet(awaited) {
             return Poll::Pending;
         }
-        self.note_traffic(hub, link.heard());
+        self.note_traffic(hub, link.delivered_at());
         if self.told.take().is_some() {
             self.awaited = None;
         }
@@ -118,7 +118,7 @@ impl Deadlines {
             self.look(link.bytes_acknowledged(), now, limit);
         }
         let next_look = write.map(|_| self.next_look);
-        let write = write.and_then(|limit| self.sent.checked_add(limit));
+        let write = write.and_then(|limit| self.last_sent.checked_add(limit));
         if read.is_some_and(|deadline| deadline <= now) {
             self.told = Some(awaited.epoch);
             return Poll::Ready(Timeout::Read(link.bytes_received()));
@@ -136,25 +136,25 @@ impl Deadlines {
     /// When the peer has been silent for `limit`. A peer whose bytes wait for Python, or in the kernel, is not: it may be us
     /// who did not look, as the process stood still.
     fn read_deadline(&mut self, limit: Duration, now: Instant, link: &Link) -> Option<Instant> {
-        let deadline = self.received.checked_add(limit)?;
+        let deadline = self.last_received.checked_add(limit)?;
         if deadline > now {
             return Some(deadline);
         }
         if link.flow.unread() > 0 || !link.is_silent_since(link.bytes_received()) {
-            self.received = now;
+            self.last_received = now;
         }
-        self.received.checked_add(limit)
+        self.last_received.checked_add(limit)
     }
 
-    /// `heard`: when Python last had something of the connection, from which on the peer has time to answer.
-    fn note_traffic(&mut self, hub: &Hub, heard: u64) {
+    /// `delivered`: when Python last had something of the connection, from which on the peer has time to answer.
+    fn note_traffic(&mut self, hub: &Hub, delivered: u64) {
         let latest = |before: Instant, since: u64| match since {
             0 => before,
             since => before.max(hub.reactor.instant(since)),
         };
-        self.received = latest(self.received, std::mem::take(&mut self.receipt));
-        self.received = latest(self.received, heard);
-        self.sent = latest(self.sent, std::mem::take(&mut self.dispatch));
+        self.last_received = latest(self.last_received, std::mem::take(&mut self.received_tick));
+        self.last_received = latest(self.last_received, delivered);
+        self.last_sent = latest(self.last_sent, std::mem::take(&mut self.sent_tick));
     }
 
     fn begin(&mut self, timeouts: Timeouts, awaited: Awaited) {
@@ -163,10 +163,10 @@ impl Deadlines {
             .awaited
             .map_or((false, false), |before| (before.reading, before.sending));
         if awaited.reading && (!reading || timeouts.read != self.timeouts.read) {
-            self.received = now;
+            self.last_received = now;
         }
         if awaited.sending && (!sending || timeouts.write != self.timeouts.write) {
-            (self.sent, self.next_look) = (now, now);
+            (self.last_sent, self.next_look) = (now, now);
         }
         (self.awaited, self.timeouts) = (Some(awaited), timeouts);
     }
@@ -174,7 +174,7 @@ impl Deadlines {
     fn look(&mut self, acknowledged: u64, now: Instant, limit: Duration) {
         if acknowledged > self.acknowledged {
             self.acknowledged = acknowledged;
-            self.sent = now;
+            self.last_sent = now;
         }
         self.next_look = now + (limit / LOOKS).min(RAREST_LOOK);
     }

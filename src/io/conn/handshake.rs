@@ -28,7 +28,7 @@ pub(crate) struct Handshake {
     /// Nothing was processed yet: a client begins, and what came before the session is to be looked at.
     fresh: bool,
     /// The peer has said something.
-    heard: bool,
+    peer_spoke: bool,
     /// It took too long.
     late: bool,
     /// What that begins with.
@@ -46,7 +46,7 @@ impl Handshake {
             limit,
             timer: limit.map(|limit| Box::pin(sleep(limit))),
             fresh: true,
-            heard: tls.held() > 0,
+            peer_spoke: tls.held() > 0,
             late: false,
             first: FirstBytes::default(),
             entered: false,
@@ -55,7 +55,7 @@ impl Handshake {
 
     /// Whether its failure is of interest: who only looks whether somebody listens ends without a byte.
     pub(crate) fn is_to_be_told(&self) -> bool {
-        self.heard || self.late
+        self.peer_spoke || self.late
     }
 
     /// Ready when the session is open, or has failed: then the peer was told, as far as it listens.
@@ -163,7 +163,7 @@ impl Handshake {
                 };
             }
             let records = &mut buffer[..held + got];
-            self.heard |= got > 0;
+            self.peer_spoke |= got > 0;
             if !self.first.are_checked() && !records.is_empty() {
                 tls.show_held(&mut records[..held]);
                 let checked = self.first.check(records, |alert| tls.say(alert));

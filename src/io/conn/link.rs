@@ -79,8 +79,8 @@ pub struct Link {
     received: AtomicU64,
     /// See [`Link::epoch`].
     epoch: AtomicU32,
-    /// See [`Link::heard`].
-    heard: AtomicU64,
+    /// See [`Link::delivered_at`].
+    delivered_at: AtomicU64,
     /// It is among those that wait because of the memory limit. Changed under the lock of their list.
     pub(crate) starves: AtomicBool,
 }
@@ -118,7 +118,7 @@ impl Link {
             tls: OnceBox::new(),
             received: AtomicU64::new(0),
             epoch: AtomicU32::new(0),
-            heard: AtomicU64::new(0),
+            delivered_at: AtomicU64::new(0),
             starves: AtomicBool::new(false),
         };
         link.set_timeouts(timeouts);
@@ -162,9 +162,9 @@ impl Link {
         Some((peer.ip()?, own.ip()?))
     }
 
-    /// The connection's stream while it is open.
-    pub fn stream(&self) -> Option<Arc<Wire>> {
-        self.sender.stream()
+    /// The connection's wire while it is open.
+    pub fn wire(&self) -> Option<Arc<Wire>> {
+        self.sender.wire()
     }
 
     /// What was agreed on with the peer; None: nothing, or not yet.
@@ -238,19 +238,19 @@ impl Link {
     }
 
     /// When Python last had something of this connection, for `Reactor::instant`; 0: it does not know of it yet.
-    pub(crate) fn heard(&self) -> u64 {
-        self.heard.load(Ordering::Relaxed)
+    pub(crate) fn delivered_at(&self) -> u64 {
+        self.delivered_at.load(Ordering::Relaxed)
     }
 
     /// Python has had what came, at `now`; true: for the first time, and a timeout waits for that.
-    pub(crate) fn hear_at(&self, now: impl FnOnce() -> u64) -> bool {
+    pub(crate) fn note_delivered_at(&self, now: impl FnOnce() -> u64) -> bool {
         if !self.is_timed() {
-            if self.heard() == 0 {
-                self.heard.store(1, Ordering::Relaxed);
+            if self.delivered_at() == 0 {
+                self.delivered_at.store(1, Ordering::Relaxed);
             }
             return false;
         }
-        self.heard.swap(now().max(1), Ordering::Relaxed) == 0
+        self.delivered_at.swap(now().max(1), Ordering::Relaxed) == 0
     }
 
     fn is_timed(&self) -> bool {
@@ -259,15 +259,15 @@ impl Link {
 
     /// Whether nothing has come in since `received` bytes had, as far as the kernel knows now.
     pub fn is_silent_since(&self, received: u64) -> bool {
-        let Some(stream) = self.stream() else {
+        let Some(wire) = self.wire() else {
             return true;
         };
-        self.bytes_received() == received && stream.is_silent()
+        self.bytes_received() == received && wire.is_silent()
     }
 
     /// The bytes that the peer has, as far as the kernel knows now.
     pub fn bytes_acknowledged(&self) -> u64 {
-        let Some(wire) = self.stream() else {
+        let Some(wire) = self.wire() else {
             return self.bytes_sent();
         };
         self.acknowledged_on(&wire, wire.unacknowledged().unwrap_or(0))

@@ -43,7 +43,7 @@ impl Connection {
                 Ok(Some(0)) => self.ended(tls),
                 Ok(Some(got)) => {
                     // The peer is not silent, though its record may not be whole.
-                    self.heard();
+                    self.restart_read_timeout();
                     self.open(tls, &mut buffer[..held + got], most)
                 }
                 Ok(None) => Ok(true),
@@ -115,8 +115,8 @@ impl Connection {
         let told = told.and_then(|()| self.tell_some(tls, &plain, most));
         PLAIN.set(plain);
         // An alert about what is wrong is an answer, too.
-        if opened.as_ref().map_or(true, |opened| opened.answers) {
-            self.link.sender.answer();
+        if opened.as_ref().map_or(true, |opened| opened.wants_write) {
+            self.link.sender.note_wants_write();
             self.link.send(By::Other, transmit);
         }
         told?;

@@ -6,7 +6,7 @@ use crate::io::conn::segments::Segments;
 #[derive(Debug, Default)]
 pub(crate) struct Secured {
     /// The handshake is under way: nothing of the app's may be sealed.
-    pub(crate) shaking: bool,
+    pub(crate) handshaking: bool,
     /// What was written since it began.
     pub(crate) held: Segments,
     /// Sealed bytes that the kernel has not taken.
@@ -14,5 +14,5 @@ pub(crate) struct Secured {
     /// Bytes of the app's in them: never more, so a record's header and tag count as taken first.
     pub(crate) plain: usize,
     /// The session itself has something to say.
-    pub(crate) answers: bool,
+    pub(crate) wants_write: bool,
 }

@@ -45,7 +45,7 @@ pub(crate) enum Fin {
     Sent,
 }
 
-/// The app has closed the connection: it does not ask for the stream any more.
+/// The app has closed the connection: it does not ask for the wire any more.
 pub(crate) const APP: u8 = 1;
 /// The task has ended.
 pub(crate) const TASK: u8 = 2;
@@ -60,7 +60,7 @@ pub(crate) struct State<S> {
     /// Bytes that are with the kernel or sealed.
     pub(crate) sent: u64,
     /// None before the connection is established and after its end.
-    pub(crate) stream: Option<Arc<S>>,
+    pub(crate) wire: Option<Arc<S>>,
     /// None: the app has no limits.
     pub(crate) levels: Option<Box<Levels>>,
     /// None: bytes go as they are.
@@ -69,7 +69,7 @@ pub(crate) struct State<S> {
     pub(crate) error: Option<io::Error>,
     pub(crate) who: Who,
     pub(crate) fin: Fin,
-    /// Those of [`APP`] and [`TASK`] that are done with the stream.
+    /// Those of [`APP`] and [`TASK`] that are done with the wire.
     pub(crate) done: u8,
     /// The app disabled writing.
     pub(crate) off: bool,
@@ -86,7 +86,7 @@ pub(crate) struct State<S> {
 /// What somebody took out and is sending.
 pub(crate) struct Taken<S> {
     pub(crate) segments: Segments,
-    pub(crate) stream: Arc<S>,
+    pub(crate) wire: Arc<S>,
     /// Nothing of the app's comes after these.
     pub(crate) last: bool,
 }
@@ -107,7 +107,7 @@ impl<S> State<S> {
             staged: Segments::default(),
             in_flight: 0,
             sent: 0,
-            stream: None,
+            wire: None,
             levels: None,
             secured: None,
             error: None,
@@ -147,13 +147,15 @@ impl<S> State<S> {
     #[inline(always)]
     pub(crate) fn waiting(&mut self) -> &mut Segments {
         match &mut self.secured {
-            Some(secured) if secured.shaking => &mut secured.held,
+            Some(secured) if secured.handshaking => &mut secured.held,
             _ => &mut self.staged,
         }
     }
 
-    fn is_shaking(&self) -> bool {
-        self.secured.as_ref().is_some_and(|secured| secured.shaking)
+    fn is_handshaking(&self) -> bool {
+        self.secured
+            .as_ref()
+            .is_some_and(|secured| secured.handshaking)
     }
 
     /// Whether there is something of the app's to send now.
@@ -161,7 +163,7 @@ impl<S> State<S> {
         if self.off || self.dead {
             return false;
         }
-        if self.is_shaking() {
+        if self.is_handshaking() {
             return !self.staged.is_empty();
         }
         self.owed || self.fin == Fin::Wanted
@@ -169,13 +171,18 @@ impl<S> State<S> {
 
     /// Whether the session has something to say. While writing is off it waits like what was written: among its records
     /// may be the app's.
-    fn answers(&self) -> bool {
-        !self.dead && !self.off && self.secured.as_ref().is_some_and(|secured| secured.answers)
+    fn wants_write(&self) -> bool {
+        !self.dead
+            && !self.off
+            && self
+                .secured
+                .as_ref()
+                .is_some_and(|secured| secured.wants_write)
     }
 
-    /// The session is there; `shaking`: its handshake is to come.
-    pub(crate) fn secure(&mut self, mut new: Box<Secured>, shaking: bool) {
-        new.shaking = shaking;
+    /// The session is there; `handshaking`: its handshake is to come.
+    pub(crate) fn secure(&mut self, mut new: Box<Secured>, handshaking: bool) {
+        new.handshaking = handshaking;
         self.secured = Some(new);
         if self.done & APP != 0 && !self.dead {
             self.end_session();
@@ -190,9 +197,9 @@ impl<S> State<S> {
     }
 
     /// The handshake is done: what waited for it may go.
-    pub(crate) fn shaken(&mut self) {
+    pub(crate) fn handshake_done(&mut self) {
         if let Some(secured) = &mut self.secured {
-            secured.shaking = false;
+            secured.handshaking = false;
             let held = std::mem::take(&mut secured.held);
             self.staged.append(held);
         }
@@ -213,11 +220,11 @@ impl<S> State<S> {
         if self.who != free || !self.take(&mut segments) {
             return None;
         }
-        let stream = self.stream.clone()?;
+        let wire = self.wire.clone()?;
         let last = self.is_last();
         Some(Taken {
             segments,
-            stream,
+            wire,
             last,
         })
     }
@@ -225,14 +232,14 @@ impl<S> State<S> {
     /// Takes what is to be sent now into `empty`. False: there is nothing, and nobody sends.
     fn take(&mut self, empty: &mut Segments) -> bool {
         let own = self.is_sendable();
-        let takes = (own || self.answers()) && self.stream.is_some();
+        let takes = (own || self.wants_write()) && self.wire.is_some();
         self.who = if takes { Who::Somebody } else { Who::Nobody };
         if takes {
             if own {
                 std::mem::swap(&mut self.staged, empty);
             }
             if let Some(secured) = &mut self.secured {
-                secured.answers = false;
+                secured.wants_write = false;
             }
             self.in_flight = empty.len();
         }
@@ -260,7 +267,7 @@ impl<S> State<S> {
         if let (Some(secured), Ok(offer)) = (&mut self.secured, &result) {
             secured.sealed = offer.sealed;
             secured.plain = (secured.plain + taken).min(offer.sealed);
-            secured.answers |= offer.sealed > 0;
+            secured.wants_write |= offer.sealed > 0;
         }
         match result {
             Ok(offer) if offer.room && rest.is_empty() => self.sent_all(last, again, rest, flush),
@@ -286,19 +293,19 @@ impl<S> State<S> {
         empty: &mut Segments,
         flush: &mut Flush,
     ) -> Next {
-        let more = self.is_sendable() || self.answers();
-        if !self.staged.is_empty() || self.answers() || self.owes_notify(last) {
+        let more = self.is_sendable() || self.wants_write();
+        if !self.staged.is_empty() || self.wants_write() || self.owes_notify(last) {
             return self.go_on(again || !more, empty, flush);
         }
         self.who = Who::Nobody;
-        if self.is_shaking() && self.size() > 0 {
+        if self.is_handshaking() && self.size() > 0 {
             return Next::Stop;
         }
         // A FIN alone is nothing that was written.
         if std::mem::take(&mut self.owed) {
             *flush = Flush::Done;
         }
-        if self.fin != Fin::Wanted || self.is_shaking() {
+        if self.fin != Fin::Wanted || self.is_handshaking() {
             return Next::Stop;
         }
         self.fin = Fin::Sent;
@@ -307,7 +314,7 @@ impl<S> State<S> {
 
     /// Whether the session has still to say that it ends: the FIN was asked for after what was sent had been taken.
     fn owes_notify(&self, last: bool) -> bool {
-        self.secured.is_some() && !last && self.fin == Fin::Wanted && !self.is_shaking()
+        self.secured.is_some() && !last && self.fin == Fin::Wanted && !self.is_handshaking()
     }
 
     /// Puts what the kernel did not take ahead of what was staged meanwhile, unless sending is over.
@@ -350,10 +357,10 @@ impl<S> State<S> {
         dropped
     }
 
-    /// `who` is done with the stream.
+    /// `who` is done with the wire.
     pub(crate) fn release(&mut self, who: u8) -> Option<Arc<S>> {
         self.done |= who;
-        self.stream.take_if(|_| self.done == APP | TASK)
+        self.wire.take_if(|_| self.done == APP | TASK)
     }
 }
 

@@ -88,35 +88,35 @@ impl<S> Sender<S> {
     }
 
     /// The connection exists from now on. What was written before goes out by the task, which is about to run.
-    pub fn attach(&self, stream: Arc<S>) {
+    pub fn attach(&self, wire: Arc<S>) {
         let mut state = self.state.lock();
-        state.stream = Some(stream);
+        state.wire = Some(wire);
         state.who = Who::TheTask;
         self.show_due(&state);
     }
 
-    /// From now on a session seals what is sent; `shaking`: once its handshake is done, which [`Sender::shaken`] says.
-    pub fn secure(&self, shaking: bool) {
+    /// From now on a session seals what is sent; `handshaking`: once its handshake is done, which [`Sender::handshake_done`] says.
+    pub fn secure(&self, handshaking: bool) {
         // Made before the lock.
         let new = Box::<Secured>::default();
-        self.with(|state| state.secure(new, shaking));
+        self.with(|state| state.secure(new, handshaking));
     }
 
     /// The handshake is done. The caller flushes afterwards.
-    pub fn shaken(&self) {
-        self.with(State::shaken);
+    pub fn handshake_done(&self) {
+        self.with(State::handshake_done);
     }
 
     /// Whether all that was written before the handshake is with the kernel.
-    pub fn may_shake(&self) -> bool {
+    pub fn may_handshake(&self) -> bool {
         self.with(|state| state.staged.is_empty() && state.in_flight == 0)
     }
 
     /// The session has something to say. The caller flushes afterwards.
-    pub fn answer(&self) {
+    pub fn note_wants_write(&self) {
         self.with(|state| {
             if let Some(secured) = &mut state.secured {
-                secured.answers = true;
+                secured.wants_write = true;
             }
         });
     }
@@ -135,12 +135,12 @@ impl<S> Sender<S> {
         };
         for round in 1..=ROUNDS {
             let before = taken.segments.len();
-            let result = transmit(&taken.stream, &mut taken.segments, taken.last);
+            let result = transmit(&taken.wire, &mut taken.segments, taken.last);
             let count = before - taken.segments.len();
             sent.count += count;
             let next = self.settle(count, result, &mut taken, round, &mut sent);
             if next == Next::Fin {
-                shut_down(&taken.stream);
+                shut_down(&taken.wire);
             }
             if next != Next::Send {
                 break;
@@ -250,7 +250,7 @@ impl<S> Sender<S> {
         drop(dropped);
     }
 
-    /// The task has ended. The app keeps the stream until it knows that, and has closed the connection.
+    /// The task has ended. The app keeps the wire until it knows that, and has closed the connection.
     pub fn end(&self) {
         let dropped = self.with(|state| (state.drop_staged(), state.release(TASK)));
         drop(dropped);
@@ -262,9 +262,9 @@ impl<S> Sender<S> {
         drop(dropped);
     }
 
-    /// The stream while the connection is open.
-    pub fn stream(&self) -> Option<Arc<S>> {
-        self.with(|state| state.stream.clone())
+    /// The wire while the connection is open.
+    pub fn wire(&self) -> Option<Arc<S>> {
+        self.with(|state| state.wire.clone())
     }
 
     /// Bytes not yet taken by the kernel.
@@ -282,9 +282,9 @@ impl<S> Sender<S> {
         self.with(|state| state.is_all_sent())
     }
 
-    /// Whether there is no stream yet and nothing to send over it.
+    /// Whether there is no wire yet and nothing to send over it.
     pub fn is_pointless(&self) -> bool {
-        self.with(|state| state.stream.is_none() && state.is_all_sent())
+        self.with(|state| state.wire.is_none() && state.is_all_sent())
     }
 
     /// Whether all that was written is with the kernel, now.

@@ -39,13 +39,13 @@ thread_local! {
 /// See the module's page.
 pub(crate) struct ConnTask {
     /// None only while it is dropped.
-    stream: Option<Arc<Wire>>,
+    wire: Option<Arc<Wire>>,
     /// The listener that counts this connection.
     listener: Option<Arc<Listener>>,
     connection: Connection,
 }
 
-/// What happens to the stream, which each step borrows.
+/// What happens to the wire, which each step borrows.
 pub(super) struct Connection {
     pub(super) hub: Arc<Hub>,
     pub(super) link: Arc<Link>,
@@ -68,19 +68,19 @@ impl ConnTask {
     pub(crate) fn new(
         hub: Arc<Hub>,
         link: Arc<Link>,
-        stream: Wire,
+        wire: Wire,
         listener: Option<Arc<Listener>>,
     ) -> Self {
-        if let Some(session) = stream.tls() {
+        if let Some(session) = wire.tls() {
             link.sender.secure(false);
             link.set_tls(session);
         }
-        let stream = Arc::new(stream);
-        link.sender.attach(stream.clone());
+        let wire = Arc::new(wire);
+        link.sender.attach(wire.clone());
         // With a session, what came with the handshake is there.
-        let fresh = listener.is_some() || stream.tls().is_some();
+        let fresh = listener.is_some() || wire.tls().is_some();
         Self {
-            stream: Some(stream),
+            wire: Some(wire),
             listener,
             connection: Connection {
                 hub,
@@ -98,28 +98,28 @@ impl ConnTask {
 }
 
 impl Connection {
-    fn step(&mut self, stream: &Arc<Wire>, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+    fn step(&mut self, wire: &Arc<Wire>, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         let control = self.link.control();
         if control & (FORCE | GIVEN_AWAY) != 0 {
             if control & GIVEN_AWAY == 0 {
-                stream.reset();
+                wire.reset();
             }
             return Poll::Ready(Ok(()));
         }
         if self.link.sender.is_due() {
-            self.poll_send(stream, context);
+            self.poll_send(wire, context);
         }
         if control & UPGRADING != 0 {
-            match self.poll_upgrade(stream, context) {
+            match self.poll_upgrade(wire, context) {
                 Poll::Ready(Ok(())) => {}
-                Poll::Pending => return self.poll_patience(stream, control, context),
+                Poll::Pending => return self.poll_patience(wire, control, context),
                 failed => return failed,
             }
         }
         if control & CLOSING != 0 {
-            return self.poll_close(stream, context).map(Ok);
+            return self.poll_close(wire, context).map(Ok);
         }
-        if let Err(failure) = self.poll_receive(stream, context, control & NOT_READING != 0) {
+        if let Err(failure) = self.poll_receive(wire, context, control & NOT_READING != 0) {
             return Poll::Ready(Err(failure));
         }
         self.mind_time(control, context);
@@ -135,9 +135,9 @@ impl Connection {
     }
 
     /// Goes on sending what was left to this task.
-    fn poll_send(&mut self, stream: &Arc<Wire>, context: &mut Context<'_>) {
+    fn poll_send(&mut self, wire: &Arc<Wire>, context: &mut Context<'_>) {
         while self.link.sender.is_blocked() {
-            if stream.poll_write_ready(context).is_pending() {
+            if wire.poll_write_ready(context).is_pending() {
                 return;
             }
             let sent = self.link.send(By::Task, send_when_ready);
@@ -169,12 +169,12 @@ impl Connection {
 
     fn poll_receive(
         &mut self,
-        stream: &Arc<Wire>,
+        wire: &Arc<Wire>,
         context: &mut Context<'_>,
         disabled: bool,
     ) -> Result<(), Failure> {
         if self.eof || disabled {
-            return self.poll_unread(stream, context);
+            return self.poll_unread(wire, context);
         }
         self.aside = Aside::NONE;
         for _ in 0..READS {
@@ -184,11 +184,11 @@ impl Connection {
                 return Ok(());
             }
             let fresh = std::mem::take(&mut self.fresh);
-            if !fresh && stream.poll_read_ready(context).is_pending() {
-                return self.tell_broken(stream);
+            if !fresh && wire.poll_read_ready(context).is_pending() {
+                return self.tell_broken(wire);
             }
-            let received = self.receive(stream, room, fresh);
-            match received.or_else(|error| stream.end_of(error)) {
+            let received = self.receive(wire, room, fresh);
+            match received.or_else(|error| wire.end_of(error)) {
                 Ok(true) => {}
                 Ok(false) => {
                     // A send that met a reset took it out of the kernel, which then tells of an end only.
@@ -198,7 +198,7 @@ impl Connection {
                     }
                     self.eof = true;
                     self.hub.inbox.push(Event::Eof(self.link.key));
-                    return self.poll_unread(stream, context);
+                    return self.poll_unread(wire, context);
                 }
                 Err(error) => return Err(self.take_broken().unwrap_or(error).into()),
             }
@@ -213,18 +213,18 @@ impl Connection {
     }
 
     /// A failed send is told after what was received.
-    fn tell_broken(&self, stream: &Wire) -> Result<(), Failure> {
+    fn tell_broken(&self, wire: &Wire) -> Result<(), Failure> {
         // Tokio may not have looked since the failed send: it will, and what the kernel has goes first.
-        if !self.link.sender.has_error() || matches!(stream.something_waits(), Ok(true)) {
+        if !self.link.sender.has_error() || matches!(wire.something_waits(), Ok(true)) {
             return Ok(());
         }
         self.take_broken().map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// One read of at most `most` bytes; false: end of stream.
-    fn receive(&mut self, stream: &Wire, most: usize, fresh: bool) -> io::Result<bool> {
-        if let Some(tls) = stream.tls() {
-            return self.receive_records(stream, tls, most, fresh);
+    fn receive(&mut self, wire: &Wire, most: usize, fresh: bool) -> io::Result<bool> {
+        if let Some(tls) = wire.tls() {
+            return self.receive_records(wire, tls, most, fresh);
         }
         let room = if self.large {
             self.hub.inbox.rooms.take()
@@ -232,13 +232,13 @@ impl Connection {
             None
         };
         if let Some(room) = room {
-            return self.receive_into_room(stream, room, most);
+            return self.receive_into_room(wire, room, most);
         }
         BUFFER.with_borrow_mut(|buffer| {
             let buffer = &mut buffer[..most.min(SCRATCH)];
-            let mut result = stream.receive(buffer);
+            let mut result = wire.receive(buffer);
             if fresh && matches!(result, Ok(None)) {
-                result = stream.receive_unasked(buffer);
+                result = wire.receive_unasked(buffer);
             }
             if let Ok(Some(got @ 1..)) = result {
                 self.tell_data(&buffer[..got])?;
@@ -248,13 +248,8 @@ impl Connection {
     }
 
     /// [`Connection::receive`] without copying what comes, if it is large again.
-    fn receive_into_room(
-        &mut self,
-        stream: &Wire,
-        mut room: Room,
-        most: usize,
-    ) -> io::Result<bool> {
-        let result = stream.receive_into(room.space(most));
+    fn receive_into_room(&mut self, wire: &Wire, mut room: Room, most: usize) -> io::Result<bool> {
+        let result = wire.receive_into(room.space(most));
         match result {
             Ok(Some(got)) if got >= LARGE => self.tell_filled(room, got),
             Ok(Some(got @ 1..)) => {
@@ -281,33 +276,29 @@ impl Connection {
     fn received(&mut self, count: usize) {
         self.large = count >= LARGE;
         self.link.count_received(count);
-        self.heard();
+        self.restart_read_timeout();
     }
 
     /// The read timeout starts afresh.
-    pub(super) fn heard(&mut self) {
+    pub(super) fn restart_read_timeout(&mut self) {
         if let Some(deadlines) = &mut self.deadlines {
             deadlines.received(self.hub.reactor.now());
         }
     }
 
     /// While nothing is read: a failed send is told, and so is a reset.
-    fn poll_unread(
-        &mut self,
-        stream: &Arc<Wire>,
-        context: &mut Context<'_>,
-    ) -> Result<(), Failure> {
+    fn poll_unread(&mut self, wire: &Arc<Wire>, context: &mut Context<'_>) -> Result<(), Failure> {
         match self.take_broken() {
             Some(error) => Err(Failure::Sending(error)),
-            None => self.poll_watch(stream, context),
+            None => self.poll_watch(wire, context),
         }
     }
 
     /// A reset is told at once if no data waits before it.
-    fn poll_watch(&mut self, stream: &Arc<Wire>, context: &mut Context<'_>) -> Result<(), Failure> {
+    fn poll_watch(&mut self, wire: &Arc<Wire>, context: &mut Context<'_>) -> Result<(), Failure> {
         if !matches!(self.aside, Aside::Watch(_)) {
-            let stream = stream.clone();
-            self.aside = Aside::Watch(Box::pin(async move { stream.failed().await }));
+            let wire = wire.clone();
+            self.aside = Aside::Watch(Box::pin(async move { wire.failed().await }));
         }
         let Aside::Watch(watch) = &mut self.aside else {
             return Ok(());
@@ -317,23 +308,23 @@ impl Connection {
         }
         // Done watching: with data before it, the error comes when that is read, or when a write meets it.
         self.aside = Aside::Watch(Box::pin(std::future::pending()));
-        if stream.ends_only() || stream.tls().is_some_and(Tls::keeps) {
+        if wire.ends_only() || wire.tls().is_some_and(Tls::keeps) {
             // Whoever reads is told of the end.
             return Ok(());
         }
         if self.eof {
             // A receive would only tell of the end again.
-            let error = stream.take_error().unwrap_or_else(Some);
+            let error = wire.take_error().unwrap_or_else(Some);
             return error.map_or(Ok(()), |error| Err(Failure::Sending(error)));
         }
-        stream.something_waits().map(|_| ()).map_err(Failure::Os)
+        wire.something_waits().map(|_| ()).map_err(Failure::Os)
     }
 
     fn poll_deadlines(&mut self, context: &mut Context<'_>) {
         let reading = !self.eof
             && !self.held_up
             && self.link.control() & NOT_READING == 0
-            && self.link.heard() != 0;
+            && self.link.delivered_at() != 0;
         // Read before the deadlines are looked at: a change in between voids what is told.
         let epoch = self.link.epoch();
         let deadlines = self.deadlines.get_or_insert_with(|| {
@@ -362,12 +353,12 @@ impl Connection {
     }
 
     /// Sends what waits, then a FIN, and lets go when the peer has it all.
-    fn poll_close(&mut self, stream: &Arc<Wire>, context: &mut Context<'_>) -> Poll<()> {
+    fn poll_close(&mut self, wire: &Arc<Wire>, context: &mut Context<'_>) -> Poll<()> {
         if self.link.send(By::Other, transmit).flush == Flush::Blocked {
-            self.poll_send(stream, context);
+            self.poll_send(wire, context);
         }
         if self.link.is_broken() {
-            stream.reset();
+            wire.reset();
             return Poll::Ready(());
         }
         if self.eof && self.link.nothing_to_send() {
@@ -380,7 +371,7 @@ impl Connection {
         }
         match &mut self.aside {
             Aside::Linger(Some(linger)) => linger.poll(
-                stream,
+                wire,
                 &self.link,
                 self.link.nothing_to_send(),
                 self.eof,
@@ -392,12 +383,12 @@ impl Connection {
 }
 
 /// [`transmit`] through Tokio's readiness, so that a full kernel buffer clears it.
-fn send_when_ready(stream: &Wire, segments: &mut Segments, last: bool) -> io::Result<Offer> {
+fn send_when_ready(wire: &Wire, segments: &mut Segments, last: bool) -> io::Result<Offer> {
     let mut full = Offer {
         room: false,
         sealed: 0,
     };
-    let sent = stream.try_write(|| match transmit(stream, segments, last) {
+    let sent = wire.try_write(|| match transmit(wire, segments, last) {
         Ok(offer) if !offer.room => {
             full = offer;
             Err(io::ErrorKind::WouldBlock.into())
@@ -415,22 +406,22 @@ impl Future for ConnTask {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let Self {
-            stream, connection, ..
+            wire, connection, ..
         } = &mut *self;
-        let Some(stream) = stream else {
+        let Some(wire) = wire else {
             return Poll::Ready(());
         };
         if !connection.registered {
             connection.registered = true;
             connection.link.register_task(context.waker());
         }
-        match connection.step(stream, context) {
+        match connection.step(wire, context) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(())) => Poll::Ready(()),
             Poll::Ready(Err(failure)) => {
                 // A FIN would make what the peer has look whole. Over TLS it does not, and a reset might take the alert away.
                 if !matches!(failure, Failure::Tls(_)) {
-                    stream.reset();
+                    wire.reset();
                 }
                 connection
                     .hub
@@ -447,8 +438,8 @@ impl Drop for ConnTask {
         let connection = &mut self.connection;
         connection.link.set_ended();
         if std::thread::panicking() {
-            if let Some(stream) = &self.stream {
-                stream.reset();
+            if let Some(wire) = &self.wire {
+                wire.reset();
             }
             connection.hub.inbox.push(Event::failed(
                 connection.link.key,
@@ -457,12 +448,12 @@ impl Drop for ConnTask {
         }
         let given_away = connection.link.control() & GIVEN_AWAY != 0;
         let as_it_is = given_away || connection.aside.is_lingering();
-        if let Some(stream) = self.stream.as_ref().filter(|_| !as_it_is) {
-            stream.finish();
+        if let Some(wire) = self.wire.as_ref().filter(|_| !as_it_is) {
+            wire.finish();
         }
         connection.link.sender.end();
         connection.aside = Aside::NONE;
-        self.stream = None;
+        self.wire = None;
         connection.hub.inbox.tell_returns();
         connection.hub.inbox.memory.feed(&connection.link);
         connection.link.forget_task();

@@ -31,8 +31,8 @@ impl Connection {
         let handshake = &mut upgrade.handshake;
         if handshake.is_none() {
             // What was written in the clear goes first; whoever sends the last of it wakes this task.
-            if !self.link.sender.may_shake() {
-                return self.wait_to_shake();
+            if !self.link.sender.may_handshake() {
+                return self.wait_to_handshake();
             }
             let Some(session) = self.link.take_upgrade() else {
                 return Poll::Pending;
@@ -78,7 +78,7 @@ impl Connection {
         over.map(Ok)
     }
 
-    fn wait_to_shake(&self) -> Poll<Result<(), Failure>> {
+    fn wait_to_handshake(&self) -> Poll<Result<(), Failure>> {
         match self.link.sender.take_error(|_| true) {
             Some(error) => Poll::Ready(Err(Failure::Sending(error))),
             None => Poll::Pending,
@@ -91,7 +91,7 @@ impl Connection {
         self.fresh = true;
         self.link.change_control(0, UPGRADING);
         self.hub.inbox.push(Event::Secured(self.link.key));
-        self.link.sender.shaken();
+        self.link.sender.handshake_done();
         let sent = self.link.send(By::Other, transmit);
         self.link.tell_level(&self.hub, sent.crossed);
     }

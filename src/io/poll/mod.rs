@@ -3,9 +3,9 @@
 //! | file | what it is |
 //! |---|---|
 //! | `descriptors.rs` | those of one loop, and who asked for them |
-//! | `telling.rs` | the task that tells the pump |
-//! | `silence.rs` | the task that tells that one was not ready for long |
+//! | `watcher.rs` | the task that tells the pump |
+//! | `idle_timeout.rs` | the task that tells that one was not ready for long |
 
 pub mod descriptors;
-pub mod silence;
-pub mod telling;
+pub mod idle_timeout;
+pub mod watcher;

@@ -176,15 +176,15 @@ impl Attempt {
 
     /// The handshake, for which the attempt's timeouts hold, too.
     async fn secure(&mut self, wire: Wire, config: &Client, name: ServerName<'static>) {
-        let shaken = tokio::select! {
+        let outcome = tokio::select! {
             biased;
             given_up = given_up(&self.link) => match given_up {
                 GivenUp::Closed => return wire.reset(),
                 GivenUp::Late => Err(Failure::Timeout("connection timeout: in the TLS handshake")),
             },
-            shaken = shake(&self.hub, &wire, config, name) => shaken,
+            outcome = handshake(&self.hub, &wire, config, name) => outcome,
         };
-        match shaken {
+        match outcome {
             Ok(()) => {
                 let task = self.task(wire);
                 self.establish(task);
@@ -266,7 +266,7 @@ fn patience(link: &Link) -> Option<Duration> {
     timeouts.read.into_iter().chain(timeouts.write).min()
 }
 
-async fn shake(
+async fn handshake(
     hub: &Hub,
     wire: &Wire,
     config: &Client,

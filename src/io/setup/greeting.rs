@@ -38,7 +38,7 @@ pub(crate) fn go_on(arrival: Arrival, mut learned: Learned, alive: &Arc<Alive>) 
     let handshake = Box::new(Handshake::new(&session));
     arrival.wire.secure(session);
     if let Some(listener) = arrival.listener() {
-        listener.greets(true);
+        listener.handshake_begins();
     }
     alive.hub.reactor.spawn(Greeting {
         arrival: Some((arrival, learned)),
@@ -59,7 +59,7 @@ impl Greeting {
     fn end(&mut self) -> Option<(Arrival, Learned)> {
         let ended = self.arrival.take();
         if let Some(listener) = ended.as_ref().and_then(|(arrival, _)| arrival.listener()) {
-            listener.greets(false);
+            listener.handshake_ended();
         }
         ended
     }
@@ -78,12 +78,12 @@ impl Future for Greeting {
         let Some(tls) = waiting.wire.tls() else {
             return Poll::Ready(());
         };
-        let Poll::Ready(greeted) = handshake.poll(&waiting.wire, tls, &waiting.hub, context) else {
+        let Poll::Ready(outcome) = handshake.poll(&waiting.wire, tls, &waiting.hub, context) else {
             return Poll::Pending;
         };
         let told = handshake.is_to_be_told();
         if let Some((arrival, learned)) = self.end() {
-            match greeted {
+            match outcome {
                 Ok(()) => arrival.announce(learned),
                 Err(failure) if told => failed(arrival, learned, failure),
                 Err(_) => count(&arrival),

@@ -61,7 +61,7 @@ pub struct Listener {
     /// For new connections. Leaf lock.
     tls: Mutex<Option<Arc<Server>>>,
     /// Handshakes under way.
-    greeted: AtomicUsize,
+    handshakes: AtomicUsize,
     /// For each accept task. Leaf locks.
     tasks: Box<[Mutex<Option<Waker>>]>,
 }
@@ -73,7 +73,7 @@ impl Listener {
             key,
             file: Mutex::new(None),
             tls: Mutex::new(options.tls.clone()),
-            greeted: AtomicUsize::new(0),
+            handshakes: AtomicUsize::new(0),
             options,
             adopted,
             tasks: sockets.iter().map(|_| Mutex::new(None)).collect(),
@@ -195,16 +195,19 @@ impl Listener {
         true
     }
 
-    /// A handshake begins, or is over.
-    pub(crate) fn greets(&self, begins: bool) {
-        if begins {
-            self.greeted.fetch_add(1, Ordering::SeqCst);
-        } else if self.greeted.fetch_sub(1, Ordering::SeqCst) >= self.most_greeted() {
+    /// A handshake begins.
+    pub(crate) fn handshake_begins(&self) {
+        self.handshakes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// One is over.
+    pub(crate) fn handshake_ended(&self) {
+        if self.handshakes.fetch_sub(1, Ordering::SeqCst) >= self.most_handshakes() {
             self.call();
         }
     }
 
-    fn most_greeted(&self) -> usize {
+    fn most_handshakes(&self) -> usize {
         self.options.max_handshakes.unwrap_or(usize::MAX)
     }
 
@@ -240,8 +243,8 @@ impl Listener {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        let greeted = self.greeted.load(Ordering::SeqCst);
+        let handshakes = self.handshakes.load(Ordering::SeqCst);
         let most = self.options.max_connections;
-        greeted >= self.most_greeted() || most.is_some_and(|most| self.open() >= most)
+        handshakes >= self.most_handshakes() || most.is_some_and(|most| self.open() >= most)
     }
 }

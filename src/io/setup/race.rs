@@ -107,7 +107,7 @@ impl Race {
         Err(if over {
             self.failure()
         } else {
-            self.told(Failure::Timeout(NOT_IN_TIME))
+            self.into_failure(Failure::Timeout(NOT_IN_TIME))
         })
     }
 
@@ -115,7 +115,7 @@ impl Race {
     pub fn failure(mut self) -> Failure {
         let unix = self.unix.as_mut().and_then(|(_, error)| error.take());
         if let Some(error) = unix {
-            return self.told(Failure::Os(error));
+            return self.into_failure(Failure::Os(error));
         }
         let telling = self
             .tries
@@ -126,10 +126,10 @@ impl Race {
             })
             .min_by_key(|code| rank(*code));
         let code = telling.unwrap_or(c::EADDRNOTAVAIL);
-        self.told(Failure::Os(io::Error::from_raw_os_error(code)))
+        self.into_failure(Failure::Os(io::Error::from_raw_os_error(code)))
     }
 
-    fn told(self, why: Failure) -> Failure {
+    fn into_failure(self, why: Failure) -> Failure {
         let late = || io::Error::from_raw_os_error(c::ETIMEDOUT);
         let unix = self.unix.map(|(address, _)| Try {
             address,

@@ -35,7 +35,7 @@ impl Chains {
             self.verify_given(&own, now)?;
         } else {
             self.search(end_entity, intermediates, now)
-                .map_err(|error| self.told(error, &own))?;
+                .map_err(|error| self.to_rustls(error, &own))?;
         }
         if !own.key_is_for(self.role) {
             return Err(CertificateError::InvalidPurpose.into());
@@ -45,7 +45,7 @@ impl Chains {
 
     /// A certificate that is trusted itself: by whom it is signed is of no concern, its time and use are.
     fn verify_given(&self, own: &Outline<'_>, now: UnixTime) -> Result<(), Error> {
-        is_in_time(own.validity, now).map_err(|error| self.told(error, own))?;
+        is_in_time(own.validity, now).map_err(|error| self.to_rustls(error, own))?;
         if !own.is_for(self.role) {
             return Err(self.not_for_this());
         }
@@ -116,7 +116,7 @@ impl Chains {
 
     /// As rustls says it, which tells the peer. With a context it is about the peer's own certificate, where it is about
     /// time; without, about one above it.
-    fn told(&self, error: webpki::Error, own: &Outline<'_>) -> Error {
+    fn to_rustls(&self, error: webpki::Error, own: &Outline<'_>) -> Error {
         use webpki::Error as E;
         match error {
             E::CertExpired { time, not_after } if not_after == own.validity.1 => {

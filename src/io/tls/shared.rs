@@ -45,7 +45,7 @@ pub(crate) struct Opened {
     /// The peer sends no more.
     pub(crate) ended: bool,
     /// There is something to send.
-    pub(crate) answers: bool,
+    pub(crate) wants_write: bool,
 }
 
 impl Tls {
@@ -113,13 +113,13 @@ impl Tls {
             incoming.clear();
             incoming.extend_from_slice(rest);
         }
-        let answers = !sealed.is_empty();
+        let wants_write = !sealed.is_empty();
         if progress.ended {
             self.ended.store(true, Ordering::SeqCst);
         }
         Ok(Opened {
             ended: progress.ended,
-            answers,
+            wants_write,
         })
     }
 

@@ -258,7 +258,7 @@ fn what_a_session_has_to_say_is_sent() {
             connection.flush(ROOM);
         });
         connection.wire.unsaid.store(1, Ordering::SeqCst);
-        connection.sender.answer();
+        connection.sender.note_wants_write();
         connection.send(By::Other, ROOM);
         writer.join().unwrap();
         connection.task(ROOM);
@@ -335,7 +335,7 @@ fn after_a_forced_close_nothing_waits() {
         closer.join().unwrap();
         connection.sender.end();
         assert_eq!(connection.sender.size(), 0);
-        assert!(connection.sender.stream().is_none());
+        assert!(connection.sender.wire().is_none());
         assert_eq!(connection.sender.stage(&[4]), Staged::Broken);
     });
 }

@@ -8,7 +8,7 @@ use std::io::IoSlice;
 /// Open, with so much staged.
 fn open(bytes: &[u8]) -> State<()> {
     let mut state = State::new();
-    state.stream = Some(Arc::new(()));
+    state.wire = Some(Arc::new(()));
     stage(&mut state, bytes);
     state
 }
@@ -143,7 +143,7 @@ fn round_of_nothing_leaves_what_was_sent_in_part_as_it_is() {
     rest.advance(2);
     full(&mut state, &mut rest);
     state.secure(Box::default(), false);
-    state.secured.as_mut().unwrap().answers = true;
+    state.secured.as_mut().unwrap().wants_write = true;
     state.owed = false;
     let mut nothing = state.begin(By::Task).unwrap().segments;
     assert!(nothing.is_empty());

@@ -14,15 +14,15 @@ const A_LITTLE: Duration = Duration::from_micros(50);
 
 /// Changed with the interpreter's lock held.
 #[derive(Default)]
-pub(crate) struct Alone(AtomicU8);
+pub(crate) struct SessionLock(AtomicU8);
 
 /// Until this is dropped the session is its maker's.
 pub(crate) struct Guard<'a> {
-    alone: &'a Alone,
+    lock: &'a SessionLock,
     before: u8,
 }
 
-impl Alone {
+impl SessionLock {
     /// For the loop's thread, also where it uses it already: a callback of the session's may write. Waits for the other one.
     pub(crate) fn enter(&self, py: Python<'_>) -> Guard<'_> {
         while self.0.load(Relaxed) == LATE {
@@ -39,15 +39,12 @@ impl Alone {
     fn take(&self, user: u8) -> Guard<'_> {
         let before = self.0.load(Relaxed);
         self.0.store(user, Relaxed);
-        Guard {
-            alone: self,
-            before,
-        }
+        Guard { lock: self, before }
     }
 }
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
-        self.alone.0.store(self.before, Relaxed);
+        self.lock.0.store(self.before, Relaxed);
     }
 }

@@ -30,13 +30,13 @@ impl Shared {
 }
 
 /// The pump's end: `Event::Silent` comes each time that so long nothing was heard, until this is dropped.
-pub struct Silence {
+pub struct IdleTimeout {
     shared: Arc<Shared>,
     /// Its drop ends the task.
     _task: oneshot::Sender<()>,
 }
 
-impl Silence {
+impl IdleTimeout {
     /// From now on.
     pub fn watch(hub: &Arc<Hub>, key: Key, timeout: Duration) -> Self {
         let shared = Arc::new(Shared {

@@ -25,8 +25,8 @@ const LOOKS: usize = 8;
 pub fn watch(hub: &Arc<Hub>, key: Key, number: RawFd, what: Interest) -> Result<(), Failure> {
     let added = hub.descriptors.add(key, number, what)?;
     if let Some(shots) = added.begun {
-        let telling = start(hub.clone(), shots);
-        hub.reactor.post(Command::Spawn(Box::pin(telling)));
+        let task = start(hub.clone(), shots);
+        hub.reactor.post(Command::Spawn(Box::pin(task)));
     }
     if let Some(looker) = added.looker {
         hub.reactor.post(Command::Call(looker));
@@ -41,7 +41,7 @@ pub fn watch(hub: &Arc<Hub>, key: Key, number: RawFd, what: Interest) -> Result<
 /// Inside of the runtime.
 async fn start(hub: Arc<Hub>, shots: Arc<OneShots>) {
     match Waiting::new(shots) {
-        Ok(waiting) => hub.reactor.spawn(Telling {
+        Ok(waiting) => hub.reactor.spawn(WatchTask {
             hub: hub.clone(),
             waiting,
             look: None,
@@ -59,14 +59,14 @@ fn fail(hub: &Hub, error: &io::Error) {
     }
 }
 
-struct Telling {
+struct WatchTask {
     hub: Arc<Hub>,
     waiting: Waiting,
     /// None: there is nothing to look for.
     look: Option<Pin<Box<Sleep>>>,
 }
 
-impl Telling {
+impl WatchTask {
     fn tell_closed(&mut self, context: &mut Context<'_>) {
         let look = self.look.get_or_insert_with(|| Box::pin(sleep(LOOK_EVERY)));
         while look.as_mut().poll(context).is_ready() {
@@ -82,7 +82,7 @@ impl Telling {
     }
 }
 
-impl Future for Telling {
+impl Future for WatchTask {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
