@@ -56,6 +56,18 @@ pub enum Wait {
     Forever,
 }
 
+/// One drive of the pump's, between its polls.
+struct Drive<'a> {
+    wait: Wait,
+    /// The runtime is to look for events before anything is polled.
+    look: bool,
+    /// It has.
+    looked: bool,
+    /// Until then it looks for events again and again.
+    spin_until: Option<Instant>,
+    timer: &'a mut WaitTimer,
+}
+
 /// The pump's own memory between drives.
 #[derive(Default)]
 pub struct PumpWatch {
@@ -117,51 +129,57 @@ impl Driver {
         if let Some(helper) = &self.helper {
             pump.helper.back(&helper.watch);
         }
-        let mut look = pump.is_due_for_io(wait);
-        let mut looked = false;
-        let timer = &mut pump.timer;
-        let spin_until = match wait {
-            Wait::Spin(until) => Some(until),
-            _ => self
-                .hub
-                .reactor
-                .busy_poll()
-                .map(|spin| Instant::now() + spin),
+        let mut drive = Drive {
+            wait,
+            look: pump.is_due_for_io(wait),
+            looked: false,
+            spin_until: match wait {
+                Wait::Spin(until) => Some(until),
+                _ => self
+                    .hub
+                    .reactor
+                    .busy_poll()
+                    .map(|spin| Instant::now() + spin),
+            },
+            timer: &mut pump.timer,
         };
-        let turn = poll_fn(|context| {
-            if std::mem::take(&mut look) {
-                // The runtime looks for events before it polls again.
-                context.waker().wake_by_ref();
-                looked = true;
-                return Poll::Pending;
-            }
-            let queued = poll_drive(&self.hub, context);
-            looked |= queued.is_pending();
-            let called = self.host.as_ref().is_some_and(|it| it.is_called(context));
-            if called || matches!(wait, Wait::No) {
-                return Poll::Ready(());
-            }
-            if let (Wait::Until(due), Poll::Pending) = (wait, queued)
-                && timer.poll(context, due).is_ready()
-            {
-                return Poll::Ready(());
-            }
-            if queued.is_pending() && spin_until.is_some_and(|until| Instant::now() < until) {
-                // The runtime looks for events, without waiting for them, before it polls again.
-                context.waker().wake_by_ref();
-            } else if matches!(wait, Wait::Spin(_)) {
-                return Poll::Ready(());
-            } else if let (Some(host), Poll::Pending) = (&self.host, queued) {
-                host.falls_asleep();
-            }
-            queued
-        });
+        let turn = poll_fn(|context| self.poll_pump(&mut drive, context));
         // Tokio's budget is one for a task, and here are many.
         self.runtime.block_on(unconstrained(turn));
+        let looked = drive.looked;
         pump.drove(looked);
         self.hub.reactor.leave();
         if let Some(helper) = &self.helper {
             pump.helper.away(&helper.watch);
+        }
+    }
+
+    /// The pump's root future: ready when the drive is to end.
+    fn poll_pump(&self, drive: &mut Drive<'_>, context: &mut Context<'_>) -> Poll<()> {
+        if std::mem::take(&mut drive.look) {
+            drive.looked = true;
+            return look_again(context);
+        }
+        let queued = poll_drive(&self.hub, context);
+        drive.looked |= queued.is_pending();
+        let called = self.host.as_ref().is_some_and(|it| it.is_called(context));
+        if called || queued.is_ready() {
+            return Poll::Ready(());
+        }
+        let spins = |until| Instant::now() < until;
+        match drive.wait {
+            Wait::No => Poll::Ready(()),
+            // Its time has come.
+            Wait::Until(due) if drive.timer.poll(context, due).is_ready() => Poll::Ready(()),
+            _ if drive.spin_until.is_some_and(spins) => look_again(context),
+            // For long enough.
+            Wait::Spin(_) => Poll::Ready(()),
+            Wait::Until(_) | Wait::Forever => {
+                if let Some(host) = &self.host {
+                    host.falls_asleep();
+                }
+                Poll::Pending
+            }
         }
     }
 
@@ -227,7 +245,13 @@ impl PumpWatch {
     }
 }
 
-/// The pump's root future: drives until something is queued.
+/// The runtime looks for events, without waiting for them, before it polls again.
+fn look_again(context: &Context<'_>) -> Poll<()> {
+    context.waker().wake_by_ref();
+    Poll::Pending
+}
+
+/// Runs the tasks; ready once something is queued.
 fn poll_drive(hub: &Hub, context: &mut Context<'_>) -> Poll<()> {
     hub.inbox.queue.rouse();
     hub.reactor.wake_accept_loops();
