@@ -48,18 +48,15 @@ impl Memory {
         self.unread.load(Ordering::Relaxed)
     }
 
-    /// How much `link` may receive now; 0: it waits, and [`Memory::delivered`] will wake it.
+    /// How much `link` may receive now; 0: it must wait. At its own limit [`Memory::delivered`] wakes it; at the loop's limit
+    /// [`Memory::taken`], [`Memory::left_stream`] or [`Memory::delivered`].
     pub(crate) fn allowance(&self, link: &Arc<Link>) -> usize {
         if !link.flow.may_read(self.limits.read) {
             return 0;
         }
         let own = self.limits.read - link.flow.unread().min(self.limits.read);
-        let room = self.room();
-        if room > 0 {
-            return own.min(room);
-        }
-        if link.holds_nothing() {
-            return own.min(LEAST_READ);
+        if let Some(allowed) = self.share(link, own) {
+            return allowed;
         }
         {
             let mut starved = self.starved.lock();
@@ -69,16 +66,20 @@ impl Memory {
         }
         self.anyone_starved.store(true, Ordering::SeqCst);
         // The pump may have taken the last batch just before; then nobody else would come to wake us.
-        let room = self.room();
-        let room = if room > 0 {
-            own.min(room)
-        } else if link.holds_nothing() {
-            own.min(LEAST_READ)
-        } else {
+        let Some(allowed) = self.share(link, own) else {
             return 0;
         };
         self.feed(link);
-        room
+        allowed
+    }
+
+    /// What the loop's limit leaves of the `own` bytes that the link's own does; None: `link` must wait.
+    fn share(&self, link: &Link, own: usize) -> Option<usize> {
+        match self.room() {
+            0 if link.holds_nothing() => Some(own.min(LEAST_READ)),
+            0 => None,
+            room => Some(own.min(room)),
+        }
     }
 
     /// `link` waits no longer because of the memory limit: it may read, or has ended.
