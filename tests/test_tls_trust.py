@@ -262,9 +262,9 @@ def findings(root):
     yield Entity("server", old), old, {}, "the certificate of an issuer has expired"
     yield Entity("server", root, **soon), root, {}, "the certificate is not valid yet"
     yield Entity("server", Entity("x", ca=True)), root, {}, "unable to find an issuer of the certificate"
-    yield Entity("server"), root, {}, "the certificate is signed by itself"
-    yield Entity("server", ca=True), root, {}, "the certificate is signed by itself"
-    yield Entity("x", root, ca=True), root, {}, "the certificate is that of an authority"
+    yield Entity("server"), root, {}, "the certificate is self-signed"
+    yield Entity("server", ca=True), root, {}, "the certificate is self-signed"
+    yield Entity("x", root, ca=True), root, {}, "the certificate is a CA certificate"
     yield (
         *(Entity("server", root, names=["q", "*.r"]), root, {}),
         'the certificate is for "q", "*.r", not for "localhost"',

@@ -168,7 +168,7 @@ fn tlvs(header: &[u8], after: &[u8]) -> Result<Tlvs, Fault> {
 fn check(header: &[u8], at: usize, value: &[u8]) -> Result<(), Fault> {
     let told = value.first_chunk().map(|sum| u32::from_be_bytes(*sum));
     if value.len() != CHECKSUM {
-        return Err(Fault::Malformed("its CRC32C is not of 4 bytes"));
+        return Err(Fault::Malformed("its CRC32C is not 4 bytes long"));
     }
     if told == Some(sum_of(header, at)) {
         Ok(())

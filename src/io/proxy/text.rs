@@ -78,7 +78,7 @@ fn addresses<'a, T: FromStr + Into<IpAddr>>(
     };
     let (source, destination) = (next()?, next()?);
     let (from, to) = (next()?, next()?);
-    let ip = |text: &str| text.parse::<T>().map_err(|_| "an address is none");
+    let ip = |text: &str| text.parse::<T>().map_err(|_| "invalid IP address");
     let source = SocketAddr::new(ip(source)?.into(), port(from)?);
     let destination = SocketAddr::new(ip(destination)?.into(), port(to)?);
     match fields.next() {
@@ -92,7 +92,7 @@ fn port(text: &str) -> Result<u16, &'static str> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit());
     let led = text.len() > 1 && text.starts_with('0');
     let number = text.parse().ok().filter(|_| plain && !led);
-    number.ok_or("a port is none")
+    number.ok_or("invalid port number")
 }
 
 /// The line; of addresses that it cannot tell `UNKNOWN`.

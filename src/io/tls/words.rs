@@ -34,7 +34,7 @@ pub(crate) fn certificate(error: &CertificateError, self_signed: bool) -> String
         }
         E::InvalidPurpose => "the key usage of the certificate is not for TLS",
         E::UnknownIssuer | E::Other(_) if self_signed => {
-            "the certificate is signed by itself, and is not one of those that are trusted"
+            "the certificate is self-signed and not among the trusted ones"
         }
         E::UnknownIssuer => "unable to find an issuer of the certificate that is trusted",
         E::BadSignature => "a signature is wrong: of the certificate, of an issuer or of the peer",
@@ -56,7 +56,9 @@ pub(crate) fn certificate(error: &CertificateError, self_signed: bool) -> String
 fn of_chain(error: &webpki::Error) -> &'static str {
     use webpki::Error as E;
     match error {
-        E::CaUsedAsEndEntity => "the certificate is that of an authority, which is no peer's",
+        E::CaUsedAsEndEntity => {
+            "the certificate is a CA certificate, which a peer must not present"
+        }
         E::EndEntityUsedAsCa => "the certificate of an issuer does not allow it to sign others",
         E::NameConstraintViolation => "an issuer of the certificate may not issue for its names",
         E::PathLenConstraintViolated => "the chain is longer than an issuer in it allows",
