@@ -61,9 +61,9 @@ impl Socket {
     ///     read_cb, write_cb, event_cb: replace the socket's from now on, where given.
     ///     start, end: send `data[start:end]` (counted in bytes, within the data).
     ///
-    /// Raises `SocketClosed`, `TcpBrokenPipe` after `shutdown_write()`, `TypeError`, `ValueError`. Callable from any
-    /// thread; callbacks run in the loop's. What the network does to it comes to the `event_cb`. cl-async:
-    /// `write-socket-data`.
+    /// Raises `SocketClosed`, `TcpBrokenPipe` after `shutdown_write()`, `TypeError`, `ValueError`, and `MemoryError` if there
+    /// is none to keep `data`. Callable from any thread; callbacks run in the loop's. What the network does to it comes to
+    /// the `event_cb`. cl-async: `write-socket-data`.
     #[pyo3(signature = (data, *, read_cb=None, write_cb=None, event_cb=None, start=None, end=None))]
     #[allow(clippy::too_many_arguments)]
     pub fn write(
@@ -195,7 +195,7 @@ impl Socket {
     }
 
     /// The peer's address as `getpeername()` gives it, or None before the connection is established. With a PROXY header
-    /// whom the connection serves, see `transport_peername`.
+    /// it is the client that the header names; see `transport_peername`.
     #[getter]
     fn peername<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         Ok(peername::ends(py, self)?.map(|(peer, _)| peer))
@@ -207,8 +207,8 @@ impl Socket {
         Ok(peername::ends(py, self)?.map(|(_, own)| own))
     }
 
-    /// The address of who has made the connection. It is that of the balancer, where a PROXY header tells of another
-    /// `peername`, else the same.
+    /// The address that the connection comes from. It is the balancer's where a PROXY header names another `peername`, else
+    /// the same.
     #[getter]
     fn transport_peername<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         peername::transport_peer(py, self)
@@ -279,7 +279,8 @@ impl Socket {
     ///     high: bytes; more than this left after a flush gives `TcpBufferFull` to the `event_cb`.
     ///     low: bytes (at most `high`); fallen to this gives `TcpBufferDrained`.
     ///
-    /// Nothing is refused at the limit: the app stops writing. Raises `SocketClosed`, `TypeError`, `ValueError`.
+    /// Nothing is refused at the limit: the app stops writing. Raises `SocketClosed`, `TypeError`, `ValueError`. Callable from
+    /// any thread.
     fn set_write_buffer_limits(
         slf: &Bound<'_, Self>,
         high: &Bound<'_, PyAny>,
@@ -329,7 +330,7 @@ impl Socket {
     ///     write_sec: seconds in which bytes wait to be sent, the kernel takes none and the peer acknowledges none.
     ///
     /// None, zero, a negative number or infinity: none. Either gives `TcpTimeout` to the `event_cb` and closes the
-    /// socket. Raises `SocketClosed`, `TypeError`, `ValueError`. cl-async: `set-socket-timeouts`.
+    /// socket. Raises `SocketClosed`, `TypeError`, `ValueError`. Callable from any thread. cl-async: `set-socket-timeouts`.
     pub fn set_timeouts(
         slf: &Bound<'_, Self>,
         read_sec: Option<&Bound<'_, PyAny>>,
@@ -346,7 +347,7 @@ impl Socket {
     }
 
     /// Half close: a FIN after all that was written. Reading goes on; a later write raises `TcpBrokenPipe`.
-    /// Raises `SocketClosed`.
+    /// Raises `SocketClosed`. Callable from any thread.
     fn shutdown_write(slf: &Bound<'_, Self>) -> PyResult<()> {
         Self::check_open(slf)?;
         let socket = slf.get();
@@ -433,6 +434,7 @@ impl Socket {
 
     /// Whether small segments are sent at once: with `on` (TCP_NODELAY; the default) they are. Before the connection
     /// exists it is remembered. Raises `SocketClosed`, `OSError`. Callable from any thread.
+    #[pyo3(signature = (on=true))]
     fn set_nodelay(slf: &Bound<'_, Self>, on: bool) -> PyResult<()> {
         Self::check_open(slf)?;
         Ok(options::set(slf.get(), TcpOption::NoDelay(on))?)

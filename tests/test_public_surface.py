@@ -81,6 +81,7 @@ SIGNATURES = {
     "Socket.enable": "(self, *, read=False, write=False)",
     "Socket.disable": "(self, *, read=False, write=False)",
     "Socket.write": "(self, data, *, read_cb=None, write_cb=None, event_cb=None, start=None, end=None)",
+    "Socket.set_nodelay": "(self, on=True)",
     "Socket.set_keepalive": "(self, on, *, idle=None, interval=None, count=None)",
     "Socket.set_write_buffer_limits": "(self, high, low)",
     "Socket.shutdown_write": "(self)",

@@ -429,7 +429,7 @@ class TlsTransport:
         """The protocol is told to pause writing at ``high`` bytes, and to go on at ``low``."""
 
     def get_read_buffer_size(self) -> int:
-        """Bytes that have come and were not looked at."""
+        """Bytes that have come and were not yet processed."""
 
     def get_read_buffer_limits(self) -> tuple[int, int]:
         """The low and the high-water mark, in bytes."""
@@ -548,7 +548,7 @@ class StreamWriter:
         """Send each of them."""
 
     def drain(self) -> Coroutine[Any, Any, None]:
-        """Wait until little enough waits to be sent: at once, mostly.
+        """Wait until little enough waits to be sent; mostly returns at once.
 
         Raises what the connection was lost by, ``ConnectionResetError`` where this side has closed it.
         """
@@ -747,7 +747,7 @@ class Socket(Generic[_Data]):
     def set_timeouts(self, read_sec: Seconds, write_sec: Seconds) -> None: ...
     def shutdown_write(self) -> None: ...
     def fileno(self) -> int: ...
-    def set_nodelay(self, on: bool) -> None: ...
+    def set_nodelay(self, on: bool = True) -> None: ...
     def set_keepalive(
         self, on: bool, *, idle: int | None = None, interval: int | None = None, count: int | None = None
     ) -> None: ...

@@ -18,8 +18,11 @@ pub struct Origin {
     pub open: Arc<AtomicUsize>,
 }
 
-/// A TCP connection: what `tcp_connect` returns and a server's callbacks get. Not made by calling its class.
-/// For annotations it is generic in its `data`: `Socket[Session]`.
+/// A stream connection (TCP or Unix, plain or TLS).
+///
+/// It is what `tcp_connect`, `pipe_connect` and `adopt_tcp_socket` return and what a server's callbacks get; it is not made by
+/// calling its class. For annotations it is generic in its `data`: `Socket[Session]`. In a forked child its methods raise
+/// `EventLoopError`.
 #[pyclass(frozen, generic, weakref, module = "asynctcp")]
 pub struct Socket {
     pub(crate) event_loop: Arc<LoopState>,
