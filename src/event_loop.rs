@@ -3,7 +3,7 @@
 //! | file of `event_loop/` | what it is |
 //! |---|---|
 //! | `object.rs`, `running.rs`, `outcome.rs` | the object; what runs it between begin and end; what came of several steps that are all done |
-//! | `stages.rs`, `block.rs`, `closing.rs` | begin, turns and end; its `with` block; what the end closes |
+//! | `stages.rs`, `block.rs`, `closing.rs` | begin and turns; its `with` block; the end |
 //! | `open_loops.rs`, `at_exit.rs` | the loops of this process; those that are open when it exits |
 //! | `notifier.rs`, `signals.rs`, `wakeup.rs` | notifiers; signal handlers; the wake-up descriptor |
 
@@ -49,7 +49,6 @@ impl EventLoop {
            text_signature = "(*, catch_app_errors=False, send_errors_to_event_cb=True, io_threads=0, \
                              read_limit=262144, memory_limit=67108864, debug=False)")]
     fn new(
-        py: Python<'_>,
         catch_app_errors: Option<&Bound<'_, PyAny>>,
         send_errors_to_event_cb: bool,
         io_threads: Option<&Bound<'_, PyAny>>,
@@ -57,7 +56,6 @@ impl EventLoop {
         memory_limit: Option<&Bound<'_, PyAny>>,
         debug: bool,
     ) -> PyResult<Self> {
-        let _ = py;
         let least = i64::try_from(LEAST_READ).unwrap_or(i64::MAX);
         let limits = Limits {
             read: args::optional_whole("read_limit", read_limit, least)?.unwrap_or(256 * 1024),

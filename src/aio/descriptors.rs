@@ -18,8 +18,8 @@ pub(crate) enum Way {
 struct Watched {
     reader: Option<Py<PyAny>>,
     writer: Option<Py<PyAny>>,
-    /// Whose it is: that does its own registering. Or a weak reference to it, while it neither reads nor has to send: who waits for
-    /// nothing, and whom nobody refers to, is collected.
+    /// The owning transport: a strong reference while it waits for something (`is_held`), else a weak one, so that an idle,
+    /// unreferenced transport is collected.
     transport: Option<Py<PyAny>>,
     is_held: bool,
     /// Somebody else watches the descriptor for a while.

@@ -22,7 +22,7 @@ const KEPT_SLOTS: usize = 256;
 /// So many objects, of 16 KiB at least each, are a burst whose memory the process shall not keep.
 const MANY: usize = 1024;
 
-/// As much as the allocator keeps in any case (see `io::driver`).
+/// As much as the allocator keeps in any case (see `io::runtime::driver::keep_heap`).
 pub(crate) const KEPT_HEAP: usize = 8 << 20;
 
 /// Kept for its memory.

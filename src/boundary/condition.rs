@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyModule, PyTuple};
 
-/// What a condition is about: a socket, later a transport.
+/// What a condition is about. A trait, so that this layer need not know `Socket`.
 pub trait Subject<'py> {
     /// The condition's `socket`.
     fn object(&self) -> &Bound<'py, PyAny>;

@@ -1,4 +1,4 @@
-//! What Python's tests see of `io/faults.rs`. Only with the feature `fault-injection`.
+//! What Python's tests see of `io/sys/faults.rs`. Only with the feature `fault-injection`.
 
 use crate::io::sys::faults::{Odds, follow};
 use pyo3::prelude::*;

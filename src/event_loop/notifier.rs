@@ -65,7 +65,7 @@ impl Notifier {
         })
     }
 
-    /// Has the callback run in the loop, soon; triggers that come before it ran are one.
+    /// Has the callback run in the loop, soon; triggers that come before it has run count as one.
     ///
     /// Returns False, without effect, after the notifier was freed or its loop has ended. Callable from any thread and
     /// from a signal's handler: it waits for nothing. Raises `EventLoopError` in a forked child. cl-async:
@@ -87,7 +87,7 @@ impl Notifier {
         Ok(true)
     }
 
-    /// Lets go of the callback: no trigger has an effect any more. Twice does nothing. Any thread. Raises
+    /// Lets go of the callback: triggers have no effect any more. Freeing it again does nothing. Callable from any thread. Raises
     /// `EventLoopError` in a forked child. cl-async: `free-notifier`.
     fn free(&self, py: Python<'_>) -> PyResult<()> {
         self.event_loop.check_process(py)?;

@@ -40,8 +40,8 @@ use pyo3::prelude::*;
 ///         refuses is an error of the attempt.
 ///     tls: None: plain; a `TlsConfig.client(...)`; True: `TlsConfig.client()`. `connect_cb` runs after the handshake.
 ///     max_line: bytes (1 or more) of a line that `stream.readline()` returns, its newline not counted; None: no limit.
-///     send_proxy: a `ProxyHeader` (PROXY protocol), sent before anything else: whom this connection serves. It is not
-///         counted by `bytes_written`.
+///     send_proxy: a `ProxyHeader` (PROXY protocol), sent before anything else: names the client on whose behalf this
+///         connection is made. It is not counted by `bytes_written`.
 ///
 /// Returns the `Socket`, or the stream. Raises `EventLoopError`, `TypeError`, `ValueError`; all else comes to the
 /// `event_cb`: `DnsError`, `TcpRefused`, `TcpTimeout`, …, with what each address said in `condition.attempts`. Callbacks

@@ -20,7 +20,7 @@ use pyo3::prelude::*;
 ///     port: 0 to 65535; 0: any free port, see `server.port`.
 ///     read_cb: `read_cb(socket, data: bytes)`, or None.
 ///     event_cb: `event_cb(condition)` for each connection's conditions, for accept errors and for PROXY headers that are
-///         refused (`ProxyError`, at most 10 a second), or None.
+///         refused (`ProxyError`, at most 10 a second); None: the default event handler.
 ///     connect_cb: `connect_cb(socket)` for each new connection, before its `read_cb`.
 ///     backlog: connections that may wait to be accepted; -1: the system's maximum.
 ///     stream: each socket has an `AsyncIOStream`, and `read_cb(socket, stream)` is called with it.
@@ -34,19 +34,20 @@ use pyo3::prelude::*;
 ///     allow_half_open: a connection stays open for writing after the peer's end of stream.
 ///     max_line: bytes (1 or more) of a line that a stream's `readline()` returns, its newline not counted; None: no
 ///         limit.
-///     max_connections: accepting pauses at this number of open connections; None: no limit.
+///     max_connections: accepting pauses at this number (1 or more) of open connections; None: no limit.
 ///     family: `socket.AF_INET` or `AF_INET6`: listens at addresses of that family only; `AF_UNSPEC`: both.
 ///     socket_options: a list of (level, name, value), value an int or bytes: set on the listening socket, before it binds,
 ///         and on each connection's (where those that only a listening socket can have are left out).
 ///     tls: None: plain; a `TlsConfig.server(...)`, see `server.reload_tls`. `connect_cb` runs after the handshake; one that
 ///         fails goes to the `event_cb` as a `TlsError`.
-///     max_handshakes: accepting pauses at this number of handshakes under way.
+///     max_handshakes: accepting pauses at this number (1 or more) of handshakes under way; None: 1024.
 ///     close_cb: `close_cb(socket, reason)` for each connection, once, after its end; see `Socket.set_callbacks`.
-///     proxy_protocol: "require": each connection begins with a PROXY header (version 1 or 2), which says whom it serves:
-///         `socket.peername` and `sockname`, with more in `socket.proxy`; `connect_cb` runs after it. "accept": those of
-///         `proxy_from` may begin with one, others are served as they are. None: a header is data like any other.
+///     proxy_protocol: "require": each connection begins with a PROXY header (version 1 or 2), which names the client
+///         on whose behalf it is made: `socket.peername` and `sockname`, with more in `socket.proxy`; `connect_cb` runs after
+///         it. "accept": those from `proxy_from` may begin with one, others are served as they are. None: a header is data like
+///         any other.
 ///     proxy_from: networks whose headers are believed, as `ipaddress.ip_network` reads them; None: everybody's, which
-///         "accept" refuses. With "require" who comes from elsewhere is reset.
+///         "accept" refuses. With "require" a connection from elsewhere is reset.
 ///     proxy_timeout: seconds in which the header must have come; None, 0, negative or infinite: no limit. With "accept" a
 ///         connection that is silent for so long is served as it is.
 ///

@@ -12,8 +12,8 @@ use pyo3::prelude::*;
 ///     read_cb, write_cb, event_cb: replace the socket's from now on, where given.
 ///     start, end: send `data[start:end]` (counted in bytes, within the data).
 ///
-/// Raises `SocketClosed`, `TcpBrokenPipe` after `shutdown_write()`, `TypeError`, `ValueError`. Callable from any
-/// thread; callbacks run in the loop's. cl-async: `write-socket-data`.
+/// Raises `SocketClosed`, `TcpBrokenPipe` after `shutdown_write()`, `TypeError`, `ValueError`, and `MemoryError` if there is
+/// none to keep `data`. Callable from any thread; callbacks run in the loop's. cl-async: `write-socket-data`.
 #[pyfunction]
 #[pyo3(signature = (socket_or_stream, data, *, read_cb=None, write_cb=None, event_cb=None, start=None, end=None))]
 #[allow(clippy::too_many_arguments)]

@@ -60,7 +60,7 @@ pub fn interval(
     Timer::start(py, event_loop, callback, event_cb, every, Some(every))
 }
 
-/// `timer.cancel()`: the callback does not run (again). Twice does nothing. cl-async: `remove-interval`.
+/// `timer.cancel()`: the callback does not run (again). Cancelling again does nothing. cl-async: `remove-interval`.
 #[pyfunction]
 pub fn remove_interval(timer: &Bound<'_, PyAny>) -> PyResult<()> {
     let wrong = |_| wrong_type("timer", "a Timer", timer);

@@ -49,8 +49,9 @@ pub struct Refused {
 
 /// What the I/O side tells the pump.
 ///
-/// Order for one key: `Accepted` or `Connected`, then `Data` and `Flushed` as they happen, one `End` at most,
-/// `Gone` last.
+/// Order for one connection: `Accepted` or `Connected`; then `Data`, `Filled`, `Flushed`, `Level`, `TimedOut`, `Upgrading` and
+/// after it `Secured` as they happen, but no `Data` and no `Filled` after `Eof`; then at most one `Failed`; `Gone` last. `Eof`
+/// comes at most once. An attempt that fails has `Failed` and `Gone` only.
 #[derive(Debug)]
 pub enum Event {
     /// A listener has a new connection; its `Link` is known to the pump from here on.

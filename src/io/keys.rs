@@ -3,7 +3,7 @@
 use crate::io::sync::{AtomicUsize, Mutex, Ordering};
 use std::sync::Arc;
 
-/// Names a connection, an attempt or a listener: an index into the pump's table and a generation, so that an event
+/// Names a connection, an attempt, a listener, a lookup or a poller: an index into the pump's table and a generation, so that an event
 /// of one that is gone never reaches the next in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key {
@@ -18,7 +18,7 @@ pub struct Key {
 pub struct Keys {
     /// Leaf lock.
     free: Mutex<Free>,
-    /// Tasks that keep the loop alive: connections, attempts, listeners.
+    /// Tasks that keep the loop alive: connections, attempts, listeners, lookups.
     alive: AtomicUsize,
     /// Names being looked up.
     lookups: Arc<AtomicUsize>,

@@ -4,7 +4,7 @@
 //! Python object or wait for a callback. What happens here is told to the pump as [`event::Event`]s through one
 //! [`inbox::queue::Queue`]; what the pump wants done comes as [`runtime::commands::Command`]s and as flags on a [`conn::link::Link`].
 //!
-//! | room | what it is |
+//! | file or folder | what it is |
 //! |---|---|
 //! | `event.rs`, `failure.rs` | what is told; what can go wrong, before it becomes a condition |
 //! | `inbox/` | towards the pump: the event queue, and how much may wait in it |

@@ -89,8 +89,8 @@ impl Ends for Bound<'_, Idler> {
 
 #[pymethods]
 impl Idler {
-    /// Lets go of the callback. Twice does nothing. Any thread: the callback does not start any more. Raises `EventLoopError` in a
-    /// forked child. cl-async: `free-idler`.
+    /// Lets go of the callback. Freeing it again does nothing. Callable from any thread: once it returns the callback does not
+    /// start. Raises `EventLoopError` in a forked child. cl-async: `free-idler`.
     pub fn free(slf: &Bound<'_, Self>) -> PyResult<()> {
         slf.get().event_loop.check_process(slf.py())?;
         Self::free_it(slf);

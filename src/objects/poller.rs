@@ -187,8 +187,8 @@ fn words(what: Interest) -> impl Iterator<Item = &'static str> + use<> {
 
 #[pymethods]
 impl Poller {
-    /// Stops watching and lets go of the callbacks; the descriptor stays open. Twice does nothing. Any thread: no callback
-    /// starts any more. Raises `EventLoopError` in a forked child. cl-async: `free-poller`.
+    /// Stops watching and lets go of the callbacks; the descriptor stays open. Freeing it again does nothing. Callable from any
+    /// thread: once it returns no callback starts. Raises `EventLoopError` in a forked child. cl-async: `free-poller`.
     pub fn free(&self, py: Python<'_>) -> PyResult<()> {
         self.event_loop.check_process(py)?;
         self.end();

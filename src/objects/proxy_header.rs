@@ -12,16 +12,16 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyType};
 use std::hash::{Hash, Hasher};
 
-/// What a PROXY header says, and its bytes: whom a connection serves that this program makes.
+/// A PROXY header: names the client on whose behalf this connection is made.
 ///
 /// Args:
-///     source, destination: the ends of the connection that is served, as `peername` and `sockname` are: (host, port), the
-///         host an IP address, or the path of a Unix socket. None for both: the connection serves nobody (a health check).
+///     source, destination: the two ends of the client's connection, as `peername` and `sockname` are: (host, port), the
+///         host an IP address, or the path of a Unix socket. None for both: there is no client (a health check).
 ///     version: 2, or 1 for the line of text.
 ///     tlvs: what version 2 says beside addresses, {type: bytes or str}, 0 to 255. The checksum of type 3 is computed,
 ///         whatever its value.
 ///
-/// Addresses of IPv4 and IPv6 mixed are told as IPv6. Version 1 says `UNKNOWN` of what it has no words for. Immutable, hashable,
+/// If one address is IPv4 and the other IPv6, both are sent as IPv6. Version 1 says `UNKNOWN` where it cannot express the addresses. Immutable, hashable,
 /// can be pickled; `bytes(header)` is what is sent. Raises `TypeError`, `ValueError`.
 #[pyclass(frozen, eq, hash, module = "asynctcp")]
 #[derive(PartialEq, Eq)]
@@ -97,8 +97,8 @@ impl ProxyHeader {
         })
     }
 
-    /// Whom an accepted socket serves, to be passed on: what its own PROXY header said (with the TLVs, but for checksum and
-    /// padding), else its own ends.
+    /// A header that names the client of an accepted socket, to be passed on: what the socket's own PROXY header said (with the
+    /// TLVs, but for checksum and padding), else its own ends.
     ///
     /// Args:
     ///     socket: a `Socket` or an `AsyncIOStream`.
@@ -130,13 +130,13 @@ impl ProxyHeader {
         Self::of_header(header)
     }
 
-    /// As given. None where it says none.
+    /// The source, as given; None for a header without addresses.
     #[getter]
     fn source<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         Ok(ends(py, &self.header)?.0)
     }
 
-    /// As given. None where it says none.
+    /// The destination, as given; None for a header without addresses.
     #[getter]
     fn destination<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         Ok(ends(py, &self.header)?.1)
@@ -154,7 +154,7 @@ impl ProxyHeader {
         tlvs(py, &self.header)
     }
 
-    /// What pickling has kept: a header that was passed on may say what the class cannot be called with.
+    /// Restores what pickling kept: a header that was passed on may hold what the constructor does not take.
     #[classmethod]
     fn _restored(
         _class: &Bound<'_, PyType>,

@@ -138,7 +138,7 @@ impl TcpServer {
         Ok(())
     }
 
-    /// New connections begin with `config`, a `TlsConfig.server(...)`; those that are there go on. Callable from any thread.
+    /// New connections use `config`, a `TlsConfig.server(...)`; existing ones go on as they are. Callable from any thread.
     ///
     /// Raises `ValueError` if the server was made without TLS, `TypeError`, `EventLoopError` in a forked child.
     fn reload_tls(&self, config: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -225,7 +225,7 @@ impl TcpServer {
         Ok(())
     }
 
-    /// How many of its connections are open now. Those whose PROXY header or TLS handshake is to come are among them.
+    /// How many of its connections are open now. Those that still wait for a PROXY header or a TLS handshake count, too.
     #[getter]
     fn connections(&self) -> usize {
         self.open.load(Ordering::SeqCst) + self.listener.unknown()

@@ -17,7 +17,7 @@ struct State {
     keeps_alive: bool,
 }
 
-/// A timer of `delay` or `interval`. Its methods may be called from any thread.
+/// A timer of `delay` or `interval`. Its methods may be called from any thread; in a forked child they raise `EventLoopError`.
 #[pyclass(frozen, weakref, module = "asynctcp")]
 pub struct Timer {
     event_loop: Arc<LoopState>,

@@ -18,10 +18,10 @@ use std::time::{Duration, Instant};
 
 /// A timer that is late by more waits until the kernel was asked what came before it.
 const LATE: Duration = Duration::from_millis(5);
-/// So often: a connection that waits to be accepted is followed by its first bytes.
+/// After a late timer, drive this often: accepting a connection is one drive, receiving its first bytes another.
 const LOOKS: u32 = 3;
-/// After a stall of Python's connections are accepted only once it is back and has served those of before: a timer that is
-/// later than so waits for turns that find no more of them, but for no more than so many.
+/// After Python stalled for longer than `STALLED`, timers wait up to `PUT_OFF` turns, so that connections still in the backlog
+/// are served first.
 const STALLED: Duration = Duration::from_millis(20);
 const PUT_OFF: u32 = 3;
 /// Threads of the runtime's own go on while Python computes: only the whole process's standstill keeps them from looking.

@@ -116,8 +116,6 @@ impl StreamReader {
         }
     }
 
-    /// Little enough waits: the transport goes on.
-    #[inline]
     /// Takes all that nobody has read.
     pub(crate) fn take_unread(&self, py: Python<'_>) -> PyResult<Vec<u8>> {
         let unread = self.with_buffer(py, |buffer| {
@@ -130,6 +128,8 @@ impl StreamReader {
         Ok(unread)
     }
 
+    /// Little enough waits: the transport goes on.
+    #[inline]
     pub(crate) fn maybe_resume(&self, py: Python<'_>) -> PyResult<()> {
         let due = self.incoming.with(py, |incoming| {
             incoming.is_paused && incoming.buffer.bytes(py).len() <= self.limit

@@ -44,7 +44,7 @@ impl Link {
         }
     }
 
-    /// A timeout that was told, and since when `progress` was made or is to be had, was none: both start afresh.
+    /// The pump judged a timeout void (there was progress since, or data is waiting). Both timeouts restart.
     pub fn restart_timeouts(self: &Arc<Self>, hub: &Hub) {
         self.new_epoch();
         self.set(hub, READ_AFRESH | WRITE_AFRESH, 0);

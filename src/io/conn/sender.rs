@@ -14,7 +14,10 @@ use std::collections::TryReserveError;
 use std::io;
 use std::sync::Arc;
 
-/// System calls of one sender before it lets others have their turn (1 MiB each at most).
+/// System calls of one sender before it lets others have their turn. Each is offered up to [`VECTORS`] segments: small writes,
+/// joined up to 64 KiB, and lent bytes of any length.
+///
+/// [`VECTORS`]: crate::io::conn::segments::VECTORS
 const ROUNDS: usize = 4;
 
 /// See the module's page. `S` is what it is sent on.

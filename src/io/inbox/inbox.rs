@@ -76,8 +76,8 @@ impl Inbox {
         }
     }
 
-    /// Drops what the pump was not told of, when it takes nothing any more: a connection among it holds its descriptor, and
-    /// the runtime's.
+    /// Drops the events that the pump never took, once it has stopped: an accepted connection among them would keep its
+    /// descriptor and the runtime open.
     pub fn forget_untold(&self) {
         let mut untold = Batch::default();
         self.queue.swap(&mut untold);

@@ -1,4 +1,4 @@
-//! The PROXY protocol (HAProxy's `proxy-protocol.txt`): whom a connection serves that a balancer makes. No I/O.
+//! The PROXY protocol (HAProxy's `proxy-protocol.txt`): the client on whose behalf a balancer connects. No I/O.
 //!
 //! | file | what it is |
 //! |---|---|

@@ -11,7 +11,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 
-/// What an attempt is about.
+/// An established connection and the addresses of its ends.
 #[derive(Debug)]
 pub struct Connected {
     /// The connection.

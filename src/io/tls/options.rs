@@ -25,7 +25,7 @@ pub struct Identity {
 /// What both ends may say.
 #[derive(Clone)]
 pub struct Common {
-    /// Whom it is.
+    /// Who this end is.
     pub identity: Identity,
     /// Whom to trust; None: whom the system trusts.
     pub trusted: Option<Source>,
