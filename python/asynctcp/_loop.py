@@ -28,16 +28,16 @@ class EventLoop(_core.LoopCore):
             loop goes on. A function: it is called with the exception.
         send_errors_to_event_cb: False: with ``catch_app_errors=True`` exceptions are logged instead.
         io_threads: 0: this thread does the I/O while Python idles, a helper thread while Python is busy.
-            More, up to 1024: so many threads of their own do it.
+            1 to 1024: that many dedicated threads do it.
         read_limit: bytes of one socket that may wait for Python, and the most that one ``read_cb`` gets.
-        memory_limit: bytes of all sockets together. At a limit reading pauses; each socket may always hold
-            one read of 4 KiB.
+        memory_limit: bytes of all sockets together that may wait. At either limit reading pauses; each socket
+            may always hold one read of 4 KiB.
         debug: warn of callbacks that hold the loop for more than 0.1 seconds, with their stack, and of
             sockets and servers that are open when the loop is ended, with where they were made. The
             environment variable ``ASYNCTCP_DEBUG`` switches it on for all loops.
 
     A loop runs once, in one thread; callbacks run in that thread. Either ``run`` drives it, or a foreign loop
-    does: that watches ``fileno()`` and calls ``pump()`` whenever it is readable. Raises ``TypeError`` and
+    does: it watches ``fileno()`` and calls ``pump()`` whenever that is readable. Raises ``TypeError`` and
     ``ValueError`` for bad arguments.
     """
 
@@ -68,10 +68,10 @@ class EventLoop(_core.LoopCore):
         self._exit()
 
     def fileno(self) -> int:
-        """Return the descriptor that is readable when events wait, for a foreign loop to watch.
+        """Return a descriptor that is readable while events wait, for a foreign loop to watch.
 
         The first call, like the first ``pump()``, starts the loop's I/O on threads of its own. The descriptor
-        stays open as long as this object, so that a foreign loop can stop watching it after the end. Raises
+        stays open as long as this object lives, so a foreign loop can stop watching it after the end. Raises
         ``EventLoopError`` if the loop runs by itself. asyncio: ``loop.add_reader(ours.fileno(), ours.pump)``.
         """
         return self._fileno()
@@ -83,11 +83,11 @@ class EventLoop(_core.LoopCore):
             timeout: seconds to wait for something to do; 0: do not wait, None: for ever.
 
         Returns the number of callbacks run and events handled. The loop is the thread's current one inside
-        ``pump`` only; use ``call_soon_threadsafe(setup)`` to begin. An exception of a callback comes out
+        ``pump`` only; use ``call_soon_threadsafe(setup)`` to begin. What a callback raises, ``pump`` raises
         (see ``catch_app_errors``), and the next ``pump`` goes on with what was left; only
         ``KeyboardInterrupt`` and ``SystemExit`` end the loop, and so does ``exit()``.
 
-        Raises ``EventLoopError`` inside of a loop's callback, in another thread than the first call's, if the
+        Raises ``EventLoopError`` inside a loop's callback, in a thread other than the first call's, if the
         loop runs by itself, and once it has ended; ``TypeError`` and ``ValueError`` for a bad ``timeout``.
         """
         return self._pump(timeout)
@@ -105,7 +105,9 @@ def start_event_loop(
 ) -> None:
     """Run ``start_fn()`` in a new loop of this thread; return when nothing is left alive, or at its exit.
 
-    Alive are servers, sockets that connect or are connected, closing sockets that still send, and timers.
+    The loop stays alive while any of these exists: a server; a socket that is connecting, connected, or
+    closed with data still to send; an armed timer; a notifier; a signal handler; a poller; an idler; a
+    pending lookup. ``unref()`` exempts timers and notifiers.
 
     Args:
         start_fn: a callable without arguments, the loop's first callback.
@@ -136,8 +138,8 @@ def event_loop(
 ) -> AbstractContextManager[EventLoop]:
     """Open a new loop for the block's calls, and run it to its end when the block ends normally.
 
-    If the block raises, everything is closed and the exception goes on. ``catch_app_errors`` and
-    ``send_errors_to_event_cb`` are about callbacks, as in ``start_event_loop``; the block is none. Errors are
+    If the block raises, everything is closed and the exception propagates. ``catch_app_errors`` and
+    ``send_errors_to_event_cb`` apply to callbacks, as in ``start_event_loop``, not to the block. Errors are
     those of ``start_event_loop``. cl-async: ``with-event-loop``.
     """
     loop = EventLoop(catch_app_errors=catch_app_errors, send_errors_to_event_cb=send_errors_to_event_cb)
@@ -191,8 +193,8 @@ def stats() -> dict[str, Any]:
 
     ``events_dispatched``, ``bytes_read`` and ``bytes_written`` are totals of this loop; ``servers``,
     ``incoming_tcp_connections``, ``outgoing_tcp_connections``, ``open_dns_queries``, ``timers``, ``pollers``,
-    ``idlers``, ``queued_events`` and ``queued_bytes`` are what is now. ``proxy_headers_failed`` and
-    ``tls_handshakes_failed`` count connections that servers have refused for their PROXY header, and failed
+    ``idlers``, ``queued_events`` and ``queued_bytes`` are current values. ``proxy_headers_failed`` and
+    ``tls_handshakes_failed`` count connections that servers refused because of the PROXY header, and failed
     handshakes. Raises ``EventLoopError`` without a loop.
     """
     return current_event_loop().stats()

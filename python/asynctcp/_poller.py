@@ -24,10 +24,10 @@ def poll(
             loop for each that holds. A descriptor that is hung up or has an error is ready for all that was
             asked for.
         poll_for: what to call for: ``"readable"``, ``"writable"`` or both.
-        timeout: seconds without a call after which a ``TcpTimeout`` goes to ``event_cb``, again and again;
-            None, 0, negative or infinite: none.
+        timeout: seconds without a call of ``callback`` after which a ``TcpTimeout`` goes to ``event_cb``,
+            again and again; None, 0, negative or infinite: none.
         event_cb: ``event_cb(condition)``; None: the default event handler. A ``TcpError`` (EBADF) is the
-            last: the descriptor was closed, which is noticed after a callback, at a timeout, and else within
+            last: the descriptor was closed, which is noticed after a callback, at a timeout, or else within
             a second or two.
 
     Returns the ``Poller``, which keeps the loop alive until it is freed (``poller.free()``, ``with``,

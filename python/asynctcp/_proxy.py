@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class ProxyInfo(NamedTuple):
-    """What a balancer says, in a PROXY header, of the connection that it makes: ``socket.proxy``."""
+    """What the PROXY header of a balancer's connection says: ``socket.proxy``."""
 
     #: 1 or 2.
     version: int
@@ -17,9 +17,9 @@ class ProxyInfo(NamedTuple):
     local: bool
     #: The client's address, as ``socket.peername``; None where the header does not say.
     source: Address | str | None
-    #: The address that the client has connected to; None where the header does not say.
+    #: The address that the client connected to; None where the header does not say.
     destination: Address | str | None
-    #: All that version 2 says beside addresses, by type; of a type that comes more than once the last.
+    #: All that version 2 says apart from addresses, by type; of a type that comes more than once, the last.
     tlvs: dict[int, bytes]
     #: The host name that the client asked for (SNI).
     authority: str | None
@@ -27,5 +27,5 @@ class ProxyInfo(NamedTuple):
     alpn: str | None
     #: What names the connection in the balancer's logs.
     unique_id: bytes | None
-    #: The TLS between client and balancer, or None where there is none, or the balancer does not say.
+    #: The TLS between client and balancer; None if there is none, or if the balancer does not say.
     tls: ProxyTls | None

@@ -12,11 +12,11 @@ def signal_handler(signum: int, callback: SignalCallback, *, event_cb: EventCall
     """Run ``callback(signum)`` in the loop each time the signal arrives, until it is freed or the loop ends.
 
     Args:
-        signum: a signal's number, ``signal.SIGTERM`` for one.
+        signum: a signal's number, such as ``signal.SIGTERM``.
         callback: runs between other callbacks, never inside one.
         event_cb: where an exception of the callback goes with ``catch_app_errors=True``.
 
-    The handler keeps the loop alive; the one of before is put back afterwards. Both callbacks run in the
+    The handler keeps the loop alive; the previous handler is put back afterwards. Both callbacks run in the
     loop's thread. Raises ``EventLoopError`` without a loop and outside of the main thread, ``TypeError``,
     ``ValueError`` and ``OSError`` as ``signal.signal``. cl-async: ``signal-handler``.
     """
@@ -26,7 +26,7 @@ def signal_handler(signum: int, callback: SignalCallback, *, event_cb: EventCall
 
 
 def free_signal_handler(signum: int) -> None:
-    """Put the handler of before ``signum``'s back; nothing happens if the loop handles no such signal.
+    """Put back the handler that ``signum`` had before; does nothing if the loop does not handle it.
 
     Raises ``EventLoopError`` without a loop and outside of the main thread. cl-async:
     ``free-signal-handler``.

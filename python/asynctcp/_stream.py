@@ -23,12 +23,13 @@ class AsyncIOStream(io.RawIOBase):
 
     ``tcp_connect(stream=True)`` returns one. ``AsyncIOStream(socket)`` wraps an existing socket: data that
     arrives later goes to the stream's buffer only if the socket does not drain (``dont_drain_read_buffer``);
-    otherwise the stream is for writing.
+    otherwise the stream is for writing only.
 
     As in raw streams, ``None`` means that nothing is there now and ``b""`` that the stream has ended. What
     was buffered when the socket closed can still be read. Reading from the network pauses at 16 MiB unread in
-    any stream over the socket and goes on when all are at half of it or gone; the loop's ``memory_limit``
-    counts what is unread. Raises ``TypeError`` for what is no ``Socket``. cl-async: ``async-io-stream``.
+    any stream over the socket and goes on when all of them are at half of that or gone; the loop's
+    ``memory_limit`` counts what is unread. Raises ``TypeError`` for what is no ``Socket``. cl-async:
+    ``async-io-stream``.
     """
 
     def __init__(self, socket: Socket) -> None:
@@ -62,7 +63,7 @@ class AsyncIOStream(io.RawIOBase):
 
     @property
     def closed(self) -> bool:
-        """Whether ``close()`` was called. A peer's end leaves it open, to read what is left."""
+        """Whether ``close()`` was called. The peer's end of stream leaves it open, to read what is left."""
         return self._closed
 
     @property
@@ -124,10 +125,10 @@ class AsyncIOStream(io.RawIOBase):
 
         At the end of the stream: what is left, then ``b""``. ``size``: most bytes to return; negative or
         None: no bound. ``limit``: most bytes of a line, its newline not counted (1 or more); None: the
-        socket's ``max_line``, or 65536 where none was given, or no limit where ``size`` is given. A longer
-        line raises ``LineTooLong`` and stays in the buffer: as soon as more than a given limit is there, and
-        with the 65536 that nobody gave once the line's end is there. So does one whose end is missing in a
-        full stream (16 MiB). ``ValueError`` after ``close()``.
+        socket's ``max_line``, or 65536 if none was given, or no limit if ``size`` is given. A longer line
+        raises ``LineTooLong`` and stays in the buffer: with a limit that was given as soon as more than that
+        is there, with the default of 65536 once the line's end is there. So does a line without an end that
+        fills the stream (16 MiB). ``ValueError`` after ``close()``.
         """
         self._check()
         most = _most(size)
@@ -149,7 +150,7 @@ class AsyncIOStream(io.RawIOBase):
         return None
 
     def __next__(self) -> bytes:
-        """Return the next line as ``readline()``; stops where that has none now. Errors as there."""
+        """Return the next line as ``readline()`` does; stop where it has none now. Errors as there."""
         line = self.readline()
         if not line:
             raise StopIteration
@@ -212,7 +213,7 @@ class AsyncIOStream(io.RawIOBase):
         return self._socket.fileno()
 
     def close(self) -> None:
-        """Close the stream and its socket; what was written is still sent, what was not read is let go.
+        """Close the stream and its socket; what was written is still sent, what was not read is dropped.
 
         Closing again does nothing. ``EventLoopError`` in a forked child.
         """

@@ -1,4 +1,4 @@
-"""What is said of TLS, and what came of it: ``TlsConfig`` and ``TlsInfo``."""
+"""What the app says of TLS, and what the two ends agreed on: ``TlsConfig`` and ``TlsInfo``."""
 
 import dataclasses
 import os
@@ -16,10 +16,10 @@ _INSECURE = "insecure-none"
 
 @final
 class TlsConfig:
-    """TLS (RFC 8446, RFC 5246) as a client or a server shall speak it: made by ``client`` or ``server``.
+    """How a client or a server speaks TLS (RFC 8446, RFC 5246): made by ``client`` or ``server``.
 
     Immutable, hashable by identity, usable from any thread and loop; made once and used for many sockets.
-    Making one reads and checks everything. It never shows a key, and cannot be pickled.
+    Making one reads all files and checks everything. It never shows a key, and cannot be pickled.
     """
 
     __slots__ = ("_context",)
@@ -62,24 +62,25 @@ class TlsConfig:
         crl_data: Pem | None = None,
         key_log: bool = False,
     ) -> Self:
-        """Say what a client expects of servers, and whom it is.
+        """Describe what a client requires of servers, and who the client is.
 
         Args:
-            verify: True: the server's certificate must be valid, and be one of ``server_name``'s;
-                ``"insecure-none"``: any will do, so anybody can be in between.
+            verify: True: the server's certificate must be valid, and be for ``server_name``;
+                ``"insecure-none"``: any certificate will do, so anybody can sit in between.
             ca_file, ca_data: whom to trust, in place of the system's store: authorities, and servers' own
                 certificates, each of which is trusted as it is.
             cert_file, key_file, cert_data, key_data: the client's own certificate with its chain, and its
-                key; without a key that is where the certificate is.
+                key; if not given, the key is read from the certificate's file or data.
             key_password: for a key that is encrypted (PKCS #8).
-            server_name: in place of the host that is connected to. It is checked, and sent as SNI
-                (RFC 6066), unless it is an IP address.
+            server_name: in place of the host that is connected to. The certificate is checked for it, and
+                it is sent as SNI (RFC 6066), unless it is an IP address.
             alpn: protocols, the preferred one first (RFC 7301).
             min_version, max_version: ``"1.2"`` or ``"1.3"``.
             sessions: resume earlier sessions with the same server.
             handshake_timeout: seconds; None, 0, negative or infinite: none.
             allow_truncation: an end of stream without close_notify is an end like any other.
-            crl_file, crl_data: revocation lists; checked are certificates of issuers that have one there.
+            crl_file, crl_data: revocation lists; only certificates whose issuer has a list here are checked
+                for revocation.
             key_log: append the secrets to the file that the environment's ``SSLKEYLOGFILE`` names; one that
                 cannot be opened is logged.
 
@@ -130,21 +131,23 @@ class TlsConfig:
         crl_data: Pem | None = None,
         key_log: bool = False,
     ) -> Self:
-        """Say whom a server is, and what it expects of clients.
+        """Describe a server's identity and what it requires of clients.
 
         Args:
             cert_file, cert_data: its certificate, then the chain up to an authority that clients know.
-            key_file, key_data: its key; without it that is where the certificate is.
+            key_file, key_data: its key; if not given, it is read from the certificate's file or data.
             client_certs: whether clients are asked for a certificate; ``"optional"``: they may have none,
                 but not a bad one.
-            ca_file, ca_data: who signs those, and clients' own certificates, each of which is trusted as it
-                is; needed if they are asked for.
-            names: others by the name that a client asks for (SNI): a host, or ``"*.host"``, whose star stands
-                for one label. A client that asks for none of them, or for nothing, gets this one. What the
-                chosen one says holds, its ``handshake_timeout`` too (from the handshake's begin).
+            ca_file, ca_data: the authorities that sign those, and clients' own certificates, each of which is
+                trusted as it is; needed if clients are asked for one.
+            names: other configs by the name that a client asks for (SNI): a host, or ``"*.host"``, whose star
+                stands for one label. A client that asks for none of these names, or for no name, gets this
+                config. All of the chosen config applies, its ``handshake_timeout`` too (from the handshake's
+                begin).
 
-        All else is as of ``client``; of ``alpn`` a client takes none if it offers none. Tickets let clients
-        resume (RFC 8446, 4.6.1); servers of a process that ask the same of clients take each other's.
+        All else is as in ``client``; a client that offers no protocol by ``alpn`` is served without one.
+        Tickets let clients resume (RFC 8446, 4.6.1); servers of one process that require the same of clients
+        take each other's.
 
         Raises ``TlsConfigError``, which names what is wrong, ``TypeError``, ``ValueError``.
         """
@@ -225,7 +228,7 @@ def _common(**common: Any) -> dict[str, Any]:
 def _source(
     file_name: str, file: FilePath | None, data_name: str, data: Pem | None
 ) -> tuple[str, bytes] | None:
-    """What a message calls it, and what it holds."""
+    """Return what a message calls it, and what it holds."""
     if data is not None:
         if file is not None:
             raise TypeError(f"{file_name} and {data_name} exclude each other")

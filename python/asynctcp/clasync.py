@@ -1,6 +1,6 @@
 """cl-async's functions that are a method, an attribute or another name in Python.
 
-A program that is written anew needs none of them. They can be imported from ``asynctcp`` as well, where
+A new program needs none of them. They can be imported from ``asynctcp`` as well, where
 ``dir()`` does not show them.
 
 ========================================  ============================================================

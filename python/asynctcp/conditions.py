@@ -1,4 +1,4 @@
-"""The conditions: everything that is told about a socket, a server or a lookup beside its data.
+"""The conditions: everything that is told about a socket, a server or a lookup apart from data.
 
 A condition is an exception. Most are not raised but handed to an ``event_cb``; the few that a call raises say
 so below. ``except`` and ``isinstance`` see through to Python's own classes: a ``TcpTimeout`` is a
@@ -82,8 +82,8 @@ __all__ = [
 class EventInfo(Exception):
     """Something happened: the base of all that an ``event_cb`` is given by asynctcp itself.
 
-    Never made as such. With ``catch_app_errors=True`` an exception of the app's comes as a ``TcpAppError``.
-    Carries nothing.
+    Never instantiated itself. With ``catch_app_errors=True`` an exception of the app's comes as a
+    ``TcpAppError``. Carries nothing.
     """
 
     def _state(self) -> dict[str, Any]:
@@ -106,8 +106,8 @@ def _restore(cls: type[EventInfo], args: tuple[object, ...]) -> EventInfo:
 class EventError(EventInfo):
     """Something went wrong: the base of all errors that reach an ``event_cb``.
 
-    Never made as such by asynctcp; an app may derive its own errors from it. Carries ``errcode`` (the
-    system's number; an ``EAI_`` code in a ``DnsError``) and ``errmsg`` (the text to it), which are also
+    asynctcp never instantiates it itself; an app may derive its own errors from it. Carries ``errcode`` (the
+    system's number; an ``EAI_`` code in a ``DnsError``) and ``errmsg`` (its text), which are also
     ``errno`` and ``strerror``, and ``args`` is the pair of them, as in an ``OSError``.
     """
 
@@ -132,11 +132,11 @@ class EventError(EventInfo):
 
 
 class TcpInfo(EventInfo):
-    """Something happened on a TCP socket: the base of all that concerns one socket.
+    """Something happened on a socket: the base of all that concerns one socket.
 
-    Never made as such. Carries ``socket`` (None where none exists, and in a copy) and ``peer``, the address
-    of the other end as text, such as ``127.0.0.1:80`` (host and port where no connection came about), or None
-    where none is concerned.
+    Never instantiated itself. Carries ``socket`` (None where none exists, and in a copy) and ``peer``, the
+    address of the other end as text, such as ``127.0.0.1:80`` (host and port where no connection came about),
+    or None where there is no other end.
     """
 
     socket: Socket | None = None
@@ -165,15 +165,15 @@ class TcpInfo(EventInfo):
 
 
 class TcpError(EventError, TcpInfo, OSError):
-    """A connection failed, in a way that has no class of its own below (host unreachable, for one).
+    """A connection failed in a way that has no class of its own below (host unreachable, for example).
 
-    A closing condition of its socket. Also raised, the socket staying as it is, where a socket is connected
-    twice. Carries ``errcode``, ``errmsg``, ``socket`` and ``peer``.
+    A closing condition of its socket. Also raised where a socket is connected twice, which leaves the
+    socket as it is. Carries ``errcode``, ``errmsg``, ``socket`` and ``peer``.
 
     ``attempts`` tells of a connection that did not come about: ``(address, errno, text)`` for each address
-    that was tried, in this order, the address as ``getpeername()`` would give it; one that had not answered
-    when the time was over has ``ETIMEDOUT``. The condition itself is what the most telling one said: refused
-    before unreachable before timed out, and last what made no sense from here. Empty otherwise.
+    that was tried, in that order, the address as ``getpeername()`` would give it; one that had not answered
+    when the time was over has ``ETIMEDOUT``. The condition itself is that of the most telling attempt:
+    refused before unreachable before timed out, and last what made no sense from here. Empty otherwise.
     """
 
     attempts: tuple[tuple[Address, int, str], ...] = ()
@@ -204,7 +204,7 @@ class TcpTimeout(TcpError, TimeoutError):
     """Nothing came, or nothing could be sent, for as long as the timeout allows; or connecting took too long.
 
     A closing condition. Comes from asynctcp's own timeouts and from the system's (``ETIMEDOUT``). Carries
-    ``errcode`` (``ETIMEDOUT``), ``errmsg`` (which tells what took too long), ``socket`` and ``peer``.
+    ``errcode`` (``ETIMEDOUT``), ``errmsg`` (which says what took too long), ``socket`` and ``peer``.
     """
 
 
@@ -240,11 +240,11 @@ class TcpBrokenPipe(TcpError, BrokenPipeError):
 
 
 class TcpAcceptError(TcpError):
-    """A server could not accept a connection; there may be no descriptor left (``EMFILE``), for one.
+    """A server could not accept a connection; no descriptor may be left (``EMFILE``), for example.
 
     Goes to the server's ``event_cb``, at most once a second for the same cause. No socket exists, so
     ``socket`` is None, and nothing is closed: the server goes on accepting when it can. Carries ``errcode``,
-    ``errmsg``, ``listener`` (what listens) and ``server`` (the ``TcpServer``); both are None in a copy.
+    ``errmsg``, ``listener`` (what was listening) and ``server`` (the ``TcpServer``); both are None in a copy.
     """
 
     listener: object = None
@@ -297,14 +297,14 @@ class TcpServerBindError(TcpError):
 
 
 class ProxyError(TcpError):
-    """A server has refused a connection for the PROXY header that it began with, or did not begin with.
+    """A server has refused a connection because of its PROXY header, or for want of one.
 
     Goes to the server's ``event_cb``, at most ten a second; ``stats()["proxy_headers_failed"]`` counts all.
     The connection was reset before any callback knew of it, so ``socket`` is None; a connection that ends
-    without a byte is not told. Carries ``errcode``, ``errmsg``, ``peer`` (who has made the connection) and
-    ``reason``: ``"untrusted"`` (it comes from where no header is believed), ``"header-timeout"``,
+    without a byte is not reported. Carries ``errcode``, ``errmsg``, ``peer`` (where it came from) and
+    ``reason``: ``"untrusted"`` (headers from there are not believed), ``"header-timeout"``,
     ``"no-header"``, ``"malformed"``, ``"bad-checksum"``, ``"truncated"`` (it ended within the header) or
-    ``"crowded"`` (more than 256 headers of more than 4 KiB have not come whole).
+    ``"crowded"`` (more than 256 headers of more than 4 KiB are incomplete).
     """
 
     reason: str
@@ -331,7 +331,7 @@ class DnsError(TcpError, gaierror):
     """A name could not be looked up, or an address has no name.
 
     Goes to the ``event_cb`` of the lookup, where no socket exists, or of the socket that was to be connected,
-    whose closing condition it is. Carries ``errcode`` (one of ``socket.EAI_*``, no errno), ``errmsg``,
+    whose closing condition it is. Carries ``errcode`` (one of ``socket.EAI_*``, not an errno), ``errmsg``,
     ``host`` (what was looked up) and ``socket``.
     """
 
@@ -349,7 +349,7 @@ class DnsError(TcpError, gaierror):
 class TlsError(TcpError):
     """A TLS handshake or session failed.
 
-    A closing condition of its socket. Where a server's connection failed before there was one, it goes to
+    A closing condition of its socket. Where a server's connection failed before it had a socket, it goes to
     the server's ``event_cb`` with ``socket`` None and ``peer`` set, at most ten times a second. Carries
     ``errcode`` (``EPROTO``), ``errmsg``, ``socket``, ``peer``; ``reason``, one word: ``"protocol-version"``,
     ``"truncated"`` (an end without close_notify), ``"handshake-timeout"``, ``"no-application-protocol"``,
@@ -381,7 +381,7 @@ class TlsCertificateError(TlsError):
 
     As a ``TlsError``, whose ``reason`` is ``"expired"``, ``"not-yet-valid"``, ``"unknown-issuer"``,
     ``"self-signed"``, ``"wrong-name"``, ``"revoked"``, ``"bad-signature"`` or ``"bad-usage"``. Also carries
-    ``verify_message``, what exactly was found.
+    ``verify_message``, which says exactly what was found.
     """
 
     @property
@@ -408,7 +408,7 @@ class TcpBufferFull(TcpInfo):
 
 
 class TcpBufferDrained(TcpInfo):
-    """After a ``TcpBufferFull`` the bytes left to be sent fell to ``low``: the time to write on.
+    """After a ``TcpBufferFull`` the bytes left to be sent fell to ``low``: time to write on.
 
     The socket is open. Carries ``socket`` and ``peer``.
     """
@@ -419,12 +419,12 @@ class TcpBufferDrained(TcpInfo):
 class TcpAppError(TcpInfo):
     """A callback of the app raised an exception, which is the ``__cause__`` of this one.
 
-    What the ``event_cb`` is given with ``catch_app_errors=True``, the log tells otherwise, and the
-    ``close_cb`` of that socket gets as its reason. A closing condition, if it was a socket's callback.
-    Carries ``socket`` (None for all but sockets, and in a copy), ``peer``, ``callback``
-    (``"read_cb"`` for one; what is no keyword of a socket has the name of its function: ``"delay"``,
-    ``"interval"``, ``"poll"``, ``"dns_lookup"``), and ``function``, the name of the app's function, with its
-    module's, or None.
+    With ``catch_app_errors=True`` it goes to the ``event_cb``, or to the log where there is none, and the
+    ``close_cb`` of that socket gets it as its reason. A closing condition, if it was a socket's callback.
+    Carries ``socket`` (None if it was not a socket's callback, and in a copy), ``peer``, ``callback``
+    (``"read_cb"``, for example; for a callback that is no keyword of a socket, the function that took it:
+    ``"delay"``, ``"interval"``, ``"poll"``, ``"dns_lookup"``), and ``function``, the name of the app's
+    function with its module, or None.
     """
 
     def __init__(self, callback: str, function: object = None, socket: Socket | None = None) -> None:
@@ -464,18 +464,18 @@ def name_of(function: object) -> str:
 
 
 class EventLoopError(RuntimeError):
-    """A loop was needed and is not there, is there and must not be, or belongs to another thread or process.
+    """A loop is missing, runs where none may, or belongs to another thread or process.
 
-    Raised by the call. Also the reason that a ``close_cb`` is given where the loop's end closed the socket.
+    Raised by the call. Also the reason that a ``close_cb`` gets if the loop's end closed the socket.
     Carries its message only.
     """
 
 
 class LineTooLong(ValueError):
-    """A line is longer than it may be; raised by ``AsyncIOStream.readline`` and by iterating.
+    """A line is longer than allowed; raised by ``AsyncIOStream.readline`` and by iterating.
 
     Socket and stream stay as they are, with the line in the stream's buffer. Carries ``limit`` (bytes) and
-    ``partial``, the beginning of the line as far as it is there (bytes, at most 1 MiB more than the limit).
+    ``partial``, as much of the line's beginning as has come (bytes, at most 1 MiB more than the limit).
     """
 
     partial: bytes

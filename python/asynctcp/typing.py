@@ -89,7 +89,7 @@ if TYPE_CHECKING:
     #: A network of addresses, as ``ipaddress.ip_network`` reads it.
     Network: TypeAlias = str | IPv4Network | IPv6Network
 else:
-    # Python 3.11 has no Buffer; this much is for those who look at annotations at run time.
+    # Python 3.11 has no Buffer; this is for whoever looks at annotations at run time.
     Data = bytes | bytearray | memoryview | str
     Network = str
 #: What ``setsockopt`` takes, each as (level, name, value), in a list or tuple.
@@ -139,13 +139,13 @@ class ConnectOptions(TypedDict, total=False):
 class ProxyTls(TypedDict):
     """What ``socket.proxy.tls`` says of the TLS between a client and the balancer that ends it."""
 
-    #: ``TLSv1.3`` for one.
+    #: Such as ``TLSv1.3``.
     version: str | None
     #: The common name of the client's certificate.
     cn: str | None
     #: The cipher suite.
     cipher: str | None
-    #: Whether the client has shown a certificate, which the balancer took for good.
+    #: Whether the client showed a certificate that the balancer verified.
     verified: bool
 
 

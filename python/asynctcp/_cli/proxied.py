@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--proxy-protocol",
         choices=("require", "accept"),
-        help="clients come through a balancer that says first whom it serves (PROXY protocol, 1 or 2);"
+        help="clients come through a balancer that first names them (PROXY protocol, 1 or 2);"
         " accept: only those of --proxy-from may",
     )
     parser.add_argument(

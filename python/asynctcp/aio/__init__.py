@@ -1,4 +1,4 @@
-"""asyncio on asynctcp: a faster loop for asyncio programs as they are.
+"""asyncio on asynctcp: a faster loop for unchanged asyncio programs.
 
     import asyncio
     from asynctcp import aio
@@ -6,7 +6,7 @@
     aio.run(main())                                              # as asyncio.run
     asyncio.Runner(loop_factory=aio.new_event_loop)              # the same by hand
 
-and for programs that want a name: ``uvicorn --loop asynctcp.aio:new_event_loop``. For Linux.
+and for programs that take a name: ``uvicorn --loop asynctcp.aio:new_event_loop``. For Linux.
 """
 
 from asynctcp._core import StreamReader

@@ -22,7 +22,7 @@ TELL_EVERY = 1.0
 
 
 class Accepting:
-    """What a loop has of it."""
+    """Mixin of ``Loop``: accepting connections."""
 
     _told_of_starving = -math.inf
 

@@ -28,7 +28,7 @@ class _Failed:
 
 
 class Connecting:
-    """What a loop has of it."""
+    """Mixin of ``Loop``: opening connections."""
 
     async def create_connection(
         self: Any, protocol_factory: Any, host: Any = None, port: Any = None, **kwargs: Any

@@ -341,7 +341,7 @@ class Loop(_core.NativeLoop, Accepting, Connecting, OWN_LOOP):  # type: ignore[m
         def call_soon_threadsafe(  # type: ignore[override]
             self, callback: Any, *args: Any, context: Context | None = None
         ) -> Any:
-            """Call it in the next turn, from any thread; the handle can be cancelled by any thread, too."""
+            """Call it in the next turn; any thread may call this, and the handle's ``cancel()``."""
             self._check_closed()  # type: ignore[attr-defined]
             if self._debug:
                 self._check_callback(callback, "call_soon_threadsafe")  # type: ignore[attr-defined]
@@ -432,7 +432,7 @@ def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:
         main: a coroutine.
         debug: asyncio's debug mode; None: as ``PYTHONASYNCIODEBUG`` and ``-X dev`` say.
 
-    What was written to sockets of this library's before they were closed is sent before it returns, for as
+    Before it returns it sends what was written to this library's sockets before they were closed, for as
     long as their peers take it.
 
     Raises what the coroutine raises, and what ``asyncio.run`` does: ``RuntimeError`` inside of a loop that

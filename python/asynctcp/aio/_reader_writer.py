@@ -29,7 +29,7 @@ class StreamWriter(_core.StreamWriter):
 
     @property
     def tls(self) -> TlsInfo | None:
-        """What a ``TlsConfig`` has agreed on; None without TLS, and with an ``ssl.SSLContext``."""
+        """What was agreed on by a ``TlsConfig``; None without TLS, and with an ``ssl.SSLContext``."""
         info: TlsInfo | None = self.get_extra_info("tls")
         return info
 
@@ -38,7 +38,7 @@ class StreamWriter(_core.StreamWriter):
         return self.transport.get_extra_info(name, default)
 
     async def wait_closed(self) -> None:
-        """Wait until the connection is closed. Raises what it was lost by."""
+        """Wait until the connection is closed. Raises the error that ended it."""
         await asyncio.shield(self._protocol._closed())
 
     async def start_tls(
@@ -49,7 +49,7 @@ class StreamWriter(_core.StreamWriter):
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
     ) -> None:
-        """Go on over TLS, as ``asyncio.StreamWriter.start_tls``; what was written before goes plain.
+        """Go on over TLS, as ``asyncio.StreamWriter.start_tls``; earlier writes are sent in the clear.
 
         Args:
             sslcontext: an ``ssl.SSLContext`` or a ``TlsConfig``.

@@ -43,9 +43,9 @@ class Server(base_events.Server):
         """Stop accepting, and wait until the connections have ended.
 
         Args:
-            timeout: seconds, int or float; what is open then is aborted.
+            timeout: seconds, int or float; connections still open then are aborted.
 
-        Returns whether all had ended by themselves.
+        Returns whether all ended by themselves.
         """
         self.close()
         try:

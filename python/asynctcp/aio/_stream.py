@@ -32,8 +32,8 @@ NEWS = (TcpBufferFull, TcpBufferDrained)
 class Stream:
     """A connected socket to await; ``connect`` and ``serve`` make it.
 
-    Conditions (``asynctcp.TcpReset``, …) are raised where one waits. One task may receive while others
-    send. The socket with callbacks is ``socket``; ``async with`` closes it.
+    Conditions (``asynctcp.TcpReset``, …) are raised by the call that waits. One task may receive while others
+    send. ``socket`` is the callback socket below; ``async with`` closes it.
     """
 
     def __init__(self) -> None:
@@ -113,13 +113,13 @@ class Stream:
             raise StopAsyncIteration from None
 
     async def send_eof(self) -> None:
-        """End the sending side after what was sent; receiving goes on. Raises as ``send``."""
+        """End the sending side once all is sent; receiving goes on. Raises as ``send``."""
         if self.socket.closed:
             raise self._reason()
         self.socket.shutdown_write()
 
     async def aclose(self) -> None:
-        """Close it after what was sent, and wait until it is closed. Of a closed one: nothing."""
+        """Close it once all is sent, and wait until it is closed. Does nothing if it is closed."""
         self.socket.close()
         await asyncio.shield(self._closed)
 
@@ -133,7 +133,7 @@ class Stream:
 
     @property
     def socket(self) -> _core.Socket:
-        """The socket with callbacks that it stands on; the callbacks are the stream's."""
+        """The callback socket below; its callbacks are the stream's."""
         return self._socket
 
     @property

@@ -17,7 +17,7 @@ Handler = Callable[[Stream], Awaitable[object]]
 
 
 class StreamServer:
-    """A server whose connections are streams; ``serve`` makes it. ``async with`` drains it in no time."""
+    """A server whose connections are streams; ``serve`` makes it. ``async with`` ends in ``drain(0)``."""
 
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
@@ -28,7 +28,7 @@ class StreamServer:
 
     @property
     def server(self) -> _core.TcpServer:
-        """The server with callbacks that it stands on, with ``addresses`` and ``reload_tls``."""
+        """The callback server below, with ``addresses`` and ``reload_tls``."""
         return self._server
 
     @property
@@ -50,7 +50,7 @@ class StreamServer:
     def sockets(self) -> list[_core.Socket]:
         """Its connections' sockets that are open now, as ``asynctcp.TcpServer.sockets``.
 
-        Of an ``asyncio.Server`` they are those that listen: here ``addresses`` says where that is.
+        An ``asyncio.Server``'s ``sockets`` are those that listen; here ``addresses`` says where it listens.
         """
         return self.server.sockets
 
@@ -74,9 +74,9 @@ class StreamServer:
         """Stop accepting, and wait until the handlers have returned.
 
         Args:
-            timeout: seconds, int or float; the handlers that still run are then cancelled, and awaited.
+            timeout: seconds, int or float; handlers that still run then are cancelled and awaited.
 
-        Returns whether all had returned by themselves.
+        Returns whether all returned by themselves.
         """
         self.close()
         if not self._tasks:
