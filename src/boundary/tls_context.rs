@@ -187,7 +187,7 @@ fn asked_for(host: &str) -> PyResult<String> {
     let name = ascii(name).filter(|name| ServerName::try_from(name.as_str()).is_ok());
     let name = name.ok_or_else(|| {
         PyValueError::new_err(format!(
-            "names[{host:?}] is no host that a client can ask for"
+            "names[{host:?}] is not a host that a client can ask for"
         ))
     })?;
     Ok(format!("{star}{}", name.to_ascii_lowercase()))
@@ -210,7 +210,7 @@ pub fn name_of(host: &str) -> PyResult<ServerName<'static>> {
     let name = ascii(name).and_then(|name| ServerName::try_from(name).ok());
     name.ok_or_else(|| {
         PyValueError::new_err(format!(
-            "{host:?} is no name that a certificate can be for: give server_name"
+            "{host:?} is not a name that a certificate can be for: give server_name"
         ))
     })
 }
@@ -262,5 +262,5 @@ fn usual(py: Python<'_>) -> PyResult<Arc<Client>> {
         class.call_method0("client").map(Bound::unbind)
     })?;
     let found = context(made.bind(py))?.and_then(|context| context.get().client());
-    found.ok_or_else(|| PyValueError::new_err("TlsConfig.client() is none"))
+    found.ok_or_else(|| PyValueError::new_err("TlsConfig.client() made no client's config"))
 }

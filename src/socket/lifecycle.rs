@@ -199,7 +199,7 @@ fn tls_for(socket: &Socket, host: &Host) -> PyResult<Option<(Arc<Client>, Server
         }
         (None, Host::Unix(_)) => {
             let message =
-                "TLS over a Unix socket needs a server_name: whom the certificate must be for";
+                "TLS over a Unix socket needs a server_name, which the certificate must be for";
             return Err(PyValueError::new_err(message));
         }
     };

@@ -67,7 +67,7 @@ pub fn proxy_policy(
     };
     if !require && from.is_none() {
         let message = if pipe {
-            "proxy_protocol must be None or 'require' for a pipe: of peers without an address nobody can say whom to believe"
+            "proxy_protocol must be None or 'require' for a pipe: its peers have no addresses by which to decide whom to believe"
         } else {
             "proxy_from must be given with proxy_protocol='accept': anybody could claim any address"
         };

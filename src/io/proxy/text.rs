@@ -65,7 +65,7 @@ fn line(bytes: &[u8]) -> Result<Ends, &'static str> {
         Some(b"TCP6") => addresses::<Ipv6Addr>(fields).map(Some),
         // Whatever follows is to be ignored.
         Some(b"UNKNOWN") => Ok(None),
-        _ => Err("its protocol is none of TCP4, TCP6, UNKNOWN"),
+        _ => Err("its protocol is not TCP4, TCP6 or UNKNOWN"),
     }
 }
 

@@ -28,7 +28,7 @@ const HEAD: usize = 3;
 /// The TLS between client and balancer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tls<'a> {
-    /// "TLSv1.3" for one.
+    /// Such as "TLSv1.3".
     pub version: Option<&'a [u8]>,
     /// The common name of the client's certificate.
     pub cn: Option<&'a [u8]>,

@@ -18,7 +18,7 @@ const LEGACY: &str = "Proc-Type: 4,ENCRYPTED";
 /// How any of them becomes one that can be read.
 const CONVERT: &str = "convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc -in FILE -out NEW";
 
-/// Of a certificate that is none.
+/// What is said of a certificate that cannot be parsed.
 pub(crate) const UNREADABLE: &str = "it holds a certificate that cannot be read";
 
 /// At least one certificate.
@@ -98,7 +98,7 @@ fn decrypted(
     let password =
         password.ok_or_else(|| refused("the key is encrypted: key_password is needed"))?;
     let (_, document) =
-        SecretDocument::from_pem(pem).map_err(|_| refused("the encrypted key is no PEM"))?;
+        SecretDocument::from_pem(pem).map_err(|_| refused("the encrypted key is not PEM"))?;
     let unsupported = || {
         refused(&format!(
             "the key is encrypted in a way that is not supported; {CONVERT}"
