@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--proxy-from",
         action="append",
         metavar="NETWORK",
-        help="whose headers are believed, 10.0.0.0/8 for one; may be repeated (everybody's)",
+        help="whose headers are believed, such as 10.0.0.0/8; may be repeated (everybody's)",
     )
 
 
