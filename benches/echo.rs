@@ -13,7 +13,7 @@ use asynctcp::io::hub::Hub;
 use asynctcp::io::inbox::memory::Limits;
 use asynctcp::io::inbox::queue::Batch;
 use asynctcp::io::keys::Key;
-use asynctcp::io::runtime::driver::{Driver, PumpWatch, Wait};
+use asynctcp::io::runtime::driver::{Driver, PumpState, Wait};
 use asynctcp::io::setup::bind;
 use asynctcp::io::setup::listener::{Listener, Options};
 use criterion::{
@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 struct Server {
     hub: Arc<Hub>,
     driver: Option<Driver>,
-    watch: PumpWatch,
+    pump: PumpState,
     batch: Batch<Event>,
     links: HashMap<Key, Arc<Link>>,
     flushing: Vec<Arc<Link>>,
@@ -53,7 +53,7 @@ impl Server {
         let server = Self {
             hub,
             driver: Some(driver),
-            watch: PumpWatch::default(),
+            pump: PumpState::default(),
             batch: Batch::default(),
             links: HashMap::new(),
             flushing: Vec::new(),
@@ -66,7 +66,7 @@ impl Server {
     fn turn(&mut self) -> bool {
         flush(&self.hub, &mut self.flushing, |_| {});
         self.driver.as_ref().unwrap().drive(
-            &mut self.watch,
+            &mut self.pump,
             Wait::Until(Instant::now() + Duration::from_secs(1)),
         );
         let mut batch = std::mem::take(&mut self.batch);
@@ -103,7 +103,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some(driver) = self.driver.take() {
-            driver.stop(std::mem::take(&mut self.watch));
+            driver.stop(std::mem::take(&mut self.pump));
         }
     }
 }

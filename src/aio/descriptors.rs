@@ -15,7 +15,7 @@ pub(crate) enum Way {
 
 /// What one descriptor has.
 #[derive(Default)]
-struct Watched {
+struct Descriptor {
     reader: Option<Py<PyAny>>,
     writer: Option<Py<PyAny>>,
     /// The owning transport: a strong reference while it waits for something (`is_held`), else a weak one, so that an idle,
@@ -33,7 +33,7 @@ struct Watched {
 /// By number. Python objects that are taken out are returned, for whoever has the table may not drop them.
 #[derive(Default)]
 pub(crate) struct Descriptors {
-    watched: Vec<Watched>,
+    watched: Vec<Descriptor>,
 }
 
 /// What was there before.
@@ -44,7 +44,7 @@ pub(crate) struct Replaced {
     object: Option<Py<PyAny>>,
 }
 
-impl Watched {
+impl Descriptor {
     fn wanted(&self) -> Interest {
         Interest {
             readable: self.reader.is_some(),
@@ -77,10 +77,10 @@ impl Watched {
 
 impl Descriptors {
     /// What the descriptor has, or will have; None: no descriptor has that number.
-    fn place(&mut self, number: RawFd) -> Option<&mut Watched> {
+    fn place(&mut self, number: RawFd) -> Option<&mut Descriptor> {
         let index = usize::try_from(number).ok()?;
         if self.watched.len() <= index {
-            self.watched.resize_with(index + 1, Watched::default);
+            self.watched.resize_with(index + 1, Descriptor::default);
         }
         Some(&mut self.watched[index])
     }
@@ -97,7 +97,7 @@ impl Descriptors {
         let known = usize::try_from(number).map(|index| self.watched.get(index));
         let known = known.ok().flatten();
         let before = known.map_or(Interest::NONE, |watched| watched.registered);
-        let mut wanted = known.map_or(Interest::NONE, Watched::wanted);
+        let mut wanted = known.map_or(Interest::NONE, Descriptor::wanted);
         match way {
             Way::Read => wanted.readable = true,
             Way::Write => wanted.writable = true,
@@ -212,7 +212,7 @@ impl Descriptors {
     }
 
     /// Where it is that transport's.
-    fn place_of(&mut self, number: RawFd, transport: &Bound<'_, PyAny>) -> Option<&mut Watched> {
+    fn place_of(&mut self, number: RawFd, transport: &Bound<'_, PyAny>) -> Option<&mut Descriptor> {
         let watched = self.watched.get_mut(usize::try_from(number).ok()?)?;
         let owner = watched.owner(transport.py())?;
         owner.is(transport).then_some(watched)
@@ -255,14 +255,14 @@ impl Descriptors {
 
     /// The number that an object was registered with.
     pub(crate) fn number_of(&self, object: &Bound<'_, PyAny>) -> Option<RawFd> {
-        let is_it = |watched: &Watched| watched.object.as_ref().is_some_and(|it| it.is(object));
+        let is_it = |watched: &Descriptor| watched.object.as_ref().is_some_and(|it| it.is(object));
         RawFd::try_from(self.watched.iter().position(is_it)?).ok()
     }
 
     /// All objects, for the end.
     pub(crate) fn take_all(&mut self) -> Vec<Py<PyAny>> {
         let watched = std::mem::take(&mut self.watched);
-        let objects = |watched: Watched| {
+        let objects = |watched: Descriptor| {
             [
                 watched.reader,
                 watched.writer,

@@ -4,7 +4,7 @@ use crate::boundary::args::hosts::idna;
 use crate::boundary::args::refusal::wrong_type;
 use crate::boundary::args::times::timeout;
 use crate::boundary::condition;
-use crate::io::tls::config::{Client, ClientOptions, Server, ServerOptions};
+use crate::io::tls::config::{ClientOptions, ClientTls, ServerOptions, ServerTls};
 use crate::io::tls::options::{ClientCerts, Common, ConfigError, Identity, Source};
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
@@ -23,8 +23,8 @@ pub struct TlsContext {
 }
 
 enum Role {
-    Client(Arc<Client>),
-    Server(Arc<Server>),
+    Client(Arc<ClientTls>),
+    Server(Arc<ServerTls>),
 }
 
 #[pymethods]
@@ -122,7 +122,7 @@ pub fn _tls_client(
         verify,
         server_name: server_name.map(name_of).transpose()?,
     };
-    let made = py.detach(|| Client::new(options));
+    let made = py.detach(|| ClientTls::new(options));
     let (client, expires) = made.map_err(|error| refused(py, &error))?;
     let role = Role::Client(Arc::new(client));
     Ok(TlsContext { role, expires })
@@ -153,7 +153,7 @@ pub fn _tls_server(
         names: names.collect::<PyResult<_>>()?,
     };
     let server = py
-        .detach(|| Server::new(options))
+        .detach(|| ServerTls::new(options))
         .map_err(|error| refused(py, &error))?;
     let expires = server.expires;
     let role = Role::Server(Arc::new(server));
@@ -162,7 +162,7 @@ pub fn _tls_server(
 
 impl TlsContext {
     /// A client's.
-    pub(crate) fn client(&self) -> Option<Arc<Client>> {
+    pub(crate) fn client(&self) -> Option<Arc<ClientTls>> {
         match &self.role {
             Role::Client(client) => Some(client.clone()),
             Role::Server(_) => None,
@@ -170,7 +170,7 @@ impl TlsContext {
     }
 
     /// A server's.
-    pub(crate) fn server(&self) -> Option<Arc<Server>> {
+    pub(crate) fn server(&self) -> Option<Arc<ServerTls>> {
         match &self.role {
             Role::Server(server) => Some(server.clone()),
             Role::Client(_) => None,
@@ -228,7 +228,7 @@ fn context<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, TlsCont
 }
 
 /// What a client was given: True stands for what `TlsConfig.client()` makes.
-pub fn client_of(name: &str, value: Given<'_, '_>) -> PyResult<Option<Arc<Client>>> {
+pub fn client_of(name: &str, value: Given<'_, '_>) -> PyResult<Option<Arc<ClientTls>>> {
     let Some(value) = value.filter(|value| !value.is_none()) else {
         return Ok(None);
     };
@@ -243,7 +243,7 @@ pub fn client_of(name: &str, value: Given<'_, '_>) -> PyResult<Option<Arc<Client
 }
 
 /// What a server was given.
-pub fn server_of(name: &str, value: Given<'_, '_>) -> PyResult<Option<Arc<Server>>> {
+pub fn server_of(name: &str, value: Given<'_, '_>) -> PyResult<Option<Arc<ServerTls>>> {
     let Some(value) = value.filter(|value| !value.is_none()) else {
         return Ok(None);
     };
@@ -255,7 +255,7 @@ pub fn server_of(name: &str, value: Given<'_, '_>) -> PyResult<Option<Arc<Server
 }
 
 /// One for all, so that they resume each other's sessions.
-fn usual(py: Python<'_>) -> PyResult<Arc<Client>> {
+fn usual(py: Python<'_>) -> PyResult<Arc<ClientTls>> {
     static USUAL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let made = USUAL.get_or_try_init(py, || {
         let class = py.import("asynctcp._tls")?.getattr("TlsConfig")?;

@@ -6,7 +6,7 @@ use crate::functions::connect_arguments::ConnectArguments;
 use crate::functions::listen_arguments::ListenArguments;
 use crate::functions::new_socket::{Given, callbacks};
 use crate::io::setup::connect::Host;
-use crate::io::setup::listening::{Listening, Place};
+use crate::io::setup::listening::{ListenAt, Listening};
 use crate::io::setup::unix::FileOptions;
 use crate::objects::server::TcpServer;
 use crate::shared::loop_state::LoopState;
@@ -226,7 +226,7 @@ pub fn pipe_server(
     };
     let options = given.options(true)?;
     let listening = Listening {
-        place: Place::Unix(address, file_options(mode, unlink)?),
+        place: ListenAt::Unix(address, file_options(mode, unlink)?),
         fd: args::optional_whole("fd", fd, 0)?,
         options,
     };

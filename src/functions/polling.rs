@@ -5,7 +5,7 @@ use crate::boundary::args::refusal::{wrong_type, wrong_value};
 use crate::io::sys::interest::Interest;
 use crate::io::sys::platform::RawFd;
 use crate::objects::idler::Idler;
-use crate::objects::poller::{Poller, READABLE, WRITABLE, Watched};
+use crate::objects::poller::{PollArguments, Poller, READABLE, WRITABLE};
 use crate::shared::loop_state::LoopState;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -23,7 +23,7 @@ pub fn _poll(
     let py = fd.py();
     let event_loop = LoopState::current(py)?;
     let (number, file) = descriptor(fd)?;
-    let watched = Watched {
+    let watched = PollArguments {
         number,
         file,
         what: interest(poll_for)?,

@@ -5,7 +5,7 @@ use crate::boundary::args::{self, HostArg, ProxyTimeout};
 use crate::functions::listen_arguments::ListenArguments;
 use crate::functions::new_socket::callbacks;
 use crate::io::setup::listener::Options;
-use crate::io::setup::listening::{Listening, Place};
+use crate::io::setup::listening::{ListenAt, Listening};
 use crate::objects::server::TcpServer;
 use crate::shared::loop_state::LoopState;
 use crate::socket::max_line::MaxLine;
@@ -117,14 +117,14 @@ pub fn tcp_server(
     TcpServer::listen(&event_loop, bind_address, listening, callbacks, settings)
 }
 
-fn place(bind_address: &Bound<'_, PyAny>, port: u16) -> PyResult<Place> {
+fn place(bind_address: &Bound<'_, PyAny>, port: u16) -> PyResult<ListenAt> {
     Ok(match args::bind_host("bind_address", bind_address)? {
-        None => Place::Any(port),
+        None => ListenAt::Any(port),
         Some(HostArg::Literal(mut address)) => {
             address.set_port(port);
-            Place::Address(address)
+            ListenAt::Address(address)
         }
-        Some(HostArg::Name(name)) => Place::Name(name, port),
+        Some(HostArg::Name(name)) => ListenAt::Name(name, port),
     })
 }
 

@@ -64,7 +64,7 @@ pub enum Event {
     /// An outgoing connection is established.
     Connected(Key),
     /// Bytes came in.
-    Data(Key, arena::Place),
+    Data(Key, arena::ByteRange),
     /// Bytes came in, into a room of the pump's.
     Filled {
         /// The connection.

@@ -43,7 +43,7 @@ pub struct Poller {
 }
 
 /// What a new one is of.
-pub struct Watched {
+pub struct PollArguments {
     /// The descriptor's number.
     pub number: RawFd,
     /// The object that owns it.
@@ -59,7 +59,7 @@ impl Poller {
     pub fn start(
         py: Python<'_>,
         event_loop: Arc<LoopState>,
-        watched: Watched,
+        watched: PollArguments,
         callback: Py<PyAny>,
         event_cb: Option<Py<PyAny>>,
     ) -> PyResult<Py<Self>> {

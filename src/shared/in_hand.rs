@@ -2,7 +2,7 @@
 
 use crate::boundary::unfilled;
 use crate::io::event::Event;
-use crate::io::inbox::arena::{Arena, Place};
+use crate::io::inbox::arena::{Arena, ByteRange};
 use crate::io::inbox::queue::{Batch, Queue};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -65,7 +65,7 @@ impl InHand {
     }
 
     /// The bytes at `place`, for Python, which may have no memory for them. Those before it are done with.
-    pub fn bytes<'py>(&self, py: Python<'py>, place: Place) -> PyResult<Bound<'py, PyBytes>> {
+    pub fn bytes<'py>(&self, py: Python<'py>, place: ByteRange) -> PyResult<Bound<'py, PyBytes>> {
         let bytes = &mut self.batch.borrow_mut().bytes;
         bytes.give_back_before(place);
         unfilled::copy(py, bytes.get(place))

@@ -7,7 +7,7 @@ use crate::io::setup::connect;
 use crate::io::setup::connect::{Host, Target};
 use crate::io::setup::dial::{Given, Setup};
 use crate::io::sync::Mutex;
-use crate::io::tls::config::Client;
+use crate::io::tls::config::ClientTls;
 use crate::shared::loop_state::LoopState;
 use crate::socket::ending;
 use crate::socket::object::{Origin, Socket};
@@ -180,7 +180,10 @@ impl Socket {
 }
 
 /// TLS, and whom the certificate must be for.
-fn tls_for(socket: &Socket, host: &Host) -> PyResult<Option<(Arc<Client>, ServerName<'static>)>> {
+fn tls_for(
+    socket: &Socket,
+    host: &Host,
+) -> PyResult<Option<(Arc<ClientTls>, ServerName<'static>)>> {
     let config = {
         let mut state = socket.state.lock();
         let extras = state.extras_mut_if_any();

@@ -2,7 +2,7 @@
 
 use crate::io::setup::connect::Host;
 use crate::io::setup::options::SocketOptions;
-use crate::io::tls::config::Client;
+use crate::io::tls::config::ClientTls;
 use crate::socket::max_line::MaxLine;
 use crate::socket::phase::Phase;
 use crate::socket::reason::Ending;
@@ -98,7 +98,7 @@ pub(crate) struct Extras {
     /// Options to be set once connected.
     pub(crate) pending_options: Vec<TcpOption>,
     /// TLS of an outgoing connection.
-    pub(crate) tls: Option<Arc<Client>>,
+    pub(crate) tls: Option<Arc<ClientTls>>,
     /// TLS on the way.
     pub(crate) upgrade: Option<Box<Upgrade>>,
     /// `socket.c`, once it was asked for.
@@ -172,7 +172,7 @@ impl State {
         &mut self,
         options: SocketOptions,
         given: Option<OwnedSocket>,
-        tls: Option<Arc<Client>>,
+        tls: Option<Arc<ClientTls>>,
     ) {
         if given.is_some() || !options.is_empty() || tls.is_some() {
             let extras = self.extras_mut();

@@ -4,7 +4,7 @@
 //! many turns.
 
 use crate::io::failure::Failure;
-use crate::io::runtime::driver::{Driver, PumpWatch, Wait};
+use crate::io::runtime::driver::{Driver, PumpState, Wait};
 use crate::io::sys::platform::epoll::Selector;
 use crate::shared::in_hand::InHand;
 use crate::shared::loop_state::LoopState;
@@ -34,7 +34,7 @@ const UNPOLLED_TIME: Duration = Duration::from_micros(50);
 /// One per pump.
 pub struct Intake {
     driver: Driver,
-    watch: PumpWatch,
+    pump: PumpState,
     contention: Contention,
     share: Share,
     /// Turns since the runtime was driven.
@@ -57,7 +57,7 @@ impl Intake {
                 None => Driver::start(event_loop.hub.clone(), io_threads)?,
                 host => Driver::start_driven(event_loop.hub.clone(), host)?,
             },
-            watch: PumpWatch::default(),
+            pump: PumpState::default(),
             contention: Contention::default(),
             share: Share::default(),
             unpolled: 0,
@@ -68,7 +68,7 @@ impl Intake {
 
     /// Ends the runtime. With the interpreter's lock released.
     pub fn stop(self) {
-        self.driver.stop(self.watch);
+        self.driver.stop(self.pump);
     }
 
     /// When the events were taken: timers that were due then are told of after them. None: what has come goes first, and
@@ -225,13 +225,13 @@ impl Intake {
         // What was sent by reference is let go before a wait.
         let idle = flusher.untold() == 0 && !event_loop.buffers.has_returns();
         let wait = if idle { wait } else { Wait::No };
-        self.driver.drive(&mut self.watch, wait);
+        self.driver.drive(&mut self.pump, wait);
         if event_loop.timers.armed() > 0 {
             self.now = Instant::now();
             if self.is_late(event_loop, LATE) {
                 self.driver.settle();
                 for _ in 0..LOOKS {
-                    self.driver.drive(&mut self.watch, Wait::No);
+                    self.driver.drive(&mut self.pump, Wait::No);
                 }
             }
         }

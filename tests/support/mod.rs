@@ -10,7 +10,7 @@ use asynctcp::io::hub::Hub;
 use asynctcp::io::inbox::memory::Limits;
 use asynctcp::io::inbox::queue::Batch;
 use asynctcp::io::keys::Key;
-use asynctcp::io::runtime::driver::{Driver, PumpWatch, Wait};
+use asynctcp::io::runtime::driver::{Driver, PumpState, Wait};
 use asynctcp::io::setup::bind;
 use asynctcp::io::setup::connect;
 use asynctcp::io::setup::connect::{Host, Target};
@@ -78,7 +78,7 @@ impl Told {
 pub struct Pump {
     pub hub: Arc<Hub>,
     driver: Option<Driver>,
-    watch: PumpWatch,
+    pump: PumpState,
     batch: Batch<Event>,
     /// All that was told, in order.
     pub told: Vec<Told>,
@@ -106,7 +106,7 @@ impl Pump {
         Self {
             hub,
             driver,
-            watch: PumpWatch::default(),
+            pump: PumpState::default(),
             batch: Batch::default(),
             told: Vec::new(),
             received: HashMap::new(),
@@ -122,7 +122,7 @@ impl Pump {
     /// Drives and takes what is queued.
     pub fn turn(&mut self, wait: Wait) {
         self.hub.reactor.kick_helper();
-        self.driver.as_ref().unwrap().drive(&mut self.watch, wait);
+        self.driver.as_ref().unwrap().drive(&mut self.pump, wait);
         self.collect();
     }
 
@@ -370,7 +370,7 @@ impl Pump {
     /// Ends the runtime before the pump is dropped.
     pub fn stop(&mut self) {
         if let Some(driver) = self.driver.take() {
-            driver.stop(std::mem::take(&mut self.watch));
+            driver.stop(std::mem::take(&mut self.pump));
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::io::conn::transmit::transmit;
 use crate::io::event::Event;
 use crate::io::hub::Hub;
 use crate::io::runtime::commands::Command;
-use crate::io::tls::config::{Client, Server};
+use crate::io::tls::config::{ClientTls, ServerTls};
 use crate::io::tls::failure::TlsFailure;
 use crate::io::tls::shared::Tls;
 use rustls::pki_types::ServerName;
@@ -21,12 +21,12 @@ pub struct Session(Tls);
 
 impl Session {
     /// A client's, who expects `name`.
-    pub fn client(config: &Client, name: ServerName<'static>) -> Result<Self, TlsFailure> {
+    pub fn client(config: &ClientTls, name: ServerName<'static>) -> Result<Self, TlsFailure> {
         Tls::client(config, name).map(Self)
     }
 
     /// A server's.
-    pub fn server(config: &Arc<Server>) -> Result<Self, TlsFailure> {
+    pub fn server(config: &Arc<ServerTls>) -> Result<Self, TlsFailure> {
         Tls::server(config).map(Self)
     }
 }

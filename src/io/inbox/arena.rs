@@ -98,13 +98,13 @@ pub struct Wanted {
 
 /// Where bytes lie in an [`Arena`].
 #[derive(Debug, Clone, Copy)]
-pub struct Place {
+pub struct ByteRange {
     chunk: usize,
     start: usize,
     len: usize,
 }
 
-impl Place {
+impl ByteRange {
     /// How many bytes lie there.
     pub fn len(self) -> usize {
         self.len
@@ -152,7 +152,7 @@ impl Arena {
 
     /// Copies `bytes` in, for which there must be room.
     #[inline]
-    pub fn push(&mut self, bytes: &[u8]) -> Place {
+    pub fn push(&mut self, bytes: &[u8]) -> ByteRange {
         let len = bytes.len();
         if !self.chunks[self.filling].has_room(len) {
             self.filling += 1;
@@ -160,7 +160,7 @@ impl Arena {
         let chunk = &mut self.chunks[self.filling];
         let start = chunk.push(bytes);
         self.len += len;
-        Place {
+        ByteRange {
             chunk: self.filling,
             start,
             len,
@@ -168,7 +168,7 @@ impl Arena {
     }
 
     /// The bytes of `place`.
-    pub fn get(&self, place: Place) -> &[u8] {
+    pub fn get(&self, place: ByteRange) -> &[u8] {
         &self.chunks[place.chunk].bytes()[place.start..place.start + place.len]
     }
 
@@ -176,7 +176,7 @@ impl Arena {
     ///
     /// A burst's chunks are given back here and not when all is read, since what was read no longer counts against
     /// the memory limit, and as much may be received meanwhile.
-    pub fn give_back_before(&mut self, place: Place) {
+    pub fn give_back_before(&mut self, place: ByteRange) {
         let from = self.given_back.max(KEPT_CHUNKS);
         if let Some(read) = self.chunks.get_mut(from..place.chunk) {
             read.fill_with(|| Chunk::Heap(Vec::new()));
@@ -204,9 +204,9 @@ impl Arena {
 
 #[cfg(test)]
 mod tests {
-    use super::{Arena, CHUNK, Chunk, HEAP_CHUNKS, KEPT_CHUNKS, Place};
+    use super::{Arena, ByteRange, CHUNK, Chunk, HEAP_CHUNKS, KEPT_CHUNKS};
 
-    fn push(arena: &mut Arena, bytes: &[u8]) -> Place {
+    fn push(arena: &mut Arena, bytes: &[u8]) -> ByteRange {
         while let Some(wanted) = arena.wanted(bytes.len()) {
             arena.add(Chunk::new(wanted).unwrap());
         }

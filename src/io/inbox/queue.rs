@@ -8,7 +8,7 @@
 //!
 //! Rule: nothing here touches Python, and no waker is woken while the lock is held.
 
-use crate::io::inbox::arena::{Arena, Chunk, Place};
+use crate::io::inbox::arena::{Arena, ByteRange, Chunk};
 use crate::io::sync::{AtomicBool, Mutex, Ordering};
 use std::collections::TryReserveError;
 use std::task::{Context, Poll, Waker};
@@ -108,7 +108,7 @@ impl<E> Queue<E> {
     pub fn push_bytes(
         &self,
         bytes: &[u8],
-        event: impl FnOnce(Place) -> E,
+        event: impl FnOnce(ByteRange) -> E,
     ) -> Result<(), TryReserveError> {
         let mut inner = self.inner.lock();
         while let Some(wanted) = inner.batch.bytes.wanted(bytes.len()) {

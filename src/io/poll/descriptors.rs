@@ -13,7 +13,7 @@ use std::task::Waker;
 
 /// Who watches a number, and which file it was then.
 #[derive(Clone, Copy)]
-struct Watched {
+struct Descriptor {
     key: Key,
     file: (u64, u64),
 }
@@ -22,7 +22,7 @@ struct Watched {
 struct State {
     /// None until the first is watched.
     shots: Option<Arc<OneShots>>,
-    watched: HashMap<RawFd, Watched>,
+    watched: HashMap<RawFd, Descriptor>,
     /// Of the task, while it does not look for closed ones as there is none.
     looker: Option<Waker>,
 }
@@ -83,7 +83,7 @@ impl Descriptors {
         let mut state = self.state.lock();
         let begun = is_new && state.shots.is_none();
         let begun = begun.then(|| state.shots.insert(shots).clone());
-        let before = state.watched.insert(number, Watched { key, file });
+        let before = state.watched.insert(number, Descriptor { key, file });
         Ok(Added {
             begun,
             before: before.map(|before| before.key),
@@ -154,7 +154,7 @@ impl Descriptors {
                 .map(|(number, watched)| (*number, *watched))
                 .collect()
         };
-        let gone = |number, watched: Watched| platform::file_of(number) != Some(watched.file);
+        let gone = |number, watched: Descriptor| platform::file_of(number) != Some(watched.file);
         let gone = all.into_iter().filter(|(number, it)| gone(*number, *it));
         Some(
             gone.filter_map(|(number, it)| self.take_if(number, it.key))

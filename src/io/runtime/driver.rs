@@ -70,7 +70,7 @@ struct Drive<'a> {
 
 /// The pump's own memory between drives.
 #[derive(Default)]
-pub struct PumpWatch {
+pub struct PumpState {
     helper: watch::PumpWatch,
     /// Drives since the runtime last looked for events.
     blind_turns: u32,
@@ -124,7 +124,7 @@ impl Driver {
 
     /// The pump's turn in the runtime. A lock of Python's may be held only if it neither waits for an event nor for a
     /// time: [`Wait::No`], [`Wait::Spin`].
-    pub fn drive(&self, pump: &mut PumpWatch, wait: Wait) {
+    pub fn drive(&self, pump: &mut PumpState, wait: Wait) {
         self.hub.reactor.handover.enter();
         if let Some(helper) = &self.helper {
             pump.helper.back(&helper.watch);
@@ -209,7 +209,7 @@ impl Driver {
 
     /// Ends the runtime: all tasks are dropped, and with them their descriptors. Waits for the helper, which is
     /// recalled first; nothing else is waited for. No lock of Python's may be held.
-    pub fn stop(self, pump: PumpWatch) {
+    pub fn stop(self, pump: PumpState) {
         // Its timer holds the runtime.
         drop(pump);
         let threaded = self.helper.is_none();
@@ -232,7 +232,7 @@ impl Driver {
     }
 }
 
-impl PumpWatch {
+impl PumpState {
     /// Whether the coming drive must look for the kernel's events before it may end: with enough queued or called for by
     /// others none ever would.
     fn is_due_for_io(&self, wait: Wait) -> bool {

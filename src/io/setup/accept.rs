@@ -7,10 +7,10 @@ use crate::io::hub::Hub;
 use crate::io::keys::Key;
 use crate::io::runtime::commands::Command;
 use crate::io::setup::acceptor::Acceptor;
-use crate::io::setup::alive::Alive;
-use crate::io::setup::arrival::Arrival;
-use crate::io::setup::heading;
 use crate::io::setup::listener::{Listener, Options};
+use crate::io::setup::pending_connection::PendingConnection;
+use crate::io::setup::proxy_wait;
+use crate::io::setup::server_guard::ServerGuard;
 use crate::io::sys::address::Address;
 use crate::io::sys::platform::c;
 use socket2::Socket;
@@ -53,12 +53,12 @@ impl Listener {
         }
         let listener = Arc::new(Self::new(key, sockets, options, adopted));
         hub.keys.came();
-        let alive = Arc::new(Alive {
+        let guard = Arc::new(ServerGuard {
             hub: hub.clone(),
             listener: listener.clone(),
         });
         for (at, socket) in accepting.into_iter().enumerate() {
-            let task = accept_all(hub.clone(), listener.clone(), at, socket, alive.clone());
+            let task = accept_all(hub.clone(), listener.clone(), at, socket, guard.clone());
             hub.reactor.post(Command::Spawn(Box::pin(task)));
         }
         Ok(listener)
@@ -93,7 +93,7 @@ async fn accept_all(
     listener: Arc<Listener>,
     at: usize,
     socket: Socket,
-    alive: Arc<Alive>,
+    guard: Arc<ServerGuard>,
 ) {
     match Acceptor::new(socket) {
         Ok(socket) => {
@@ -103,7 +103,7 @@ async fn accept_all(
                 own: own.filter(|own| is_of_each(own) && !listener.adopted),
                 hub: hub.clone(),
                 listener,
-                alive: alive.clone(),
+                guard: guard.clone(),
                 at,
                 socket,
                 pause: None,
@@ -120,7 +120,7 @@ async fn accept_all(
             .inbox
             .push(Event::AcceptFailed(listener.key, Box::new(error.into()))),
     }
-    drop(alive);
+    drop(guard);
 }
 
 /// Whether `own` of a listening socket is that of each connection.
@@ -132,7 +132,7 @@ fn is_of_each(own: &Address) -> bool {
 struct Accepting {
     hub: Arc<Hub>,
     listener: Arc<Listener>,
-    alive: Arc<Alive>,
+    guard: Arc<ServerGuard>,
     /// Which of its tasks this is.
     at: usize,
     socket: Acceptor,
@@ -149,8 +149,9 @@ struct Accepting {
 
 impl Accepting {
     fn welcome(&self, wire: Wire, peer: Address) {
-        let arrival = Arrival::new(&self.hub, &self.listener, wire, peer, self.own.clone());
-        heading::welcome(arrival, &self.alive);
+        let pending =
+            PendingConnection::new(&self.hub, &self.listener, wire, peer, self.own.clone());
+        proxy_wait::welcome(pending, &self.guard);
     }
 
     /// True: go on at once. False: wait. An error: accepting is over.
@@ -268,14 +269,14 @@ mod tests {
         let listener = Listener::new(hub.keys.new_key(), vec![socket], Options::default(), false);
         let listener = Arc::new(listener);
         hub.keys.came();
-        let alive = Arc::new(Alive {
+        let guard = Arc::new(ServerGuard {
             hub: hub.clone(),
             listener: listener.clone(),
         });
         Accepting {
             hub,
             listener,
-            alive,
+            guard,
             own: None,
             at: 0,
             socket: accepting,

@@ -17,7 +17,7 @@ use crate::io::setup::race::Race;
 use crate::io::setup::resolve;
 use crate::io::setup::unix;
 use crate::io::sys::address::Address;
-use crate::io::tls::config::Client;
+use crate::io::tls::config::ClientTls;
 use crate::io::tls::shared::Tls;
 use rustls::pki_types::ServerName;
 use socket2::Socket;
@@ -59,7 +59,7 @@ pub struct Target {
     /// AF_INET or AF_INET6; None: both.
     pub family: Option<i32>,
     /// TLS, and the name that the peer must have; None: plain.
-    pub tls: Option<(Arc<Client>, ServerName<'static>)>,
+    pub tls: Option<(Arc<ClientTls>, ServerName<'static>)>,
 }
 
 /// Leaves the attempt to whoever drives. What becomes of it comes as events of `link`'s key.
@@ -175,7 +175,7 @@ impl Attempt {
     }
 
     /// The handshake, for which the attempt's timeouts hold, too.
-    async fn secure(&mut self, wire: Wire, config: &Client, name: ServerName<'static>) {
+    async fn secure(&mut self, wire: Wire, config: &ClientTls, name: ServerName<'static>) {
         let outcome = tokio::select! {
             biased;
             given_up = given_up(&self.link) => match given_up {
@@ -269,7 +269,7 @@ fn patience(link: &Link) -> Option<Duration> {
 async fn handshake(
     hub: &Hub,
     wire: &Wire,
-    config: &Client,
+    config: &ClientTls,
     name: ServerName<'static>,
 ) -> Result<(), Failure> {
     let session = Tls::client(config, name).map_err(|failure| Failure::Tls(failure.into()))?;

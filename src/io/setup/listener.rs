@@ -7,7 +7,7 @@ use crate::io::setup::options::SocketOptions;
 use crate::io::setup::refusals::Refusals;
 use crate::io::setup::socket_file::SocketFile;
 use crate::io::sync::Mutex;
-use crate::io::tls::config::Server;
+use crate::io::tls::config::ServerTls;
 use socket2::Socket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -31,7 +31,7 @@ pub struct Options {
     /// What it does with PROXY headers; None: it knows of none.
     pub proxy: Option<Policy>,
     /// TLS; None: plain.
-    pub tls: Option<Arc<Server>>,
+    pub tls: Option<Arc<ServerTls>>,
     /// Accepting pauses at this number of handshakes under way; None: no limit.
     pub max_handshakes: Option<usize>,
 }
@@ -59,7 +59,7 @@ pub struct Listener {
     /// Of a Unix socket: goes when nothing is accepted any more. Leaf lock.
     file: Mutex<Option<SocketFile>>,
     /// For new connections. Leaf lock.
-    tls: Mutex<Option<Arc<Server>>>,
+    tls: Mutex<Option<Arc<ServerTls>>>,
     /// Handshakes under way.
     handshakes: AtomicUsize,
     /// For each accept task. Leaf locks.
@@ -179,14 +179,14 @@ impl Listener {
     }
 
     /// What new connections begin with.
-    pub(crate) fn tls(&self) -> Option<Arc<Server>> {
+    pub(crate) fn tls(&self) -> Option<Arc<ServerTls>> {
         // A plain server stays one: no lock.
         self.options.tls.as_ref()?;
         self.tls.lock().clone()
     }
 
     /// New connections begin with `tls`; false: they are plain.
-    pub fn reload_tls(&self, tls: Arc<Server>) -> bool {
+    pub fn reload_tls(&self, tls: Arc<ServerTls>) -> bool {
         if self.options.tls.is_none() {
             return false;
         }

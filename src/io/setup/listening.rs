@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Where a server listens. Port 0: any free one.
-pub enum Place {
+pub enum ListenAt {
     /// Any address, on that port.
     Any(u16),
     /// One address.
@@ -26,7 +26,7 @@ pub enum Place {
     Unix(Address, FileOptions),
 }
 
-impl Place {
+impl ListenAt {
     /// None: it has none.
     pub fn port(&self) -> Option<u16> {
         match self {
@@ -40,7 +40,7 @@ impl Place {
 /// Where a server listens, and how.
 pub struct Listening {
     /// Where.
-    pub place: Place,
+    pub place: ListenAt,
     /// A descriptor that listens already, in their place.
     pub fd: Option<i32>,
     /// Of the listening sockets and their connections.
@@ -53,16 +53,16 @@ impl Listening {
         let options = self.options;
         let mut file = None;
         let sockets = match (self.fd, self.place) {
-            (Some(fd), Place::Unix(..)) => vec![adopt::adopt_unix(fd as RawFd, &options)?],
+            (Some(fd), ListenAt::Unix(..)) => vec![adopt::adopt_unix(fd as RawFd, &options)?],
             (Some(fd), _) => vec![adopt::adopt(fd as RawFd, &options)?],
-            (None, Place::Unix(address, how)) => {
+            (None, ListenAt::Unix(address, how)) => {
                 let (socket, made) = unix::bind(&address, how, &options)?;
                 file = made;
                 vec![socket]
             }
-            (None, Place::Any(port)) => vec![bind::bind_any(port, &options)?],
-            (None, Place::Address(address)) => bind_address(address, &options)?,
-            (None, Place::Name(name, port)) => bind::bind_name(&name, port, &options)?,
+            (None, ListenAt::Any(port)) => vec![bind::bind_any(port, &options)?],
+            (None, ListenAt::Address(address)) => bind_address(address, &options)?,
+            (None, ListenAt::Name(name, port)) => bind::bind_name(&name, port, &options)?,
         };
         let addresses = sockets.iter().map(Address::own).collect::<Result<_, _>>()?;
         let adopted = self.fd.is_some();

@@ -3,10 +3,10 @@
 use crate::io::tls::certificate::{self, Outline, Role};
 use crate::io::tls::chain::Chains;
 use crate::io::tls::options::{ClientCerts, Common, ConfigError, Identity, Source};
-use crate::io::tls::sni::{self, Only};
+use crate::io::tls::sni::{self, SingleCert};
 use crate::io::tls::tickets::{self, Demands};
 use crate::io::tls::trust::{self, Trust};
-use crate::io::tls::verify::{Anybody, Clients, Servers};
+use crate::io::tls::verify::{NoVerification, VerifyClient, VerifyServer};
 use crate::io::tls::{pem, words};
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs};
@@ -28,7 +28,7 @@ const SESSIONS: usize = 256;
 const TICKETS: usize = 1;
 
 /// Of a client.
-pub struct Client {
+pub struct ClientTls {
     pub(crate) rustls: Arc<ClientConfig>,
     /// In place of the host that is connected to.
     pub server_name: Option<ServerName<'static>>,
@@ -39,17 +39,17 @@ pub struct Client {
 }
 
 /// Of a server.
-pub struct Server {
+pub struct ServerTls {
     pub(crate) rustls: Arc<ServerConfig>,
     /// Others by the name that the client asks for, ASCII and lower case.
-    pub(crate) names: Vec<(String, Arc<Server>)>,
+    pub(crate) names: Vec<(String, Arc<ServerTls>)>,
     pub(crate) limit: Option<Duration>,
     pub(crate) truncation: bool,
     /// When its certificate expires.
     pub expires: Option<SystemTime>,
 }
 
-/// What a [`Client`] may say beyond what both may.
+/// What a [`ClientTls`] may say beyond what both may.
 pub struct ClientOptions {
     /// What both may say.
     pub common: Common,
@@ -59,25 +59,25 @@ pub struct ClientOptions {
     pub server_name: Option<ServerName<'static>>,
 }
 
-/// What a [`Server`] may say beyond what both may.
+/// What a [`ServerTls`] may say beyond what both may.
 pub struct ServerOptions {
     /// What both may say.
     pub common: Common,
     /// Whether clients are asked for a certificate.
     pub clients: ClientCerts,
     /// Others by the name that the client asks for.
-    pub names: Vec<(String, Arc<Server>)>,
+    pub names: Vec<(String, Arc<ServerTls>)>,
 }
 
-impl fmt::Debug for Client {
+impl fmt::Debug for ClientTls {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Client")
+        formatter.write_str("ClientTls")
     }
 }
 
-impl fmt::Debug for Server {
+impl fmt::Debug for ServerTls {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Server")
+        formatter.write_str("ServerTls")
     }
 }
 
@@ -134,7 +134,7 @@ fn expiry(certified: &CertifiedKey) -> Option<SystemTime> {
     certificate::expiry(certified.cert.first()?)
 }
 
-impl Client {
+impl ClientTls {
     /// Checks what the app said. Also: when its own certificate expires.
     pub fn new(options: ClientOptions) -> Result<(Self, Option<SystemTime>), ConfigError> {
         let common = options.common;
@@ -145,7 +145,7 @@ impl Client {
             let servers = servers(common.trusted.as_ref(), common.revoked.as_ref())?;
             builder.with_custom_certificate_verifier(Arc::new(servers))
         } else {
-            builder.with_custom_certificate_verifier(Arc::new(Anybody(algorithms())))
+            builder.with_custom_certificate_verifier(Arc::new(NoVerification(algorithms())))
         };
         let identity = certified(&common.identity)?;
         let expires = identity.as_deref().and_then(expiry);
@@ -175,13 +175,16 @@ impl Client {
     }
 }
 
-fn servers(trusted: Option<&Source>, revoked: Option<&Source>) -> Result<Servers, ConfigError> {
+fn servers(
+    trusted: Option<&Source>,
+    revoked: Option<&Source>,
+) -> Result<VerifyServer, ConfigError> {
     let trust = match trusted {
         None => trust::of_system()?,
         Some(source) => Arc::new(Trust::of(source)?),
     };
     let revoked = revoked.map(pem::revocations).transpose()?;
-    Ok(Servers(Chains {
+    Ok(VerifyServer(Chains {
         trust,
         revoked: revoked.map(|lists| lists.parsed).unwrap_or_default(),
         algorithms: algorithms(),
@@ -189,7 +192,7 @@ fn servers(trusted: Option<&Source>, revoked: Option<&Source>) -> Result<Servers
     }))
 }
 
-impl Server {
+impl ServerTls {
     /// Checks what the app said.
     pub fn new(options: ServerOptions) -> Result<Self, ConfigError> {
         let common = options.common;
@@ -203,7 +206,7 @@ impl Server {
         let own = certified(&common.identity)?
             .ok_or_else(|| ConfigError("a server needs cert_file or cert_data".to_owned()))?;
         let expires = expiry(&own);
-        let mut rustls = builder.with_cert_resolver(Arc::new(Only(own)));
+        let mut rustls = builder.with_cert_resolver(Arc::new(SingleCert(own)));
         rustls.alpn_protocols = common.alpn;
         rustls.session_storage = Arc::new(NoServerSessionStorage {});
         if common.sessions {
@@ -236,7 +239,10 @@ impl Server {
     }
 }
 
-fn clients(common: &Common, asked: ClientCerts) -> Result<(Option<Clients>, Demands), ConfigError> {
+fn clients(
+    common: &Common,
+    asked: ClientCerts,
+) -> Result<(Option<VerifyClient>, Demands), ConfigError> {
     // Read also where nobody is asked: what is wrong is told.
     let trust = common.trusted.as_ref().map(Trust::of).transpose()?;
     let revoked = common.revoked.as_ref().map(pem::revocations).transpose()?;
@@ -252,7 +258,7 @@ fn clients(common: &Common, asked: ClientCerts) -> Result<(Option<Clients>, Dema
         trusted: trust.given().iter().map(|one| one.to_vec()).collect(),
         revoked: revoked.der,
     };
-    let clients = Clients {
+    let clients = VerifyClient {
         hints: trust.hints(),
         required: asked == ClientCerts::Required,
         chains: Chains {

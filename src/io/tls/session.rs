@@ -2,7 +2,7 @@
 //!
 //! All that is special to rustls' unbuffered interface is in this file.
 
-use crate::io::tls::config::{Client, Server};
+use crate::io::tls::config::{ClientTls, ServerTls};
 use crate::io::tls::failure::TlsFailure;
 use crate::io::tls::info::Info;
 use crate::io::tls::sni;
@@ -58,7 +58,7 @@ enum Role {
     Client(UnbufferedClientConnection),
     Server(UnbufferedServerConnection),
     /// A server's that does not know yet which of its configurations the client asks for; how many bytes it has seen.
-    Asking(Box<Acceptor>, Arc<Server>, usize),
+    Asking(Box<Acceptor>, Arc<ServerTls>, usize),
 }
 
 /// See the module's page.
@@ -88,7 +88,10 @@ macro_rules! each {
 }
 
 impl Session {
-    pub(crate) fn client(config: &Client, name: ServerName<'static>) -> Result<Self, TlsFailure> {
+    pub(crate) fn client(
+        config: &ClientTls,
+        name: ServerName<'static>,
+    ) -> Result<Self, TlsFailure> {
         let asked = match &name {
             ServerName::DnsName(name) => Some(name.as_ref().into()),
             _ => None,
@@ -102,7 +105,7 @@ impl Session {
         })
     }
 
-    pub(crate) fn server(config: &Arc<Server>) -> Result<Self, TlsFailure> {
+    pub(crate) fn server(config: &Arc<ServerTls>) -> Result<Self, TlsFailure> {
         let role = if config.names.is_empty() {
             Role::Server(serve(config)?)
         } else {
@@ -218,7 +221,7 @@ impl Session {
     }
 }
 
-fn serve(config: &Server) -> Result<UnbufferedServerConnection, TlsFailure> {
+fn serve(config: &ServerTls) -> Result<UnbufferedServerConnection, TlsFailure> {
     UnbufferedServerConnection::new(config.rustls.clone())
         .map_err(|error| TlsFailure::of(&error, false, &[]))
 }

@@ -6,7 +6,7 @@
 use crate::io::extend::extend;
 use crate::io::failure::no_memory;
 use crate::io::sync::Mutex;
-use crate::io::tls::config::{Client, Server};
+use crate::io::tls::config::{ClientTls, ServerTls};
 use crate::io::tls::failure::TlsFailure;
 use crate::io::tls::info::Info;
 use crate::io::tls::session::{Session, Terms, sealed_size};
@@ -63,11 +63,14 @@ impl Tls {
         }
     }
 
-    pub(crate) fn client(config: &Client, name: ServerName<'static>) -> Result<Self, TlsFailure> {
+    pub(crate) fn client(
+        config: &ClientTls,
+        name: ServerName<'static>,
+    ) -> Result<Self, TlsFailure> {
         Session::client(config, name).map(Self::new)
     }
 
-    pub(crate) fn server(config: &Arc<Server>) -> Result<Self, TlsFailure> {
+    pub(crate) fn server(config: &Arc<ServerTls>) -> Result<Self, TlsFailure> {
         Session::server(config).map(Self::new)
     }
 

@@ -17,9 +17,9 @@ pub(crate) fn asked_for() -> Option<Box<str>> {
 
 /// One certificate, whatever is asked for.
 #[derive(Debug)]
-pub(crate) struct Only(pub(crate) Arc<CertifiedKey>);
+pub(crate) struct SingleCert(pub(crate) Arc<CertifiedKey>);
 
-impl ResolvesServerCert for Only {
+impl ResolvesServerCert for SingleCert {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         ASKED_FOR.set(hello.server_name().map(Box::from));
         Some(self.0.clone())

@@ -102,10 +102,10 @@ impl std::fmt::Debug for Trust {
 }
 
 /// What says where the system's store is.
-type Place = [Option<OsString>; 2];
+type StorePaths = [Option<OsString>; 2];
 
 /// The system's store as it was read last. Leaf lock.
-static SYSTEM: Mutex<Option<(Place, Arc<Trust>)>> = Mutex::new(None);
+static SYSTEM: Mutex<Option<(StorePaths, Arc<Trust>)>> = Mutex::new(None);
 
 /// Whom the system trusts. It is large, so it is read again only if the environment names another one.
 pub(crate) fn of_system() -> Result<Arc<Trust>, ConfigError> {

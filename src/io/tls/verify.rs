@@ -63,9 +63,9 @@ macro_rules! signatures {
 
 /// A server's certificate: by whom it is, and for which name.
 #[derive(Debug)]
-pub(crate) struct Servers(pub(crate) Chains);
+pub(crate) struct VerifyServer(pub(crate) Chains);
 
-impl ServerCertVerifier for Servers {
+impl ServerCertVerifier for VerifyServer {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -102,9 +102,9 @@ fn verify_name(end_entity: &CertificateDer<'_>, name: &ServerName<'_>) -> Result
 
 /// Nothing is verified but that the peer has the key of the certificate that it sent.
 #[derive(Debug)]
-pub(crate) struct Anybody(pub(crate) WebPkiSupportedAlgorithms);
+pub(crate) struct NoVerification(pub(crate) WebPkiSupportedAlgorithms);
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for NoVerification {
     fn verify_server_cert(
         &self,
         _end_entity: &CertificateDer<'_>,
@@ -121,14 +121,14 @@ impl ServerCertVerifier for Anybody {
 
 /// A client's certificate: by whom it is. Whose it is, is for the app.
 #[derive(Debug)]
-pub(crate) struct Clients {
+pub(crate) struct VerifyClient {
     pub(crate) chains: Chains,
     /// Without one they are refused.
     pub(crate) required: bool,
     pub(crate) hints: Vec<DistinguishedName>,
 }
 
-impl ClientCertVerifier for Clients {
+impl ClientCertVerifier for VerifyClient {
     fn client_auth_mandatory(&self) -> bool {
         self.required
     }

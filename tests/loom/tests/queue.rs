@@ -1,7 +1,7 @@
 //! Producers against a pump that sleeps on the queue.
 
 use asynctcp_loom::check;
-use asynctcp_loom::io::inbox::arena::Place;
+use asynctcp_loom::io::inbox::arena::ByteRange;
 use asynctcp_loom::io::inbox::queue::{Batch, Queue};
 use loom::future::block_on;
 use loom::sync::Arc;
@@ -53,7 +53,7 @@ fn all_events_of_two_producers_reach_a_sleeping_pump_in_each_ones_order() {
 #[test]
 fn bytes_and_their_event_are_in_one_batch() {
     check(3, || {
-        let queue = Arc::new(Queue::<(u8, Place)>::default());
+        let queue = Arc::new(Queue::<(u8, ByteRange)>::default());
         for byte in [1, 2] {
             let queue = queue.clone();
             thread::spawn(move || {

@@ -17,9 +17,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// One of its server's connections.
-pub(crate) struct Arrival {
+pub(crate) struct PendingConnection {
     pub(crate) hub: Arc<Hub>,
-    place: Place,
+    slot: ConnectionSlot,
     pub(crate) wire: Wire,
     peer: Address,
     /// None: to be asked for.
@@ -27,9 +27,9 @@ pub(crate) struct Arrival {
 }
 
 /// Counted by its server until it is dropped.
-struct Place(Option<Arc<Listener>>);
+struct ConnectionSlot(Option<Arc<Listener>>);
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         if let Some(listener) = self.0.take() {
             listener.gave_up();
@@ -48,7 +48,7 @@ pub(crate) struct Learned {
     pub(crate) error: Option<io::Error>,
 }
 
-impl Arrival {
+impl PendingConnection {
     /// Takes a place among the connections of `listener`.
     pub(crate) fn new(
         hub: &Arc<Hub>,
@@ -62,7 +62,7 @@ impl Arrival {
         listener.options.socket_options.try_set(wire.socket());
         Self {
             hub: hub.clone(),
-            place: Place(Some(listener.clone())),
+            slot: ConnectionSlot(Some(listener.clone())),
             wire,
             peer,
             own,
@@ -71,12 +71,12 @@ impl Arrival {
 
     /// What its server does with PROXY headers.
     pub(crate) fn policy(&self) -> Option<&Policy> {
-        self.place.0.as_ref()?.options.proxy.as_ref()
+        self.slot.0.as_ref()?.options.proxy.as_ref()
     }
 
     /// Its server, which counts it.
     pub(crate) fn listener(&self) -> Option<&Arc<Listener>> {
-        self.place.0.as_ref()
+        self.slot.0.as_ref()
     }
 
     /// Who has made it.
@@ -86,7 +86,7 @@ impl Arrival {
 
     /// Python gets to know it, and its task takes it on.
     pub(crate) fn announce(mut self, learned: Learned) {
-        let Some(listener) = self.place.0.take() else {
+        let Some(listener) = self.slot.0.take() else {
             return;
         };
         let (hub, wire) = (self.hub, self.wire);
@@ -135,13 +135,13 @@ impl Arrival {
     pub(crate) fn tell(self, failure: Failure, header: Option<Header>) {
         let Self {
             hub,
-            place,
+            slot,
             wire,
             peer,
             ..
         } = self;
         drop(wire);
-        if let Some(listener) = &place.0
+        if let Some(listener) = &slot.0
             && listener.refusals.may_tell(hub.reactor.time())
         {
             let source = header.and_then(|header| header.ends).map(|ends| ends.0);

@@ -6,12 +6,12 @@ use crate::io::setup::listener::Listener;
 use std::sync::Arc;
 
 /// Held by all that may have something to tell of a server: says `Gone` when the last of them has ended, however it ends.
-pub(crate) struct Alive {
+pub(crate) struct ServerGuard {
     pub(crate) hub: Arc<Hub>,
     pub(crate) listener: Arc<Listener>,
 }
 
-impl Drop for Alive {
+impl Drop for ServerGuard {
     fn drop(&mut self) {
         self.listener.release_sockets();
         self.hub.keys.went();

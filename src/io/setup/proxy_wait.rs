@@ -9,9 +9,9 @@ use crate::io::proxy::header::Header;
 use crate::io::proxy::parse::parse;
 use crate::io::proxy::parsed::Parsed;
 use crate::io::proxy::policy::Trust;
-use crate::io::setup::alive::Alive;
-use crate::io::setup::arrival::{Arrival, Learned};
-use crate::io::setup::greeting;
+use crate::io::setup::handshake_wait;
+use crate::io::setup::pending_connection::{Learned, PendingConnection};
+use crate::io::setup::server_guard::ServerGuard;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,9 +27,9 @@ const SHORT: usize = 4096;
 const READS: usize = 16;
 
 /// Ends with the connection announced or refused.
-pub(crate) struct Heading {
+pub(crate) struct ProxyWait {
     /// None once it has ended.
-    arrival: Option<Arrival>,
+    pending: Option<PendingConnection>,
     require: bool,
     received: Vec<u8>,
     /// The next receive does not ask Tokio first, which may not have looked yet.
@@ -38,7 +38,7 @@ pub(crate) struct Heading {
     /// The header may be long.
     room: Option<OwnedSemaphorePermit>,
     /// The server is to be known as long as it may have something to tell.
-    alive: Arc<Alive>,
+    guard: Arc<ServerGuard>,
 }
 
 /// What a receive has met.
@@ -49,25 +49,25 @@ enum Met {
 }
 
 /// Welcomes a connection as its server's policy wants it. In the runtime's context.
-pub(crate) fn welcome(arrival: Arrival, alive: &Arc<Alive>) {
-    let Some(policy) = arrival.policy() else {
-        greeting::go_on(arrival, Learned::default(), alive);
+pub(crate) fn welcome(pending: PendingConnection, guard: &Arc<ServerGuard>) {
+    let Some(policy) = pending.policy() else {
+        handshake_wait::go_on(pending, Learned::default(), guard);
         return;
     };
-    match policy.trust(arrival.peer()) {
-        Trust::Plain => greeting::go_on(arrival, Learned::default(), alive),
-        Trust::None => arrival.refuse(Fault::Stranger, true),
+    match policy.trust(pending.peer()) {
+        Trust::Plain => handshake_wait::go_on(pending, Learned::default(), guard),
+        Trust::None => pending.refuse(Fault::Stranger, true),
         Trust::Header => {
-            let task = Heading {
+            let task = ProxyWait {
                 require: policy.require,
                 received: Vec::new(),
                 unasked: true,
                 deadline: policy.timeout.map(|timeout| Box::pin(sleep(timeout))),
                 room: None,
-                arrival: Some(arrival),
-                alive: alive.clone(),
+                pending: Some(pending),
+                guard: guard.clone(),
             };
-            alive.hub.reactor.spawn(task);
+            guard.hub.reactor.spawn(task);
         }
     }
 }
@@ -78,7 +78,7 @@ enum Fate {
     Refused(Fault, bool),
 }
 
-impl Heading {
+impl ProxyWait {
     /// None: nothing is there after all.
     fn poll_receive(&mut self, wire: &Wire, context: &mut Context<'_>) -> Poll<Option<Met>> {
         let mut piece = [0; PIECE];
@@ -147,7 +147,7 @@ impl Heading {
     /// None: it may be long.
     fn make_room(&mut self) -> Option<Fate> {
         if self.room.is_none() {
-            let free = self.alive.hub.long_headers.clone();
+            let free = self.guard.hub.long_headers.clone();
             self.room = free.try_acquire_owned().ok();
         }
         match self.room {
@@ -177,20 +177,22 @@ impl Heading {
     }
 }
 
-impl Future for Heading {
+impl Future for ProxyWait {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let Some(arrival) = self.arrival.take() else {
+        let Some(pending) = self.pending.take() else {
             return Poll::Ready(());
         };
-        match self.poll_fate(&arrival.wire, context) {
+        match self.poll_fate(&pending.wire, context) {
             Poll::Pending => {
-                self.arrival = Some(arrival);
+                self.pending = Some(pending);
                 return Poll::Pending;
             }
-            Poll::Ready(Fate::Served(learned)) => greeting::go_on(arrival, learned, &self.alive),
-            Poll::Ready(Fate::Refused(fault, told)) => arrival.refuse(fault, told),
+            Poll::Ready(Fate::Served(learned)) => {
+                handshake_wait::go_on(pending, learned, &self.guard)
+            }
+            Poll::Ready(Fate::Refused(fault, told)) => pending.refuse(fault, told),
         }
         Poll::Ready(())
     }

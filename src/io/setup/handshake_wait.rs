@@ -2,9 +2,9 @@
 
 use crate::io::conn::handshake::Handshake;
 use crate::io::failure::Failure;
-use crate::io::setup::alive::Alive;
-use crate::io::setup::arrival::{Arrival, Learned};
-use crate::io::tls::config::Server;
+use crate::io::setup::pending_connection::{Learned, PendingConnection};
+use crate::io::setup::server_guard::ServerGuard;
+use crate::io::tls::config::ServerTls;
 use crate::io::tls::failure::TlsFailure;
 use crate::io::tls::shared::Tls;
 use std::pin::Pin;
@@ -13,66 +13,66 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 /// Ends with the connection announced or refused.
-pub(crate) struct Greeting {
+pub(crate) struct HandshakeWait {
     /// None once it has ended.
-    arrival: Option<(Arrival, Learned)>,
+    pending: Option<(PendingConnection, Learned)>,
     handshake: Box<Handshake>,
     /// The server is to be known as long as it may have something to tell.
-    _alive: Arc<Alive>,
+    _guard: Arc<ServerGuard>,
 }
 
 /// What follows an accept, and its PROXY header. In the runtime's context.
-pub(crate) fn go_on(arrival: Arrival, mut learned: Learned, alive: &Arc<Alive>) {
-    let Some(config) = arrival.listener().and_then(|listener| listener.tls()) else {
-        return arrival.announce(learned);
+pub(crate) fn go_on(pending: PendingConnection, mut learned: Learned, guard: &Arc<ServerGuard>) {
+    let Some(config) = pending.listener().and_then(|listener| listener.tls()) else {
+        return pending.announce(learned);
     };
     match learned.error.take() {
-        Some(_) if learned.bytes.is_empty() => return count(&arrival),
-        Some(error) => return failed(arrival, learned, error.into()),
+        Some(_) if learned.bytes.is_empty() => return count(&pending),
+        Some(error) => return failed(pending, learned, error.into()),
         None => {}
     }
     let session = match session(&config, &mut learned) {
         Ok(session) => session,
-        Err(failure) => return failed(arrival, learned, Failure::Tls(failure.into())),
+        Err(failure) => return failed(pending, learned, Failure::Tls(failure.into())),
     };
     let handshake = Box::new(Handshake::new(&session));
-    arrival.wire.secure(session);
-    if let Some(listener) = arrival.listener() {
+    pending.wire.secure(session);
+    if let Some(listener) = pending.listener() {
         listener.handshake_begins();
     }
-    alive.hub.reactor.spawn(Greeting {
-        arrival: Some((arrival, learned)),
+    guard.hub.reactor.spawn(HandshakeWait {
+        pending: Some((pending, learned)),
         handshake,
-        _alive: alive.clone(),
+        _guard: guard.clone(),
     });
 }
 
-fn session(config: &Arc<Server>, learned: &mut Learned) -> Result<Tls, TlsFailure> {
+fn session(config: &Arc<ServerTls>, learned: &mut Learned) -> Result<Tls, TlsFailure> {
     let session = Tls::server(config)?;
     // What came with the header.
     session.hold(std::mem::take(&mut learned.bytes));
     Ok(session)
 }
 
-impl Greeting {
+impl HandshakeWait {
     /// The connection, whose handshake is over.
-    fn end(&mut self) -> Option<(Arrival, Learned)> {
-        let ended = self.arrival.take();
-        if let Some(listener) = ended.as_ref().and_then(|(arrival, _)| arrival.listener()) {
+    fn end(&mut self) -> Option<(PendingConnection, Learned)> {
+        let ended = self.pending.take();
+        if let Some(listener) = ended.as_ref().and_then(|(pending, _)| pending.listener()) {
             listener.handshake_ended();
         }
         ended
     }
 }
 
-impl Future for Greeting {
+impl Future for HandshakeWait {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let Self {
-            arrival, handshake, ..
+            pending, handshake, ..
         } = &mut *self;
-        let Some((waiting, _)) = arrival else {
+        let Some((waiting, _)) = pending else {
             return Poll::Ready(());
         };
         let Some(tls) = waiting.wire.tls() else {
@@ -82,35 +82,35 @@ impl Future for Greeting {
             return Poll::Pending;
         };
         let told = handshake.is_to_be_told();
-        if let Some((arrival, learned)) = self.end() {
+        if let Some((pending, learned)) = self.end() {
             match outcome {
-                Ok(()) => arrival.announce(learned),
-                Err(failure) if told => failed(arrival, learned, failure),
-                Err(_) => count(&arrival),
+                Ok(()) => pending.announce(learned),
+                Err(failure) if told => failed(pending, learned, failure),
+                Err(_) => count(&pending),
             }
         }
         Poll::Ready(())
     }
 }
 
-impl Drop for Greeting {
+impl Drop for HandshakeWait {
     fn drop(&mut self) {
         drop(self.end());
     }
 }
 
-fn count(arrival: &Arrival) {
-    arrival
+fn count(pending: &PendingConnection) {
+    pending
         .hub
         .handshakes_failed
         .fetch_add(1, Ordering::Relaxed);
 }
 
-fn failed(arrival: Arrival, learned: Learned, failure: Failure) {
-    count(&arrival);
+fn failed(pending: PendingConnection, learned: Learned, failure: Failure) {
+    count(&pending);
     let failure = match failure {
         Failure::Os(error) => Failure::Tls(TlsFailure::lost(&error).into()),
         failure => failure,
     };
-    arrival.tell(failure, learned.header);
+    pending.tell(failure, learned.header);
 }
