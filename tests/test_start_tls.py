@@ -341,7 +341,7 @@ def test_config_of_the_other_side_is_refused(ca):
             ours.start_tls(ca.server(), server_side=False)
         with pytest.raises(TypeError, match="config must be"):
             ours.start_tls(None)
-        with pytest.raises(ValueError, match="no name that a certificate can be for"):
+        with pytest.raises(ValueError, match="not a name that a certificate can be for"):
             ours.start_tls(ca.client(), server_side=False, server_name="no name")
         exit_event_loop()
 

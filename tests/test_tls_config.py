@@ -176,7 +176,7 @@ def test_verifying_is_switched_off_by_one_word_only(verify):
         ({"ca_file": "a", "ca_data": b"a"}, TypeError, "exclude each other"),
         ({"key_password": 1, "cert_data": b""}, TypeError, "key_password must be"),
         ({"server_name": 1}, TypeError, "server_name must be a str"),
-        ({"server_name": "no name"}, ValueError, "no name that a certificate can be for"),
+        ({"server_name": "no name"}, ValueError, "not a name that a certificate can be for"),
         ({"handshake_timeout": "1"}, TypeError, "handshake_timeout must be a number"),
         ({"ca_file": "nul\0"}, TlsConfigError, "null"),
         ({"ca_data": BAD_CERTIFICATE}, TlsConfigError, "ca_data: it holds a certificate that cannot be read"),
