@@ -192,10 +192,10 @@ impl EventLoop {
     /// Looks for events again and again for `seconds` before it sleeps: latency is paid for with CPU time.
     ///
     /// Args:
-    ///     seconds: int or float, 0.00005 for one; 0 or None: sleeps at once (the default).
+    ///     seconds: int or float, such as 0.00005; 0 or None: sleeps at once (the default).
     ///
-    /// For programs that have a core to spare for each loop; a loop that a foreign loop pumps does not wait and so takes no
-    /// notice. Raises `TypeError`, `ValueError`. Callable from any thread.
+    /// For programs that have a core to spare for each loop; it has no effect on a loop that a foreign loop pumps, as that does
+    /// not wait. Raises `TypeError`, `ValueError`. Callable from any thread.
     fn set_busy_poll(&self, py: Python<'_>, seconds: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         let seconds = args::delay("seconds", seconds)?;
         self.state.check_process(py)?;

@@ -18,7 +18,7 @@ tell_elsewhere: Callable[[BaseException], bool] | None = None
 def default_event_handler(condition: BaseException) -> None:
     """Handle a condition for which the app has no ``event_cb``: errors are logged, the rest is ignored.
 
-    One that is only an ``EventInfo`` (``TcpEof``, ``TcpBufferFull``, …) is ignored. An ``EventError`` is
+    What is an ``EventInfo`` and no error (``TcpEof``, ``TcpBufferFull``, …) is ignored. An ``EventError`` is
     logged to the logger ``asynctcp``, level WARNING, with peer and code; so one bad peer never ends a server.
     A ``TcpAppError``, and any other exception, is logged at level ERROR with the traceback of what the app
     raised. Runs in the loop's thread.
