@@ -149,7 +149,7 @@ def test_protocol_that_is_not_spoken_is_explained(echo, connect):
 def test_server_that_speaks_no_tls_is_explained(serve, connect):
     _, address = serve("echo", "--port", "0")
     status, _, told = connect(address, "--tls")
-    assert (status, "its answer is not what TLS has there" in told, "STARTTLS" in told) == (1, True, True)
+    assert (status, "its answer is not what TLS expects there" in told, "STARTTLS" in told) == (1, True, True)
 
 
 def test_client_without_tls_is_refused_and_the_others_served(echo):

@@ -18,7 +18,7 @@ class _Why(NamedTuple):
 
 _WHY = {
     "unknown-issuer": _Why("its certificate was signed by nobody who is trusted here", _TRUST),
-    "self-signed": _Why("its certificate is signed by itself, and not trusted here", _TRUST),
+    "self-signed": _Why("its certificate is self-signed and not trusted here", _TRUST),
     "wrong-name": _Why(
         "its certificate is for other names", "one of its names as HOST, or as --server-name NAME"
     ),
@@ -45,9 +45,9 @@ _WHY = {
         "a server with TLS 1.2 or 1.3: no older one is spoken",
     ),
     "unrecognized-name": _Why("it knows no such name", "another --server-name NAME"),
-    "not-tls": _Why("its answer is no TLS", _IS_IT_TLS),
-    "bad-message": _Why("its answer is no TLS that makes sense", _IS_IT_TLS),
-    "unexpected-message": _Why("its answer is not what TLS has there", _IS_IT_TLS),
+    "not-tls": _Why("its answer is not TLS", _IS_IT_TLS),
+    "bad-message": _Why("its answer is not valid TLS", _IS_IT_TLS),
+    "unexpected-message": _Why("its answer is not what TLS expects there", _IS_IT_TLS),
     "truncated": _Why(
         "it ended the connection without saying so in TLS: something may be missing", _IS_IT_TLS
     ),
