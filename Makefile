@@ -100,7 +100,8 @@ test-rust: $(MADE) ## runs the Rust tests
 # A crate of its own, which takes the shipped source files with loom's types under them.
 .PHONY: test-loom
 test-loom: ## tries the interleavings of the loom models
-	@if [ -d tests/loom ]; then set -x; cd tests/loom && CARGO_TARGET_DIR="$(CURDIR)/target/loom" cargo test --release; fi
+	@cd tests/loom && export CARGO_TARGET_DIR="$(CURDIR)/target/loom"; set -x; \
+	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --release; else cargo test --release; fi
 
 .PHONY: test-python
 test-python: $(TOOLS) build ## runs the Python tests against the installed package (ARGS="-k name")

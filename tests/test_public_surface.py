@@ -197,7 +197,7 @@ def members():
             yield name, value
         if isinstance(value, type) and not issubclass(value, BaseException):
             for cls in value.__mro__[:-1]:
-                for member in vars(cls):
+                for member in sorted(vars(cls)):
                     if not member.startswith("_"):
                         yield f"{name}.{member}", getattr(value, member)
 

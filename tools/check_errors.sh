@@ -6,7 +6,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 made="${CARGO_TARGET_DIR:-target}/debug/asynctcp.mir"
 
-cargo rustc --quiet --lib --all-features -- --emit=mir="$made" 2> >(grep -v 'multiple output types\|--out-dir\|^$' >&2)
+# With the tests in it: so it shares the crates that it needs with what builds the tests.
+cargo rustc --quiet --lib --profile test --all-features -- --emit=mir="$made" 2> >(grep -v 'multiple output types\|--out-dir\|^$' >&2)
 [ -s "$made" ] || { echo "$made is not there: cargo clean, and try again" >&2; exit 1; }
 # By `?`, `into()`, `from()`, as what a function of Python's returns, or as the arguments of an exception.
 found="$(awk '

@@ -103,7 +103,7 @@ def broken_off():
     raise Oops
 
 
-@pytest.mark.parametrize("bad", [[b"x", "text"], [b"x", 1], broken_off], ids=str)
+@pytest.mark.parametrize("bad", [[b"x", "text"], [b"x", 1], broken_off], ids=["text", "number", "broken off"])
 def test_lines_with_a_bad_one_are_not_sent(loop, connect, bad):
     it = connect()
     with pytest.raises((TypeError, Oops)) as raised:
