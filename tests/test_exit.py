@@ -64,6 +64,16 @@ def test_exit_closes_sockets_and_servers_at_once(peers):
     assert closed == [True, True]
 
 
+def test_exit_cancels_armed_timers():
+    def start():
+        timers.append(asynctcp.delay(fail, 10))
+        timers.append(asynctcp.delay(asynctcp.exit_event_loop))
+
+    timers = []
+    run(start)
+    assert [timer.cancelled for timer in timers] == [True, False]
+
+
 def test_exit_drops_what_was_not_sent(peers, log):
     def use(ours, raw):
         log.raw = raw

@@ -7,7 +7,7 @@ import ssl
 import pytest
 
 import asynctcp
-from asynctcp import AsyncIOStream, EventLoop, exit_event_loop, tcp_connect, tcp_server
+from asynctcp import AsyncIOStream, EventLoop, TcpTimeout, exit_event_loop, tcp_connect, tcp_server
 from helpers import LOOPBACK, MUCH, after_quiet, fail, ignore, receive_exactly, run, wait_until
 
 LOOPS = {"plain": {}, "threads": {"io_threads": 1}}
@@ -247,6 +247,80 @@ def test_client_may_be_the_one_that_serves(loop, peers, spawn, ca):
     got = []
     run(start, loop=loop)
     assert got == [b"hi"]
+
+
+def test_write_cb_runs_once_for_what_waited_for_the_handshake(loop, ca):
+    def read(ours, _data):
+        ours.start_tls(ca.client(), connect_cb=lambda _: told.append("connected"))
+        ours.write(b"secret", write_cb=lambda _: (told.append("written"), after_quiet(exit_event_loop)))
+
+    def start():
+        server = tcp_server(LOOPBACK, 0, starts_tls(ca.server(), lambda _, data: got.append(data)), fail)
+        tcp_connect(LOOPBACK, server.port, read, fail, data=b"STARTTLS\r\n")
+
+    told, got = [], []
+    run(start, loop=loop)
+    assert told == ["connected", "written"]
+    assert got == [b"secret"]
+
+
+def test_what_waited_for_the_handshake_and_is_much_arrives(loop, ca):
+    """More than the kernel has room for, to a client that says nothing after its handshake."""
+
+    def welcome(ours):
+        ours.write(b"go")
+        ours.start_tls(ca.server())
+        ours.write(bytes(MUCH))
+
+    def client_read(ours, data):
+        if data == b"go":
+            ours.start_tls(ca.client())
+        else:
+            got.append(len(data))
+            if sum(got) == MUCH:
+                exit_event_loop()
+
+    def start():
+        server = tcp_server(LOOPBACK, 0, fail, fail, connect_cb=welcome)
+        tcp_connect(LOOPBACK, server.port, client_read, fail)
+
+    got = []
+    run(start, loop=loop)
+    assert sum(got) == MUCH
+
+
+def test_write_timeout_runs_while_bytes_wait_for_the_handshake(loop, peers, ca):
+    def told(condition):
+        conditions.append(condition)
+        exit_event_loop()
+
+    def connected(ours):
+        ours.start_tls(ca.client())
+        ours.write(b"waits")
+
+    def start():
+        server = tcp_server(LOOPBACK, 0, None, ignore)
+        tcp_connect(LOOPBACK, server.port, None, told, connect_cb=connected, write_timeout=0.05)
+
+    conditions = []
+    run(start, loop=loop)
+    assert isinstance(conditions[0], TcpTimeout)
+    assert "write timeout" in str(conditions[0])
+
+
+def test_failed_handshake_of_a_server_is_counted(loop, peers, ca):
+    def told(_condition):
+        counts.append(asynctcp.stats()["tls_handshakes_failed"])
+        exit_event_loop()
+
+    def start():
+        config = ca.server(handshake_timeout=0.05)
+        server = tcp_server(LOOPBACK, 0, None, told, connect_cb=lambda ours: ours.start_tls(config))
+        peers.connect(server)
+
+    counts = []
+    run(start, loop=loop)
+    assert counts == [1]
 
 
 def test_handshake_timeout_is_a_closing_condition(loop, peers, ca):

@@ -282,8 +282,8 @@ pub fn exit(slf: &Bound<'_, EventLoop>) -> PyResult<()> {
         drop(close_all(py, &me.state));
     }
     let turning = me.running.lock().is_none();
-    if me.is_driven() && me.state.is_own_thread() && !turning {
-        // The other loop may never turn it again.
+    if me.is_driven() && me.state.is_own_thread() && !turning && !current {
+        // The other loop may never turn it again. One of ours in whose step this is will.
         outcome.note(py, end(slf));
     }
     outcome.result()

@@ -138,7 +138,7 @@ impl Timer {
     pub fn end(&self) {
         let dropped = {
             let mut state = self.state.lock();
-            state.number = None;
+            state.cancelled |= state.number.take().is_some();
             (state.callback.take(), state.event_cb.take())
         };
         drop(dropped);

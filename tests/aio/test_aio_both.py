@@ -240,6 +240,28 @@ def test_exit_event_loop_closes_the_sockets_and_stops_the_loop(loop):
     assert run(loop, asyncio.sleep(0, "runs again")) == "runs again"
 
 
+def test_exit_in_a_coroutine_runs_the_last_callbacks_after_its_step(loop):
+    async def main():
+        server = asynctcp.tcp_server(LOOPBACK, 0, echo)
+        connected = loop.create_future()
+        ours = asynctcp.tcp_connect(
+            LOOPBACK,
+            server.port,
+            None,
+            connect_cb=connected.set_result,
+            close_cb=lambda *_: told.append("closed"),
+        )
+        await connected
+        asynctcp.add_event_loop_exit_callback(lambda: told.append("exit"))
+        asynctcp.exit_event_loop()
+        told.append(f"returned, {ours.closed}")
+
+    told = []
+    loop.create_task(main())
+    loop.run_forever()
+    assert told == ["returned, True", "closed", "exit"]
+
+
 def test_close_of_the_loop_closes_the_sockets():
     loop = asynctcp.aio.new_event_loop()
 

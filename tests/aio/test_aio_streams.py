@@ -466,6 +466,22 @@ def test_a_config_is_taken_where_a_context_is(loop):
     assert run(loop, main()) == (b"hello\n", "TLSv1.3", b"")
 
 
+def test_true_is_a_config_with_the_trust_of_the_system(loop, tmp_path, monkeypatch):
+    ca, store = authority(), tmp_path / "store.pem"
+    store.write_bytes(ca.pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(store))
+
+    async def main():
+        async with await asynctcp.aio.start_server(echo, LOOPBACK, 0, tls=ca.server()) as server:
+            _, writer = await asynctcp.aio.open_connection("localhost", address_of(server)[1], tls=True)
+            version = writer.tls.version
+            writer.close()
+            await writer.wait_closed()
+            return version
+
+    assert run(loop, main()) == "TLSv1.3"
+
+
 def test_both_ends_go_on_over_tls_by_a_config(loop):
     ca = authority()
 

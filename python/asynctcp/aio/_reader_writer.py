@@ -163,13 +163,15 @@ async def open_connection(
         host: str, a name or an address.
         port: int.
         limit: bytes that a line may have; reading pauses while twice so many wait.
-        tls: a ``TlsConfig``, an ``ssl.SSLContext`` or True; the same as ``ssl``.
+        tls: a ``TlsConfig``, an ``ssl.SSLContext``, or True: ``TlsConfig.client()``.
         options: other keywords of ``loop.create_connection``: ``ssl``, ``server_hostname``, ``local_addr``, …
 
     Raises what ``loop.create_connection`` raises, ``ValueError`` for a limit of 0.
     """
     made = _Connection(limit)
-    return made.streams(await made.loop.create_connection(made.protocol, host, port, **_ssl(tls, options)))
+    return made.streams(
+        await made.loop.create_connection(made.protocol, host, port, **made.ssl(tls, options))
+    )
 
 
 async def open_unix_connection(
@@ -177,7 +179,7 @@ async def open_unix_connection(
 ) -> tuple[StreamReader, StreamWriter]:
     """Connect to a Unix socket, as ``asyncio.open_unix_connection``; else as ``open_connection``."""
     made = _Connection(limit)
-    return made.streams(await made.loop.create_unix_connection(made.protocol, path, **_ssl(tls, options)))
+    return made.streams(await made.loop.create_unix_connection(made.protocol, path, **made.ssl(tls, options)))
 
 
 class _Connection:
@@ -190,6 +192,11 @@ class _Connection:
 
     def protocol(self) -> Any:
         return self._protocol
+
+    def ssl(self, tls: Tls | None, options: dict[str, Any]) -> dict[str, Any]:
+        if tls is True and isinstance(self.loop, _core.NativeLoop):
+            tls = TlsConfig.client()
+        return _ssl(tls, options)
 
     def streams(self, made: tuple[Any, Any]) -> tuple[StreamReader, StreamWriter]:
         return self._reader, StreamWriter(made[0], self._protocol, self._reader, self.loop)

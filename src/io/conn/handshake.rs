@@ -100,8 +100,14 @@ impl Handshake {
     ) -> Poll<io::Result<()>> {
         loop {
             if !self.fresh {
-                if self.poll_send(wire, tls, context)?.is_pending() {
-                    return Poll::Pending;
+                match self.poll_send(wire, tls, context) {
+                    Ok(Poll::Ready(())) => {}
+                    Ok(Poll::Pending) => return Poll::Pending,
+                    // Who has sent all it had is gone before our tickets come: it is the connection that meets its end.
+                    Err(error) if is_gone(&error) && tls.is_open_there() => {
+                        return Poll::Ready(Ok(()));
+                    }
+                    Err(error) => return Poll::Ready(Err(error)),
                 }
                 if tls.is_open() {
                     return Poll::Ready(Ok(()));
@@ -179,6 +185,14 @@ impl Handshake {
             Ok(true)
         })
     }
+}
+
+/// Whether it is what a send meets where the peer has closed.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+    )
 }
 
 fn cut_short() -> io::Error {

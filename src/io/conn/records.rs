@@ -2,9 +2,7 @@
 
 use crate::io::conn::incoming::with_incoming;
 use crate::io::conn::loan::{LARGE, Room};
-use crate::io::conn::outcome::By;
 use crate::io::conn::task::Connection;
-use crate::io::conn::transmit::transmit;
 use crate::io::conn::wire::Wire;
 use crate::io::extend::extend;
 use crate::io::failure::no_memory;
@@ -117,7 +115,7 @@ impl Connection {
         // An alert about what is wrong is an answer, too.
         if opened.as_ref().map_or(true, |opened| opened.wants_write) {
             self.link.sender.note_wants_write();
-            self.link.send(By::Other, transmit);
+            self.flush();
         }
         told?;
         match opened {

@@ -158,6 +158,11 @@ impl<S> State<S> {
             .is_some_and(|secured| secured.handshaking)
     }
 
+    pub(crate) fn waits_for_handshake(&self) -> bool {
+        let secured = self.secured.as_ref();
+        secured.is_some_and(|secured| secured.handshaking && !secured.held.is_empty())
+    }
+
     /// Whether there is something of the app's to send now.
     pub(crate) fn is_sendable(&self) -> bool {
         if self.off || self.dead {

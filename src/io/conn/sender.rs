@@ -205,9 +205,9 @@ impl<S> Sender<S> {
         self.with(|state| state.who == Who::TheTask)
     }
 
-    /// Whether the kernel has kept the task waiting: the app could send.
+    /// Whether bytes wait that the app could send: the kernel has no room, or a handshake is under way.
     pub fn is_held_up(&self) -> bool {
-        self.with(|state| state.who == Who::TheTask && !state.off)
+        self.with(|state| !state.off && (state.who == Who::TheTask || state.waits_for_handshake()))
     }
 
     /// Whether sending failed and [`Sender::take_error`] has not said so.

@@ -16,7 +16,7 @@ use crate::io::conn::segments::Segments;
 use crate::io::conn::transmit::transmit;
 use crate::io::conn::wire::Wire;
 use crate::io::event::Event;
-use crate::io::failure::Failure;
+use crate::io::failure::{Failure, is_tls};
 use crate::io::hub::Hub;
 use crate::io::setup::listener::Listener;
 use crate::io::tls::shared::Tls;
@@ -153,6 +153,13 @@ impl Connection {
         }
     }
 
+    /// Sends what has waited for the session, or what that has to say.
+    pub(super) fn flush(&self) {
+        if self.link.flush(&self.hub) == Flush::Done {
+            self.tell_flushed();
+        }
+    }
+
     fn tell_flushed(&self) {
         if self.link.wants_flushed() {
             self.hub.inbox.push(Event::Flushed(self.link.key));
@@ -200,6 +207,7 @@ impl Connection {
                     self.hub.inbox.push(Event::Eof(self.link.key));
                     return self.poll_unread(wire, context);
                 }
+                Err(error) if is_tls(&error) => return Err(error.into()),
                 Err(error) => return Err(self.take_broken().unwrap_or(error).into()),
             }
         }

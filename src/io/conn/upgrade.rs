@@ -5,13 +5,12 @@ use crate::io::conn::aside::Aside;
 use crate::io::conn::handshake::Handshake;
 use crate::io::conn::linger::Linger;
 use crate::io::conn::link::{CLOSING, UPGRADING};
-use crate::io::conn::outcome::By;
 use crate::io::conn::task::Connection;
-use crate::io::conn::transmit::transmit;
 use crate::io::conn::wire::Wire;
 use crate::io::event::Event;
 use crate::io::failure::Failure;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 impl Connection {
@@ -49,7 +48,13 @@ impl Connection {
                 self.upgraded();
                 Poll::Ready(Ok(()))
             }
-            other => other,
+            Poll::Ready(Err(failure)) => {
+                if tls.is_server() {
+                    self.hub.handshakes_failed.fetch_add(1, Ordering::Relaxed);
+                }
+                Poll::Ready(Err(failure))
+            }
+            Poll::Pending => Poll::Pending,
         }
     }
 
@@ -92,7 +97,6 @@ impl Connection {
         self.link.change_control(0, UPGRADING);
         self.hub.inbox.push(Event::Secured(self.link.key));
         self.link.sender.handshake_done();
-        let sent = self.link.send(By::Other, transmit);
-        self.link.tell_level(&self.hub, sent.crossed);
+        self.flush();
     }
 }

@@ -13,7 +13,7 @@ use rustls::server::{Acceptor, ServerConnectionData, UnbufferedServerConnection}
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncryptError, UnbufferedConnectionCommon, UnbufferedStatus,
 };
-use rustls::{CommonState, Error, HandshakeKind};
+use rustls::{CommonState, Error, HandshakeKind, ProtocolVersion};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -123,9 +123,24 @@ impl Session {
         self.terms
     }
 
+    pub(crate) fn is_server(&self) -> bool {
+        !matches!(self.role, Role::Client(_))
+    }
+
     /// Whether bytes of the app's may go and come.
     pub(crate) fn is_open(&self) -> bool {
         each!(&self.role, one => !one.is_handshaking(), false)
+    }
+
+    /// Whether the peer's handshake is over, too, whatever of ours does not reach it: what a server of TLS 1.3 has left to
+    /// say are tickets.
+    pub(crate) fn is_open_there(&self) -> bool {
+        match &self.role {
+            Role::Server(server) => {
+                self.is_open() && server.protocol_version() == Some(ProtocolVersion::TLSv1_3)
+            }
+            _ => false,
+        }
     }
 
     /// Takes the whole records off the front of `incoming`. `plain` gets what they hold; what is to be sent is put behind

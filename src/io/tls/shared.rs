@@ -161,9 +161,21 @@ impl Tls {
         self.state.lock().session.terms()
     }
 
+    pub(crate) fn is_server(&self) -> bool {
+        self.state.lock().session.is_server()
+    }
+
     /// Whether the handshake is done.
     pub(crate) fn is_open(&self) -> bool {
         self.state.lock().session.is_open()
+    }
+
+    /// Whether the peer has taken the handshake for done, too: what it has sent since is not to be lost with what we have left
+    /// to say.
+    pub(crate) fn is_open_there(&self) -> bool {
+        let state = self.state.lock();
+        let said = !state.kept.is_empty() || self.has_ended();
+        state.session.is_open_there() || (said && state.session.is_open())
     }
 
     /// Puts what waits to be sent behind `out`.
