@@ -289,7 +289,7 @@ def test_what_waited_for_the_handshake_and_is_much_arrives(loop, ca):
     assert sum(got) == MUCH
 
 
-def test_write_timeout_runs_while_bytes_wait_for_the_handshake(loop, peers, ca):
+def test_write_timeout_runs_while_bytes_wait_for_the_handshake(loop, ca):
     def told(condition):
         conditions.append(condition)
         exit_event_loop()
