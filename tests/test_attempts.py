@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import pickle
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -14,7 +16,7 @@ import time
 import pytest
 
 import asynctcp
-from asynctcp import tcp_connect
+from asynctcp import delay, tcp_connect
 from helpers import DEADLINE, LOOPBACK, ignore, run, wait_until
 
 
@@ -157,6 +159,64 @@ def test_connection_established_while_stopped_goes_before_the_timeout(peers):
         finally:
             os.kill(client.pid, signal.SIGCONT)
         assert client.communicate(timeout=DEADLINE)[0] == "Socket\n"
+
+
+SECURED = CLIENT.replace("tcp_connect(host", f"tcp_connect('{LOOPBACK}'").replace(
+    "read_timeout=",
+    "tls=TlsConfig.client(ca_data=open(host, 'rb').read(), server_name='localhost'), read_timeout=",
+)
+
+
+@pytest.mark.slow
+def test_handshake_that_ended_while_stopped_goes_before_the_timeout(ca, tmp_path):
+    trusted = tmp_path / "ca.pem"
+    trusted.write_bytes(ca.pem)
+    with socket.create_server((LOOPBACK, 0)) as listener:
+        listener.settimeout(DEADLINE)
+        command = [sys.executable, "-c", SECURED, str(trusted), str(listener.getsockname()[1]), "0.5"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as client:
+            raw = listener.accept()[0]
+            raw.settimeout(DEADLINE)
+            # Its hello is there: it waits for the answer.
+            raw.recv(1, socket.MSG_PEEK)
+            try:
+                os.kill(client.pid, signal.SIGSTOP)
+                begun = time.monotonic()
+                incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+                session = ca.server_context().wrap_bio(incoming, outgoing, server_side=True)
+                incoming.write(raw.recv(1 << 16))
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    session.do_handshake()
+                raw.sendall(outgoing.read())
+                wait_until(lambda: time.monotonic() > begun + 0.6)
+            finally:
+                os.kill(client.pid, signal.SIGCONT)
+            with raw:
+                assert client.communicate(timeout=DEADLINE)[0].split()[-1] == "Socket"
+
+
+def test_timeout_bounds_the_attempt_with_its_handshake(peers, log, ca):
+    """The kernel connects a second late, as the queue was full, and the peer says nothing then."""
+
+    def start():
+        begun.append(time.monotonic())
+        tcp_connect(*hole, None, log.event, tls=ca.client(), read_timeout=1.5)
+        delay(empty_the_queue, 0.3)
+
+    def empty_the_queue():
+        listener.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                peers.keep(listener.accept()[0])
+
+    begun = []
+    hole = peers.black_hole()
+    listener = peers._open[0]
+    run(start)
+    (condition,) = log.conditions
+    assert isinstance(condition, asynctcp.TcpTimeout)
+    assert "TLS handshake" in condition.errmsg
+    assert time.monotonic() < begun[0] + 2.3
 
 
 def test_close_by_force_ends_an_attempt_that_is_late(peers):

@@ -211,3 +211,24 @@ def test_reset_behind_a_piece_of_what_is_no_header_is_told(peers):
 
     run(start)
     assert log.told == ["TlsError"]
+
+
+def test_handshakes_behind_headers_are_bounded_in_number(peers):
+    """Who has not sent its header yet is on the way to a handshake as well."""
+
+    def told(condition):
+        reasons.append(condition.reason)
+        counts.append(asynctcp.stats()["tls_handshakes_failed"])
+        server[0].close()
+
+    def start():
+        config = authority().server(handshake_timeout=0.1)
+        options = {"tls": config, "proxy_protocol": "require", "max_handshakes": 2}
+        server.append(tcp_server(LOOPBACK, 0, fail, told, **options))
+        for raw in [peers.connect(server[0]) for _ in range(8)]:
+            raw.sendall(HEADERS[0] + b"\x16\x03\x01")
+
+    server, reasons, counts = [], [], []
+    run(start)
+    assert set(reasons) == {"handshake-timeout"}
+    assert counts[0] <= 2

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 
 import pytest
 
 import asynctcp
-from asynctcp import AsyncIOStream, EventLoop, TcpTimeout, exit_event_loop, tcp_connect, tcp_server
-from helpers import LOOPBACK, MUCH, after_quiet, fail, ignore, receive_exactly, run, wait_until
+from asynctcp import (
+    AsyncIOStream,
+    EventLoop,
+    TcpEof,
+    TcpReset,
+    TcpTimeout,
+    exit_event_loop,
+    tcp_connect,
+    tcp_server,
+)
+from helpers import LOOPBACK, MUCH, after_quiet, fail, ignore, receive_exactly, reset, run, wait_until
 
 LOOPS = {"plain": {}, "threads": {"io_threads": 1}}
 
@@ -289,12 +299,14 @@ def test_what_waited_for_the_handshake_and_is_much_arrives(loop, ca):
     assert sum(got) == MUCH
 
 
-def test_write_timeout_runs_while_bytes_wait_for_the_handshake(loop, ca):
+@pytest.mark.parametrize("clear", [b"", b"220 go ahead\r\n"], ids=["nothing before", "an answer before"])
+def test_write_timeout_runs_while_bytes_wait_for_the_handshake(loop, ca, clear):
     def told(condition):
         conditions.append(condition)
         exit_event_loop()
 
     def connected(ours):
+        ours.write(clear)
         ours.start_tls(ca.client())
         ours.write(b"waits")
 
@@ -306,6 +318,86 @@ def test_write_timeout_runs_while_bytes_wait_for_the_handshake(loop, ca):
     run(start, loop=loop)
     assert isinstance(conditions[0], TcpTimeout)
     assert "write timeout" in str(conditions[0])
+
+
+def test_read_timeout_runs_in_a_handshake_after_a_limit_held_reading_up(peers, ca):
+    """The limit is reached by the beginning of a hello, of which no more comes."""
+
+    def told(condition):
+        conditions.append(condition)
+        exit_event_loop()
+
+    def connected(ours):
+        ours.disable(read=True)
+        after_quiet(lambda: begin(ours))
+
+    def begin(ours):
+        ours.start_tls(ca.server(handshake_timeout=None))
+        ours.enable(read=True)
+
+    def start():
+        server = tcp_server(LOOPBACK, 0, fail, told, connect_cb=connected, read_timeout=0.1)
+        peers.connect(server).sendall(b"\x16\x03\x01\x40\x00\x01\x00\x3f\xf0\x03\x03" + bytes(6000))
+
+    conditions = []
+    run(start, loop=EventLoop(read_limit=4096))
+    assert isinstance(conditions[0], TcpTimeout)
+
+
+def test_end_is_not_told_while_reading_is_disabled_though_tls_begins(loop, peers, ca):
+    def told(condition):
+        conditions.append((type(condition), reading[0]))
+        exit_event_loop()
+
+    def read(ours, _data):
+        ours.disable(read=True)
+        ours.start_tls(ca.server())
+        after_quiet(lambda: (reading.__setitem__(0, True), ours.enable(read=True)))
+
+    def start():
+        server = tcp_server(LOOPBACK, 0, read, told)
+        raw = peers.connect(server)
+        raw.sendall(b"STARTTLS\r\n")
+        raw.shutdown(socket.SHUT_WR)
+
+    conditions, reading = [], [False]
+    run(start, loop=loop)
+    assert conditions == [(TcpEof, True)]
+
+
+def test_close_after_an_empty_write_waits_for_no_handshake(loop, ca):
+    def connected(ours):
+        ours.start_tls(ca.client(handshake_timeout=None))
+        ours.write(b"")
+        ours.close()
+        server[0].close()
+
+    def start():
+        server.append(tcp_server(LOOPBACK, 0, None, ignore))
+        tcp_connect(LOOPBACK, server[0].port, None, ignore, connect_cb=connected)
+
+    server = []
+    run(start, loop=loop)
+
+
+def test_reset_is_told_while_an_answer_waits_that_goes_before_the_handshake(loop, peers, ca):
+    def told(condition):
+        conditions.append(condition)
+        exit_event_loop()
+
+    def read(ours, _data):
+        ours.disable(write=True)
+        ours.write(b"220 go ahead\r\n")
+        ours.start_tls(ca.server(handshake_timeout=None))
+        after_quiet(lambda: reset(raw[0]))
+
+    def start():
+        raw.append(peers.connect(tcp_server(LOOPBACK, 0, read, told)))
+        raw[0].sendall(b"STARTTLS\r\n")
+
+    conditions, raw = [], []
+    run(start, loop=loop)
+    assert isinstance(conditions[0], TcpReset)
 
 
 def test_failed_handshake_of_a_server_is_counted(loop, peers, ca):

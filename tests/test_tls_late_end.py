@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
+import ssl
 
 import pytest
 
-from asynctcp import TcpEof, exit_event_loop, pipe_connect, pipe_server
-from helpers import fail, ignore, run
+import asynctcp
+from asynctcp import TcpEof, TcpReset, exit_event_loop, pipe_connect, pipe_server, tcp_server
+from helpers import LOOPBACK, MUCH, fail, ignore, reset, run, wait_until
 
 ROUNDS = 20
 
@@ -86,3 +88,110 @@ def test_alert_that_was_received_is_told_although_a_write_failed_meanwhile(ca, p
         told = []
         run(start)
         assert told[0].alert == "certificate_required"
+
+
+def test_what_is_written_at_the_end_arrives_though_bytes_follow_the_close_notify(ca, peers, spawn):
+    def body(server):
+        raw = peers.connect(server)
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        session = ca.client_context().wrap_bio(incoming, outgoing, server_hostname="localhost")
+
+        def drive(step):
+            while True:
+                try:
+                    return step()
+                except ssl.SSLWantReadError:
+                    raw.sendall(outgoing.read())
+                    incoming.write(raw.recv(1 << 16))
+
+        drive(session.do_handshake)
+        session.write(b"ask")
+        with pytest.raises(ssl.SSLWantReadError):
+            session.unwrap()
+        raw.sendall(outgoing.read())
+        wait_until(lambda: ends)
+        raw.sendall(b"more")
+        count = 0
+        while count < MUCH:
+            count += len(drive(lambda: session.read(1 << 16)))
+        got.append(count)
+
+    def ended(condition):
+        condition.socket.write(bytes(MUCH))
+        ends.append(condition)
+
+    def start():
+        server = tcp_server(LOOPBACK, 0, ignore, ended, tls=ca.server())
+        spawn(body, server)
+        asynctcp.delay(server.close, 0.05)
+
+    got, ends = [], []
+    run(start)
+    wait_until(lambda: got)
+    assert got == [MUCH]
+
+
+def test_reset_that_a_send_meets_first_is_a_reset(ca, peers, spawn):
+    def body(server):
+        raw = peers.connect(server)
+        secured = ca.client_context().wrap_socket(raw, server_hostname="localhost")
+        wait_until(lambda: stuck)
+        reset(secured)
+
+    def connected(ours):
+        ours.write(bytes(20 * MUCH))
+        asynctcp.delay(lambda: stuck.append(ours.write_buffer_size), 0.05)
+
+    def told(condition):
+        conditions.append(condition)
+        exit_event_loop()
+
+    def start():
+        spawn(body, tcp_server(LOOPBACK, 0, None, told, connect_cb=connected, tls=ca.server()))
+
+    conditions, stuck = [], []
+    run(start)
+    assert isinstance(conditions[0], TcpReset)
+
+
+def test_unix_peer_that_goes_with_our_hello_unread_is_an_end_in_the_handshake(ca, spawn, path):
+    def told(condition):
+        conditions.append(condition)
+        exit_event_loop()
+
+    def body():
+        peer = listener.accept()[0]
+        peer.recv(1, socket.MSG_PEEK)
+        peer.close()
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        spawn(body)
+        conditions = []
+        run(lambda: pipe_connect(path, None, told, tls=ca.client(server_name="localhost")))
+    assert conditions[0].reason == "truncated"
+
+
+def test_bytes_written_are_the_same_after_a_close_by_force(ca, peers, spawn):
+    def body(server):
+        raw = peers.connect(server)
+        with ca.client_context().wrap_socket(raw, server_hostname="localhost"):
+            wait_until(lambda: counts)
+
+    def connected(ours):
+        ours.write(bytes(20 * MUCH))
+        asynctcp.delay(lambda: close(ours), 0.05)
+
+    def close(ours):
+        before = ours.bytes_written
+        ours.close(force=True)
+        counts.append((before, ours.bytes_written))
+        exit_event_loop()
+
+    def start():
+        spawn(body, tcp_server(LOOPBACK, 0, None, ignore, connect_cb=connected, tls=ca.server()))
+
+    counts = []
+    run(start)
+    assert counts[0][0] == counts[0][1]

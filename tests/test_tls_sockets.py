@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import socket
 import ssl
@@ -166,6 +167,53 @@ def test_read_timeout_does_not_run_while_a_record_comes_slowly(ca, peers, spawn)
         spawn(body, server, asynctcp.current_event_loop())
 
     told = []
+    run(start)
+    assert told == [16_000]
+
+
+def test_read_timeout_is_not_told_where_part_of_a_record_came_while_python_was_held_up(ca, peers, spawn):
+    """As over TCP, where the part itself is data."""
+
+    def body(server):
+        raw = peers.connect(server)
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        session = ca.client_context().wrap_bio(incoming, outgoing, server_hostname="localhost")
+        with contextlib.suppress(ssl.SSLWantReadError):
+            session.do_handshake()
+        raw.sendall(outgoing.read())
+        while not outgoing.pending:
+            incoming.write(raw.recv(1 << 16))
+            with contextlib.suppress(ssl.SSLWantReadError):
+                session.do_handshake()
+        session.write(b"begin")
+        raw.sendall(outgoing.read())
+        wait_until(lambda: held)
+        wait_until(lambda: time.monotonic() > held[0] + 0.4)
+        session.write(b"x" * 16_000)
+        record = outgoing.read()
+        raw.sendall(record[:8000])
+        sent.append(time.monotonic())
+        wait_until(lambda: back)
+        raw.sendall(record[8000:])
+
+    def read(_ours, data):
+        if not held:
+            held.append(time.monotonic())
+            # The I/O side takes the part meanwhile.
+            wait_until(lambda: sent and time.monotonic() > sent[0] + 0.1)
+            asynctcp.delay(lambda: back.append(None))
+        else:
+            told.append(len(data))
+            asynctcp.exit_event_loop()
+
+    def event(condition):
+        told.append(type(condition).__name__)
+        asynctcp.exit_event_loop()
+
+    def start():
+        spawn(body, tcp_server(LOOPBACK, 0, read, event, tls=ca.server(), read_timeout=0.3))
+
+    held, sent, back, told = [], [], [], []
     run(start)
     assert told == [16_000]
 

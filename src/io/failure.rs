@@ -82,13 +82,6 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// Whether it is what a session refused: that says more than why a send failed meanwhile.
-pub(crate) fn is_tls(error: &io::Error) -> bool {
-    error
-        .get_ref()
-        .is_some_and(|inner| inner.is::<TlsFailure>())
-}
-
 impl Failure {
     /// The errno that a condition carries (EAI code for lookups).
     pub fn code(&self) -> i32 {

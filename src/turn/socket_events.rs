@@ -431,7 +431,8 @@ impl Way {
 /// Holds back what comes, where that is to be.
 fn is_held_back(socket: &Bound<'_, Socket>, undelivered: impl FnOnce() -> Undelivered) -> bool {
     let mut state = socket.get().state.lock();
-    let holds = state.holds_back() && !state.upgrading;
+    // A session on its way takes what comes, but the app does not read.
+    let holds = state.holds_back() && !(state.upgrading && state.reading);
     if holds {
         state.undelivered.push_back(undelivered());
     }

@@ -4,7 +4,7 @@ use crate::io::conn::handshake::Handshake;
 use crate::io::conn::linger::Linger;
 use std::pin::Pin;
 
-type ErrorWatch = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(super) type ErrorWatch = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// See the module's page.
 pub(super) enum Aside {
@@ -31,6 +31,8 @@ impl Aside {
 /// Until the session is there.
 #[derive(Default)]
 pub(super) struct Upgrade {
+    /// For a reset, while what was written in the clear is still to be sent.
+    pub(super) watch: Option<ErrorWatch>,
     /// None: it has not begun.
     pub(super) handshake: Option<Handshake>,
     /// Some: the connection is closing.

@@ -121,7 +121,7 @@ impl Deadlines {
         let write = write.and_then(|limit| self.last_sent.checked_add(limit));
         if read.is_some_and(|deadline| deadline <= now) {
             self.told = Some(awaited.epoch);
-            return Poll::Ready(Timeout::Read(link.bytes_received()));
+            return Poll::Ready(Timeout::Read(link.bytes_heard()));
         }
         if write.is_some_and(|deadline| deadline <= now) {
             self.told = Some(awaited.epoch);
@@ -140,7 +140,7 @@ impl Deadlines {
         if deadline > now {
             return Some(deadline);
         }
-        if link.flow.unread() > 0 || !link.is_silent_since(link.bytes_received()) {
+        if link.flow.unread() > 0 || !link.is_silent_since(link.bytes_heard()) {
             self.last_received = now;
         }
         self.last_received.checked_add(limit)

@@ -17,6 +17,8 @@ use tokio::time::{Instant, Sleep, sleep};
 
 /// One system call receives this much at most.
 const FLIGHT: usize = 32 * 1024;
+/// Of one that is late: receives of what the kernel has.
+const LAST_STEPS: usize = 4;
 /// Reads that are dropped of a peer whose handshake failed, so that the close is none that destroys our alert.
 const DROPS: usize = 4;
 /// See the module's page.
@@ -66,17 +68,40 @@ impl Handshake {
         hub: &Hub,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), Failure>> {
-        match self.poll_steps(wire, tls, hub, context) {
+        let polled = match self.poll_steps(wire, tls, hub, context) {
             Poll::Pending if self.is_late(tls, context) => {
-                Poll::Ready(Err(Failure::Tls(TlsFailure::late().into())))
+                match self.is_done_after_all(wire, tls, context) {
+                    Ok(true) => Poll::Ready(Ok(())),
+                    Ok(false) => {
+                        return Poll::Ready(Err(Failure::Tls(TlsFailure::late().into())));
+                    }
+                    Err(error) => Poll::Ready(Err(error)),
+                }
             }
-            Poll::Ready(Err(error)) => {
-                farewell(wire, tls);
-                Poll::Ready(Err(error.into()))
+            polled => polled,
+        };
+        polled.map_err(|error| {
+            farewell(wire, tls);
+            error.into()
+        })
+    }
+
+    /// The time is over: whether what the kernel has by now ends the handshake. The process may have stood still.
+    pub(crate) fn is_done_after_all(
+        &mut self,
+        wire: &Wire,
+        tls: &Tls,
+        context: &mut Context<'_>,
+    ) -> io::Result<bool> {
+        for _ in 0..LAST_STEPS {
+            if tls.is_open() || !self.step(wire, tls, true)? {
+                break;
             }
-            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
-            Poll::Pending => Poll::Pending,
+            if self.poll_send(wire, tls, context)?.is_pending() {
+                return Ok(false);
+            }
         }
+        Ok(tls.is_open())
     }
 
     fn is_late(&mut self, tls: &Tls, context: &mut Context<'_>) -> bool {
@@ -107,6 +132,9 @@ impl Handshake {
                     Err(error) if is_gone(&error) && tls.is_open_there() => {
                         return Poll::Ready(Ok(()));
                     }
+                    Err(error) if is_gone(&error) && wire.ends_only() => {
+                        return Poll::Ready(Err(cut_short()));
+                    }
                     Err(error) => return Poll::Ready(Err(error)),
                 }
                 if tls.is_open() {
@@ -119,7 +147,7 @@ impl Handshake {
             if !std::mem::take(&mut self.entered) && !hub.reactor.enter_lane(context.waker()) {
                 return Poll::Pending;
             }
-            self.entered = !self.step(wire, tls)?;
+            self.entered = !self.step(wire, tls, false)?;
         }
     }
 
@@ -156,17 +184,25 @@ impl Handshake {
         }
     }
 
-    /// What has come is processed; false: nothing had.
-    fn step(&mut self, wire: &Wire, tls: &Tls) -> io::Result<bool> {
+    /// What has come is processed; false: nothing had. `unasked`: whatever Tokio knows.
+    fn step(&mut self, wire: &Wire, tls: &Tls, unasked: bool) -> io::Result<bool> {
         let held = tls.held();
         with_incoming(held, FLIGHT, |buffer| {
             let mut got = 0;
             if !std::mem::take(&mut self.fresh) {
-                got = match wire.receive(&mut buffer[held..])? {
-                    Some(0) => return Err(cut_short()),
-                    Some(got) => got,
-                    None => return Ok(false),
+                let received = if unasked {
+                    wire.receive_unasked(&mut buffer[held..])
+                } else {
+                    wire.receive(&mut buffer[held..])
                 };
+                got = match received {
+                    Ok(Some(got @ 1..)) => got,
+                    Ok(None) => return Ok(false),
+                    Ok(Some(0)) => return Err(cut_short()),
+                    // A Unix socket tells so of a peer that left something unread.
+                    Err(error) => return wire.end_of(error).and_then(|_| Err(cut_short())),
+                };
+                tls.count_received(got);
             }
             let records = &mut buffer[..held + got];
             self.peer_spoke |= got > 0;

@@ -257,12 +257,22 @@ impl Link {
         self.control() & TIMED != 0
     }
 
-    /// Whether nothing has come in since `received` bytes had, as far as the kernel knows now.
-    pub fn is_silent_since(&self, received: u64) -> bool {
+    /// Bytes that came from the peer, be they part of a record. Only to see whether there are more.
+    pub fn bytes_heard(&self) -> u64 {
+        self.wire().map_or(0, |wire| self.heard_on(&wire))
+    }
+
+    fn heard_on(&self, wire: &Wire) -> u64 {
+        let records = wire.tls().map_or(0, Tls::received);
+        self.bytes_received() + records
+    }
+
+    /// Whether nothing has come in since [`Link::bytes_heard`] was `heard`, as far as the kernel knows now.
+    pub fn is_silent_since(&self, heard: u64) -> bool {
         let Some(wire) = self.wire() else {
             return true;
         };
-        self.bytes_received() == received && wire.is_silent()
+        self.heard_on(&wire) == heard && wire.is_silent()
     }
 
     /// The bytes that the peer has, as far as the kernel knows now.

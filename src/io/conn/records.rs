@@ -41,6 +41,7 @@ impl Connection {
                 Ok(Some(0)) => self.ended(tls),
                 Ok(Some(got)) => {
                     // The peer is not silent, though its record may not be whole.
+                    tls.count_received(got);
                     self.restart_read_timeout();
                     self.open(tls, &mut buffer[..held + got], most)
                 }

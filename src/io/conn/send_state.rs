@@ -357,6 +357,8 @@ impl<S> State<S> {
         let mut dropped = std::mem::take(&mut self.staged);
         if let Some(secured) = &mut self.secured {
             dropped.append(std::mem::take(&mut secured.held));
+            // The kernel will never take those.
+            self.sent -= secured.plain as u64;
             (secured.sealed, secured.plain) = (0, 0);
         }
         dropped

@@ -16,7 +16,7 @@ use crate::io::conn::segments::Segments;
 use crate::io::conn::transmit::transmit;
 use crate::io::conn::wire::Wire;
 use crate::io::event::Event;
-use crate::io::failure::{Failure, is_tls};
+use crate::io::failure::Failure;
 use crate::io::hub::Hub;
 use crate::io::setup::listener::Listener;
 use crate::io::tls::shared::Tls;
@@ -57,7 +57,7 @@ pub(super) struct Connection {
     /// The last read was large, so the next one may be.
     pub(super) large: bool,
     /// A limit holds reading up: it is not the peer that is silent.
-    held_up: bool,
+    pub(super) held_up: bool,
     pub(super) aside: Aside,
     deadlines: Option<Box<Deadlines>>,
 }
@@ -198,21 +198,35 @@ impl Connection {
             match received.or_else(|error| wire.end_of(error)) {
                 Ok(true) => {}
                 Ok(false) => {
-                    // A send that met a reset took it out of the kernel, which then tells of an end only.
-                    let reset = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionReset;
-                    if let Some(error) = self.link.sender.take_error(reset) {
-                        return Err(error.into());
+                    if let Some(reset) = self.take_reset() {
+                        return Err(reset.into());
                     }
                     self.eof = true;
                     self.hub.inbox.push(Event::Eof(self.link.key));
                     return self.poll_unread(wire, context);
                 }
-                Err(error) if is_tls(&error) => return Err(error.into()),
-                Err(error) => return Err(self.take_broken().unwrap_or(error).into()),
+                Err(error) => return Err(self.why(error.into())),
             }
         }
         context.waker().wake_by_ref();
         Ok(())
+    }
+
+    /// What is told where a receive has met `met`: what a session refused says more than why a send failed, and that more
+    /// than the system's error. Only an end without close_notify may be a reset.
+    fn why(&self, met: Failure) -> Failure {
+        let sending = match &met {
+            Failure::Tls(failure) if failure.is_truncation() => self.take_reset(),
+            Failure::Tls(_) => None,
+            _ => self.take_broken(),
+        };
+        sending.map_or(met, Failure::from)
+    }
+
+    /// A send that met a reset took it out of the kernel, which then tells of an end only.
+    fn take_reset(&self) -> Option<io::Error> {
+        let reset = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionReset;
+        self.link.sender.take_error(reset)
     }
 
     /// Why a send failed, once.
@@ -316,6 +330,11 @@ impl Connection {
         }
         // Done watching: with data before it, the error comes when that is read, or when a write meets it.
         self.aside = Aside::Watch(Box::pin(std::future::pending()));
+        self.meet_failure(wire)
+    }
+
+    /// The kernel has told of an error, or of both ends.
+    pub(super) fn meet_failure(&self, wire: &Wire) -> Result<(), Failure> {
         if wire.ends_only() || wire.tls().is_some_and(Tls::keeps) {
             // Whoever reads is told of the end.
             return Ok(());
@@ -360,6 +379,11 @@ impl Connection {
         }
     }
 
+    /// Whether nothing more can come: after a close_notify something may, which would make a reset of the close.
+    pub(super) fn has_whole_stream(&self, wire: &Wire) -> bool {
+        self.eof && wire.tls().is_none()
+    }
+
     /// Sends what waits, then a FIN, and lets go when the peer has it all.
     fn poll_close(&mut self, wire: &Arc<Wire>, context: &mut Context<'_>) -> Poll<()> {
         if self.link.send(By::Other, transmit).flush == Flush::Blocked {
@@ -369,7 +393,8 @@ impl Connection {
             wire.reset();
             return Poll::Ready(());
         }
-        if self.eof && self.link.nothing_to_send() {
+        let ended = self.has_whole_stream(wire);
+        if ended && self.link.nothing_to_send() {
             // All was read, so closing resets nothing, and the kernel sends what it has.
             return Poll::Ready(());
         }
@@ -382,7 +407,7 @@ impl Connection {
                 wire,
                 &self.link,
                 self.link.nothing_to_send(),
-                self.eof,
+                ended,
                 context,
             ),
             _ => Poll::Pending,

@@ -96,7 +96,7 @@ pub(crate) fn send_records(wire: &Wire, tls: &Tls, records: &[u8]) -> io::Result
     let (mut room, mut sealed) = (true, 0);
     if !records.is_empty() {
         let count = send(wire, &[IoSlice::new(records)], records.len())?;
-        tls.count(count);
+        tls.count_taken(count as u64);
         room = count == records.len();
         if !room {
             sealed = tls.put_back(&records[count..])?;

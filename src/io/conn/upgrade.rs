@@ -31,18 +31,26 @@ impl Connection {
         if handshake.is_none() {
             // What was written in the clear goes first; whoever sends the last of it wakes this task.
             if !self.link.sender.may_handshake() {
-                return self.wait_to_handshake();
+                return self.wait_to_handshake(wire, context);
             }
             let Some(session) = self.link.take_upgrade() else {
                 return Poll::Pending;
             };
             *handshake = Some(Handshake::new(&session));
+            // What the peer acknowledges is counted on from here.
+            session.count_taken(self.link.bytes_sent());
+            self.held_up = false;
             wire.secure(session);
         }
         let (Some(handshake), Some(tls)) = (handshake, wire.tls()) else {
             return Poll::Pending;
         };
-        match handshake.poll(wire, tls, &self.hub, context) {
+        let before = tls.received();
+        let polled = handshake.poll(wire, tls, &self.hub, context);
+        if tls.received() != before {
+            self.restart_read_timeout();
+        }
+        match polled {
             Poll::Ready(Ok(())) => {
                 self.link.set_tls(tls);
                 self.upgraded();
@@ -70,23 +78,43 @@ impl Connection {
             return Poll::Pending;
         }
         let limit = self.link.timeouts().write;
+        let ended = self.has_whole_stream(wire);
         let Aside::Upgrade(upgrade) = &mut self.aside else {
             return Poll::Pending;
         };
         let linger = upgrade.linger.get_or_insert_with(|| Linger::new(limit));
-        let over = if self.link.sender.is_flushed() {
+        let over = if self.link.sender.size() == 0 {
             // Nobody needs the session.
-            linger.poll(wire, &self.link, true, self.eof, context)
+            linger.poll(wire, &self.link, true, ended, context)
         } else {
             linger.poll_patience(wire, &self.link, context)
         };
         over.map(Ok)
     }
 
-    fn wait_to_handshake(&self) -> Poll<Result<(), Failure>> {
-        match self.link.sender.take_error(|_| true) {
-            Some(error) => Poll::Ready(Err(Failure::Sending(error))),
-            None => Poll::Pending,
+    /// What was written in the clear cannot be sent yet.
+    fn wait_to_handshake(
+        &mut self,
+        wire: &Arc<Wire>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), Failure>> {
+        if let Some(error) = self.link.sender.take_error(|_| true) {
+            return Poll::Ready(Err(Failure::Sending(error)));
+        }
+        let Aside::Upgrade(upgrade) = &mut self.aside else {
+            return Poll::Pending;
+        };
+        let watch = upgrade.watch.get_or_insert_with(|| {
+            let wire = wire.clone();
+            Box::pin(async move { wire.failed().await })
+        });
+        if watch.as_mut().poll(context).is_pending() {
+            return Poll::Pending;
+        }
+        upgrade.watch = Some(Box::pin(std::future::pending()));
+        match self.meet_failure(wire) {
+            Ok(()) => Poll::Pending,
+            Err(failure) => Poll::Ready(Err(failure)),
         }
     }
 

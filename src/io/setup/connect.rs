@@ -23,10 +23,11 @@ use rustls::pki_types::ServerName;
 use socket2::Socket;
 use std::fmt;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::time::{Sleep, sleep};
 
 /// Whom to connect to.
 #[derive(Debug, Clone)]
@@ -117,9 +118,10 @@ impl Attempt {
         let preface = std::mem::take(&mut target.setup.preface);
         let mut race = Race::new(std::mem::take(&mut target.setup));
         let tls = target.tls.take();
+        let mut patience = Patience::default();
         let ended = tokio::select! {
             biased;
-            given_up = given_up(&self.link) => match given_up {
+            given_up = given_up(&self.link, &mut patience) => match given_up {
                 GivenUp::Closed => return,
                 GivenUp::Late => race.late(),
             },
@@ -130,7 +132,7 @@ impl Attempt {
             },
         };
         let introduced = match ended {
-            Ok(connected) => self.introduce(connected, &preface).await,
+            Ok(connected) => self.introduce(connected, &preface, &mut patience).await,
             Err(failure) => Err(failure),
         };
         match introduced {
@@ -143,7 +145,7 @@ impl Attempt {
                         let task = self.task(wire);
                         self.establish(task);
                     }
-                    Some((config, name)) => self.secure(wire, &config, name).await,
+                    Some((config, name)) => self.secure(wire, &config, name, &mut patience).await,
                 }
             }
         }
@@ -154,13 +156,14 @@ impl Attempt {
         &self,
         connected: Connected,
         preface: &[u8],
+        patience: &mut Patience,
     ) -> Result<Option<Connected>, Failure> {
         if preface.is_empty() {
             return Ok(Some(connected));
         }
         tokio::select! {
             biased;
-            given_up = given_up(&self.link) => match given_up {
+            given_up = given_up(&self.link, patience) => match given_up {
                 GivenUp::Closed => {
                     connected.wire.reset();
                     Ok(None)
@@ -175,14 +178,36 @@ impl Attempt {
     }
 
     /// The handshake, for which the attempt's timeouts hold, too.
-    async fn secure(&mut self, wire: Wire, config: &ClientTls, name: ServerName<'static>) {
+    async fn secure(
+        &mut self,
+        wire: Wire,
+        config: &ClientTls,
+        name: ServerName<'static>,
+        patience: &mut Patience,
+    ) {
+        let mut handshake = match Tls::client(config, name) {
+            Ok(session) => {
+                let handshake = Handshake::new(&session);
+                wire.secure(session);
+                handshake
+            }
+            Err(failure) => {
+                let failure = Failure::Tls(failure.into());
+                return self.hub.inbox.push(Event::failed(self.link.key, failure));
+            }
+        };
         let outcome = tokio::select! {
             biased;
-            given_up = given_up(&self.link) => match given_up {
+            given_up = given_up(&self.link, patience) => match given_up {
                 GivenUp::Closed => return wire.reset(),
-                GivenUp::Late => Err(Failure::Timeout("connection timeout: in the TLS handshake")),
+                GivenUp::Late => Err(None),
             },
-            outcome = handshake(&self.hub, &wire, config, name) => outcome,
+            outcome = run_handshake(&self.hub, &wire, &mut handshake) => outcome.map_err(Some),
+        };
+        let outcome = match outcome {
+            Ok(()) => Ok(()),
+            Err(Some(failure)) => Err(failure),
+            Err(None) => end_late(&wire, &mut handshake).await,
         };
         match outcome {
             Ok(()) => {
@@ -233,32 +258,42 @@ enum GivenUp {
 
 /// Ready when the attempt is to end. Either timeout bounds it, lookup included, and may change while it lasts. A close
 /// that still has something to send lets the attempt go on, for as long as a closing connection may stand still.
-async fn given_up(link: &Link) -> GivenUp {
-    let mut seen = None;
-    let mut timer = None;
+async fn given_up(link: &Link, patience: &mut Patience) -> GivenUp {
     std::future::poll_fn(|context| {
         link.register_task(context.waker());
         if link.control() & FORCE != 0 {
             return Poll::Ready(GivenUp::Closed);
         }
-        let limit = patience(link);
-        if seen != Some(limit) {
-            seen = Some(limit);
-            timer = limit.map(|limit| Box::pin(sleep(limit)));
-        }
-        let expired = timer
-            .as_mut()
-            .is_some_and(|timer| timer.as_mut().poll(context).is_ready());
-        if expired {
-            Poll::Ready(GivenUp::Late)
-        } else {
-            Poll::Pending
-        }
+        patience
+            .poll(limit_of(link), context)
+            .map(|()| GivenUp::Late)
     })
     .await
 }
 
-fn patience(link: &Link) -> Option<Duration> {
+/// How long an attempt may still take, through all that it consists of.
+#[derive(Default)]
+struct Patience {
+    /// Some: as of the last look.
+    limit: Option<Option<Duration>>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Patience {
+    /// Ready when `limit` has passed, which begins anew where it is another than before.
+    fn poll(&mut self, limit: Option<Duration>, context: &mut Context<'_>) -> Poll<()> {
+        if self.limit != Some(limit) {
+            self.limit = Some(limit);
+            self.timer = limit.map(|limit| Box::pin(sleep(limit)));
+        }
+        match &mut self.timer {
+            Some(timer) => timer.as_mut().poll(context),
+            None => Poll::Pending,
+        }
+    }
+}
+
+fn limit_of(link: &Link) -> Option<Duration> {
     let timeouts = link.timeouts();
     if link.control() & CLOSING != 0 {
         return Some(timeouts.write.unwrap_or(PATIENCE));
@@ -266,20 +301,26 @@ fn patience(link: &Link) -> Option<Duration> {
     timeouts.read.into_iter().chain(timeouts.write).min()
 }
 
-async fn handshake(
-    hub: &Hub,
-    wire: &Wire,
-    config: &ClientTls,
-    name: ServerName<'static>,
-) -> Result<(), Failure> {
-    let session = Tls::client(config, name).map_err(|failure| Failure::Tls(failure.into()))?;
-    let mut handshake = Handshake::new(&session);
-    wire.secure(session);
+async fn run_handshake(hub: &Hub, wire: &Wire, handshake: &mut Handshake) -> Result<(), Failure> {
     std::future::poll_fn(|context| match wire.tls() {
         Some(tls) => handshake.poll(wire, tls, hub, context),
         None => Poll::Pending,
     })
     .await
+}
+
+/// Its time is over, unless what the kernel has by now ends the handshake.
+async fn end_late(wire: &Wire, handshake: &mut Handshake) -> Result<(), Failure> {
+    let done = std::future::poll_fn(|context| {
+        let tls = wire.tls();
+        Poll::Ready(tls.map_or(Ok(false), |tls| {
+            handshake.is_done_after_all(wire, tls, context)
+        }))
+    });
+    match done.await? {
+        true => Ok(()),
+        false => Err(Failure::Timeout("connection timeout: in the TLS handshake")),
+    }
 }
 
 /// None: all attempts of `race` have failed. An error: it did not come to any.

@@ -1,7 +1,7 @@
 //! The handshake of an accepted connection, before Python knows of it.
 
 use crate::io::conn::handshake::Handshake;
-use crate::io::failure::Failure;
+use crate::io::failure::{Failure, words};
 use crate::io::setup::pending_connection::{Learned, PendingConnection};
 use crate::io::setup::server_guard::ServerGuard;
 use crate::io::tls::config::ServerTls;
@@ -37,9 +37,6 @@ pub(crate) fn go_on(pending: PendingConnection, mut learned: Learned, guard: &Ar
     };
     let handshake = Box::new(Handshake::new(&session));
     pending.wire.secure(session);
-    if let Some(listener) = pending.listener() {
-        listener.handshake_begins();
-    }
     guard.hub.reactor.spawn(HandshakeWait {
         pending: Some((pending, learned)),
         handshake,
@@ -52,17 +49,6 @@ fn session(config: &Arc<ServerTls>, learned: &mut Learned) -> Result<Tls, TlsFai
     // What came with the header.
     session.hold(std::mem::take(&mut learned.bytes));
     Ok(session)
-}
-
-impl HandshakeWait {
-    /// The connection, whose handshake is over.
-    fn end(&mut self) -> Option<(PendingConnection, Learned)> {
-        let ended = self.pending.take();
-        if let Some(listener) = ended.as_ref().and_then(|(pending, _)| pending.listener()) {
-            listener.handshake_ended();
-        }
-        ended
-    }
 }
 
 impl Future for HandshakeWait {
@@ -82,7 +68,7 @@ impl Future for HandshakeWait {
             return Poll::Pending;
         };
         let told = handshake.is_to_be_told();
-        if let Some((pending, learned)) = self.end() {
+        if let Some((pending, learned)) = self.pending.take() {
             match outcome {
                 Ok(()) => pending.announce(learned),
                 Err(failure) if told => failed(pending, learned, failure),
@@ -90,12 +76,6 @@ impl Future for HandshakeWait {
             }
         }
         Poll::Ready(())
-    }
-}
-
-impl Drop for HandshakeWait {
-    fn drop(&mut self) {
-        drop(self.end());
     }
 }
 
@@ -109,7 +89,7 @@ fn count(pending: &PendingConnection) {
 fn failed(pending: PendingConnection, learned: Learned, failure: Failure) {
     count(&pending);
     let failure = match failure {
-        Failure::Os(error) => Failure::Tls(TlsFailure::lost(&error).into()),
+        Failure::Os(error) => Failure::Tls(TlsFailure::lost(&words(&error)).into()),
         failure => failure,
     };
     pending.tell(failure, learned.header);

@@ -20,6 +20,8 @@ use std::sync::atomic::Ordering;
 pub(crate) struct PendingConnection {
     pub(crate) hub: Arc<Hub>,
     slot: ConnectionSlot,
+    /// From the accept on: who waits with its PROXY header is on its way to a handshake, too.
+    handshake: Option<HandshakePlace>,
     pub(crate) wire: Wire,
     peer: Address,
     /// None: to be asked for.
@@ -34,6 +36,24 @@ impl Drop for ConnectionSlot {
         if let Some(listener) = self.0.take() {
             listener.gave_up();
         }
+    }
+}
+
+/// One of the handshakes that its server has under way, until it is dropped.
+struct HandshakePlace(Arc<Listener>);
+
+impl HandshakePlace {
+    /// None: its connections have no handshake.
+    fn take(listener: &Arc<Listener>) -> Option<Self> {
+        listener.options.tls.as_ref()?;
+        listener.handshake_begins();
+        Some(Self(listener.clone()))
+    }
+}
+
+impl Drop for HandshakePlace {
+    fn drop(&mut self) {
+        self.0.handshake_ended();
     }
 }
 
@@ -63,6 +83,7 @@ impl PendingConnection {
         Self {
             hub: hub.clone(),
             slot: ConnectionSlot(Some(listener.clone())),
+            handshake: HandshakePlace::take(listener),
             wire,
             peer,
             own,
@@ -89,6 +110,7 @@ impl PendingConnection {
         let Some(listener) = self.slot.0.take() else {
             return;
         };
+        drop(self.handshake.take());
         let (hub, wire) = (self.hub, self.wire);
         let link = Link::connecting(hub.keys.new_key(), listener.options.timeouts);
         hub.keys.came();

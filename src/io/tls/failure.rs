@@ -35,6 +35,11 @@ impl TlsFailure {
         )
     }
 
+    /// Whether it is that.
+    pub(crate) fn is_truncation(&self) -> bool {
+        self.reason == "truncated"
+    }
+
     /// The stream ended in the handshake.
     pub(crate) fn cut_short() -> Self {
         Self::new(
@@ -63,8 +68,8 @@ impl TlsFailure {
     }
 
     /// The system refused to go on.
-    pub(crate) fn lost(error: &std::io::Error) -> Self {
-        let message = format!("the connection was lost in the handshake: {error}");
+    pub(crate) fn lost(why: &str) -> Self {
+        let message = format!("the connection was lost in the handshake: {why}");
         Self::new("truncated", &message)
     }
 

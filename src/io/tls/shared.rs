@@ -24,6 +24,8 @@ pub(crate) struct Tls {
     ended: AtomicBool,
     /// Sealed bytes that the kernel took.
     taken: AtomicU64,
+    /// Sealed bytes that were received.
+    received: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -60,6 +62,7 @@ impl Tls {
             }),
             ended: AtomicBool::new(false),
             taken: AtomicU64::new(0),
+            received: AtomicU64::new(0),
         }
     }
 
@@ -222,9 +225,19 @@ impl Tls {
         Ok(state.sealed.len())
     }
 
-    /// The kernel took so many sealed bytes.
-    pub(crate) fn count(&self, taken: usize) {
-        self.taken.fetch_add(taken as u64, Ordering::Relaxed);
+    /// The kernel took so many sealed bytes more.
+    pub(crate) fn count_taken(&self, bytes: u64) {
+        self.taken.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// So many sealed bytes more were received.
+    pub(crate) fn count_received(&self, bytes: usize) {
+        self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Sealed bytes received so far.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
     }
 
     /// Sealed bytes that the kernel took so far.
