@@ -77,7 +77,7 @@ $(INSTALLED): $(SOURCES) $(MATURIN)
 	@command -v cargo >/dev/null || { echo "cargo is not there: install Rust (rustup, or your system's package) first." >&2; exit 1; }
 	rm -rf "$(WHEELS)"
 	"$(PY)" -m maturin build --release --out "$(WHEELS)" --interpreter "$(abspath $(PY))"
-	"$(PY)" -m pip install --quiet --disable-pip-version-check --no-index --no-deps --force-reinstall "$(WHEELS)"/asynctcp-*.whl
+	"$(PY)" -m pip install --quiet --disable-pip-version-check --compile --no-index --no-deps --force-reinstall "$(WHEELS)"/asynctcp-*.whl
 	@touch $@
 
 .PHONY: build
