@@ -2,9 +2,17 @@
 
 use crate::io::conn::handshake::Handshake;
 use crate::io::conn::linger::Linger;
+use crate::io::conn::wire::Wire;
 use std::pin::Pin;
+use std::sync::Arc;
 
 pub(super) type ErrorWatch = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Ready when the kernel tells of an error, or of both ends.
+pub(super) fn error_watch(wire: &Arc<Wire>) -> ErrorWatch {
+    let wire = wire.clone();
+    Box::pin(async move { wire.failed().await })
+}
 
 /// See the module's page.
 pub(super) enum Aside {

@@ -125,17 +125,8 @@ impl Handshake {
     ) -> Poll<io::Result<()>> {
         loop {
             if !self.fresh {
-                match self.poll_send(wire, tls, context) {
-                    Ok(Poll::Ready(())) => {}
-                    Ok(Poll::Pending) => return Poll::Pending,
-                    // Who has sent all it had is gone before our tickets come: it is the connection that meets its end.
-                    Err(error) if is_gone(&error) && tls.is_open_there() => {
-                        return Poll::Ready(Ok(()));
-                    }
-                    Err(error) if is_gone(&error) && wire.ends_only() => {
-                        return Poll::Ready(Err(cut_short()));
-                    }
-                    Err(error) => return Poll::Ready(Err(error)),
+                if self.poll_send(wire, tls, context)?.is_pending() {
+                    return Poll::Pending;
                 }
                 if tls.is_open() {
                     return Poll::Ready(Ok(()));
@@ -151,8 +142,23 @@ impl Handshake {
         }
     }
 
-    /// What the kernel does not take is told when it has room.
+    /// Ready when the peer has all that the handshake needs.
     fn poll_send(&self, wire: &Wire, tls: &Tls, context: &mut Context<'_>) -> io::Result<Poll<()>> {
+        match self.poll_send_all(wire, tls, context) {
+            // Who has sent all it had is gone before our tickets come: it is the connection that meets its end.
+            Err(error) if is_gone(&error) && tls.is_open_there() => Ok(Poll::Ready(())),
+            Err(error) if is_gone(&error) && wire.ends_only() => Err(cut_short()),
+            sent => sent,
+        }
+    }
+
+    /// What the kernel does not take is told when it has room.
+    fn poll_send_all(
+        &self,
+        wire: &Wire,
+        tls: &Tls,
+        context: &mut Context<'_>,
+    ) -> io::Result<Poll<()>> {
         loop {
             let mut records = Vec::new();
             tls.take_sealed(&mut records);

@@ -4,7 +4,7 @@
 //! through the queue. Its state is small on purpose (an idle connection costs its size), so what is rarely needed
 //! is boxed.
 
-use crate::io::conn::aside::Aside;
+use crate::io::conn::aside::{Aside, error_watch};
 use crate::io::conn::deadline::{Awaited, Deadlines};
 use crate::io::conn::linger::Linger;
 use crate::io::conn::link::{
@@ -230,7 +230,7 @@ impl Connection {
     }
 
     /// Why a send failed, once.
-    fn take_broken(&self) -> Option<io::Error> {
+    pub(super) fn take_broken(&self) -> Option<io::Error> {
         self.link.sender.take_error(|_| true)
     }
 
@@ -319,8 +319,7 @@ impl Connection {
     /// A reset is told at once if no data waits before it.
     fn poll_watch(&mut self, wire: &Arc<Wire>, context: &mut Context<'_>) -> Result<(), Failure> {
         if !matches!(self.aside, Aside::Watch(_)) {
-            let wire = wire.clone();
-            self.aside = Aside::Watch(Box::pin(async move { wire.failed().await }));
+            self.aside = Aside::Watch(error_watch(wire));
         }
         let Aside::Watch(watch) = &mut self.aside else {
             return Ok(());

@@ -1,7 +1,7 @@
 //! A connection's task takes up a session on the way (STARTTLS): it stops receiving and says so, gets the session with
 //! what was received for it, and goes on once the handshake is done.
 
-use crate::io::conn::aside::Aside;
+use crate::io::conn::aside::{Aside, error_watch};
 use crate::io::conn::handshake::Handshake;
 use crate::io::conn::linger::Linger;
 use crate::io::conn::link::{CLOSING, UPGRADING};
@@ -98,16 +98,13 @@ impl Connection {
         wire: &Arc<Wire>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), Failure>> {
-        if let Some(error) = self.link.sender.take_error(|_| true) {
+        if let Some(error) = self.take_broken() {
             return Poll::Ready(Err(Failure::Sending(error)));
         }
         let Aside::Upgrade(upgrade) = &mut self.aside else {
             return Poll::Pending;
         };
-        let watch = upgrade.watch.get_or_insert_with(|| {
-            let wire = wire.clone();
-            Box::pin(async move { wire.failed().await })
-        });
+        let watch = upgrade.watch.get_or_insert_with(|| error_watch(wire));
         if watch.as_mut().poll(context).is_pending() {
             return Poll::Pending;
         }
