@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import ssl
 
 import pytest
 
@@ -19,6 +18,7 @@ from asynctcp import (
     tcp_server,
 )
 from helpers import LOOPBACK, MUCH, after_quiet, fail, ignore, receive_exactly, reset, run, wait_until
+from raw_tls import RawTlsClient
 
 LOOPS = {"plain": {}, "threads": {"io_threads": 1}}
 
@@ -141,28 +141,12 @@ def test_hello_that_was_received_before_the_call_is_the_sessions(loop, peers, sp
 
     def talk(server, core):
         raw = peers.connect(server)
-        context = ca.client_context()
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        secured = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
-        with pytest.raises(ssl.SSLWantReadError):
-            secured.do_handshake()
-        raw.sendall(outgoing.read())
+        client = RawTlsClient(raw, ca)
+        raw.sendall(client.hello())
         wait_until(lambda: accepted)
         core.call_soon_threadsafe(lambda: after_quiet(begin))
-        while True:
-            incoming.write(raw.recv(1 << 16))
-            try:
-                secured.do_handshake()
-                break
-            except ssl.SSLWantReadError:
-                pass
-        raw.sendall(outgoing.read())
-        while True:
-            try:
-                got.append(secured.read(4))
-                break
-            except ssl.SSLWantReadError:
-                incoming.write(raw.recv(1 << 16))
+        client.shake_hands()
+        got.append(client.drive(lambda: client.session.read(4)))
         core.exit()
 
     def start():
@@ -188,20 +172,10 @@ def test_unread_bytes_of_a_stream_are_the_sessions(loop, peers, spawn, ca, more)
 
     def talk(server):
         raw = peers.connect(server)
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        secured = ca.client_context().wrap_bio(incoming, outgoing, server_hostname="localhost")
-        with pytest.raises(ssl.SSLWantReadError):
-            secured.do_handshake()
-        raw.sendall(b"STARTTLS\r\n" + outgoing.read())
-        while True:
-            incoming.write(raw.recv(1 << 16))
-            try:
-                secured.do_handshake()
-                break
-            except ssl.SSLWantReadError:
-                pass
-        secured.write(b"secret")
-        raw.sendall(outgoing.read())
+        client = RawTlsClient(raw, ca)
+        raw.sendall(b"STARTTLS\r\n" + client.hello())
+        client.shake_hands()
+        raw.sendall(client.seal(b"secret"))
         raw.recv(1)
 
     def start():

@@ -10,6 +10,7 @@ import pytest
 import asynctcp
 from asynctcp import TcpEof, TcpReset, exit_event_loop, pipe_connect, pipe_server, tcp_server
 from helpers import LOOPBACK, MUCH, fail, ignore, reset, run, wait_until
+from raw_tls import RawTlsClient
 
 ROUNDS = 20
 
@@ -93,27 +94,17 @@ def test_alert_that_was_received_is_told_although_a_write_failed_meanwhile(ca, p
 def test_what_is_written_at_the_end_arrives_though_bytes_follow_the_close_notify(ca, peers, spawn):
     def body(server):
         raw = peers.connect(server)
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        session = ca.client_context().wrap_bio(incoming, outgoing, server_hostname="localhost")
-
-        def drive(step):
-            while True:
-                try:
-                    return step()
-                except ssl.SSLWantReadError:
-                    raw.sendall(outgoing.read())
-                    incoming.write(raw.recv(1 << 16))
-
-        drive(session.do_handshake)
-        session.write(b"ask")
+        client = RawTlsClient(raw, ca)
+        client.shake_hands()
+        client.session.write(b"ask")
         with pytest.raises(ssl.SSLWantReadError):
-            session.unwrap()
-        raw.sendall(outgoing.read())
+            client.session.unwrap()
+        raw.sendall(client.sealed())
         wait_until(lambda: ends)
         raw.sendall(b"more")
         count = 0
         while count < MUCH:
-            count += len(drive(lambda: session.read(1 << 16)))
+            count += len(client.drive(lambda: client.session.read(1 << 16)))
         got.append(count)
 
     def ended(condition):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 import socket
-import ssl
 import time
 
 import pytest
@@ -14,6 +12,7 @@ import asynctcp
 from asynctcp import EventLoop, TlsError, delay, exit_event_loop, pipe_server, tcp_connect, tcp_server
 from certificates import authority
 from helpers import LOOPBACK, after_quiet, fail, ignore, receive_exactly, run, wait_until
+from raw_tls import RawTlsClient
 
 LOOPS = {"plain": {}, "threads": {"io_threads": 1}}
 #: Kernel buffers of either side, so that little fits.
@@ -134,26 +133,15 @@ def test_read_timeout_does_not_run_while_a_record_comes_slowly(ca, peers, spawn)
 
     def body(server, core):
         raw = peers.connect(server)
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        session = ca.client_context().wrap_bio(incoming, outgoing, server_hostname="localhost")
-        while not is_done(session):
-            raw.sendall(outgoing.read())
-            incoming.write(raw.recv(1 << 16))
-        session.write(b"x" * 16_000)
-        record = outgoing.read()
+        client = RawTlsClient(raw, ca)
+        client.shake_hands()
+        record = client.seal(b"x" * 16_000)
         for start in range(0, len(record), 2500):
             raw.sendall(record[start : start + 2500])
             # The time is what this is about: in all more than the timeout.
             time.sleep(0.5)
         wait_until(lambda: told)
         core.exit()
-
-    def is_done(session):
-        try:
-            session.do_handshake()
-        except ssl.SSLWantReadError:
-            return False
-        return True
 
     def start():
         server = tcp_server(
@@ -176,21 +164,12 @@ def test_read_timeout_is_not_told_where_part_of_a_record_came_while_python_was_h
 
     def body(server):
         raw = peers.connect(server)
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        session = ca.client_context().wrap_bio(incoming, outgoing, server_hostname="localhost")
-        with contextlib.suppress(ssl.SSLWantReadError):
-            session.do_handshake()
-        raw.sendall(outgoing.read())
-        while not outgoing.pending:
-            incoming.write(raw.recv(1 << 16))
-            with contextlib.suppress(ssl.SSLWantReadError):
-                session.do_handshake()
-        session.write(b"begin")
-        raw.sendall(outgoing.read())
+        client = RawTlsClient(raw, ca)
+        client.shake_hands()
+        raw.sendall(client.seal(b"begin"))
         wait_until(lambda: held)
         wait_until(lambda: time.monotonic() > held[0] + 0.4)
-        session.write(b"x" * 16_000)
-        record = outgoing.read()
+        record = client.seal(b"x" * 16_000)
         raw.sendall(record[:8000])
         sent.append(time.monotonic())
         wait_until(lambda: back)
