@@ -15,7 +15,7 @@ import pytest
 from hypothesis import settings
 
 import asynctcp
-import tracing  # noqa: F401 (children are not looked at unless they ask for it)
+import tracing
 from certificates import authority
 from cli import Commands, Terminal
 from helpers import DEADLINE, Log, descriptors, wait_until
@@ -39,6 +39,11 @@ def pytest_generate_tests(metafunc):
         if metafunc.definition.get_closest_marker("can_reset"):
             wires = [wire for wire in wires if wire != "unix"]
         metafunc.parametrize("peers", wires, indirect=True)
+
+
+def pytest_collection():
+    """By now coverage has begun, also in one of several processes (`-n`)."""
+    tracing.hide()
 
 
 def pytest_collection_modifyitems(items):

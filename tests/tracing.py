@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import os
 
-#: What has coverage look at a child; taken out of the environment that all children inherit.
-_TRACING = {
-    name: os.environ.pop(name)
-    for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
-    if name in os.environ
-}
+#: What has coverage look at a child, once `hide` took it out of the environment that all children inherit.
+_TRACING = {}
+
+
+def hide():
+    """From here on coverage looks at no child that is not given `traced`."""
+    for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
+        if name in os.environ:
+            _TRACING[name] = os.environ.pop(name)
 
 
 def traced():
