@@ -6,6 +6,7 @@ import contextlib
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -215,7 +216,16 @@ def test_workers_share_a_port_and_end_with_their_parent(start, ports, name):
     assert parent.output.endswith("all workers ended\n")
 
 
-@pytest.mark.parametrize("name", ["from_cl_async.py", "on_asyncio.py", "from_asyncio.py", "from_gevent.py"])
+ECHO_SERVERS = [
+    "from_cl_async.py",
+    "on_asyncio.py",
+    "from_asyncio.py",
+    "from_gevent.py",
+    "handler_from_gevent.py",
+]
+
+
+@pytest.mark.parametrize("name", ECHO_SERVERS)
 def test_server_that_stands_beside_another_librarys_echoes(start, ports, name):
     start(name).wait_for("listening on")
     with connect(ports[0]) as client:
@@ -288,6 +298,32 @@ def test_client_behind_haproxy_is_told_its_own_address(start, ports):
             return receive(client, len(f"{host}:{port} says hello")) == f"{host}:{port} says hello".encode()
 
     wait_until(answered)
+
+
+#: What HAProxy's health check sends by ``send-proxy`` and by ``send-proxy-v2`` (LOCAL).
+CHECKS = [
+    b"PROXY TCP4 127.0.0.1 127.0.0.1 %d 7001\r\n",
+    b"\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00",
+]
+
+
+@pytest.mark.parametrize("header", CHECKS, ids=["send-proxy", "send-proxy-v2"])
+def test_health_check_of_haproxy_is_not_reported(start, ports, header):
+    server = start("behind_haproxy.py", ports[1])
+    server.wait_for("listening on")
+
+    def reset_by(client, names):
+        """A connection with a header that names a client, which is served and then reset."""
+        client.sendall(names + b"hello")
+        assert client.recv(100).endswith(b" says hello")
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+
+    check = connect(ports[1])
+    reset_by(check, header.replace(b"%d", b"%d" % check.getsockname()[1]))
+    reset_by(connect(ports[1]), b"PROXY TCP4 192.0.2.1 127.0.0.1 4321 7001\r\n")
+    server.wait_for("TcpReset from 192.0.2.1:4321")
+    assert server.output.count("TcpReset") == 1
 
 
 def test_who_is_not_haproxy_is_reset(start, ports):
