@@ -128,3 +128,17 @@ def drain(peer, count):
         assert piece
         data += piece
     return bytes(data)
+
+
+async def until(condition):
+    """Wait until the condition holds, within the deadline."""
+    async with asyncio.timeout(DEADLINE):
+        while not condition():  # noqa: ASYNC110 - of a protocol, which sets no event
+            await asyncio.sleep(0.001)
+
+
+def peer_of(server):
+    """Connect a plain socket to a server of asyncio's kind."""
+    peer = socket.create_connection(server.sockets[0].getsockname(), timeout=DEADLINE)
+    peer.setblocking(False)
+    return peer

@@ -50,12 +50,6 @@ def worlds(name):
         world.loop.close()
 
 
-async def until(condition):
-    """Wait until then; whoever calls is bounded."""
-    while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
-        await asyncio.sleep(0.001)
-
-
 def tcp_pair():
     """Both ends of a connection."""
     with socket.create_server((LOOPBACK, 0)) as listener:

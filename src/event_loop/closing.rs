@@ -109,7 +109,11 @@ pub fn close_all(py: Python<'_>, state: &LoopState) -> Vec<Py<PyAny>> {
     for object in &objects {
         match Sink::of(object.bind(py).clone()) {
             Some(Sink::Socket(socket)) => Socket::end_with_loop(&socket),
-            Some(Sink::Server(server)) => server.get().end(),
+            Some(Sink::Server(server)) => {
+                if let Some(waiting) = server.get().end() {
+                    state.add_exit_callback(waiting);
+                }
+            }
             Some(Sink::Poller(poller)) => poller.get().end(),
             Some(Sink::Lookup(_)) | None => {}
         }

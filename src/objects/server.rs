@@ -1,7 +1,7 @@
 //! The `TcpServer` that Python sees.
 
 use crate::boundary::address::{address_object, address_text};
-use crate::boundary::args::refusal::wrong_type;
+use crate::boundary::args::{self, refusal::wrong_type};
 use crate::boundary::condition;
 use crate::boundary::tls_context::server_of;
 use crate::io::conn::link::Link;
@@ -11,10 +11,12 @@ use crate::io::setup::listening::Listening;
 use crate::io::sync::Mutex;
 use crate::io::sys::address::Address;
 use crate::shared::loop_state::LoopState;
+use crate::shared::posts::{Post, Posted};
 use crate::socket::object::{Origin, Socket};
 use crate::socket::state::{Callbacks, Settings};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -30,6 +32,8 @@ pub struct TcpServer {
     open: Arc<AtomicUsize>,
     /// For each connection; let go when the accept loop has ended.
     callbacks: Mutex<Callbacks>,
+    /// Who waits for that.
+    waiting: Mutex<Option<Py<PyAny>>>,
     settings: Settings,
 }
 
@@ -75,11 +79,25 @@ impl TcpServer {
         condition::accept_error(slf.py(), failure, server.clone_ref(slf.py()), server)
     }
 
-    /// The accept loop has ended, or the loop does.
-    pub fn end(&self) {
+    /// Nothing more comes of it: all that it has accepted is announced, or the loop ends. Who is to be told.
+    #[must_use]
+    pub fn end(&self) -> Option<Py<PyAny>> {
         self.stop();
         let dropped = std::mem::take(&mut *self.callbacks.lock());
         drop(dropped);
+        self.waiting.lock().take()
+    }
+
+    /// Its last task has ended.
+    pub fn gone(&self, py: Python<'_>) {
+        if let Some(function) = self.end() {
+            let call = Post {
+                function: Posted::Function(function),
+                arguments: PyTuple::empty(py).unbind(),
+                event_cb: None,
+            };
+            self.event_loop.post(|posts| posts.calls.push_back(call));
+        }
     }
 
     fn stop(&self) {
@@ -114,6 +132,7 @@ impl TcpServer {
             closed: AtomicBool::new(false),
             open: Arc::default(),
             callbacks: Mutex::new(callbacks),
+            waiting: Mutex::default(),
             settings,
         };
         let server = Py::new(py, server)?;
@@ -231,6 +250,20 @@ impl TcpServer {
         self.open.load(Ordering::SeqCst) + self.listener.unknown()
     }
 
+    /// How many of them still wait for that, or to be told to Python.
+    fn _unknown(&self) -> usize {
+        self.listener.unknown()
+    }
+
+    /// Has `fn()` called in the loop once it is closed and all that it has accepted is known or gone, at the latest as the
+    /// loop's exit callback.
+    fn _when_ended(&self, r#fn: &Bound<'_, PyAny>) -> PyResult<()> {
+        let function = args::required_callback("fn", r#fn)?;
+        let replaced = self.waiting.lock().replace(function);
+        drop(replaced);
+        Ok(())
+    }
+
     fn __repr__(&self) -> String {
         let state = if self.closed() { "closed" } else { "listening" };
         let addresses: Vec<_> = self.addresses.iter().map(Address::to_string).collect();
@@ -245,11 +278,15 @@ impl TcpServer {
         if let Some(callbacks) = self.callbacks.try_lock() {
             callbacks.visit(&visit)?;
         }
-        Ok(())
+        match self.waiting.try_lock() {
+            Some(waiting) => visit.call(&*waiting),
+            None => Ok(()),
+        }
     }
 
     fn __clear__(&self) {
-        let dropped = std::mem::take(&mut *self.callbacks.lock());
-        drop(dropped);
+        let callbacks = std::mem::take(&mut *self.callbacks.lock());
+        let waiting = self.waiting.lock().take();
+        drop((callbacks, waiting));
     }
 }

@@ -355,7 +355,7 @@ impl Dispatcher<'_> {
     pub fn gone(&self, py: Python<'_>, key: Key) {
         self.event_loop.task_ended(key);
         match self.sink(py, key) {
-            Some(Sink::Server(server)) => server.get().end(),
+            Some(Sink::Server(server)) => server.get().gone(py),
             Some(Sink::Lookup(_) | Sink::Poller(_)) => {}
             // A socket stays until its end was delivered.
             Some(Sink::Socket(socket)) if !socket.get().was_closed() => return,

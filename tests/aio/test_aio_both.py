@@ -15,7 +15,7 @@ import pytest
 import asynctcp
 import asynctcp.aio
 from helpers import DEADLINE, LOOPBACK, MUCH, SOON, ignore, receive_all
-from loops import Recorder, run, turn_until
+from loops import Recorder, peer_of, run, turn_until, until
 
 
 @pytest.fixture
@@ -308,18 +308,6 @@ async def serve(loop, protocols, factory=Recorder):
         return protocols[-1]
 
     return await loop.create_server(make, LOOPBACK, 0)
-
-
-async def until(condition):
-    async with asyncio.timeout(DEADLINE):
-        while not condition():  # noqa: ASYNC110 - of a protocol, which sets no event
-            await asyncio.sleep(0.001)
-
-
-def peer_of(server):
-    peer = socket.create_connection(server.sockets[0].getsockname(), timeout=DEADLINE)
-    peer.setblocking(False)
-    return peer
 
 
 def test_server_waits_closed_until_its_last_connection_has_ended(loop):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 
 import asynctcp
 from asynctcp import aio
-from helpers import DEADLINE, LOOPBACK
-from loops import LOOPS, run
+from certificates import authority
+from helpers import DEADLINE, LOOPBACK, fail
+from loops import LOOPS, run, until
 
 
 @pytest.fixture
@@ -139,5 +141,105 @@ def test_wait_closed_of_a_closed_server_without_connections_returns_at_once(loop
         server = await aio.serve(until_end, LOOPBACK, 0)
         server.server.close()
         await server.wait_closed()
+
+    run(loop, main())
+
+
+def test_wait_closed_returns_when_the_server_below_is_closed(loop):
+    async def main():
+        server = await aio.serve(until_end, LOOPBACK, 0)
+        waiting = asyncio.create_task(server.wait_closed())
+        await asyncio.sleep(0)
+        server.server.close()
+        await waiting
+
+    run(loop, main())
+
+
+def test_wait_closed_returns_when_the_loop_of_callbacks_ends(loop):
+    async def main():
+        server = await aio.serve(until_end, LOOPBACK, 0)
+        waiting.append(asyncio.create_task(server.wait_closed()))
+        await asyncio.sleep(0)
+        asynctcp.exit_event_loop()
+        await waiting[0]
+
+    waiting = []
+    with pytest.raises(RuntimeError, match="Event loop stopped before Future completed"):
+        run(loop, main())
+    run(loop, asyncio.wait(waiting))
+
+
+UNANNOUNCED = {"TLS": lambda: {"tls": authority().server()}, "PROXY": lambda: {"proxy_protocol": "require"}}
+
+
+async def unannounced(kind, handler):
+    """A server, and a connection to it whose handshake or PROXY header is under way."""
+    server = await aio.serve(handler, LOOPBACK, 0, **UNANNOUNCED[kind]())
+    peer = socket.create_connection((server.host, server.port), timeout=DEADLINE)
+    await until(lambda: server.server.connections)
+    assert server.sockets == []
+    peer.setblocking(False)
+    return server, peer
+
+
+@pytest.mark.parametrize("name", ["drain", "wait_closed"])
+def test_closed_server_waits_for_a_tls_handshake_that_is_under_way(loop, name):
+    served = []
+
+    async def handler(stream):
+        served.append(await stream.receive())
+
+    async def main():
+        server, peer = await unannounced("TLS", handler)
+        server.close()
+        draining = server.drain(DEADLINE) if name == "drain" else server.wait_closed()
+        waiting = asyncio.create_task(draining)
+        context = authority().client_context()
+        _, writer = await asyncio.open_connection(sock=peer, ssl=context, server_hostname="localhost")
+        assert not waiting.done()
+        writer.write(b"x")
+        assert await waiting is not False
+        writer.close()
+
+    run(loop, main())
+    assert served == [b"x"]
+
+
+def test_drained_server_waits_for_a_proxy_header_that_is_under_way(loop):
+    served = []
+
+    async def handler(stream):
+        served.append(stream.peername)
+
+    async def main():
+        server, peer = await unannounced("PROXY", handler)
+        waiting = asyncio.create_task(server.drain(DEADLINE))
+        await asyncio.sleep(0)
+        peer.send(b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n")
+        assert await waiting is True
+        peer.close()
+
+    run(loop, main())
+    assert served == [("192.0.2.1", 1)]
+
+
+def test_drained_server_resets_at_the_deadline_what_is_not_announced(loop):
+    async def main():
+        server, peer = await unannounced("PROXY", fail)
+        assert await server.drain(0) is False
+        peer.send(b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n")
+        with pytest.raises(ConnectionResetError):
+            await loop.sock_recv(peer, 1)
+        await server.wait_closed()
+        peer.close()
+
+    run(loop, main())
+
+
+def test_drained_server_without_connections_needs_no_time(loop):
+    async def main():
+        server = await aio.serve(until_end, LOOPBACK, 0)
+        assert await server.drain(0) is True
 
     run(loop, main())

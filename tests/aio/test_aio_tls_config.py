@@ -18,9 +18,9 @@ import asynctcp.aio
 from asynctcp import TlsCertificateError, aio
 from certificates import authority
 from helpers import DEADLINE, LOOPBACK, MUCH
-from loops import Recorder, run, turn
+from loops import Recorder, run, turn, until
 from peers import find, needs
-from secured import Link, echo, refused, serving, tcp_pair, until, worlds
+from secured import Link, echo, refused, serving, tcp_pair, worlds
 
 
 @pytest.fixture

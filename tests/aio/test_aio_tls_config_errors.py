@@ -11,8 +11,8 @@ import pytest
 from asynctcp import TlsError
 from asynctcp.aio import _tls_errors
 from certificates import authority
-from loops import run, turn
-from secured import Link, refused, serving, until, worlds
+from loops import run, turn, until
+from secured import Link, refused, serving, worlds
 
 
 @pytest.fixture

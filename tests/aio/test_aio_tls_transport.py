@@ -13,8 +13,8 @@ import time
 import pytest
 
 from helpers import DEADLINE, MUCH, Oops
-from loops import Recorder, run, turn, turn_until
-from secured import OURS, Link, Peer, World, tcp_pair, until
+from loops import Recorder, run, turn, turn_until, until
+from secured import OURS, Link, Peer, World, tcp_pair
 
 
 class Buffered(asyncio.BufferedProtocol):

@@ -23,7 +23,9 @@ class StreamServer:
         self._handler = handler
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
+        # Nothing more comes of the server below.
         self._is_over = asyncio.Event()
+        self._refuses = False
         self._server: _core.TcpServer
 
     @property
@@ -61,32 +63,42 @@ class StreamServer:
     def close(self) -> None:
         """Stop accepting; the connections go on. Closing it again does nothing."""
         self.server.close()
-        self._is_over.set()
 
     async def wait_closed(self) -> None:
-        """Wait until it is closed, by ``close`` or ``drain``, and all handlers have returned."""
-        if self.is_serving():
-            await self._is_over.wait()
+        """Wait until it is closed, and all handlers have returned.
+
+        Also those of connections that were accepted and whose PROXY header or TLS handshake was to come.
+        """
+        await self._is_over.wait()
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 
     async def drain(self, timeout: float) -> bool:  # noqa: ASYNC109 - the name that asyncio has for it
         """Stop accepting, and wait until the handlers have returned.
 
+        Also those of connections that were accepted and whose PROXY header or TLS handshake was to come.
+
         Args:
-            timeout: seconds, int or float; handlers that still run then are cancelled and awaited.
+            timeout: seconds, int or float; handlers that still run then are cancelled and awaited, and
+                connections that are not ready for one are reset.
 
         Returns whether all returned by themselves.
         """
         self.close()
-        if not self._tasks:
+        try:
+            async with asyncio.timeout(timeout):
+                await self.wait_closed()
+        except TimeoutError:
+            pass
+        else:
             return True
-        _, running = await asyncio.wait(set(self._tasks), timeout=timeout)
-        for task in running:
+        self._refuses = True
+        is_late = bool(self._tasks) or self.server._unknown() > 0
+        for task in self._tasks:
             task.cancel()
-        if running:
-            await asyncio.wait(running)
-        return not running
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
+        return not is_late
 
     async def __aenter__(self) -> Self:
         return self
@@ -100,6 +112,9 @@ class StreamServer:
         return f"<asynctcp.aio.StreamServer {self._server!r}>"
 
     def _on_connect(self, sock: _core.Socket) -> None:
+        if self._refuses:
+            sock.close(force=True)
+            return
         stream = Stream()
         stream._socket = sock
         stream._on_connect(sock)
@@ -182,4 +197,5 @@ def _serve(
         raise TypeError(f"handler must be an async def, not {type(handler).__name__}: {handler!r}")
     made = StreamServer(handler)
     made._server = begin(_ignore, connect_cb=made._on_connect, allow_half_open=True, tls=tls, **options)
+    made._server._when_ended(made._is_over.set)
     return made
