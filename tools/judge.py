@@ -28,7 +28,7 @@ GOAL = 85.0
 PROCESSES = 4
 #: Seconds for a single test, and for all tests of a mutant where they take less than half of it without any
 #: change, or else twice what they take then; a mutant that needs more is noticed.
-TEST_TIMEOUT = 20
+TEST_TIMEOUT = 40
 TIMEOUT = 90
 #: Seconds for all tests without any change.
 PATIENCE = 600
