@@ -112,6 +112,11 @@ impl EventLoop {
         Ok(())
     }
 
+    /// It is that thread's to run and to end: the thread in which the asyncio loop runs, or closes it.
+    fn _give_to(&self, thread: usize) {
+        self.state.give_to(thread);
+    }
+
     /// That asyncio loop stops.
     fn _leave(&self) {
         if self.state.is_current() {

@@ -42,7 +42,10 @@ def warn_of_open(loop: "EventLoop") -> None:
 
 def _origin(left: Socket | TcpServer) -> str:
     server = left.server if isinstance(left, Socket) else None
-    stack = _origins[left if server is None else server]
+    stack = _origins.get(left if server is None else server)
+    if stack is None:
+        # The garbage collector has found the loop, and has cleared what is weak first.
+        return ""
     made = "made" if server is None else f"accepted by {server!r}, made"
     return f", {made} at (most recent call last):\n{stack}"
 

@@ -145,8 +145,12 @@ impl LoopState {
 
     /// This thread runs it.
     pub fn set_thread(&self) {
-        self.thread
-            .store(platform::this_thread(), Ordering::Relaxed);
+        self.give_to(platform::this_thread());
+    }
+
+    /// That thread runs it, as Python numbers it.
+    pub fn give_to(&self, thread: usize) {
+        self.thread.store(thread, Ordering::Relaxed);
     }
 
     /// The thread that runs it; 0: none yet.

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import threading
 from asyncio import base_events, events, futures, sslproto
 from asyncio.log import logger
 from collections.abc import Callable, Coroutine
@@ -21,6 +22,7 @@ from asynctcp._tls import TlsConfig
 from asynctcp.aio import _datagram, _handles, _tls, _transport
 from asynctcp.aio._accepting import Accepting
 from asynctcp.aio._connecting import OWN_LOOP, Connecting
+from asynctcp.aio._hosting import Hosting
 from asynctcp.aio._lent import Lent
 from asynctcp.aio._options import LoopOptions
 from asynctcp.aio._server import Server
@@ -43,7 +45,7 @@ class _NoSelector:
         """Do nothing."""
 
 
-class Loop(_core.NativeLoop, Accepting, Connecting, OWN_LOOP):  # type: ignore[misc]
+class Loop(_core.NativeLoop, Hosting, Accepting, Connecting, OWN_LOOP):  # type: ignore[misc]
     """An asyncio event loop; ``new_event_loop`` makes one.
 
     Every method of asyncio's Unix loop works as documented there, with its debug mode.
@@ -62,8 +64,8 @@ class Loop(_core.NativeLoop, Accepting, Connecting, OWN_LOOP):  # type: ignore[m
         return _core.NativeLoop.__new__(cls)
 
     def __init__(self, **options: Unpack[LoopOptions]) -> None:
-        self._callbacks: EventLoop | None = None
         self._options = options
+        self._making = threading.RLock()
         self._lingering: set[Any] = set()
         OWN_LOOP.__init__(self, _NoSelector())  # type: ignore[arg-type]
 
@@ -73,21 +75,7 @@ class Loop(_core.NativeLoop, Accepting, Connecting, OWN_LOOP):  # type: ignore[m
 
         Exceptions of its callbacks go to the socket's ``event_cb``, else to this loop's exception handler.
         """
-        if self._callbacks is None:
-            self._check_closed()  # type: ignore[attr-defined]
-            # asyncio's debug mode tells of slow steps, this one of slow callbacks.
-            options: LoopOptions = {"debug": self.get_debug(), **self._options}
-            core = EventLoop(catch_app_errors=True, **options)
-            if self._has_threads():
-                self._add_reader(core.fileno(), core.pump)
-            else:
-                self._host(core)
-            core._add_exit_callback(self._callbacks_ended)
-            self._callbacks = core
-            self._drive(core)
-            if self.is_running():
-                core._enter()
-        return self._callbacks
+        return self._make_callbacks() if self._callbacks is None else self._callbacks
 
     def run_forever(self) -> None:
         """Run until ``stop()``, as ``asyncio.AbstractEventLoop.run_forever``."""
@@ -107,29 +95,18 @@ class Loop(_core.NativeLoop, Accepting, Connecting, OWN_LOOP):  # type: ignore[m
 
     def close(self) -> None:
         """Close it, as ``asyncio.AbstractEventLoop.close``. Raises ``RuntimeError`` while it runs."""
-        if self._has_callbacks() and not self.is_running():
-            self.tcp.exit()
+        try:
+            if not self.is_running():
+                self._end_callbacks()
+        finally:
+            self._close()
+
+    def _close(self) -> None:
         if not self.is_running():
             for connection in list(self._lingering):
                 connection.close()
         OWN_LOOP.close(self)
         self._let_go()
-
-    def _has_callbacks(self) -> bool:
-        """Whether there is a loop of callbacks in it that is not the parent's of a forked child."""
-        return self._callbacks is not None and not self._callbacks._is_parents()
-
-    def _callbacks_ended(self) -> None:
-        """``exit_event_loop()`` was called, or this loop is closed."""
-        self._drive(None)
-        core, self._callbacks = self.tcp, None
-        if self._has_threads():
-            self._remove_reader(core.fileno())
-        core._leave()
-        self.stop()
-
-    def _has_threads(self) -> bool:
-        return bool(self._options.get("io_threads"))
 
     # What asyncio's code calls, here over the native queue.
 
@@ -342,7 +319,7 @@ class Loop(_core.NativeLoop, Accepting, Connecting, OWN_LOOP):  # type: ignore[m
             self, callback: Any, *args: Any, context: Context | None = None
         ) -> Any:
             """Call it in the next turn; any thread may call this, and the handle's ``cancel()``."""
-            self._check_closed()  # type: ignore[attr-defined]
+            self._check_closed()
             if self._debug:
                 self._check_callback(callback, "call_soon_threadsafe")  # type: ignore[attr-defined]
             handle = events._ThreadSafeHandle(callback, args, self, context)  # type: ignore[attr-defined]
