@@ -22,9 +22,11 @@ struct Descriptor {
     /// unreferenced transport is collected.
     transport: Option<Py<PyAny>>,
     is_held: bool,
-    /// Somebody else watches the descriptor for a while.
+    /// What the transport waits for, beside what the handles do.
+    own: Interest,
+    /// Somebody else may watch the descriptor, too, for a while.
     is_lent: bool,
-    /// As the selector knows it.
+    /// As the selector knows it: what the handles and the transport wait for.
     registered: Interest,
     /// What it was registered by, where that was no number: it can be taken out by it after it was closed.
     object: Option<Py<PyAny>>,
@@ -44,12 +46,33 @@ pub(crate) struct Replaced {
     object: Option<Py<PyAny>>,
 }
 
+/// What a number had when a transport adopted it: of who had it before, and what its handles waited for.
+#[derive(Default)]
+pub(crate) struct Left {
+    pub(crate) handles: [Option<Py<PyAny>>; 2],
+    #[allow(dead_code, reason = "dropped by whoever may run Python code")]
+    others: [Option<Py<PyAny>>; 2],
+}
+
 impl Descriptor {
+    fn is_called(&self) -> bool {
+        self.reader.is_some() || self.writer.is_some()
+    }
+
+    /// What the handles and the transport wait for.
     fn wanted(&self) -> Interest {
         Interest {
-            readable: self.reader.is_some(),
-            writable: self.writer.is_some(),
+            readable: self.reader.is_some() || self.own.readable,
+            writable: self.writer.is_some() || self.own.writable,
         }
+    }
+
+    /// The selector is told. What it knows may be of a descriptor that was closed since, so it is told also of what is no news.
+    fn register(&mut self, selector: &Selector, number: RawFd) -> io::Result<()> {
+        let wanted = self.wanted();
+        selector.change(number, self.registered, wanted)?;
+        self.registered = wanted;
+        Ok(())
     }
 
     /// The transport, if it is alive.
@@ -63,7 +86,6 @@ impl Descriptor {
 
     fn set(&mut self, object: Py<PyAny>, is_held: bool) -> Option<Py<PyAny>> {
         self.is_held = is_held;
-        self.is_lent = false;
         self.transport.replace(object)
     }
 
@@ -131,14 +153,11 @@ impl Descriptors {
         if handle.is_none() {
             return Replaced::default();
         }
-        let wanted = watched.wanted();
         // What it fails for is that the descriptor is gone, and so is its registration.
-        let _ = selector.change(number, watched.registered, wanted);
-        watched.registered = wanted;
-        let object = if wanted == Interest::NONE {
-            watched.object.take()
-        } else {
-            None
+        let _ = watched.register(selector, number);
+        let object = match watched.is_called() {
+            true => None,
+            false => watched.object.take(),
         };
         Replaced { handle, object }
     }
@@ -152,12 +171,51 @@ impl Descriptors {
         }
     }
 
-    /// It is a transport's from now on: a weak reference to it.
-    pub(crate) fn adopt(&mut self, number: RawFd, weak: Py<PyAny>) -> Option<Py<PyAny>> {
-        match self.place(number) {
-            Some(watched) => watched.set(weak, false),
-            None => Some(weak),
+    /// It is a transport's from now on, a weak reference to which is given; of what has watched it before nothing is called any more.
+    pub(crate) fn adopt(&mut self, selector: &Selector, number: RawFd, weak: Py<PyAny>) -> Left {
+        let Some(watched) = self.place(number) else {
+            return Left::default();
+        };
+        let before = std::mem::replace(
+            watched,
+            Descriptor {
+                transport: Some(weak),
+                registered: watched.registered,
+                ..Descriptor::default()
+            },
+        );
+        if before.registered != Interest::NONE {
+            // What it fails for is that the descriptor is gone, and so is its registration.
+            let _ = watched.register(selector, number);
         }
+        Left {
+            handles: [before.reader, before.writer],
+            others: [before.transport, before.object],
+        }
+    }
+
+    /// The transport waits for that from now on. EBADF: the number is another's by now, for the socket was closed behind it.
+    pub(crate) fn want(
+        &mut self,
+        selector: &Selector,
+        number: RawFd,
+        transport: &Bound<'_, PyAny>,
+        wanted: Interest,
+    ) -> io::Result<()> {
+        let owner = self.transport(transport.py(), number);
+        let is_its = owner.is_none_or(|owner| owner.is(transport));
+        let Some(watched) = self.place(number).filter(|_| is_its) else {
+            return match wanted {
+                Interest::NONE => Ok(()),
+                _ => Err(io::Error::from_raw_os_error(libc::EBADF)),
+            };
+        };
+        let before = std::mem::replace(&mut watched.own, wanted);
+        let told = watched.register(selector, number);
+        if told.is_err() {
+            watched.own = before;
+        }
+        told
     }
 
     /// Whether it keeps that transport alive.
@@ -204,10 +262,10 @@ impl Descriptors {
         self.place_of(number, transport)?.transport.take()
     }
 
-    /// Somebody else watches it until it is adopted again.
-    pub(crate) fn lend(&mut self, number: RawFd, transport: &Bound<'_, PyAny>) {
+    /// Somebody else may watch it, too; or not any more.
+    pub(crate) fn lend(&mut self, number: RawFd, transport: &Bound<'_, PyAny>, is_lent: bool) {
         if let Some(watched) = self.place_of(number, transport) {
-            watched.is_lent = true;
+            watched.is_lent = is_lent;
         }
     }
 
@@ -225,12 +283,6 @@ impl Descriptors {
         number: RawFd,
     ) -> Option<Bound<'py, PyAny>> {
         self.watched.get(usize::try_from(number).ok()?)?.owner(py)
-    }
-
-    /// It was that transport's, and what is registered for it now is not: the socket was closed behind it, and so taken out.
-    pub(crate) fn is_anothers(&self, number: RawFd, transport: &Bound<'_, PyAny>) -> bool {
-        let owner = self.transport(transport.py(), number);
-        owner.is_some_and(|owner| !owner.is(transport)) || self.is_called(number)
     }
 
     /// Whose it is, and nobody else may watch it.

@@ -9,13 +9,11 @@ use crate::aio::state::State;
 use crate::aio::transport::object::StreamTransport;
 use crate::aio::transports::{self, Transport};
 use crate::aio::turn;
-use crate::aio::watched::Watched;
 use crate::boundary::call::Method;
 use crate::event_loop::object::EventLoop;
 use crate::event_loop::stages;
 use crate::io::failure::Failure;
 use crate::io::sys::platform::RawFd;
-use crate::io::sys::platform::epoll::Interest;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -173,25 +171,18 @@ impl NativeLoop {
         );
     }
 
-    /// The descriptor is the transport's from now on, unless that was lost while it was lent.
+    /// The descriptor is the transport's from now on.
     fn _adopt(&self, transport: &Bound<'_, PyAny>) -> PyResult<()> {
-        let given = Transport::given(transport)?;
-        match given.is_lost(transport.py()) {
-            true => Ok(()),
-            false => self.state.adopt(given.number(), transport),
-        }
+        let number = Transport::given(transport)?.number();
+        self.state.adopt(number, transport)
     }
 
-    /// The descriptor is watched by somebody else for a while.
-    fn _lend(&self, transport: &Bound<'_, StreamTransport>) -> PyResult<()> {
-        transport
-            .get()
-            .register(transport, |wanted| *wanted = Interest::NONE)?;
+    /// The descriptor may be watched by somebody else, too, for a while; or not any more.
+    fn _lend(&self, transport: &Bound<'_, StreamTransport>, is_lent: bool) {
         let number = transport.get().number.get();
         self.state.descriptors.with(transport.py(), |descriptors| {
-            descriptors.lend(number, transport);
+            descriptors.lend(number, transport, is_lent);
         });
-        Ok(())
     }
 
     /// The transports of a server's connections.

@@ -112,14 +112,15 @@ impl State {
         self.buffer.with(py, |place| *place = buffer);
     }
 
-    /// The descriptor is a transport's.
+    /// The descriptor is a transport's. Handles that were left on its number are cancelled.
     pub(crate) fn adopt(&self, number: RawFd, transport: &Bound<'_, PyAny>) -> PyResult<()> {
-        let weak = weak(transport)?;
-        let before = self.descriptors.with(transport.py(), |descriptors| {
-            descriptors.adopt(number, weak)
-        });
-        drop(before);
-        Ok(())
+        let py = transport.py();
+        let (selector, weak) = (self.selector(py)?, weak(transport)?);
+        let left = self
+            .descriptors
+            .with(py, |descriptors| descriptors.adopt(&selector, number, weak));
+        let mut handles = left.handles.iter().flatten();
+        handles.try_for_each(|handle| cancel(handle.bind(py)))
     }
 
     /// The descriptor is that transport's no more.
@@ -148,16 +149,11 @@ impl State {
             return Ok(false);
         }
         let py = transport.py();
-        let is_anothers = wanted == Interest::NONE
-            && self
-                .descriptors
-                .with(py, |descriptors| descriptors.is_anothers(number, transport));
-        if !is_anothers {
-            let selector = self.selector(py)?;
-            selector
-                .change(number, before, wanted)
-                .map_err(Failure::Os)?;
-        }
+        let selector = self.selector(py)?;
+        let told = self.descriptors.with(py, |descriptors| {
+            descriptors.want(&selector, number, transport, wanted)
+        });
+        told.map_err(Failure::Os)?;
         if wanted.readable && !before.readable || wanted.writable && !before.writable {
             self.look_next();
         }
@@ -221,7 +217,7 @@ impl State {
         });
         self.look_next();
         match added {
-            Ok(replaced) => cancel(py, &replaced).map(drop),
+            Ok(replaced) => cancel_replaced(py, &replaced).map(drop),
             Err((error, handle)) => {
                 drop(handle);
                 Err(Failure::Os(error).into())
@@ -235,7 +231,7 @@ impl State {
         let replaced = self
             .descriptors
             .with(py, |descriptors| descriptors.remove(&selector, number, way));
-        cancel(py, &replaced)
+        cancel_replaced(py, &replaced)
     }
 
     /// Throws cancelled timers out: the first ones, or all where there are many.
@@ -305,17 +301,19 @@ fn weak(transport: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
     Ok(PyWeakrefReference::new(transport)?.into_any().unbind())
 }
 
-fn cancel(py: Python<'_>, replaced: &Replaced) -> PyResult<bool> {
-    let Some(handle) = &replaced.handle else {
-        return Ok(false);
-    };
-    let handle = handle.bind(py);
+/// Whether there was one.
+fn cancel_replaced(py: Python<'_>, replaced: &Replaced) -> PyResult<bool> {
+    let handle = replaced.handle.as_ref();
+    handle.map_or(Ok(false), |handle| cancel(handle.bind(py)).map(|()| true))
+}
+
+/// Of any kind of handle.
+fn cancel(handle: &Bound<'_, PyAny>) -> PyResult<()> {
     if handle::of(handle).is_some() {
         handle::cancel(handle);
-    } else {
-        handle.method("cancel", ())?;
+        return Ok(());
     }
-    Ok(true)
+    handle.method("cancel", ()).map(drop)
 }
 
 /// Of any kind of handle.

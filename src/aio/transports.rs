@@ -59,14 +59,6 @@ impl<'a, 'py> Transport<'a, 'py> {
         }
     }
 
-    /// Its number may be another's by now.
-    pub(crate) fn is_lost(&self, py: Python<'_>) -> bool {
-        match self {
-            Self::Stream(it) => it.get().descriptor(py).is_none(),
-            Self::Datagram(it) => it.get().descriptor(py).is_none(),
-        }
-    }
-
     pub(crate) fn number(&self) -> RawFd {
         match self {
             Self::Stream(it) => it.get().number.get(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import errno
+import fcntl
 import os
 import resource
 import socket
@@ -11,7 +12,7 @@ import socket
 import pytest
 
 import asynctcp.aio
-from loops import turn, turn_until
+from loops import Recorder, run, turn, turn_until
 
 
 @pytest.fixture
@@ -154,3 +155,61 @@ def test_descriptor_that_is_ready_when_it_is_registered_is_told_of_in_the_next_t
             # No tick is left over, which would count in the next round.
             turn_until(loop, lambda: ended)
             assert told == [2]
+
+
+@pytest.fixture
+def adopt():
+    """Make a transport of a socket."""
+    made = []
+
+    def adopt(loop, sock):
+        made.append((loop, run(loop, loop.connect_accepted_socket(Recorder, sock))))
+        return made[-1][1]
+
+    yield adopt
+    for loop, (transport, protocol) in made:
+        if ("lost", None) not in protocol.told:
+            transport.abort()
+        turn(loop)
+
+
+def test_reader_that_is_left_on_a_transports_descriptor_is_not_called(loop, pair, adopt):
+    ours, theirs = pair
+    called = []
+    loop.add_reader(ours, called.append, "left")
+    _, protocol = adopt(loop, ours)
+    theirs.send(b"x")
+    turn_until(loop, lambda: protocol.data == b"x")
+    assert not called
+
+
+@pytest.mark.parametrize("way", ["reader", "writer"])
+def test_callback_that_is_left_on_a_closed_transports_number_is_not_called_for_the_next(
+    loop, way, pair, adopt
+):
+    near, theirs = pair
+    first, other = socket.socketpair()
+    first.setblocking(False)
+    called, number = [], first.fileno()
+    getattr(loop, f"add_{way}")(first, called.append, "left")
+    transport, _ = adopt(loop, first)
+    transport.close()
+    turn_until(loop, lambda: first.fileno() == -1)
+    other.close()
+    called.clear()
+    second = socket.socket(fileno=fcntl.fcntl(near, fcntl.F_DUPFD, number))
+    assert second.fileno() == number
+    _, protocol = adopt(loop, second)
+    theirs.send(b"x")
+    turn_until(loop, lambda: protocol.data == b"x")
+    assert not called
+
+
+def test_writer_that_is_left_on_a_transports_descriptor_is_not_called(ours, pair, adopt):
+    # asyncio's goes on being called until the transport waits for the same.
+    near, _ = pair
+    called = []
+    ours.add_writer(near, called.append, "left")
+    adopt(ours, near)
+    turn(ours)
+    assert not called

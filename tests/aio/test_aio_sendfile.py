@@ -56,6 +56,20 @@ def test_transport_reads_on_after_a_file_was_sent(loop, connect, tmp_path):
     turn_until(loop, lambda: it.protocol.data == b"answer")
 
 
+def test_transport_that_is_resumed_while_a_file_is_sent_reads_and_the_file_arrives(loop, connect, tmp_path):
+    it = connect()
+    with (tmp_path / "file").open("wb+") as file:
+        file.truncate(MUCH)
+        sending = loop.create_task(loop.sendfile(it.transport, file))
+        turn_until(loop, lambda: select.select([it.peer], [], [], 0)[0])
+        it.transport.resume_reading()
+        it.peer.sendall(b"heard")
+        turn_until(loop, lambda: it.protocol.data == b"heard")
+        assert len(it.take(MUCH)) == MUCH
+        turn_until(loop, sending.done)
+    assert sending.result() == MUCH
+
+
 class Sending:
     """A transport of our loop with a file on its way; asyncio's does not notice when it is ended."""
 

@@ -15,7 +15,7 @@ import pytest
 import asynctcp.aio
 from asynctcp.aio import _transport
 from helpers import LOOPBACK, MUCH
-from loops import LOST, Connection, Recorder, drain, run, turn, turn_until
+from loops import LOOPS, LOST, Connection, Recorder, drain, run, turn, turn_until
 
 
 def test_close_sends_what_was_written_and_tells_the_protocol_in_a_later_step(loop, connect):
@@ -228,6 +228,35 @@ def test_transport_that_reads_is_kept_though_nobody_has_it(loop):
     turn_until(loop, lambda: told[-1] == ("lost", None))
 
 
+def watch_for_a_moment(loop, socket):
+    loop.add_reader(socket.fileno(), print)
+    loop.remove_reader(socket.fileno())
+
+
+def watch_until_writable(loop, socket):
+    loop.add_writer(socket.fileno(), lambda: loop.remove_writer(socket.fileno()))
+
+
+@pytest.mark.parametrize(
+    ("name", "watch"),
+    [
+        ("asyncio", watch_for_a_moment),
+        ("asynctcp", watch_for_a_moment),
+        # asyncio's own transport loses its place to the program's callback.
+        ("asynctcp", watch_until_writable),
+    ],
+)
+def test_closing_transport_whose_descriptor_the_program_watches_sends_the_rest(name, watch):
+    loop = LOOPS[name]()
+    it = Connection(loop)
+    it.transport.write(b"x" * MUCH)
+    it.transport.close()
+    watch(loop, it.transport.get_extra_info("socket"))
+    assert len(it.take()) == MUCH
+    it.close()
+    loop.close()
+
+
 @pytest.mark.parametrize("something_comes", [False, True])
 def test_transport_that_is_resumed_is_kept_again(loop, something_comes):
     held = [Connection(loop)]
@@ -250,9 +279,9 @@ def test_transport_that_is_resumed_is_kept_again(loop, something_comes):
 def test_transport_that_was_lost_while_its_descriptor_was_lent_has_that_no_more(ours):
     it = Connection(ours)
     number = it.transport.get_extra_info("socket").fileno()
-    ours._lend(it.transport)
+    ours._lend(it.transport, is_lent=True)
     it.close()
-    ours._adopt(it.transport)
+    ours._lend(it.transport, is_lent=False)
     assert ours._transport_of(number) is None
 
 

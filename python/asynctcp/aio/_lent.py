@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Lent:
-    """A block in which a transport's descriptor is not its own, but that of whoever sends the file.
+    """A block in which a transport's descriptor is also that of whoever sends the file.
 
     If the transport ends in it, the descriptor is shut down, and closed only behind the block: who sends
     learns of it, and waits under no number that is another connection's by then.
@@ -20,14 +20,14 @@ class Lent:
         self._ended: tuple[BaseException | None, Context] | None = None
 
     def __enter__(self) -> socket.socket:
-        self._loop._lend(self._transport)
+        self._loop._lend(self._transport, is_lent=True)
         self._transport._call_connection_lost = self._lose
         return self._sock
 
     def __exit__(self, *_: object) -> None:
         transport = self._transport
         del transport._call_connection_lost
-        self._loop._adopt(transport)
+        self._loop._lend(transport, is_lent=False)
         if self._ended is not None:
             exc, context = self._ended
             self._loop.call_soon(transport._call_connection_lost, exc, context=context)
