@@ -148,7 +148,7 @@ def test_debug_mode_logs_why_a_connection_was_lost(ours, caplog):
 
 def test_addresses_that_the_kernel_does_not_know_are_none():
     with socket.create_server((LOOPBACK, 0)) as listener:
-        assert _transport.extra_of(listener, None)["peername"] is None
+        assert _transport.extra_of(None, listener, None)["peername"] is None
 
 
 def test_transport_that_is_dropped_unclosed_warns_and_closes_its_socket():

@@ -26,6 +26,7 @@ from asynctcp.aio._hosting import Hosting
 from asynctcp.aio._lent import Lent
 from asynctcp.aio._options import LoopOptions
 from asynctcp.aio._server import Server
+from asynctcp.aio._written import Behind
 from asynctcp.conditions import TcpAppError
 
 T = TypeVar("T")
@@ -45,7 +46,7 @@ class _NoSelector:
         """Do nothing."""
 
 
-class Loop(_core.NativeLoop, Hosting, Accepting, Connecting, OWN_LOOP):  # type: ignore[misc]
+class Loop(_core.NativeLoop, Hosting, Accepting, Behind, Connecting, OWN_LOOP):  # type: ignore[misc]
     """An asyncio event loop; ``new_event_loop`` makes one.
 
     Every method of asyncio's Unix loop works as documented there, with its debug mode.
@@ -173,7 +174,7 @@ class Loop(_core.NativeLoop, Hosting, Accepting, Connecting, OWN_LOOP):  # type:
             )
             return made
         self._ensure_fd_no_transport(sock)
-        extra = _transport.extra_of(sock, extra)
+        extra = _transport.extra_of(self, sock, extra)
         transport = _datagram.DatagramTransport(self, sock, protocol, extra, address)
         self._begin(transport, protocol.connection_made, waiter)
         return transport
@@ -290,12 +291,6 @@ class Loop(_core.NativeLoop, Hosting, Accepting, Connecting, OWN_LOOP):  # type:
             await server.start_serving()
         made: Server = server
         return made
-
-    async def _make_subprocess_transport(self, *args: Any, **kwargs: Any) -> Any:
-        # The child may have got a connection: what was written to that goes before what the child says.
-        self._send_written()
-        make: Any = OWN_LOOP._make_subprocess_transport  # type: ignore[attr-defined]
-        return await make(self, *args, **kwargs)
 
     async def _sendfile_native(self, transp: Any, file: Any, offset: int, count: int | None) -> int:
         reads = transp.is_reading()

@@ -2,13 +2,14 @@
 
 import asyncio
 import warnings
-from asyncio import constants, transports, trsock
+from asyncio import constants, transports
 from asyncio.log import logger
 from typing import Any, ClassVar
 
 from asynctcp import _core
 from asynctcp.aio._linger import Lingering
 from asynctcp.aio._server import KNOWS_CLIENTS
+from asynctcp.aio._written import TransportSocket
 
 
 class _Transport(transports._FlowControlMixin, asyncio.Transport):
@@ -142,10 +143,10 @@ class Transport(Common, _core.StreamTransport):
         return (self,) if KNOWS_CLIENTS else ()
 
 
-def extra_of(sock: Any, extra: dict[str, Any] | None) -> dict[str, Any]:
+def extra_of(loop: Any, sock: Any, extra: dict[str, Any] | None) -> dict[str, Any]:
     """Return what ``get_extra_info`` knows of a connected socket."""
     extra = dict(extra) if extra else {}
-    extra["socket"] = trsock.TransportSocket(sock)
+    extra["socket"] = TransportSocket(sock, loop)
     for name, ask in (("sockname", sock.getsockname), ("peername", sock.getpeername)):
         if name == "sockname" or name not in extra:
             try:

@@ -1,5 +1,6 @@
 //! What `get_extra_info` knows: made when somebody asks, for objects of the two addresses are half of what an idle connection costs.
 
+use crate::aio::object::NativeLoop;
 use crate::boundary::address::address_tuple;
 use crate::io::sys::address::Address;
 use pyo3::intern;
@@ -22,6 +23,7 @@ pub(crate) enum Extra {
 impl Extra {
     /// `given`: what the loop knew before; the peer's address mostly.
     pub(crate) fn of(
+        event_loop: &Bound<'_, NativeLoop>,
         socket: &Bound<'_, PyAny>,
         descriptor: BorrowedFd<'_>,
         given: Option<&Bound<'_, PyDict>>,
@@ -36,7 +38,7 @@ impl Extra {
             return Ok(Self::Ends { local, peer });
         }
         let make = MAKE.import(py, "asynctcp.aio._transport", "extra_of")?;
-        let made = make.call1((socket, given))?;
+        let made = make.call1((event_loop, socket, given))?;
         Ok(Self::Made(made.cast_into::<PyDict>()?.unbind()))
     }
 }
@@ -54,17 +56,18 @@ fn ends(descriptor: BorrowedFd<'_>) -> Option<(SocketAddrV4, SocketAddrV4)> {
     ))
 }
 
-/// The dictionary for a socket, open or closed, with those two ends.
+/// The dictionary for a socket, open or closed, with those two ends. No loop: the connection is lost.
 pub(crate) fn make<'py>(
+    event_loop: Option<Bound<'py, NativeLoop>>,
     socket: &Bound<'py, PyAny>,
     local: SocketAddrV4,
     peer: SocketAddrV4,
 ) -> PyResult<Bound<'py, PyDict>> {
     static SOCKET: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let py = socket.py();
-    let class = SOCKET.import(py, "asyncio.trsock", "TransportSocket")?;
+    let class = SOCKET.import(py, "asynctcp.aio._written", "TransportSocket")?;
     let made = PyDict::new(py);
-    made.set_item(intern!(py, "socket"), class.call1((socket,))?)?;
+    made.set_item(intern!(py, "socket"), class.call1((socket, event_loop))?)?;
     made.set_item(intern!(py, "sockname"), address_tuple(py, local.into())?)?;
     made.set_item(intern!(py, "peername"), address_tuple(py, peer.into())?)?;
     Ok(made)

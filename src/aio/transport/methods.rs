@@ -51,7 +51,7 @@ impl StreamTransport {
                 parties: Parties::new(event_loop, socket, protocol, context),
                 server,
                 closed_socket: None,
-                extra: Extra::of(socket, descriptor, extra)?,
+                extra: Extra::of(event_loop, socket, descriptor, extra)?,
                 context_was_given,
                 empty_waiter: None,
             }),
@@ -192,11 +192,9 @@ impl StreamTransport {
         pause_protocol(slf)
     }
 
-    /// Who asks may take the socket, and shut it down or send by it: what was written goes before.
     #[getter]
     fn _extra<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyDict>> {
         let (py, me) = (slf.py(), slf.get());
-        flush(slf)?;
         let (ends, socket) = me.objects.with(py, |objects| {
             let socket = objects
                 .parties
@@ -211,7 +209,9 @@ impl StreamTransport {
         });
         let made = match (ends, socket) {
             (Err(made), _) => return Ok(made.into_bound(py)),
-            (Ok((local, peer)), Some(socket)) => extra::make(socket.bind(py), local, peer)?,
+            (Ok((local, peer)), Some(socket)) => {
+                extra::make(me.event_loop(py), socket.bind(py), local, peer)?
+            }
             (Ok(_), None) => PyDict::new(py),
         };
         let kept = Extra::Made(made.clone().unbind());
