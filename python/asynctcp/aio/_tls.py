@@ -125,6 +125,7 @@ class TlsTransport(_core.TlsTransport):
     def _fatal_error(self, exc: BaseException, message: str = "Fatal error on transport") -> None:
         below = self._transport
         if below is not None:
+            self._send_before()
             below._force_close(exc)
         if isinstance(exc, OSError):
             if self._loop.get_debug():

@@ -1,9 +1,9 @@
 //! What is done in which state: asyncio's `sslproto`, step by step.
 
 use crate::aio::fatal::end_by;
-use crate::aio::tls::object::{Phase, TlsTransport, Told};
+use crate::aio::tls::object::{Flow, Phase, TlsTransport, Told};
 use crate::aio::tls::outcome::{End, Filled, Read};
-use crate::aio::tls::outgoing::{process, seal, send_rest};
+use crate::aio::tls::outgoing::{process, seal, send_before, send_rest};
 use crate::aio::tls::told::{
     BROKEN, call_eof_received, cancel, control_reading, or_fatal, wake_waiter,
 };
@@ -145,7 +145,7 @@ fn read(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
         return or_fatal(slf, controlled);
     }
     if buffered {
-        let done = read_buffered(slf).and_then(|()| after_reading(slf));
+        let done = read_buffers(slf).and_then(|()| after_reading(slf));
         return or_fatal(slf, done);
     }
     let read = {
@@ -190,10 +190,18 @@ fn after_reading(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
     control_reading(slf)
 }
 
-fn read_buffered(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
+/// One buffer now, and the next in a later step; all that has come where there will be none, which asyncio loses.
+fn read_buffers(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
+    let ends = |flow: &mut Flow| flow.phase == Phase::Flushing && !flow.app_is_paused;
+    while read_buffer(slf)? && slf.get().flow.with(slf.py(), ends) {}
+    Ok(())
+}
+
+/// True: there may be more than the buffer holds.
+fn read_buffer(slf: &Bound<'_, TlsTransport>) -> PyResult<bool> {
     let (py, me) = (slf.py(), slf.get());
     let Some(protocol) = me.protocol(py) else {
-        return Ok(());
+        return Ok(false);
     };
     let hint = me.session.unread(py)?;
     let buffer = protocol.method(intern!(py, "get_buffer"), (hint,))?;
@@ -207,13 +215,32 @@ fn read_buffered(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
         me.session.read_into(py, &buffer, size)
     };
     let Filled { count, more, end } = filled?;
-    if more {
+    if more && me.phase(py) == Phase::Wrapped {
         call_soon(slf, slf.getattr(intern!(py, "_step"))?)?;
     }
     if count > 0 {
         protocol.method(intern!(py, "buffer_updated"), (count,))?;
     }
-    end_of_reading(slf, end)
+    end_of_reading(slf, end).map(|()| more)
+}
+
+/// `close()`.
+pub(crate) fn close(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
+    let (py, me) = (slf.py(), slf.get());
+    let (before, kept) = me.flow.with(py, |flow| {
+        let kept = flow.keeps_end();
+        (std::mem::replace(&mut flow.is_closed, true), kept)
+    });
+    if before {
+        // asyncio lets go of the context then, so that a protocol that keeps its transport keeps no context.
+        return slf.method(intern!(py, "_forget"), ()).map(drop);
+    }
+    // The peer has ended, and nobody reads that any more: asyncio's would wait for it.
+    if kept {
+        finish(slf)
+    } else {
+        start_shutdown(slf)
+    }
 }
 
 /// `close()`, or the peer sends no more.
@@ -251,11 +278,14 @@ fn bound_shutdown(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
     cancel(py, before)
 }
 
-/// What waits goes, and the end after it.
+/// What waits goes, and the end after it; once the protocol reads again, where that has not closed.
 fn finish(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
     read(slf)?;
-    if me.phase(py) != Phase::Flushing {
+    if me
+        .flow
+        .with(py, |flow| flow.phase != Phase::Flushing || flow.keeps_end())
+    {
         return Ok(());
     }
     let sealed = seal(slf, usize::MAX).and_then(|_| process(slf));
@@ -312,6 +342,7 @@ pub(crate) fn abort(
     error: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
+    send_before(slf)?;
     me.set_phase(py, Phase::Unwrapped);
     match me.below(py) {
         Some(below) => below
@@ -330,15 +361,10 @@ pub(crate) fn ended(slf: &Bound<'_, TlsTransport>) -> PyResult<bool> {
     }
     let done = match me.phase(py) {
         Phase::Handshake => fail(slf, me.session.cut_short(py)).map(|()| false),
-        Phase::Wrapped => {
+        Phase::Wrapped | Phase::Flushing => {
             me.set_phase(py, Phase::Flushing);
-            if me.flow.with(py, |flow| flow.app_is_paused) {
-                Ok(true)
-            } else {
-                finish(slf).map(|()| false)
-            }
+            finish(slf).map(|()| me.flow.with(py, |flow| flow.keeps_end()))
         }
-        Phase::Flushing => finish(slf).map(|()| false),
         Phase::Shutdown => shut_down(slf).map(|()| false),
         Phase::Unwrapped => Ok(false),
     };

@@ -127,17 +127,7 @@ impl TlsTransport {
 
     /// Close it when all is sent, with a close_notify.
     fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let py = slf.py();
-        let before = slf
-            .get()
-            .flow
-            .with(py, |flow| std::mem::replace(&mut flow.is_closed, true));
-        if before {
-            // asyncio lets go of the context then, so that a protocol that keeps its transport keeps no context.
-            slf.method("_forget", ()).map(drop)
-        } else {
-            machine::start_shutdown(slf)
-        }
+        machine::close(slf)
     }
 
     /// Close it at once.
@@ -149,6 +139,11 @@ impl TlsTransport {
     fn _force_close(slf: &Bound<'_, Self>, exc: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         slf.get().flow.with(slf.py(), |flow| flow.is_closed = true);
         machine::abort(slf, exc)
+    }
+
+    /// Something of it ends the transport below: what was written goes before.
+    fn _send_before(slf: &Bound<'_, Self>) -> PyResult<()> {
+        outgoing::send_before(slf)
     }
 
     /// Whether it is closing or closed.

@@ -151,6 +151,21 @@ impl Flow {
         }
     }
 
+    /// What was written is sealed.
+    pub(crate) fn seals(&self) -> bool {
+        matches!(self.phase, Phase::Wrapped | Phase::Flushing)
+    }
+
+    /// There is something to seal.
+    pub(crate) fn has_unsealed(&self) -> bool {
+        self.seals() && self.backlog.len() > 0
+    }
+
+    /// The stream below has ended, and the protocol is told so when it reads again.
+    pub(crate) fn keeps_end(&self) -> bool {
+        self.phase == Phase::Flushing && self.has_ended && self.app_is_paused && !self.is_closed
+    }
+
     /// Nothing that is written goes anywhere any more, or yet.
     pub(crate) fn drops_writes(&self) -> bool {
         !matches!(self.phase, Phase::Handshake | Phase::Wrapped)

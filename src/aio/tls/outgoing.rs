@@ -9,6 +9,7 @@ use crate::aio::transport::object::StreamTransport;
 use crate::boundary::call::Method;
 use crate::boundary::{memory, unfilled};
 use crate::io::failure::no_memory;
+use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
 use std::sync::atomic::Ordering::Relaxed;
@@ -75,7 +76,7 @@ pub(crate) fn flush(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
     let due = me.flow.with(py, |flow| {
         flow.is_dirty = false;
-        flow.phase == Phase::Wrapped && flow.backlog.len() > 0
+        flow.has_unsealed()
     });
     if due { go_on(slf) } else { Ok(()) }
 }
@@ -84,6 +85,37 @@ pub(crate) fn flush(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
 pub(crate) fn go_on(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
     let sent = process(slf);
     or_fatal(slf, sent)
+}
+
+/// The transport below ends at once: what was written goes before, as it would have if each write had been sent at once. What goes wrong here is told by the next attempt, if there is one.
+pub(crate) fn send_before(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
+    let (py, me) = (slf.py(), slf.get());
+    send_what_is_above(slf)?;
+    if !me.flow.with(py, |flow| flow.has_unsealed()) {
+        return Ok(());
+    }
+    match process(slf) {
+        Err(error) if error.is_instance_of::<PyException>(py) => Ok(()),
+        result => result,
+    }
+}
+
+/// The transport below closes, and sends all that it has before.
+pub(crate) fn hand_over(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
+    send_what_is_above(slf)?;
+    if !slf.get().flow.with(slf.py(), |flow| flow.seals()) {
+        return Ok(());
+    }
+    let handed = seal(slf, usize::MAX).and_then(|_| send_rest(slf));
+    or_fatal(slf, handed)
+}
+
+/// With TLS over TLS.
+fn send_what_is_above(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
+    match slf.get().protocol(slf.py()) {
+        Some(above) => above.cast::<TlsTransport>().map_or(Ok(()), send_before),
+        None => Ok(()),
+    }
 }
 
 /// The step that wrote goes on for long: another thread sends what it can, and tells nobody.
@@ -121,19 +153,15 @@ pub(crate) fn process(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
     let mut unsent = 0;
     while let Some(below) = me.below(py) {
-        let (phase, paused, waits) = me.flow.with(py, |flow| {
-            (flow.phase, flow.writing_is_paused, flow.backlog.len() > 0)
+        let (wrapped, paused, waits) = me.flow.with(py, |flow| {
+            let wrapped = flow.phase == Phase::Wrapped;
+            (wrapped, flow.writing_is_paused, flow.has_unsealed())
         });
-        let wrapped = phase == Phase::Wrapped;
         if paused || wrapped && is_blocked(&below) {
             unsent = me.session.unsent(py)?;
             break;
         }
-        let goes_on = if wrapped && waits {
-            seal(slf, ROUND)?
-        } else {
-            false
-        };
+        let goes_on = waits && seal(slf, ROUND)?;
         if !send_sealed(slf, &below)? || !goes_on {
             break;
         }

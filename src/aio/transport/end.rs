@@ -2,8 +2,10 @@
 
 use crate::aio::futures::settle;
 use crate::aio::object::NativeLoop;
+use crate::aio::tls::outgoing::{hand_over, send_before};
 use crate::aio::transport::flush::{flush, flush_at_once};
 use crate::aio::transport::object::StreamTransport;
+use crate::aio::transport::receiver::tls_over;
 use crate::aio::watched::Watched;
 use crate::boundary::call::Method;
 use crate::io::sys::platform;
@@ -24,6 +26,9 @@ pub(crate) fn close(slf: &Bound<'_, StreamTransport>) -> PyResult<()> {
         return Ok(());
     }
     StreamTransport::stop_reading(slf)?;
+    if let Some(tls) = tls_over(me, py) {
+        hand_over(&tls)?;
+    }
     flush(slf)?;
     let due = me.flow.with(py, |flow| {
         let due = flow.outgoing.is_empty() && flow.lost == 0;
@@ -40,6 +45,10 @@ pub(crate) fn force_close(
     error: Option<Bound<'_, PyAny>>,
 ) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
+    let sends = me.flow.with(py, |flow| flow.lost == 0 && !flow.is_aborted);
+    if let Some(tls) = tls_over(me, py).filter(|_| sends) {
+        send_before(&tls)?;
+    }
     flush_at_once(slf)?;
     let already = me.flow.with(py, |flow| {
         if flow.lost > 0 {

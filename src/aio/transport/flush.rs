@@ -45,8 +45,7 @@ fn is_over(error: &io::Error) -> bool {
 }
 
 fn broken(slf: &Bound<'_, StreamTransport>, failure: Failure) -> PyResult<()> {
-    let dropped = |flow: &mut Flow| flow.outgoing.clear();
-    slf.get().flow.with(slf.py(), dropped);
+    slf.get().flow.with(slf.py(), Flow::break_off);
     let message = "Fatal write error on socket transport";
     fatal(slf, failure.into(), message)
 }
@@ -112,7 +111,7 @@ pub(crate) fn send(slf: &Bound<'_, StreamTransport>, bytes: &[u8]) -> PyResult<(
     let (py, me) = (slf.py(), slf.get());
     let (ended, waits) = me.flow.with(py, |flow| {
         let waits = flow.is_blocked || !flow.outgoing.is_empty();
-        (flow.lost > 0 || flow.eof, waits)
+        (flow.lost > 0 || flow.eof || flow.is_aborted, waits)
     });
     let Some(socket) = me.descriptor(py).filter(|_| !ended) else {
         return Ok(());
@@ -126,7 +125,10 @@ pub(crate) fn send(slf: &Bound<'_, StreamTransport>, bytes: &[u8]) -> PyResult<(
     if sent == bytes.len() {
         return Ok(());
     }
-    let kept = me.flow.with(py, |flow| flow.outgoing.push(&bytes[sent..]));
+    let kept = me.flow.with(py, |flow| {
+        let kept = flow.outgoing.push(&bytes[sent..]);
+        kept.inspect_err(|_| flow.break_off())
+    });
     kept.map_err(memory::error)?;
     flush(slf)?;
     pause_protocol(slf)

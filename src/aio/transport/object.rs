@@ -163,6 +163,12 @@ impl Flow {
         }
     }
 
+    /// Some of what was to be sent is lost: nothing may be sent behind it.
+    pub(crate) fn break_off(&mut self) {
+        self.outgoing.clear();
+        self.is_aborted = true;
+    }
+
     /// Whether what comes goes to the protocol.
     pub(crate) fn reads(&self) -> bool {
         !self.is_closing && !self.watch.is_paused && !self.has_ended

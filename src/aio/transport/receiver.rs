@@ -3,7 +3,8 @@
 use crate::aio::stream::protocol::StreamProtocol;
 use crate::aio::tls::object::TlsTransport;
 use crate::aio::transport::asyncio_streams;
-use crate::aio::transport::object::Receiver;
+use crate::aio::transport::object::{Receiver, StreamTransport};
+use crate::aio::watched::Watched;
 use crate::boundary::call::Method;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -28,6 +29,18 @@ pub(crate) fn receiver_of(protocol: &Bound<'_, PyAny>) -> PyResult<Receiver> {
     } else {
         Receiver::Objects
     })
+}
+
+/// TLS that is the protocol of `transport`, and may have to seal what was written.
+pub(crate) fn tls_over<'py>(
+    transport: &StreamTransport,
+    py: Python<'py>,
+) -> Option<Bound<'py, TlsTransport>> {
+    let is_tls = transport
+        .flow
+        .with(py, |flow| flow.receiver == Receiver::Tls);
+    let protocol = transport.protocol(py).filter(|_| is_tls)?;
+    protocol.cast_into().ok()
 }
 
 /// What has come, as it takes it. Not for those that receive by themselves.
