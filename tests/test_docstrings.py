@@ -98,6 +98,15 @@ def test_every_quiet_name_is_one():
     assert set(CALLS) >= QUIET
 
 
+@pytest.mark.parametrize("module", [asynctcp, asynctcp.aio])
+def test_docstring_names_no_file_of_the_sources(module):
+    for name in module.__all__:
+        value = getattr(module, name)
+        members = [getattr(value, member) for member in dir(value)] if isinstance(value, type) else []
+        for each in (value, *members):
+            assert not re.search(r"\w\.(rs|py)\b|\bsrc/", inspect.getdoc(each) or ""), name
+
+
 @pytest.mark.parametrize("name", asynctcp.conditions.__all__)
 def test_docstring_of_a_condition_tells_what_it_carries(name):
     value = getattr(asynctcp, name)

@@ -13,7 +13,16 @@ use pyo3::types::PyBytes;
 /// asyncio's.
 pub(crate) const DEFAULT_LIMIT: usize = 64 * 1024;
 
-/// A stream that is read; `asynctcp.aio.open_connection` and `start_server` make it. Its methods are `reading.rs`'s.
+/// The receiving end of a connection, as `asyncio.StreamReader`.
+///
+/// A read that finds enough is over without a Python frame or a turn of the loop. `open_connection` and `start_server` make
+/// it.
+///
+/// Args:
+///     limit: bytes, int, 1 or more: a line and its like may be so long; the transport pauses while more than twice so
+///         many wait.
+///     loop: the event loop; None: the running one.
+// Reads that wait are in `reading.rs`.
 #[pyclass(frozen, weakref, module = "asynctcp.aio")]
 pub struct StreamReader {
     pub(crate) event_loop: Py<PyAny>,
