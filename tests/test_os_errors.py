@@ -180,7 +180,8 @@ def child(code, *, user=False):
     head = HEAD
     if user:
         head += "os.setresuid(65533, 65533, 65533)\nresource.setrlimit(resource.RLIMIT_NPROC, (0, 0))\n"
-    command = [sys.executable, "-c", head + code]
+    # CPython 3.12 and later warn of a fork beside native threads.
+    command = [sys.executable, "-W", "ignore:This process:DeprecationWarning", "-c", head + code]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()

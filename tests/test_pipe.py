@@ -510,24 +510,27 @@ def test_servers_that_start_at_once_do_not_take_each_others_file(path):
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(path)
     started = [
-        subprocess.Popen([sys.executable, "-c", STARTED, path], stdout=subprocess.PIPE) for _ in range(4)
+        subprocess.Popen([sys.executable, "-c", STARTED, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for _ in range(4)
     ]
-    told = sorted(process.communicate(timeout=DEADLINE)[0] for process in started)
-    assert told == [b"in use"] * 3 + [b"serving"]
+    told = sorted(process.stdout.readline() for process in started)
+    for process in started:
+        process.communicate(timeout=DEADLINE)
+    assert told == [b"in use\n"] * 3 + [b"serving\n"]
 
 
-#: Says what became of it, and serves until the others have said it, too.
+#: Says what became of it, and serves until its input ends, when the others have said it, too.
 STARTED = """
-import sys, time, asynctcp
+import sys, asynctcp
 def start():
     try:
         asynctcp.pipe_server(sys.argv[1], None)
     except asynctcp.TcpServerBindError:
-        print("in use", end="", flush=True)
-        asynctcp.exit_event_loop()
+        print("in use", flush=True)
     else:
-        print("serving", end="", flush=True)
-        asynctcp.delay(asynctcp.exit_event_loop, 1)
+        print("serving", flush=True)
+        sys.stdin.read()
+    asynctcp.exit_event_loop()
 asynctcp.start_event_loop(start)
 """
 
