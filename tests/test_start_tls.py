@@ -460,6 +460,20 @@ def test_call_during_a_handshake_is_refused(ca):
     run(start)
 
 
+def test_what_was_shut_down_for_writing_cannot_begin(ca):
+    def welcome(ours):
+        ours.shutdown_write()
+        with pytest.raises(asynctcp.TcpBrokenPipe, match="shut down"):
+            ours.start_tls(ca.server())
+        exit_event_loop()
+
+    def start():
+        server = tcp_server(LOOPBACK, 0, None, ignore, connect_cb=welcome)
+        tcp_connect(server.host, server.port, None, ignore)
+
+    run(start)
+
+
 def test_what_is_no_connection_cannot_begin(ca):
     def start():
         ours = asynctcp.init_tcp_socket(None)

@@ -33,6 +33,9 @@ pub(crate) fn session(
     let secured = || condition::secured_twice(slf);
     plain::check(slf, &[Phase::Open], elsewhere, secured)?;
     let socket = slf.get();
+    if socket.link.is_shut_down() {
+        return Err(condition::write_is_shut(slf));
+    }
     let refused = |failure: TlsFailure| condition::tls_refused(slf, &failure);
     if server_side.unwrap_or(socket.is_accepted()) {
         let config = server_of("config", Some(config))?

@@ -394,6 +394,11 @@ impl Link {
         self.sender.shut_down();
     }
 
+    /// Whether [`Link::shutdown_write`] was asked for: nothing more can be written.
+    pub fn is_shut_down(&self) -> bool {
+        self.sender.is_shut_down()
+    }
+
     /// Whether there is no connection yet and nothing to send over it: finishing the attempt would be in vain.
     pub fn is_pointless(&self) -> bool {
         self.sender.is_pointless()

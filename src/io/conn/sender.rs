@@ -90,6 +90,11 @@ impl<S> Sender<S> {
         });
     }
 
+    /// Whether [`Sender::shut_down`] was asked for.
+    pub fn is_shut_down(&self) -> bool {
+        self.state.lock().fin != Fin::Open
+    }
+
     /// The connection exists from now on. What was written before goes out by the task, which is about to run.
     pub fn attach(&self, wire: Arc<S>) {
         let mut state = self.state.lock();
