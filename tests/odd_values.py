@@ -12,10 +12,11 @@ import math
 import random
 import signal
 import socket
+import time
 import warnings
 
 import asynctcp
-from helpers import LOOPBACK, descriptors
+from helpers import DEADLINE, LOOPBACK, descriptors
 
 
 class Odd(Exception):
@@ -261,8 +262,15 @@ class Fuzzer:
             asynctcp.start_event_loop(start, catch_app_errors=_nothing)
             asynctcp.set_default_event_handler(None)
             gc.collect()
-        left = {number: what for number, what in descriptors().items() if before.get(number) != what}
+        # A lookup's thread ends after the loop, and with it what the system's resolver has open.
+        deadline = time.monotonic() + DEADLINE
+        while (left := _opened_since(before)) and time.monotonic() < deadline:
+            time.sleep(0.001)
         return wrong, left
+
+
+def _opened_since(before):
+    return {number: what for number, what in descriptors().items() if before.get(number) != what}
 
 
 def _shown(values):
