@@ -165,6 +165,33 @@ def test_block_that_raises_ends_the_connections(loop):
     run(loop, main())
 
 
+@pytest.mark.parametrize(("count", "is_closed"), [(0, False), (1, False), (0, True)])
+def test_block_in_a_coroutine_that_is_closed_ends_without_waiting(ours, count, is_closed):
+    async def hold(server):
+        async with server:
+            await asyncio.Event().wait()
+
+    async def main():
+        server, protocols = await recording(ours)
+        holding = hold(server)
+        holding.send(None)
+        return holding, server, await accepted(server, protocols, count)
+
+    holding, server, peers = run(ours, main())
+    if is_closed:
+        ours.close()
+    holding.close()
+    assert not server.is_serving()
+    for peer in peers:
+        run(ours, ended(peer))
+        peer.close()
+
+
+async def ended(peer):
+    async with asyncio.timeout(DEADLINE):
+        assert await asyncio.get_running_loop().sock_recv(peer, 1) == b""
+
+
 def test_block_that_ends_waits_for_the_connections(loop):
     async def main():
         server, protocols = await recording(loop)

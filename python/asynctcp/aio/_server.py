@@ -69,7 +69,11 @@ class Server(base_events.Server):
 
     async def __aexit__(self, *exc: object) -> None:
         self.close()
-        await (self.wait_closed() if exc[0] is None else self._end())
+        # A coroutine that is closed cannot wait, and no loop may run.
+        if exc[0] is not GeneratorExit:
+            await (self.wait_closed() if exc[0] is None else self._end())
+        elif not self.get_loop().is_closed():
+            self.close_clients()
 
     async def wait_closed(self) -> None:
         """Wait until the server is closed and its last connection has ended."""
