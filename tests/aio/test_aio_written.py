@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import socket
 import ssl
 import sys
 import threading
+import weakref
 
 import pytest
 
 from helpers import DEADLINE
-from loops import Connection, run, turn
+from loops import LOOPS, Connection, run, turn
 from secured import Link
 
 #: Linux's own, which CPython has no name for.
@@ -142,3 +144,17 @@ def test_socket_of_a_transport_that_was_lost_is_closed(loop, connect):
     turn(loop)
     sock = it.transport.get_extra_info("socket")
     assert in_a_step(loop, sock.fileno) == -1
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_socket_that_is_kept_keeps_no_closed_loop(name):
+    loop = LOOPS[name]()
+    it = Connection(loop)
+    sock = it.transport.get_extra_info("socket")
+    it.close()
+    loop.close()
+    known = weakref.ref(loop)
+    del it, loop
+    gc.collect()
+    assert known() is None
+    assert sock.fileno() == -1

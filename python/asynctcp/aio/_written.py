@@ -5,6 +5,7 @@ On asyncio's own loop that has left already when a program sends by the same con
 
 import asyncio
 import socket
+import weakref
 from asyncio import trsock
 from typing import Any
 
@@ -19,14 +20,15 @@ class TransportSocket(trsock.TransportSocket):
 
     def __init__(self, sock: socket.socket, loop: Any) -> None:
         _SLOT.__set__(self, sock)
-        self._loop = loop
+        # A program that keeps it keeps no closed loop.
+        self._loop: Any = None if loop is None else weakref.ref(loop)
 
     @property
     def _sock(self) -> Any:
         """The socket; each method of asyncio's class asks for it."""
         # Another thread may ask, too: it sends nothing, for the protocol could be told of that.
         running: Any = asyncio._get_running_loop()
-        if running is not None and running is self._loop:
+        if running is not None and self._loop is not None and running is self._loop():
             running._send_written()
         return _SLOT.__get__(self)
 
