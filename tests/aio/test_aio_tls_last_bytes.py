@@ -26,6 +26,7 @@ ENDS = {
     "abort": lambda transport: transport.abort(),
     "abort-below": lambda transport: below(transport).abort(),
     "close-below": lambda transport: below(transport).close(),
+    "eof-below": lambda transport: below(transport).write_eof(),
     "shutdown": lambda transport: transport.get_extra_info("socket").shutdown(socket.SHUT_WR),
 }
 
@@ -186,6 +187,26 @@ def test_what_has_come_before_the_end_goes_to_a_small_buffer_to_the_last_byte(wo
     link.lost()
     assert link.protocol.count == 10_000
     assert link.protocol.told[0] == "eof" or not notifies
+    link.close()
+
+
+@pytest.mark.parametrize("world", OURS, indirect=True)
+@pytest.mark.parametrize("notifies", [True, False])
+def test_rest_of_what_came_before_the_end_goes_to_a_protocol_of_another_kind(world, notifies):
+    class Handing(Small):
+        def buffer_updated(self, count):
+            super().buffer_updated(count)
+            if self.count == 3000:
+                self.transport.set_protocol(rest)
+
+    rest, link = Recorder(), Link.open(world, Handing())
+    link.peer.session.write(b"x" * 10_000)
+    if notifies:
+        link.peer.says_end()
+    link.peer.move()
+    link.peer.end()
+    link.until(lambda: rest.told and isinstance(rest.told[-1], tuple))
+    assert (link.protocol.count, rest.data) == (3000, b"x" * 7000)
     link.close()
 
 

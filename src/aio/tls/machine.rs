@@ -193,7 +193,13 @@ fn after_reading(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
 /// One buffer now, and the next in a later step; all that has come where there will be none, which asyncio loses.
 fn read_buffers(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
     let ends = |flow: &mut Flow| flow.phase == Phase::Flushing && !flow.app_is_paused;
-    while read_buffer(slf)? && slf.get().flow.with(slf.py(), ends) {}
+    let is_buffer = |flow: &mut Flow| flow.receiver == Receiver::Buffer;
+    while read_buffer(slf)? && slf.get().flow.with(slf.py(), ends) {
+        // It may have handed the rest to a protocol of another kind.
+        if !slf.get().flow.with(slf.py(), is_buffer) {
+            return read(slf);
+        }
+    }
     Ok(())
 }
 

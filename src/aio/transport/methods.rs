@@ -4,6 +4,7 @@ use crate::aio::context;
 use crate::aio::gil::Gil;
 use crate::aio::object::NativeLoop;
 use crate::aio::socket_number::SocketNumber;
+use crate::aio::tls::outgoing::hand_over;
 use crate::aio::transport::debug;
 use crate::aio::transport::end;
 use crate::aio::transport::extra::{self, Extra};
@@ -11,7 +12,7 @@ use crate::aio::transport::flush::{flush, pause_protocol, shut_down};
 use crate::aio::transport::limits;
 use crate::aio::transport::object::{Flow, HIGH_WATER, Objects, StreamTransport};
 use crate::aio::transport::read;
-use crate::aio::transport::receiver::receiver_of;
+use crate::aio::transport::receiver::{receiver_of, tls_over};
 use crate::aio::transport::write;
 use crate::aio::watched::{Parties, Watched};
 use crate::boundary::call::Method;
@@ -82,11 +83,14 @@ impl StreamTransport {
     /// End the sending side when all is sent.
     fn write_eof(slf: &Bound<'_, Self>) -> PyResult<()> {
         let (py, me) = (slf.py(), slf.get());
-        if me.flow.with(py, |flow| {
-            flow.is_closing || std::mem::replace(&mut flow.eof, true)
-        }) {
+        let has_ended = || me.flow.with(py, |flow| flow.is_closing || flow.eof);
+        if let Some(tls) = tls_over(me, py).filter(|_| !has_ended()) {
+            hand_over(&tls)?;
+        }
+        if has_ended() {
             return Ok(());
         }
+        me.flow.with(py, |flow| flow.eof = true);
         flush(slf)?;
         if me
             .flow
