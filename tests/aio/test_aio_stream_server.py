@@ -243,3 +243,22 @@ def test_drained_server_without_connections_needs_no_time(loop):
         assert await server.drain(0) is True
 
     run(loop, main())
+
+
+def test_connection_whose_handler_is_cancelled_before_it_begins_is_closed(loop):
+    def make(loop, coroutine, **options):
+        task = asyncio.Task(coroutine, loop=loop, **options)
+        if coroutine.__name__ == "_serve":
+            # As `drain` does in the same turn.
+            task.cancel()
+        return task
+
+    async def main():
+        async with await aio.serve(until_end, LOOPBACK, 0) as server:
+            loop.set_task_factory(make)
+            with socket.create_connection((LOOPBACK, server.port), timeout=DEADLINE) as peer:
+                peer.setblocking(False)
+                async with asyncio.timeout(DEADLINE):
+                    assert await loop.sock_recv(peer, 1) == b""
+
+    run(loop, main())

@@ -122,6 +122,8 @@ class StreamServer:
         task = self._loop.create_task(self._serve(stream))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # One that is cancelled before its first step does nothing by itself.
+        task.add_done_callback(lambda _: sock.close())
 
     def _handled(self, stream: Stream) -> Awaitable[object]:
         handled = self._handler(stream)
