@@ -31,6 +31,8 @@ async def count(stream):
 
 async def connect_to_plain_socket(**options):
     with socket.create_server((LOOPBACK, 0)) as listener:
+        # Or it grows as the peer reads, and takes in the end what is to wait.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 18)
         stream = await aio.connect(*listener.getsockname(), **options)
         peer, _ = listener.accept()
     return stream, peer
