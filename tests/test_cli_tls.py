@@ -99,7 +99,7 @@ def test_connect_talks_to_echo_and_says_what_was_agreed_on_and_who_answered(echo
     )
     rows = dict(line.strip().split("  ", 1) for line in told.splitlines())
     assert {name: value.strip() for name, value in rows.items()} == {
-        "TLS": "TLSv1.3, TLS_AES_256_GCM_SHA384, X25519",
+        "TLS": "TLSv1.3, TLS_AES_256_GCM_SHA384, X25519MLKEM768",
         "ALPN": "http/1.1",
         "peer": "verified",
         "names": "localhost, 127.0.0.1, ::1",

@@ -68,6 +68,19 @@ def test_server_echoes_to_pythons_client(loop, wrap, ca):
     assert got == [b"hello"]
 
 
+@pytest.mark.parametrize("share", ["11ec04c0", "001d0020"], ids=["X25519MLKEM768", "X25519"])
+def test_client_has_a_key_ready_for_servers_of_today_and_of_yesterday(peers, ca, share):
+    """Else the server asks it to begin anew (RFC 8446, 4.1.4). A group, and the length of its key."""
+
+    def start():
+        tcp_connect(*peers.address, None, ignore, tls=ca.client())
+        peer = peers.accept()
+        wait_until(lambda: bytes.fromhex(share) in peer.recv(1 << 16, socket.MSG_PEEK))
+        exit_event_loop()
+
+    run(start)
+
+
 def test_connect_cb_runs_after_the_handshake_with_what_was_agreed_on(loop, wrap, ca):
     def serve():
         config = ca.server(alpn=["h2", "http/1.1"])
