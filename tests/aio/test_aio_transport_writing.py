@@ -11,6 +11,7 @@ import sys
 
 import pytest
 
+import asynctcp
 from helpers import DEADLINE, MUCH, Oops
 from loops import LOST, Connection, Recorder, connected, drain, run, turn, turn_until
 
@@ -105,6 +106,8 @@ def broken_off():
 
 @pytest.mark.parametrize("bad", [[b"x", "text"], [b"x", 1], broken_off], ids=["text", "number", "broken off"])
 def test_lines_with_a_bad_one_are_not_sent(loop, connect, bad):
+    if sys.version_info >= (3, 15) and not isinstance(loop, asynctcp.aio.Loop):
+        pytest.skip("CPython 3.15 sends nothing any more")
     it = connect()
     with pytest.raises((TypeError, Oops)) as raised:
         it.transport.writelines(bad() if callable(bad) else bad)
