@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import traceback
 
@@ -9,7 +10,7 @@ import pytest
 
 import asynctcp
 from asynctcp import TcpAppError, delay
-from helpers import Oops, fail, ignore, oops, reset, run
+from helpers import Oops, fail, ignore, oops, reset, run, wait_until
 
 WIRES = ("tcp", "tls", "unix")
 
@@ -195,6 +196,27 @@ def test_function_for_app_errors_that_raises_ends_the_loop():
 
     with pytest.raises(ZeroDivisionError):
         run(lambda: delay(oops), catch_app_errors=worse)
+
+
+def test_socket_is_closed_though_the_function_for_its_app_error_raises(peers):
+    def worse(_error):
+        raise ZeroDivisionError
+
+    def pump():
+        try:
+            loop.pump(0.01)
+        except ZeroDivisionError:
+            return True
+
+    kept = []
+    loop = asynctcp.EventLoop(catch_app_errors=worse)
+    loop.call_soon_threadsafe(lambda: kept.append(raises_in("read_cb", peers, fail)))
+    wait_until(pump)
+    assert kept[0].closed
+    loop.exit()
+    # The socket's reason has a traceback, whose frames have the socket.
+    kept.clear()
+    gc.collect()
 
 
 @pytest.mark.parametrize("mode", [True, fail], ids=["True", "function"])

@@ -22,6 +22,7 @@ from helpers import (
     reset,
     run,
     wait_until,
+    wait_until_queued,
     when,
 )
 
@@ -309,6 +310,30 @@ def test_broken_connection_is_not_detached(peers):
     done = []
     run(lambda: peers.link(use, None, ignore))
     assert done
+
+
+def test_connection_whose_failure_waits_behind_held_data_is_not_detached(peers):
+    def use(_ours, raw):
+        raw.sendall(b"told")
+        raws.append(raw)
+
+    def read(ours, _data):
+        raws[0].sendall(b"held")
+        wait_until_queued(1)
+        ours.disable(read=True)
+        reset(raws[0])
+        after_quiet(lambda: attempt(ours))
+
+    def attempt(ours):
+        with pytest.raises(asynctcp.TcpError) as caught:
+            ours.detach()
+        told.append(caught.value.errno)
+        ours.enable(read=True)
+        ours.set_callbacks(read_cb=lambda _ours, data: told.append(data))
+
+    raws, told = [], []
+    run(lambda: peers.link(use, read, lambda condition: told.append(type(condition).__name__)))
+    assert told == [errno.ENOTCONN, b"held", "TcpReset"]
 
 
 def test_socket_is_detached_in_its_loop_only(peers):

@@ -471,3 +471,19 @@ def test_bytes_sent_by_reference_are_let_go_while_the_loop_idles(peers, spawn):
         spawn(wait_and_close, ours)
 
     run(lambda: peers.link(use))
+
+
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_bytes_lent_to_a_socket_that_is_never_connected_are_let_go_with_it(is_kept):
+    def start():
+        ours = asynctcp.init_tcp_socket(None)
+        ours.write(data)
+        if is_kept:
+            kept.append(ours)
+
+    data, kept = b"x" * 100_000, []
+    before = sys.getrefcount(data)
+    run(start)
+    kept.clear()
+    gc.collect()
+    assert sys.getrefcount(data) == before

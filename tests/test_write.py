@@ -19,6 +19,7 @@ from helpers import (
     ignore,
     receive_all,
     receive_exactly,
+    reset,
     run,
     wait_until,
     when,
@@ -308,6 +309,18 @@ def test_buffer_full_and_drained_are_told_once_each(peers, spawn, log):
 
     run(lambda: peers.link(use, None, event))
     assert (log.told, log.left <= 1000) == (["TcpBufferFull", "TcpBufferDrained"], True)
+
+
+@pytest.mark.can_reset
+def test_buffer_that_a_reset_drops_is_not_told_drained(peers, log):
+    def use(ours, raw):
+        ours.set_write_buffer_limits(100_000, 1000)
+        ours.write(bytes(MUCH))
+        when(lambda: log.told, lambda: reset(raw))
+
+    run(lambda: peers.link(use, None, log.event))
+    full, *ended = log.told
+    assert (full, "TcpBufferDrained" in ended, len(ended)) == ("TcpBufferFull", False, 1)
 
 
 def test_buffer_below_the_limit_tells_nothing(peers, log):

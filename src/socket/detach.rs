@@ -85,11 +85,12 @@ fn hand_to_the_kernel(slf: &Bound<'_, Socket>) -> PyResult<()> {
     let until = Instant::now() + PATIENCE;
     loop {
         link.flush(&socket.event_loop.hub);
-        if link.nothing_to_send() {
-            return Ok(());
-        }
+        // Its failure waits behind what was received, or is on the way.
         if link.is_broken() {
             return Err(condition::not_connected(slf));
+        }
+        if link.nothing_to_send() {
+            return Ok(());
         }
         // Another thread sends at the moment, or the task was told to and has not run yet.
         let comes = link.is_being_sent() && has_room(link);

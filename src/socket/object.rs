@@ -25,8 +25,9 @@ pub struct Origin {
 /// `EventLoopError`.
 #[pyclass(frozen, generic, weakref, module = "asynctcp")]
 pub struct Socket {
-    pub(crate) event_loop: Arc<LoopState>,
+    /// Before the loop, which gets back what it was lent.
     pub(crate) link: Arc<Link>,
+    pub(crate) event_loop: Arc<LoopState>,
     /// The server it came from.
     pub(crate) origin: Option<Origin>,
     pub(crate) closed: AtomicBool,

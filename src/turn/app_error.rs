@@ -77,28 +77,27 @@ impl Catch {
         if let Some(socket) = socket {
             ending::begin(socket.get(), Reason::AppError(told.clone().unbind()));
         }
-        match self {
+        let outcome = match self {
             Self::With(function) => {
                 let (function, error) = (function.bind(py), error.into_value(py));
-                call_app(warned_functions, Which::Catch, function, (error,), Err)?;
+                call_app(warned_functions, Which::Catch, function, (error,), Err)
             }
             Self::All { to_event_cb } if *to_event_cb && which.may_go_to_event_cb() => {
                 // Taken last: another thread may have closed the socket while the condition was made.
                 match whose.event_cb(py) {
-                    Some(event_cb) => {
-                        hand_over(warned_functions, event_cb.bind(py), &told, socket)?
-                    }
-                    None => log(&told)?,
+                    Some(event_cb) => hand_over(warned_functions, event_cb.bind(py), &told, socket),
+                    None => log(&told),
                 }
             }
-            Self::All { .. } | Self::Nothing => log(&told)?,
-        }
+            Self::All { .. } | Self::Nothing => log(&told),
+        };
+        // Whatever that raised: a loop that is pumped goes on.
         match whose {
             Whose::Socket(socket) => Socket::end(socket, false),
             Whose::Ending(it) => it.end(),
             Whose::Other(_) => {}
         }
-        Ok(())
+        outcome
     }
 }
 

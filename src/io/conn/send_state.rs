@@ -345,7 +345,8 @@ impl<S> State<S> {
     }
 
     pub(crate) fn crossed(&mut self) -> bool {
-        let left = (self.in_flight == 0).then_some(self.size());
+        // What was dropped at the end was not sent.
+        let left = (self.in_flight == 0 && !self.dead).then_some(self.size());
         // While somebody sends, that one will know what is left.
         let levels = self.levels.as_mut().zip(left);
         levels.is_some_and(|(levels, left)| levels.crossed(left))
