@@ -279,6 +279,18 @@ def test_write_that_finds_a_reset_first_tells_it_though_python_holds_data(peers,
     assert log.told in (["TcpReset"], ["TcpBrokenPipe"])
 
 
+@pytest.mark.tcp_only
+def test_write_after_a_reset_that_is_on_the_way_to_python_tells_it_though_python_holds_data(peers, log):
+    def use(ours, raw):
+        raw.sendall(b"never read")
+        wait_until(lambda: ours.bytes_read)
+        ours.disable(read=True)
+        after_quiet(lambda: (reset(raw), wait_until_queued(1), ours.write(b"x")))
+
+    run(lambda: peers.link(use, fail, log.event))
+    assert log.told == ["TcpReset"]
+
+
 def test_peer_feels_backpressure_while_reading_is_disabled(peers, log):
     def use(ours, raw):
         ours.disable(read=True)

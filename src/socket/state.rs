@@ -101,6 +101,8 @@ pub(crate) struct Extras {
     pub(crate) tls: Option<Arc<ClientTls>>,
     /// TLS on the way.
     pub(crate) upgrade: Option<Box<Upgrade>>,
+    /// A write met the connection's failure, which is not to wait behind held data then.
+    pub(crate) write_failed: bool,
     /// `socket.c`, once it was asked for.
     pub(crate) os_socket: Option<Py<PyAny>>,
 }

@@ -28,9 +28,14 @@ impl Socket {
         let list = match staged {
             Staged::Shut => return Err(condition::write_is_shut(slf)),
             Staged::NoMemory => return Err(PyMemoryError::new_err("no memory for the data")),
-            // Its condition is on the way to the event_cb, or waits behind held data: then this write meets it.
+            // Its condition is on the way to the event_cb, or waits behind held data: this write meets it.
             Staged::Broken => {
-                if !socket.state.lock().undelivered.is_empty() {
+                let holds = {
+                    let mut state = socket.state.lock();
+                    state.extras_mut().write_failed = true;
+                    !state.undelivered.is_empty()
+                };
+                if holds {
                     let failed = slf.clone().into_any().unbind();
                     socket
                         .event_loop

@@ -311,7 +311,8 @@ impl Dispatcher<'_> {
         };
         {
             let mut state = socket.get().state.lock();
-            let at_once = matches!(*failure, Failure::Sending(_)) && !state.reading;
+            let was_met = state.extras().is_some_and(|extras| extras.write_failed);
+            let at_once = was_met || matches!(*failure, Failure::Sending(_)) && !state.reading;
             if !state.undelivered.is_empty() && !at_once {
                 state.undelivered.push_back(Undelivered::Failed(failure));
                 return Ok(());
