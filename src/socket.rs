@@ -383,8 +383,8 @@ impl Socket {
     ///     server_name: whom a server's certificate must be for; None: the config's, else the host that was connected to.
     ///     connect_cb: `connect_cb(socket)` after the handshake, in the loop's thread.
     ///
-    /// Raises `TcpError` if it is not connected or speaks TLS already, `TcpBrokenPipe` after `shutdown_write()`, `SocketClosed`, `EventLoopError`, `TypeError`,
-    /// `ValueError`, and `MemoryError` if there is none to keep what has come.
+    /// Raises `TcpError` if it is not connected or speaks TLS already, `TcpBrokenPipe` after `shutdown_write()`, `SocketClosed`,
+    /// `EventLoopError`, `TypeError`, `ValueError`, and `MemoryError` if there is none to keep what has come.
     #[pyo3(signature = (config, *, server_side=None, server_name=None, connect_cb=None))]
     fn start_tls(
         slf: &Bound<'_, Self>,

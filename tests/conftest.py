@@ -18,7 +18,7 @@ import asynctcp
 import tracing
 from certificates import authority
 from cli import Commands, Terminal
-from helpers import DEADLINE, Log, descriptors, wait_until
+from helpers import DEADLINE, Log, descriptors, opened_since, wait_until
 from wires import WIRES
 
 # A shell that starts this in the background has Ctrl-C ignored, also by children; here it is what tests send.
@@ -178,12 +178,8 @@ def _no_descriptor_is_left(request, _first_loop):
     # pytest keeps what the test was given, and a pumped loop keeps its descriptor as long as it is kept.
     request.node.funcargs.clear()
     with contextlib.suppress(AssertionError):
-        wait_until(lambda: not _left(before), 1.0)
+        wait_until(lambda: not opened_since(before), 1.0)
     if sys.version_info >= (3, 12):
         # A callback's exception has frames, which have the loop, and are in a cycle there.
         gc.collect()
-    assert _left(before) == {}
-
-
-def _left(before):
-    return {number: name for number, name in descriptors().items() if before.get(number) != name}
+    assert opened_since(before) == {}

@@ -252,6 +252,11 @@ def descriptors():
     return found
 
 
+def opened_since(before):
+    """The descriptors that are not as `descriptors` told ``before``."""
+    return {number: what for number, what in descriptors().items() if before.get(number) != what}
+
+
 def thread_count():
     """Return how many threads the kernel sees in this process."""
     return sum(1 for _ in Path("/proc/self/task").iterdir())

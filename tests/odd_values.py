@@ -16,7 +16,7 @@ import time
 import warnings
 
 import asynctcp
-from helpers import DEADLINE, LOOPBACK, descriptors
+from helpers import DEADLINE, LOOPBACK, descriptors, opened_since
 
 
 class Odd(Exception):
@@ -264,13 +264,9 @@ class Fuzzer:
             gc.collect()
         # A lookup's thread ends after the loop, and with it what the system's resolver has open.
         deadline = time.monotonic() + DEADLINE
-        while (left := _opened_since(before)) and time.monotonic() < deadline:
+        while (left := opened_since(before)) and time.monotonic() < deadline:
             time.sleep(0.001)
         return wrong, left
-
-
-def _opened_since(before):
-    return {number: what for number, what in descriptors().items() if before.get(number) != what}
 
 
 def _shown(values):

@@ -6,8 +6,6 @@ import errno
 import os
 import socket
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -25,7 +23,7 @@ from asynctcp import (
     pipe_server,
 )
 from certificates import authority
-from helpers import DEADLINE, MUCH, Log, echo, fail, ignore, receive_all, run, wait_until, when
+from helpers import MUCH, Log, echo, fail, ignore, receive_all, run, wait_until, when
 
 LOOPS = {"plain": {}, "threads": {"io_threads": 1}}
 
@@ -503,36 +501,6 @@ def test_tls_over_a_pipe_needs_no_name_where_nothing_is_verified(path):
         )
     )
     assert told == ["connected"]
-
-
-def test_servers_that_start_at_once_do_not_take_each_others_file(path):
-    """Each finds a stale file; one of them serves, the others are told."""
-    with socket.socket(socket.AF_UNIX) as stale:
-        stale.bind(path)
-    started = [
-        subprocess.Popen([sys.executable, "-c", STARTED, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        for _ in range(4)
-    ]
-    told = sorted(process.stdout.readline() for process in started)
-    for process in started:
-        process.communicate(timeout=DEADLINE)
-    assert told == [b"in use\n"] * 3 + [b"serving\n"]
-
-
-#: Says what became of it, and serves until its input ends, when the others have said it, too.
-STARTED = """
-import sys, asynctcp
-def start():
-    try:
-        asynctcp.pipe_server(sys.argv[1], None)
-    except asynctcp.TcpServerBindError:
-        print("in use", flush=True)
-    else:
-        print("serving", flush=True)
-        sys.stdin.read()
-    asynctcp.exit_event_loop()
-asynctcp.start_event_loop(start)
-"""
 
 
 def test_descriptor_that_listens_is_served(path, connect):

@@ -7,6 +7,7 @@ import errno
 import select
 import socket
 import subprocess
+import sys
 import time
 
 import pytest
@@ -280,3 +281,33 @@ def test_socat_echoes_over_tls(folder, socat, peers):
     sent = bytes(range(250)) * 1200
     config = authority().client()
     assert attempts(lambda read, told: tcp_connect(LOOPBACK, port, read, told, data=sent, tls=config)) == sent
+
+
+def test_servers_that_start_at_once_do_not_take_each_others_file(path):
+    """Each finds a stale file; one of them serves, the others are told."""
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(path)
+    started = [
+        subprocess.Popen([sys.executable, "-c", STARTED, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    told = sorted(process.stdout.readline() for process in started)
+    for process in started:
+        process.communicate(timeout=DEADLINE)
+    assert told == [b"in use\n"] * 3 + [b"serving\n"]
+
+
+#: Says what became of it, and serves until its input ends, when the others have said it, too.
+STARTED = """
+import sys, asynctcp
+def start():
+    try:
+        asynctcp.pipe_server(sys.argv[1], None)
+    except asynctcp.TcpServerBindError:
+        print("in use", flush=True)
+    else:
+        print("serving", flush=True)
+        sys.stdin.read()
+    asynctcp.exit_event_loop()
+asynctcp.start_event_loop(start)
+"""

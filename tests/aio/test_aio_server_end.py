@@ -75,6 +75,12 @@ async def serving_forever(loop, server):
     return serving
 
 
+async def cancelled(serving):
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
+
+
 def test_program_with_a_connected_client_ends_by_ctrl_c():
     with subprocess.Popen(
         [sys.executable, "-c", CTRL_C], stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -93,9 +99,7 @@ def test_cancelled_serve_forever_ends_the_connections(loop):
         server, protocols = await recording(loop)
         (peer,) = await accepted(server, protocols)
         serving = await serving_forever(loop, server)
-        serving.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await serving
+        await cancelled(serving)
         assert protocols[0].told[-1] == ("lost", None)
         assert not server.is_serving()
         assert await loop.sock_recv(peer, 1) == b""
@@ -112,9 +116,7 @@ def test_cancelled_serve_forever_does_not_wait_for_a_peer_that_takes_nothing(loo
         (peer,) = await accepted(server, protocols)
         protocols[0].transport.write(bytes(MUCH))
         serving = await serving_forever(loop, server)
-        serving.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await serving
+        await cancelled(serving)
         assert protocols[0].told[-1] == ("lost", None)
         peer.close()
 
@@ -143,9 +145,7 @@ def test_serve_forever_refuses_in_asyncios_words(loop):
         serving = await serving_forever(loop, server)
         with pytest.raises(RuntimeError, match=r"is already being awaited on serve_forever\(\)"):
             await server.serve_forever()
-        serving.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await serving
+        await cancelled(serving)
         with pytest.raises(RuntimeError, match="is closed"):
             await server.serve_forever()
 
@@ -205,7 +205,7 @@ def test_block_that_ends_waits_for_the_connections(loop):
 
 @pytest.mark.parametrize("kind", ["context", "config"])
 def test_close_clients_tells_the_peer_over_tls(loop, kind):
-    ours, theirs = TLS[kind]()
+    ours, _ = TLS[kind]()
 
     async def main():
         server, protocols = await recording(loop, ssl=ours)
@@ -222,7 +222,6 @@ def test_close_clients_tells_the_peer_over_tls(loop, kind):
         # Without a close_notify it would be lost by an error.
         assert client.told == ["made", "eof", ("lost", None)]
 
-    del theirs
     run(loop, main())
 
 
@@ -285,9 +284,7 @@ def test_unix_server_that_is_cancelled_ends_the_connections(loop, tmp_path):
         with socket.socket(socket.AF_UNIX) as peer:
             peer.connect(str(tmp_path / "socket"))
             await until(lambda: protocol.transport)
-            serving.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await serving
+            await cancelled(serving)
         assert protocol.told[-1] == ("lost", None)
 
     run(loop, main())

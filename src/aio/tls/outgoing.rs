@@ -87,7 +87,8 @@ pub(crate) fn go_on(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
     or_fatal(slf, sent)
 }
 
-/// The transport below ends at once: what was written goes before, as it would have if each write had been sent at once. What goes wrong here is told by the next attempt, if there is one.
+/// The transport below ends at once: what was written goes before, as it would have if each write had been sent at once.
+/// What goes wrong here is told by the next attempt, if there is one.
 pub(crate) fn send_before(slf: &Bound<'_, TlsTransport>) -> PyResult<()> {
     let (py, me) = (slf.py(), slf.get());
     send_what_is_above(slf)?;
